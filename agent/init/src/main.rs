@@ -1,0 +1,3 @@
+//! Pid 1 of each container.
+
+fn main() {}

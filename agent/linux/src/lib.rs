@@ -1,0 +1,1 @@
+//! Carries out launch plans on Linux: namespaces, cgroups, pidfds.

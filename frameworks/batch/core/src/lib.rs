@@ -1,0 +1,1 @@
+//! The batch scheduler: jobs, arrays, dependencies, retries.

@@ -1,0 +1,1 @@
+//! The batch framework's shell: its gRPC service and records.

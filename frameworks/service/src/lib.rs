@@ -1,0 +1,1 @@
+//! The service framework's shell: its gRPC service and records.

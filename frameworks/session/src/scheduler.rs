@@ -1,0 +1,44 @@
+//! The trait an author implements.
+
+use proffer_types::{AgentId, FrameworkId, Offer, OfferId, Resources, TaskStatus, Timestamp};
+
+use crate::Context;
+
+/// A framework's own half of two-level scheduling: it decides what to run on what it is offered.
+///
+/// Every method runs to completion before the next one starts, gets the time through the context, and
+/// asks for effects through it: nothing here blocks. Records written with [`Context::put`] are on disk
+/// before any call made in the same method reaches the master, and before the update that
+/// caused them is acknowledged.
+pub trait Scheduler: Send {
+    /// The framework is subscribed, for the first time or again. Offers follow; those from before are void.
+    fn subscribed(&mut self, _cx: &mut Context<'_>, _framework_id: &FrameworkId) {}
+
+    /// The link to the master is down. Tasks go on running; offers held are void.
+    fn disconnected(&mut self, _cx: &mut Context<'_>) {}
+
+    /// Resources are offered. An offer that is neither used nor declined by the end of the method is
+    /// declined with the default filter, unless [`Context::hold`] kept it.
+    fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>);
+
+    /// A held offer is void.
+    fn rescinded(&mut self, _cx: &mut Context<'_>, _offer: &OfferId) {}
+
+    /// A task's state changed, or is told again (reconciliation): the same update may come twice.
+    /// Acknowledged after the method returns.
+    fn update(&mut self, cx: &mut Context<'_>, status: &TaskStatus);
+
+    /// A hint that an agent became unreachable; updates of its tasks follow.
+    fn agent_lost(&mut self, _cx: &mut Context<'_>, _agent: &AgentId) {}
+
+    /// The largest agents there are: a request that fits in none of them cannot be placed.
+    fn shapes(&mut self, _cx: &mut Context<'_>, _n_agents: u32, _largest: &[Resources]) {}
+
+    /// The deadline given by [`Scheduler::next_deadline`] has come.
+    fn tick(&mut self, _cx: &mut Context<'_>) {}
+
+    /// When [`Scheduler::tick`] is wanted next; asked after every method.
+    fn next_deadline(&self) -> Option<Timestamp> {
+        None
+    }
+}

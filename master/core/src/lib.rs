@@ -1,0 +1,1 @@
+//! The master as a state machine: command in, events and effects out.

@@ -1,0 +1,1 @@
+//! The master's shell: streams, registry, timers, HTTP.

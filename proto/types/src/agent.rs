@@ -1,0 +1,24 @@
+//! Agents as the rest of the cluster sees them.
+
+use crate::Resources;
+
+/// What an agent says of itself when it registers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentInfo {
+    pub hostname: String,
+    /// `host:port` of the agent's own API.
+    pub address: String,
+    /// What it has to offer in all.
+    pub resources: Resources,
+    pub attributes: Vec<Attribute>,
+    pub version: String,
+    /// What enforces limits there: `cgroup v2` or `cgroup v1 (hybrid)`.
+    pub cgroups: String,
+}
+
+/// A fact about an agent that schedulers may constrain on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attribute {
+    pub name: String,
+    pub value: String,
+}

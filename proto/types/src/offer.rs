@@ -1,0 +1,43 @@
+//! Offers as a scheduler sees them, and the filter it answers with.
+
+use std::time::Duration;
+
+use crate::{AgentId, Attribute, FrameworkId, OfferId, Resources, Role};
+
+/// Resources of one agent, promised to one framework in one of its roles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    pub id: OfferId,
+    pub framework_id: FrameworkId,
+    pub agent_id: AgentId,
+    pub hostname: String,
+    pub role: Role,
+    pub resources: Resources,
+    pub attributes: Vec<Attribute>,
+}
+
+/// How long a scheduler does not want to see again what it refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Filters {
+    /// Zero means no filter; at most [`Filters::MAX`].
+    pub refuse: Duration,
+}
+
+impl Filters {
+    /// Where a scheduler does not say: 5 s.
+    pub const DEFAULT: Self = Self {
+        refuse: Duration::from_secs(5),
+    };
+    /// The longest filter: 365 days.
+    pub const MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    /// No filter: the same resources may be offered again at once.
+    pub const NONE: Self = Self {
+        refuse: Duration::ZERO,
+    };
+}
+
+impl Default for Filters {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}

@@ -1,0 +1,113 @@
+//! Sets of integers as sorted, disjoint, non-touching inclusive ranges.
+
+use std::fmt;
+
+/// A set of integers. Always coalesced: equal sets are equal values.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Ranges(Vec<(u64, u64)>);
+
+impl Ranges {
+    /// Collects inclusive `(begin, end)` pairs; those with `begin > end` are empty.
+    pub fn new(pairs: impl IntoIterator<Item = (u64, u64)>) -> Self {
+        let mut pairs: Vec<_> = pairs.into_iter().filter(|(begin, end)| begin <= end).collect();
+        pairs.sort_unstable();
+        let mut merged: Vec<(u64, u64)> = Vec::with_capacity(pairs.len());
+        for (begin, end) in pairs {
+            match merged.last_mut() {
+                Some(last) if begin <= last.1.saturating_add(1) => last.1 = last.1.max(end),
+                _ => merged.push((begin, end)),
+            }
+        }
+        Self(merged)
+    }
+
+    /// The inclusive `(begin, end)` pairs, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Whether the set is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many integers the set holds; stops at `u64::MAX`.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.iter().fold(0, |sum: u64, (begin, end)| {
+            sum.saturating_add(end - begin).saturating_add(1)
+        })
+    }
+
+    /// Whether every integer of `other` is in the set.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        other.0.iter().all(|(begin, end)| {
+            let after = self.0.partition_point(|own| own.0 <= *begin);
+            after > 0 && self.0[after - 1].1 >= *end
+        })
+    }
+
+    /// Unites with `other`.
+    pub fn add(&mut self, other: &Self) {
+        let all = std::mem::take(&mut self.0);
+        *self = Self::new(all.into_iter().chain(other.iter()));
+    }
+
+    /// Takes every integer of `other` out.
+    pub fn subtract(&mut self, other: &Self) {
+        for (begin, end) in other.iter() {
+            let own = std::mem::take(&mut self.0);
+            for (from, to) in own {
+                if to < begin || from > end {
+                    self.0.push((from, to));
+                    continue;
+                }
+                if from < begin {
+                    self.0.push((from, begin - 1));
+                }
+                if to > end {
+                    self.0.push((end + 1, to));
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Ranges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        for (nth, (begin, end)) in self.iter().enumerate() {
+            let comma = if nth == 0 { "" } else { "," };
+            write!(f, "{comma}{begin}-{end}")?;
+        }
+        f.write_str("]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn touching_ranges_are_one() {
+        assert_eq!(Ranges::new([(5, 9), (1, 4), (20, 10)]), Ranges::new([(1, 9)]));
+    }
+
+    #[test]
+    fn taking_out_the_middle_leaves_both_ends() {
+        let mut ranges = Ranges::new([(1, 10)]);
+        ranges.subtract(&Ranges::new([(4, 6)]));
+        assert_eq!(ranges.to_string(), "[1-3,7-10]");
+        assert_eq!(ranges.count(), 7);
+        assert!(!ranges.contains(&Ranges::new([(3, 7)])));
+    }
+
+    #[test]
+    fn the_largest_integer_is_an_ordinary_member() {
+        let mut ranges = Ranges::new([(0, u64::MAX)]);
+        ranges.subtract(&Ranges::new([(u64::MAX, u64::MAX)]));
+        assert_eq!(ranges, Ranges::new([(0, u64::MAX - 1)]));
+    }
+}

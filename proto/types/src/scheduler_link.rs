@@ -1,0 +1,87 @@
+//! The messages between the master and a framework's scheduler.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::{
+    AgentId, Filters, FrameworkId, FrameworkInfo, KillPolicy, MasterId, Offer, OfferId, Resources, Role,
+    StatusUuid, TaskId, TaskInfo, TaskStatus,
+};
+
+/// What a scheduler asks of the master.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// First on every stream. A second subscription of a framework takes over from the first.
+    Subscribe {
+        info: FrameworkInfo,
+        suppressed_roles: BTreeSet<Role>,
+    },
+    /// Uses offers of one agent and one role. Offer validity is all or nothing; what the operations leave is
+    /// declined with `filters`; no operation at all is a decline.
+    Accept {
+        offers: Vec<OfferId>,
+        operations: Vec<Operation>,
+        filters: Filters,
+    },
+    Decline {
+        offers: Vec<OfferId>,
+        filters: Filters,
+    },
+    /// Clears filters and suppression; no role means all.
+    Revive {
+        roles: BTreeSet<Role>,
+    },
+    /// Stops offers; no role means all.
+    Suppress {
+        roles: BTreeSet<Role>,
+    },
+    Kill {
+        task_id: TaskId,
+        agent_id: Option<AgentId>,
+        kill_policy: KillPolicy,
+    },
+    Acknowledge {
+        agent_id: AgentId,
+        task_id: TaskId,
+        uuid: StatusUuid,
+    },
+    /// Empty means implicit: every known task that is not terminal.
+    Reconcile {
+        tasks: Vec<(TaskId, Option<AgentId>)>,
+    },
+    /// Kills all tasks of the framework and ends its id.
+    Teardown,
+    Ping,
+}
+
+/// What is done with accepted offers, in order over what is left of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// One bad task does not spoil the others.
+    Launch(Vec<TaskInfo>),
+}
+
+/// What the master tells a scheduler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Subscribed {
+        framework_id: FrameworkId,
+        master_id: MasterId,
+        heartbeat_interval: Duration,
+    },
+    Offers(Vec<Offer>),
+    Rescind(OfferId),
+    Update(TaskStatus),
+    /// A hint: updates of the agent's tasks follow.
+    AgentLost(AgentId),
+    /// The largest agents: every admitted agent fits in one of these. Sent after `Subscribed` and on change.
+    Shapes {
+        n_agents: u32,
+        largest: Vec<Resources>,
+    },
+    /// The subscription is over, and retrying it unchanged will not help.
+    Error {
+        message: String,
+    },
+    Heartbeat,
+}

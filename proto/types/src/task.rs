@@ -1,0 +1,231 @@
+//! Tasks: what a framework asks to run, and what became of it.
+//!
+//! A task in a terminal state never leaves it.
+//! `Staging -> Starting -> Running -> (Killing) -> Finished | Failed | Killed`, and from the master:
+//! `Error`, `Dropped`, `Unreachable -> (back) | Gone`, `Lost`, `Unknown`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::{AgentId, ContainerSpec, Resources, StatusUuid, TaskId, Timestamp};
+
+/// The time from SIGTERM to SIGKILL where neither task nor kill says otherwise.
+pub const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(3);
+
+/// One task as a framework describes it in a launch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskInfo {
+    pub id: TaskId,
+    /// For people; not unique.
+    pub name: String,
+    pub agent_id: AgentId,
+    /// What the task is guaranteed and, for cpus, memory and disk, also limited to.
+    pub resources: Resources,
+    pub container: ContainerSpec,
+    pub kill_policy: KillPolicy,
+    pub labels: BTreeMap<String, String>,
+    /// The task fails when it runs longer.
+    pub max_completion_time: Option<Duration>,
+}
+
+/// How a task is asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KillPolicy {
+    /// From SIGTERM to SIGKILL; absent means the next best source, in the end [`DEFAULT_KILL_GRACE`].
+    /// A later kill can only shorten it.
+    pub grace_period: Option<Duration>,
+}
+
+/// Where a task is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TaskState {
+    /// Accepted by the master, not yet reported by the agent.
+    Staging,
+    /// The agent is building its container.
+    Starting,
+    Running,
+    /// Asked to stop, not yet dead.
+    Killing,
+    /// Exited with code 0.
+    Finished,
+    /// Exited otherwise, could not be launched, or hit a limit.
+    Failed,
+    /// Ended because it was asked to.
+    Killed,
+    /// Its description is invalid; it never ran.
+    Error,
+    /// Kept for Mesos's word; Proffer says what it knows instead.
+    Lost,
+    /// The launch never happened.
+    Dropped,
+    /// Its agent is cut off; it may come back.
+    Unreachable,
+    /// Its agent is there, the task is not.
+    Gone,
+    /// An operator declared its agent gone.
+    GoneByOperator,
+    /// The master has no idea.
+    Unknown,
+}
+
+impl TaskState {
+    /// Every state, in the order of the wire's numbers.
+    pub const ALL: [Self; 14] = [
+        Self::Staging,
+        Self::Starting,
+        Self::Running,
+        Self::Killing,
+        Self::Finished,
+        Self::Failed,
+        Self::Killed,
+        Self::Error,
+        Self::Lost,
+        Self::Dropped,
+        Self::Unreachable,
+        Self::Gone,
+        Self::GoneByOperator,
+        Self::Unknown,
+    ];
+
+    /// Whether the state is final.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        match self {
+            Self::Staging
+            | Self::Starting
+            | Self::Running
+            | Self::Killing
+            | Self::Unreachable
+            | Self::Unknown => false,
+            Self::Finished
+            | Self::Failed
+            | Self::Killed
+            | Self::Error
+            | Self::Lost
+            | Self::Dropped
+            | Self::Gone
+            | Self::GoneByOperator => true,
+        }
+    }
+
+    /// Whether a task in this state holds its resources: neither terminal nor cut off.
+    #[must_use]
+    pub fn holds_resources(self) -> bool {
+        !self.is_terminal() && self != Self::Unreachable
+    }
+
+    /// The state as tables and logs write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Staging => "STAGING",
+            Self::Starting => "STARTING",
+            Self::Running => "RUNNING",
+            Self::Killing => "KILLING",
+            Self::Finished => "FINISHED",
+            Self::Failed => "FAILED",
+            Self::Killed => "KILLED",
+            Self::Error => "ERROR",
+            Self::Lost => "LOST",
+            Self::Dropped => "DROPPED",
+            Self::Unreachable => "UNREACHABLE",
+            Self::Gone => "GONE",
+            Self::GoneByOperator => "GONE_BY_OPERATOR",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+/// Who made a status update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StatusSource {
+    Master,
+    Agent,
+}
+
+/// Why a task is in its state; the words of Mesos without their prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StatusReason {
+    Reconciliation,
+    InvalidOffers,
+    TaskInvalid,
+    AgentRemoved,
+    AgentDisconnected,
+    AgentRestarted,
+    AgentReregistered,
+    FrameworkRemoved,
+    ContainerLaunchFailed,
+    ContainerLimitation,
+    ContainerLimitationMemory,
+    ContainerLimitationDisk,
+    /// The command exited with a code other than 0, or by a signal nobody asked for.
+    CommandFailed,
+    MaxCompletionTimeReached,
+    TaskKilledDuringLaunch,
+    TaskUnknown,
+    /// The container is gone and left no exit status.
+    ContainerStatusUnknown,
+}
+
+impl StatusReason {
+    /// The reason as tables, logs and Mesos write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reconciliation => "RECONCILIATION",
+            Self::InvalidOffers => "INVALID_OFFERS",
+            Self::TaskInvalid => "TASK_INVALID",
+            Self::AgentRemoved => "AGENT_REMOVED",
+            Self::AgentDisconnected => "AGENT_DISCONNECTED",
+            Self::AgentRestarted => "AGENT_RESTARTED",
+            Self::AgentReregistered => "AGENT_REREGISTERED",
+            Self::FrameworkRemoved => "FRAMEWORK_REMOVED",
+            Self::ContainerLaunchFailed => "CONTAINER_LAUNCH_FAILED",
+            Self::ContainerLimitation => "CONTAINER_LIMITATION",
+            Self::ContainerLimitationMemory => "CONTAINER_LIMITATION_MEMORY",
+            Self::ContainerLimitationDisk => "CONTAINER_LIMITATION_DISK",
+            Self::CommandFailed => "COMMAND_FAILED",
+            Self::MaxCompletionTimeReached => "MAX_COMPLETION_TIME_REACHED",
+            Self::TaskKilledDuringLaunch => "TASK_KILLED_DURING_LAUNCH",
+            Self::TaskUnknown => "TASK_UNKNOWN",
+            Self::ContainerStatusUnknown => "CONTAINER_STATUS_UNKNOWN",
+        }
+    }
+}
+
+/// How a task's first process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TaskExit {
+    Code(i32),
+    Signal(i32),
+}
+
+/// What the kernel counted for a container, over all of its processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Usage {
+    pub wall_time_us: u64,
+    pub cpu_time_us: u64,
+    pub mem_peak_bytes: u64,
+    /// Forks the pids limit refused.
+    pub pids_refused: u64,
+    /// Processes the kernel killed for the memory limit.
+    pub oom_kills: u64,
+}
+
+/// One report of a task's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskStatus {
+    pub task_id: TaskId,
+    pub agent_id: Option<AgentId>,
+    pub state: TaskState,
+    pub source: StatusSource,
+    pub reason: Option<StatusReason>,
+    /// For people; empty when there is nothing to add.
+    pub message: String,
+    /// By the clock of the source.
+    pub timestamp: Timestamp,
+    /// Present when, and only when, the update must be acknowledged.
+    pub uuid: Option<StatusUuid>,
+    pub exit: Option<TaskExit>,
+    pub usage: Option<Usage>,
+}

@@ -1,0 +1,1 @@
+//! Durable key-value state behind one trait: memory and RocksDB.
