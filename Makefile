@@ -1,0 +1,60 @@
+# Everything starts here: `make demo` shows Proffer at work, `make test` proves it.
+#
+# RocksDB costs some 25 CPU-minutes to compile, so it is built once into the cache and linked from there by every
+# build. `eval "$(make -s env)"` gives a shell the same settings, for calling cargo by hand.
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/proffer
+ROCKSDB_VERSION := $(shell sed -n '/^name = "librocksdb-sys"/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
+BENCH ?= all
+
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+export ROCKSDB_LIB_DIR := $(CACHE)/rocksdb-$(ROCKSDB_VERSION)
+export ROCKSDB_STATIC := 1
+# libclang comes without the compiler's own headers on some systems; gcc has them too.
+export BINDGEN_EXTRA_CLANG_ARGS := -I$(shell gcc -print-file-name=include 2>/dev/null)
+export PROFFER_CACHE := $(CACHE)
+
+.PHONY: help demo test verify fix bench env build release deps deps-test deps-bench clean
+
+help: ## lists the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: release ## builds, starts a cluster, runs a real job on it, stops cleanly
+	@scripts/demo.sh "$(CARGO_TARGET_DIR)/release/proffer"
+
+test: deps-test $(ROCKSDB_LIB_DIR)/librocksdb.a verify ## everything that proves the project
+	@scripts/test.sh
+
+verify: deps $(ROCKSDB_LIB_DIR)/librocksdb.a ## checks format and lints; writes nothing
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+fix: ## formats
+	cargo fmt --all
+
+bench: deps-bench release ## prints figures beside a reference, BENCH=containers|cluster|footprint|all
+	cargo build --release --locked -p proffer-bench
+	"$(CARGO_TARGET_DIR)/release/proffer-bench" "$(BENCH)" --proffer "$(CARGO_TARGET_DIR)/release/proffer"
+
+release: deps $(ROCKSDB_LIB_DIR)/librocksdb.a ## the binary as it is shipped
+	cargo build --release --locked -p proffer
+
+build: deps $(ROCKSDB_LIB_DIR)/librocksdb.a ## the binary for development
+	cargo build --locked -p proffer
+
+env: ## prints the settings every build uses, for `eval`
+	@echo 'export CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)" ROCKSDB_LIB_DIR="$(ROCKSDB_LIB_DIR)" ROCKSDB_STATIC=1'
+	@echo 'export BINDGEN_EXTRA_CLANG_ARGS="$(BINDGEN_EXTRA_CLANG_ARGS)" PROFFER_CACHE="$(PROFFER_CACHE)"'
+
+deps:
+	@scripts/deps.sh build
+deps-test:
+	@scripts/deps.sh build test
+deps-bench:
+	@scripts/deps.sh build bench
+
+$(ROCKSDB_LIB_DIR)/librocksdb.a:
+	@scripts/rocksdb.sh "$(ROCKSDB_VERSION)" "$(ROCKSDB_LIB_DIR)"
+
+clean: ## removes what was built, but keeps the RocksDB archive
+	rm -rf "$(CARGO_TARGET_DIR)"

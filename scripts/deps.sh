@@ -1,0 +1,50 @@
+#!/bin/sh
+# Makes sure the Debian packages a purpose needs are there: `deps.sh build [test] [bench]`.
+# Installs what is missing when run as root on Debian or Ubuntu; otherwise says what to install.
+set -eu
+
+# `command or file to look for` = `Debian package that brings it`
+wanted() {
+    case $1 in
+    build) printf '%s\n' gcc=gcc g++=g++ 'libclang*.so*=libclang-dev' ;;
+    test) printf '%s\n' python3=python3 'ensurepip=python3-venv' linux.uml=user-mode-linux modprobe=kmod ;;
+    bench) printf '%s\n' bwrap=bubblewrap crun=crun ;;
+    *) echo "deps.sh: unknown purpose '$1'" >&2; exit 2 ;;
+    esac
+}
+
+present() {
+    case $1 in
+    *.so*) find /usr/lib /usr/local/lib "${LIBCLANG_PATH:-/nonexistent}" -name "$1" 2>/dev/null | grep -q . ;;
+    ensurepip) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+    *) PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null ;;
+    esac
+}
+
+command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
+
+missing=''
+for purpose in "$@"; do
+    for pair in $(set -f; wanted "$purpose"); do
+        present "${pair%%=*}" || missing="$missing ${pair#*=}"
+    done
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "these packages are missing:$missing" >&2
+    echo "install them, for example with: sudo apt-get install --no-install-recommends$missing" >&2
+    exit 1
+fi
+
+echo "installing$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+for package in $missing; do
+    apt-get install -y -qq --no-install-recommends "$package" >/dev/null && continue
+    case $package in
+    # A test or a benchmark without it says `skipped: why`.
+    user-mode-linux | bubblewrap | crun) echo "$package cannot be had on this system: what needs it will be skipped" >&2 ;;
+    *) exit 1 ;;
+    esac
+done
