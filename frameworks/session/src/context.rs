@@ -6,6 +6,8 @@ use proffer_types::scheduler_link::{Call, Operation};
 use proffer_types::{Filters, KillPolicy, Offer, OfferId, Role, TaskId, TaskInfo, Timestamp};
 use rand_chacha::ChaCha8Rng;
 
+use crate::records::SESSION_PREFIX;
+
 /// One change to the framework's durable records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
@@ -13,11 +15,16 @@ pub enum Write {
     Delete { key: String },
 }
 
-/// Everything asked for in one step: the writes are committed first, then the calls are sent.
+/// Everything asked for in one step: the writes are committed first, in order and in one batch, then the calls are
+/// sent, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Output {
     pub writes: Vec<Write>,
     pub calls: Vec<Call>,
+    /// The link is to be dropped and dialled again: the master went silent.
+    pub disconnect: bool,
+    /// The master ended the subscription for good, with this message: dialling again will not help.
+    pub refused: Option<String>,
 }
 
 /// Handed to every method of a scheduler.
@@ -109,16 +116,24 @@ impl<'a> Context<'a> {
         });
     }
 
-    /// Writes a durable record. Keys that start with `session/` are the session's own.
+    /// Writes a durable record. Keys that start with `session/` are the session's own: writing one is a bug of the
+    /// scheduler, and panics.
     pub fn put(&mut self, key: impl Into<String>, value: Vec<u8>) {
-        self.output.writes.push(Write::Put {
-            key: key.into(),
-            value,
-        });
+        let key = own_key(key.into());
+        self.output.writes.push(Write::Put { key, value });
     }
 
-    /// Removes a durable record.
+    /// Removes a durable record. The keys are those of [`Context::put`].
     pub fn delete(&mut self, key: impl Into<String>) {
-        self.output.writes.push(Write::Delete { key: key.into() });
+        let key = own_key(key.into());
+        self.output.writes.push(Write::Delete { key });
     }
+}
+
+fn own_key(key: String) -> String {
+    assert!(
+        !key.starts_with(SESSION_PREFIX),
+        "a scheduler must not touch `{key}`: keys under `{SESSION_PREFIX}` belong to the session"
+    );
+    key
 }

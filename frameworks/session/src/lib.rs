@@ -4,7 +4,11 @@
 //! reconciles on every connection, and keeps the little that must survive a restart.
 
 mod context;
+mod records;
 mod scheduler;
+mod session;
 
 pub use context::{Context, Output, Write};
+pub use records::{RecoverError, SESSION_PREFIX};
 pub use scheduler::Scheduler;
+pub use session::{Input, Session};

@@ -2,7 +2,7 @@
 
 use proffer_types::{AgentId, FrameworkId, Offer, OfferId, Resources, TaskStatus, Timestamp};
 
-use crate::Context;
+use crate::{Context, RecoverError};
 
 /// A framework's own half of two-level scheduling: it decides what to run on what it is offered.
 ///
@@ -11,6 +11,13 @@ use crate::Context;
 /// before any call made in the same method reaches the master, and before the update that
 /// caused them is acknowledged.
 pub trait Scheduler: Send {
+    /// Replaces the whole state by what the records of [`Context::put`] say, in the order of their keys.
+    /// Called once before anything else, and again, on the same value, after a failed write: whatever was
+    /// not written did not happen. A scheduler that keeps no records need not implement it.
+    fn recover(&mut self, _records: &[(String, Vec<u8>)]) -> Result<(), RecoverError> {
+        Ok(())
+    }
+
     /// The framework is subscribed, for the first time or again. Offers follow; those from before are void.
     fn subscribed(&mut self, _cx: &mut Context<'_>, _framework_id: &FrameworkId) {}
 

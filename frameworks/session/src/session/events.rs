@@ -1,0 +1,142 @@
+//! What the master says, one function an event.
+//!
+//! The scheduler hears of an update before it is acknowledged, in the same output: whatever it writes
+//! is on disk before the master may forget.
+
+use proffer_types::scheduler_link::{Call, Event};
+use proffer_types::{Filters, FrameworkId, Offer, OfferId, TaskStatus};
+
+use super::{Link, MIN_HEARTBEAT_INTERVAL, Session};
+use crate::records::{self, Live};
+use crate::{Context, Output, Scheduler};
+
+impl<S: Scheduler> Session<S> {
+    pub(super) fn event(&mut self, event: Event, out: &mut Output) {
+        match &mut self.link {
+            Link::Down => return,
+            Link::Subscribing { .. } => {
+                if !matches!(event, Event::Subscribed { .. } | Event::Error { .. }) {
+                    return;
+                }
+            }
+            Link::Up { heard, .. } => *heard = self.now,
+        }
+        match event {
+            Event::Subscribed {
+                framework_id,
+                master_id: _,
+                heartbeat_interval,
+            } => {
+                self.heartbeat_interval = heartbeat_interval.max(MIN_HEARTBEAT_INTERVAL);
+                self.subscribed(framework_id, out);
+            }
+            Event::Offers(offers) => self.offered(offers, out),
+            Event::Rescind(offer) => self.rescinded(&offer, out),
+            Event::Update(status) => self.updated(&status, out),
+            Event::AgentLost(agent) => self.run(out, |scheduler, cx| scheduler.agent_lost(cx, &agent)),
+            Event::Shapes { n_agents, largest } => {
+                self.run(out, |scheduler, cx| scheduler.shapes(cx, n_agents, &largest));
+            }
+            Event::Error { message } => {
+                out.refused = Some(message);
+                out.disconnect = true;
+            }
+            Event::Heartbeat => {}
+        }
+    }
+
+    fn subscribed(&mut self, framework_id: FrameworkId, out: &mut Output) {
+        if self.info.id.as_ref() != Some(&framework_id) {
+            out.writes.push(records::put_framework_id(&framework_id));
+            self.info.id = Some(framework_id.clone());
+        }
+        self.link = Link::Up {
+            heard: self.now,
+            ping: self.now.after(self.heartbeat_interval),
+            reconcile: None,
+        };
+        self.reconcile_all(out);
+        self.kill_again(out);
+        self.run(out, |scheduler, cx| scheduler.subscribed(cx, &framework_id));
+    }
+
+    /// A kill that was asked for on an earlier connection may never have arrived.
+    fn kill_again(&self, out: &mut Output) {
+        out.calls.extend(self.tasks.iter().filter_map(|(id, live)| {
+            Some(Call::Kill {
+                task_id: id.clone(),
+                agent_id: live.agent_id.clone(),
+                kill_policy: live.kill?,
+            })
+        }));
+    }
+
+    fn offered(&mut self, offers: Vec<Offer>, out: &mut Output) {
+        let ids: Vec<_> = offers.iter().map(|offer| offer.id.clone()).collect();
+        self.offers.extend(ids.iter().cloned());
+        let mut asked = Output::default();
+        let mut held = Vec::new();
+        let mut cx = Context::new(self.now, &mut self.rng, &mut asked, &mut held);
+        self.scheduler.offers(&mut cx, offers);
+        self.vet(asked, out);
+        let left: Vec<_> = ids
+            .into_iter()
+            .filter(|id| !held.contains(id) && self.offers.remove(id))
+            .collect();
+        if !left.is_empty() {
+            out.calls.push(Call::Decline {
+                offers: left,
+                filters: Filters::DEFAULT,
+            });
+        }
+    }
+
+    fn rescinded(&mut self, offer: &OfferId, out: &mut Output) {
+        if self.offers.remove(offer) {
+            self.run(out, |scheduler, cx| scheduler.rescinded(cx, offer));
+        }
+    }
+
+    fn updated(&mut self, status: &TaskStatus, out: &mut Output) {
+        self.track(status, out);
+        self.run(out, |scheduler, cx| scheduler.update(cx, status));
+        if let (Some(uuid), Some(agent_id)) = (status.uuid, &status.agent_id) {
+            out.calls.push(Call::Acknowledge {
+                agent_id: agent_id.clone(),
+                task_id: status.task_id.clone(),
+                uuid,
+            });
+        }
+    }
+
+    /// Tells the scheduler of launches that never reached the master. Their records were written, so that a
+    /// crash in between is found by reconciliation.
+    pub(super) fn tell_local(&mut self, out: &mut Output) {
+        for status in std::mem::take(&mut self.local) {
+            self.updated(&status, out);
+        }
+    }
+
+    /// Keeps the live set true to the update.
+    fn track(&mut self, status: &TaskStatus, out: &mut Output) {
+        let id = &status.task_id;
+        // A task nobody knows is as good as ended: whoever wants it launches it again.
+        if status.state.is_terminal() || status.state == proffer_types::TaskState::Unknown {
+            if self.tasks.remove(id).is_some() {
+                out.writes.push(records::delete_task(id));
+            }
+            return;
+        }
+        if let Some(live) = self.tasks.get_mut(id) {
+            live.answered = true;
+            return;
+        }
+        let live = Live {
+            agent_id: status.agent_id.clone(),
+            kill: None,
+            answered: true,
+        };
+        out.writes.push(records::put_task(id, &live));
+        self.tasks.insert(id.clone(), live);
+    }
+}

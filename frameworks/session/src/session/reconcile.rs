@@ -1,0 +1,66 @@
+//! Explicit reconciliation: on every subscription each live task is asked about until the master has answered.
+//!
+//! A master that restarted stays silent about tasks of agents that are not back yet, so the question is
+//! repeated with exponential back-off. Tasks launched since the subscription need no question.
+
+use std::time::Duration;
+
+use proffer_types::Timestamp;
+use proffer_types::scheduler_link::Call;
+
+use super::{Link, Session};
+use crate::{Output, Scheduler};
+
+/// The first repetition: by then an agent that is there has been heard.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+/// The longest pause: the master gives agents 75 s to come back.
+const MAX_DELAY: Duration = Duration::from_secs(60);
+/// Tasks named in one call: at most 0.5 MiB with the longest ids.
+const TASKS_PER_CALL: usize = 1000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reconcile {
+    pub(super) due: Timestamp,
+    delay: Duration,
+}
+
+impl<S: Scheduler> Session<S> {
+    /// Asks about every live task.
+    pub(super) fn reconcile_all(&mut self, out: &mut Output) {
+        for live in self.tasks.values_mut() {
+            live.answered = false;
+        }
+        self.ask(FIRST_DELAY, out);
+    }
+
+    /// Asks again about the tasks without an answer, when it is time.
+    pub(super) fn reconcile_again(&mut self, out: &mut Output) {
+        if let Link::Up {
+            reconcile: Some(reconcile),
+            ..
+        } = &self.link
+            && reconcile.due <= self.now
+        {
+            self.ask(reconcile.delay.saturating_mul(2).min(MAX_DELAY), out);
+        }
+    }
+
+    fn ask(&mut self, delay: Duration, out: &mut Output) {
+        let waiting: Vec<_> = self
+            .tasks
+            .iter()
+            .filter(|(_, live)| !live.answered)
+            .map(|(id, live)| (id.clone(), live.agent_id.clone()))
+            .collect();
+        if let Link::Up { reconcile, .. } = &mut self.link {
+            *reconcile = (!waiting.is_empty()).then(|| Reconcile {
+                due: self.now.after(delay),
+                delay,
+            });
+        }
+        out.calls
+            .extend(waiting.chunks(TASKS_PER_CALL).map(|tasks| Call::Reconcile {
+                tasks: tasks.to_vec(),
+            }));
+    }
+}

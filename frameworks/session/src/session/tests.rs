@@ -1,0 +1,182 @@
+//! The session driven by text: one step a word list, what it asks for as text.
+
+mod probe;
+
+use expect_test::expect;
+
+use self::probe::check;
+
+#[test]
+fn the_first_call_on_a_connection_is_subscribe_and_nothing_goes_out_before_it_is_answered() {
+    check(
+        "suppress | connected | revive | heartbeat | offer O1 | subscribed F1",
+        expect![[r#"
+            connected: subscribe suppressed:*
+            subscribed F1: put session/framework_id; [subscribed F1]
+        "#]],
+    );
+}
+
+#[test]
+fn the_framework_id_is_stored_once_and_subscribes_every_later_connection() {
+    check(
+        "connected | subscribed F1 | disconnected | connected | crash | connected | subscribed F1",
+        expect![[r#"
+            connected: subscribe
+            subscribed F1: put session/framework_id; [subscribed F1]
+            disconnected: [disconnected]
+            connected: subscribe F1
+            connected: subscribe F1
+            subscribed F1: [subscribed F1]
+        "#]],
+    );
+}
+
+#[test]
+fn suppression_is_told_again_on_the_next_subscription() {
+    check(
+        "connected | subscribed F1 | suppress | disconnected | connected | subscribed F1 | revive",
+        expect![[r#"
+            connected: subscribe
+            subscribed F1: put session/framework_id; [subscribed F1]
+            suppress: suppress
+            disconnected: [disconnected]
+            connected: subscribe F1 suppressed:*
+            subscribed F1: [subscribed F1]
+            revive: revive
+        "#]],
+    );
+}
+
+#[test]
+fn an_offer_that_is_not_used_is_declined_unless_held() {
+    check(
+        "up | offer O1 O2 | holding | offer O3 O4 | rescind O3 | rescind O1 | launch T1 O4",
+        expect![[r#"
+            offer O1 O2: decline O1 O2 5s; [offers O1 O2]
+            offer O3 O4: [offers O3 O4]
+            rescind O3: [rescinded O3]
+            launch T1 O4: put session/task/T1; accept O4 T1
+        "#]],
+    );
+}
+
+#[test]
+fn a_launch_on_a_void_offer_ends_as_dropped_and_does_not_reach_the_master() {
+    check(
+        "up | holding | offer O1 O2 | rescind O1 | launch T1 O1 | tick | disconnected | launch T2 O2 | tick",
+        expect![[r#"
+            offer O1 O2: [offers O1 O2]
+            rescind O1: [rescinded O1]
+            launch T1 O1: put session/task/T1
+            tick: delete session/task/T1; [update T1 DROPPED]
+            disconnected: [disconnected]
+            launch T2 O2: put session/task/T2
+            tick: delete session/task/T2; [update T2 DROPPED]
+        "#]],
+    );
+}
+
+#[test]
+fn an_update_with_a_uuid_is_acknowledged_after_the_scheduler_heard_it() {
+    check(
+        "up | update T1 RUNNING 7 | update T1 RUNNING 7 | update T1 RUNNING | update T1 FINISHED 8",
+        expect![[r#"
+            update T1 RUNNING 7: put session/task/T1; put seen/T1; ack T1 7; [update T1 RUNNING]
+            update T1 RUNNING 7: put seen/T1; ack T1 7; [update T1 RUNNING]
+            update T1 RUNNING: put seen/T1; [update T1 RUNNING]
+            update T1 FINISHED 8: delete session/task/T1; put seen/T1; ack T1 8; [update T1 FINISHED]
+        "#]],
+    );
+}
+
+#[test]
+fn live_tasks_are_asked_about_on_each_subscription_until_each_has_an_answer() {
+    check(
+        "up | holding | offer O1 O2 | launch T1 O1 | launch T2 O2 | crash | connected | subscribed F1 \
+         | +999ms | +1ms | update T1 RUNNING | +2s | +4s | update T2 GONE | +8s",
+        expect![[r#"
+            offer O1 O2: [offers O1 O2]
+            launch T1 O1: put session/task/T1; accept O1 T1
+            launch T2 O2: put session/task/T2; accept O2 T2
+            connected: subscribe F1
+            subscribed F1: reconcile T1@A1 T2@A1; [subscribed F1]
+            +1ms: reconcile T1@A1 T2@A1
+            update T1 RUNNING: put seen/T1; [update T1 RUNNING]
+            +2s: reconcile T2@A1
+            +4s: ping; reconcile T2@A1
+            update T2 GONE: delete session/task/T2; put seen/T2; [update T2 GONE]
+            +8s: ping
+        "#]],
+    );
+}
+
+#[test]
+fn a_task_unknown_to_the_master_leaves_the_live_set_and_an_unreachable_one_stays() {
+    check(
+        "up | update T1 RUNNING | update T2 RUNNING | update T1 UNKNOWN | update T2 UNREACHABLE \
+         | disconnected | connected | subscribed F1",
+        expect![[r#"
+            update T1 RUNNING: put session/task/T1; put seen/T1; [update T1 RUNNING]
+            update T2 RUNNING: put session/task/T2; put seen/T2; [update T2 RUNNING]
+            update T1 UNKNOWN: delete session/task/T1; put seen/T1; [update T1 UNKNOWN]
+            update T2 UNREACHABLE: put seen/T2; [update T2 UNREACHABLE]
+            disconnected: [disconnected]
+            connected: subscribe F1
+            subscribed F1: reconcile T2@A1; [subscribed F1]
+        "#]],
+    );
+}
+
+#[test]
+fn a_kill_outlives_the_connection_and_a_crash() {
+    check(
+        "up | update T1 RUNNING | disconnected | kill T1 | crash | connected | subscribed F1 \
+         | kill T1 | update T1 KILLED 9",
+        expect![[r#"
+            update T1 RUNNING: put session/task/T1; put seen/T1; [update T1 RUNNING]
+            disconnected: [disconnected]
+            kill T1: put session/task/T1
+            connected: subscribe F1
+            subscribed F1: reconcile T1@A1; kill T1 1.5s; [subscribed F1]
+            kill T1: kill T1 1.5s
+            update T1 KILLED 9: delete session/task/T1; put seen/T1; ack T1 9; [update T1 KILLED]
+        "#]],
+    );
+}
+
+#[test]
+fn a_silent_master_costs_it_the_link_and_a_talking_one_is_pinged() {
+    check(
+        "connected | +14999ms | +1ms | disconnected | connected | subscribed F1 \
+         | +5s | heartbeat | +10s | +4999ms | +1ms",
+        expect![[r#"
+            connected: subscribe
+            +1ms: disconnect
+            connected: subscribe
+            subscribed F1: put session/framework_id; [subscribed F1]
+            +5s: ping
+            +10s: ping
+            +1ms: disconnect; ping
+        "#]],
+    );
+}
+
+#[test]
+fn a_refusal_is_handed_on_and_ends_the_link() {
+    check(
+        "connected | error no such framework",
+        expect![[r#"
+            connected: subscribe
+            error no such framework: disconnect; refused no such framework
+        "#]],
+    );
+}
+
+#[test]
+fn an_unreadable_record_is_named() {
+    let records = vec![("session/task/T1".to_owned(), vec![0xff])];
+    let error = probe::recover(records).unwrap_err().to_string();
+    expect!["record `session/task/T1` cannot be read: failed to decode Protobuf message: invalid varint"]
+        .assert_eq(&error);
+}

@@ -1,0 +1,251 @@
+//! A scheduler that notes what it is told, and the text around it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use expect_test::Expect;
+use proffer_types::scheduler_link::{Call, Event, Operation};
+use proffer_types::{
+    AgentId, ContainerSpec, Filters, FrameworkId, FrameworkInfo, KillPolicy, MasterId, Offer, OfferId,
+    Resources, Role, StatusSource, StatusUuid, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+};
+
+use crate::{Context, Input, Output, RecoverError, Scheduler, Session, Write};
+
+#[derive(Debug, Default)]
+pub(in crate::session) struct Probe {
+    heard: RefCell<Vec<String>>,
+    holding: bool,
+}
+
+impl Scheduler for Probe {
+    fn subscribed(&mut self, _: &mut Context<'_>, id: &FrameworkId) {
+        self.heard.borrow_mut().push(format!("subscribed {id}"));
+    }
+
+    fn disconnected(&mut self, _: &mut Context<'_>) {
+        self.heard.borrow_mut().push("disconnected".to_owned());
+    }
+
+    fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
+        if self.holding {
+            offers.iter().for_each(|offer| cx.hold(offer));
+        }
+        let ids: Vec<_> = offers.iter().map(|offer| offer.id.as_str()).collect();
+        self.heard.borrow_mut().push(format!("offers {}", ids.join(" ")));
+    }
+
+    fn rescinded(&mut self, _: &mut Context<'_>, offer: &OfferId) {
+        self.heard.borrow_mut().push(format!("rescinded {offer}"));
+    }
+
+    fn update(&mut self, cx: &mut Context<'_>, status: &TaskStatus) {
+        if status.state != TaskState::Dropped {
+            cx.put(format!("seen/{}", status.task_id), Vec::new());
+        }
+        self.heard
+            .borrow_mut()
+            .push(format!("update {} {}", status.task_id, status.state.as_str()));
+    }
+}
+
+pub(super) fn recover(records: Vec<(String, Vec<u8>)>) -> Result<Session<Probe>, RecoverError> {
+    let info = FrameworkInfo {
+        id: None,
+        name: "probe".to_owned(),
+        roles: [Role::default()].into(),
+        failover_timeout: Duration::ZERO,
+        services: Vec::new(),
+        labels: BTreeMap::new(),
+    };
+    Session::recover(info, 1, records, Probe::default())
+}
+
+/// Runs the steps, separated by `|`; shows those that led to anything. `up` stands for a fresh subscription,
+/// `crash` for a restart from the store, and after each step everything that is due is ticked.
+pub(super) fn check(steps: &str, expected: Expect) {
+    let mut store = BTreeMap::new();
+    let mut session = recover(Vec::new()).unwrap();
+    let mut now = Timestamp(0);
+    let mut trace = String::new();
+    for step in steps.split('|').map(str::trim) {
+        if step == "crash" {
+            session = recover(store.clone().into_iter().collect()).unwrap();
+            continue;
+        }
+        let mut out = Output::default();
+        apply(&mut session, &mut now, step, &mut out);
+        for write in &out.writes {
+            match write.clone() {
+                Write::Put { key, value } => store.insert(key, value),
+                Write::Delete { key } => store.remove(&key),
+            };
+        }
+        let heard = session.scheduler().heard.take();
+        let shown = show(&out, &heard);
+        if step != "up" && !shown.is_empty() {
+            writeln!(trace, "{step}: {shown}").unwrap();
+        }
+    }
+    expected.assert_eq(&trace);
+}
+
+fn apply(session: &mut Session<Probe>, now: &mut Timestamp, step: &str, out: &mut Output) {
+    let words: Vec<_> = step.split_whitespace().collect();
+    let event = match words[0] {
+        "up" => {
+            apply(session, now, "connected", out);
+            return apply(session, now, "subscribed F1", out);
+        }
+        "connected" => return session.step(*now, Input::Connected, out),
+        "disconnected" => return session.step(*now, Input::Disconnected, out),
+        "tick" => return session.step(*now, Input::Tick, out),
+        "holding" => return session.with(*now, out, |probe, _| probe.holding = true),
+        "suppress" => return session.with(*now, out, |_, cx| cx.suppress()),
+        "revive" => return session.with(*now, out, |_, cx| cx.revive()),
+        "launch" => {
+            let (offer, task) = (offer(words[2]), task(words[1]));
+            return session.with(*now, out, |_, cx| cx.launch(&offer, vec![task], Filters::DEFAULT));
+        }
+        "kill" => {
+            let grace_period = Some(Duration::from_millis(1500));
+            let id = TaskId::new(words[1]).unwrap();
+            return session.with(*now, out, |_, cx| cx.kill(&id, KillPolicy { grace_period }));
+        }
+        "subscribed" => Event::Subscribed {
+            framework_id: FrameworkId::new(words[1]).unwrap(),
+            master_id: MasterId::new("M1").unwrap(),
+            heartbeat_interval: Duration::from_secs(5),
+        },
+        "offer" => Event::Offers(words[1..].iter().map(|id| offer(id)).collect()),
+        "rescind" => Event::Rescind(OfferId::new(words[1]).unwrap()),
+        "update" => Event::Update(status(&words[1..])),
+        "heartbeat" => Event::Heartbeat,
+        "error" => Event::Error {
+            message: words[1..].join(" "),
+        },
+        wait => {
+            let wait = wait.strip_prefix('+').unwrap();
+            let millis = match wait.strip_suffix("ms") {
+                Some(millis) => millis.parse::<u64>().unwrap(),
+                None => wait.strip_suffix('s').unwrap().parse::<u64>().unwrap() * 1000,
+            };
+            now.0 += millis;
+            if session.next_deadline().is_some_and(|due| due <= *now) {
+                session.step(*now, Input::Tick, out);
+            }
+            return;
+        }
+    };
+    session.step(*now, Input::Event(event), out);
+}
+
+fn offer(id: &str) -> Offer {
+    Offer {
+        id: OfferId::new(id).unwrap(),
+        framework_id: FrameworkId::new("F1").unwrap(),
+        agent_id: AgentId::new("A1").unwrap(),
+        hostname: "host".to_owned(),
+        role: Role::default(),
+        resources: Resources::of(1000, 1 << 30, 0),
+        attributes: Vec::new(),
+    }
+}
+
+fn task(id: &str) -> TaskInfo {
+    TaskInfo {
+        id: TaskId::new(id).unwrap(),
+        name: id.to_owned(),
+        agent_id: AgentId::new("A1").unwrap(),
+        resources: Resources::of(100, 1 << 20, 0),
+        container: ContainerSpec::default(),
+        kill_policy: KillPolicy::default(),
+        labels: BTreeMap::new(),
+        max_completion_time: None,
+    }
+}
+
+fn status(words: &[&str]) -> TaskStatus {
+    let state = TaskState::ALL
+        .into_iter()
+        .find(|state| state.as_str() == words[1]);
+    TaskStatus {
+        task_id: TaskId::new(words[0]).unwrap(),
+        agent_id: Some(AgentId::new("A1").unwrap()),
+        state: state.unwrap(),
+        source: StatusSource::Agent,
+        reason: None,
+        message: String::new(),
+        timestamp: Timestamp(0),
+        uuid: words.get(2).map(|uuid| StatusUuid([uuid.parse().unwrap(); 16])),
+        exit: None,
+        usage: None,
+    }
+}
+
+fn show(out: &Output, heard: &[String]) -> String {
+    let writes = out.writes.iter().map(|write| match write {
+        Write::Put { key, .. } => format!("put {key}"),
+        Write::Delete { key } => format!("delete {key}"),
+    });
+    let disconnect = out.disconnect.then(|| "disconnect".to_owned());
+    let refused = out.refused.iter().map(|message| format!("refused {message}"));
+    let heard = (!heard.is_empty()).then(|| format!("[{}]", heard.join(", ")));
+    let all: Vec<_> = writes
+        .chain(disconnect)
+        .chain(refused)
+        .chain(out.calls.iter().map(show_call))
+        .chain(heard)
+        .collect();
+    all.join("; ")
+}
+
+fn show_call(call: &Call) -> String {
+    fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+        items
+            .into_iter()
+            .map(|item| format!(" {}", item.to_string()))
+            .collect()
+    }
+    match call {
+        Call::Subscribe {
+            info,
+            suppressed_roles,
+        } => {
+            let roles: String = suppressed_roles
+                .iter()
+                .map(|role| format!(" suppressed:{role}"))
+                .collect();
+            format!("subscribe{}{roles}", list(&info.id))
+        }
+        Call::Accept {
+            offers, operations, ..
+        } => {
+            let Operation::Launch(tasks) = &operations[0];
+            format!(
+                "accept{}{}",
+                list(offers),
+                list(tasks.iter().map(|task| &task.id))
+            )
+        }
+        Call::Decline { offers, filters } => format!("decline{} {:?}", list(offers), filters.refuse),
+        Call::Revive { roles } => format!("revive{}", list(roles)),
+        Call::Suppress { roles } => format!("suppress{}", list(roles)),
+        Call::Kill {
+            task_id, kill_policy, ..
+        } => {
+            format!("kill {task_id} {:?}", kill_policy.grace_period.unwrap())
+        }
+        Call::Acknowledge { task_id, uuid, .. } => format!("ack {task_id} {}", uuid.0[0]),
+        Call::Reconcile { tasks } => {
+            let named = tasks
+                .iter()
+                .map(|(id, agent)| format!("{id}@{}", agent.as_ref().unwrap()));
+            format!("reconcile{}", list(named))
+        }
+        Call::Teardown => "teardown".to_owned(),
+        Call::Ping => "ping".to_owned(),
+    }
+}
