@@ -1,1 +1,16 @@
 //! From a container's spec and host facts to a plan of steps, one file per isolator.
+//!
+//! Pure: [`plan`] reads nothing but its arguments, and the [`LaunchPlan`] it returns is data that
+//! `proffer-linux` carries out without a choice of its own. What the host cannot enforce is a
+//! [`PlanError`], never left out of the plan.
+
+pub mod config;
+pub mod host;
+mod isolators;
+pub mod plan;
+pub mod step;
+
+pub use config::{ContainerConfig, ContainerId, ParseContainerIdError};
+pub use host::{Controller, HostFacts, Version};
+pub use plan::{LaunchPlan, PlanError, plan};
+pub use step::{Capability, FileRole, InitStep, Leaf, Limit, Mount, Namespace, PayloadStep, PrepareStep};

@@ -1,0 +1,63 @@
+//! What a host can enforce, as found once at the agent's start.
+
+use std::collections::BTreeSet;
+
+/// One cgroup controller a limit or a count may need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Controller {
+    Cpu,
+    /// cgroup v1 only: the count of cpu time, which v2 keeps in every group.
+    Cpuacct,
+    Memory,
+    Pids,
+}
+
+impl Controller {
+    /// Every controller there is.
+    pub const ALL: [Self; 4] = [Self::Cpu, Self::Cpuacct, Self::Memory, Self::Pids];
+
+    /// The name the kernel gives it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cpuacct => "cpuacct",
+            Self::Memory => "memory",
+            Self::Pids => "pids",
+        }
+    }
+}
+
+/// The kernel interface the limits go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// One unified hierarchy.
+    V2,
+    /// One hierarchy per controller, with or without an (unused) unified one beside them.
+    V1,
+}
+
+/// What the host has to confine containers with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostFacts {
+    pub version: Version,
+    /// The controllers containers can use, of those in [`Controller::ALL`].
+    pub controllers: BTreeSet<Controller>,
+    /// Whether swap can be limited: `memory.swap.max`, or `memory.memsw.limit_in_bytes` on v1.
+    pub swap_limit: bool,
+    /// Whether the host has swap at all; without it the lack of `swap_limit` loses nothing.
+    pub has_swap: bool,
+    /// Bytes; memory limits are multiples of it.
+    pub page_size: u64,
+}
+
+impl HostFacts {
+    /// The hierarchy as people are told: `cgroup v2` or `cgroup v1 (hybrid)`.
+    #[must_use]
+    pub fn cgroups(&self) -> &'static str {
+        match self.version {
+            Version::V2 => "cgroup v2",
+            Version::V1 => "cgroup v1 (hybrid)",
+        }
+    }
+}

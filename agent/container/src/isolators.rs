@@ -1,0 +1,60 @@
+//! The isolators: each turns its part of the config into steps, and refuses what the host cannot do.
+
+pub(crate) mod cgroup;
+pub(crate) mod command;
+pub(crate) mod cpu;
+pub(crate) mod memory;
+pub(crate) mod mounts;
+pub(crate) mod namespaces;
+pub(crate) mod pids;
+pub(crate) mod privileges;
+pub(crate) mod sandbox;
+
+use std::path::Path;
+
+use crate::{Controller, HostFacts, InitStep, Limit, PayloadStep, PlanError, PrepareStep};
+
+/// A plan in the making.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) prepare: Vec<PrepareStep>,
+    pub(crate) init: Vec<InitStep>,
+    pub(crate) payload: Vec<PayloadStep>,
+}
+
+impl Draft {
+    fn limit(&mut self, limit: Limit) {
+        self.prepare.push(PrepareStep::SetLimit(limit));
+    }
+}
+
+fn require(host: &HostFacts, controller: Controller) -> Result<(), PlanError> {
+    if host.controllers.contains(&controller) {
+        Ok(())
+    } else {
+        Err(PlanError::ControllerMissing(controller))
+    }
+}
+
+fn no_nul(what: &'static str, value: &str) -> Result<(), PlanError> {
+    if value.contains('\0') {
+        let value = value.escape_debug().to_string();
+        return Err(PlanError::Nul { what, value });
+    }
+    Ok(())
+}
+
+/// Checks a path and returns it as text.
+fn absolute<'a>(what: &'static str, path: &'a Path) -> Result<&'a str, PlanError> {
+    let Some(text) = path.to_str() else {
+        let path = path.to_owned();
+        return Err(PlanError::NotUtf8 { what, path });
+    };
+    no_nul(what, text)?;
+    if path.is_absolute() {
+        Ok(text)
+    } else {
+        let path = path.to_owned();
+        Err(PlanError::NotAbsolute { what, path })
+    }
+}

@@ -1,0 +1,42 @@
+//! Cpu: a hard quota, and a weight for when the host is short of time.
+
+use super::{Draft, require};
+use crate::{ContainerConfig, Controller, HostFacts, Limit, PlanError, Version};
+
+/// The length of a quota's period: the kernel's default. Shorter ones throttle more often, longer ones stall longer.
+const PERIOD_US: u64 = 100_000;
+
+/// The kernel's smallest quota is 1 ms a period.
+const MIN_CPU_MILLIS: u64 = 10;
+
+/// cgroup v1's range of shares, of which 1024 stand for one core.
+const SHARES: (u64, u64) = (2, 262_144);
+
+/// Limits the payload to the task's cpus.
+pub(crate) fn limit(config: &ContainerConfig, host: &HostFacts, draft: &mut Draft) -> Result<(), PlanError> {
+    require(host, Controller::Cpu)?;
+    let millis = config.resources.cpu_millis();
+    if millis < MIN_CPU_MILLIS {
+        return Err(PlanError::TooFewCpus(millis));
+    }
+    let quota_us = millis * PERIOD_US / 1000;
+    let period_us = PERIOD_US;
+    draft.limit(Limit::CpuQuota { quota_us, period_us });
+    draft.limit(match host.version {
+        Version::V2 => Limit::CpuWeight(weight(millis)),
+        Version::V1 => {
+            require(host, Controller::Cpuacct)?;
+            Limit::CpuShares(shares(millis))
+        }
+    });
+    Ok(())
+}
+
+fn shares(millis: u64) -> u64 {
+    (millis * 1024 / 1000).clamp(SHARES.0, SHARES.1)
+}
+
+/// Maps shares onto 1 to 10,000 as the OCI runtimes do.
+fn weight(millis: u64) -> u64 {
+    1 + (shares(millis) - SHARES.0) * 9_999 / (SHARES.1 - SHARES.0)
+}

@@ -1,0 +1,41 @@
+//! The sandbox: the task's own directory on the host, and the files of its output.
+
+use super::{Draft, absolute, no_nul};
+use crate::{ContainerConfig, FileRole, PayloadStep, PlanError, PrepareStep};
+
+/// Creates the sandbox and opens the output and the exit file.
+pub(crate) fn prepare(config: &ContainerConfig, draft: &mut Draft) -> Result<(), PlanError> {
+    absolute("the sandbox", &config.sandbox)?;
+    draft
+        .prepare
+        .push(PrepareStep::CreateDirectory(config.sandbox.clone()));
+    let files = [
+        (FileRole::Stdout, "the stdout file", &config.stdout),
+        (FileRole::Stderr, "the stderr file", &config.stderr),
+        (FileRole::ExitRecord, "the exit file", &config.exit_file),
+    ];
+    for (role, what, path) in files {
+        absolute(what, path)?;
+        let path = path.clone();
+        draft.prepare.push(PrepareStep::OpenFile { role, path });
+    }
+    Ok(())
+}
+
+/// Changes into the working directory, by default the sandbox.
+pub(crate) fn enter(config: &ContainerConfig, draft: &mut Draft) -> Result<(), PlanError> {
+    let directory = working_directory(config)?;
+    draft.payload.push(PayloadStep::ChangeDirectory(directory.into()));
+    Ok(())
+}
+
+/// The directory the command starts in.
+pub(super) fn working_directory(config: &ContainerConfig) -> Result<&str, PlanError> {
+    match &config.spec.working_directory {
+        None => absolute("the sandbox", &config.sandbox),
+        Some(path) => {
+            no_nul("the working directory", path)?;
+            absolute("the working directory", path.as_ref())
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Planning a launch: the isolators in their order.
+//!
+//! The order is the point: limits are in place before anything runs, mounts before privileges go, and the
+//! command comes last.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::isolators::{self, Draft};
+use crate::{ContainerConfig, ContainerId, Controller, HostFacts, InitStep, PayloadStep, PrepareStep};
+
+/// Everything that is done to launch one container, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchPlan {
+    pub container_id: ContainerId,
+    pub prepare: Vec<PrepareStep>,
+    pub init: Vec<InitStep>,
+    pub payload: Vec<PayloadStep>,
+}
+
+/// A container that cannot be launched on this host, whoever tries.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PlanError {
+    #[error("the command is empty")]
+    EmptyCommand,
+    #[error("{what} contains a NUL byte: `{value}`")]
+    Nul { what: &'static str, value: String },
+    #[error("`{name}` cannot be the name of an environment variable")]
+    EnvName { name: String },
+    #[error("{what} `{}` is not an absolute path", path.display())]
+    NotAbsolute { what: &'static str, path: PathBuf },
+    #[error("{what} `{}` is not valid UTF-8", path.display())]
+    NotUtf8 { what: &'static str, path: PathBuf },
+    #[error("host name `{0}` must be 1 to 64 letters, digits, `-` or `.`")]
+    Hostname(String),
+    #[error("cpus {0}m is less than the kernel can enforce, at least 10m (0.01 cpus) are needed")]
+    TooFewCpus(u64),
+    #[error("mem {mem_bytes} B is less than the kernel can enforce, at least {page_size} B are needed")]
+    TooLittleMemory { mem_bytes: u64, page_size: u64 },
+    #[error("pids limit 0 allows no process at all, at least 1 is needed")]
+    NoPids,
+    #[error("this host cannot limit {}: its {} cgroup controller is not available to the agent", .0.as_str(), .0.as_str())]
+    ControllerMissing(Controller),
+    #[error(
+        "this host cannot limit swap: boot with `swapaccount=1`, or turn swap off (`swapoff -a`) and restart the agent"
+    )]
+    SwapNotLimitable,
+}
+
+/// Plans one launch. Fails when the config is invalid or the host cannot enforce it.
+pub fn plan(config: &ContainerConfig, host: &HostFacts) -> Result<LaunchPlan, PlanError> {
+    let mut draft = Draft::default();
+    isolators::sandbox::prepare(config, &mut draft)?;
+    isolators::cgroup::create(&mut draft);
+    isolators::cpu::limit(config, host, &mut draft)?;
+    isolators::memory::limit(config, host, &mut draft)?;
+    isolators::pids::limit(config, host, &mut draft)?;
+    isolators::namespaces::enter(config, &mut draft)?;
+    isolators::mounts::mount(host, &mut draft);
+    isolators::sandbox::enter(config, &mut draft)?;
+    isolators::privileges::drop(&mut draft);
+    isolators::command::execute(config, &mut draft)?;
+    Ok(LaunchPlan {
+        container_id: config.container_id.clone(),
+        prepare: draft.prepare,
+        init: draft.init,
+        payload: draft.payload,
+    })
+}

@@ -1,0 +1,163 @@
+//! The steps of a launch: plain data, in the words of the kernel's interfaces.
+//!
+//! Three actors, in this order: the agent prepares ([`PrepareStep`], each of which is undone when a later
+//! one fails), pid 1 of the container sets it up ([`InitStep`]), and the payload's own process confines
+//! itself and executes the command ([`PayloadStep`]).
+
+use std::path::PathBuf;
+
+use crate::Controller;
+
+/// Done by the agent, and undone by it in reverse when the launch fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PrepareStep {
+    /// Creates a directory and its parents; one that is there already is kept, and not removed on undo.
+    CreateDirectory(PathBuf),
+    /// Opens a file that the container inherits, creating it when missing.
+    OpenFile { role: FileRole, path: PathBuf },
+    /// Creates the container's leaf in every hierarchy in use.
+    CreateCgroup(Leaf),
+    /// Writes a limit to the payload's leaf and reads it back.
+    SetLimit(Limit),
+}
+
+/// What an opened file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FileRole {
+    /// Appended to by the payload.
+    Stdout,
+    /// Appended to by the payload.
+    Stderr,
+    /// Emptied, then written once by init.
+    ExitRecord,
+}
+
+/// The two cgroups of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Leaf {
+    /// Where pid 1 lives, without limits, so that nothing that befalls the payload takes it along.
+    Init,
+    /// Where the payload lives, within its limits.
+    Task,
+}
+
+impl Leaf {
+    /// The directory's name below the container's.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Task => "task",
+        }
+    }
+}
+
+/// One limit of the payload's leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Limit {
+    /// Cpu time per period, both in microseconds: `cpu.max`, or `cpu.cfs_quota_us` and `cpu.cfs_period_us`.
+    CpuQuota { quota_us: u64, period_us: u64 },
+    /// `cpu.weight`, 1 to 10,000.
+    CpuWeight(u64),
+    /// cgroup v1's `cpu.shares`, 2 to 262,144.
+    CpuShares(u64),
+    /// Bytes: `memory.max` or `memory.limit_in_bytes`.
+    Memory(u64),
+    /// Bytes of swap: `memory.swap.max`.
+    Swap(u64),
+    /// Bytes of memory and swap together: cgroup v1's `memory.memsw.limit_in_bytes`.
+    MemoryAndSwap(u64),
+    /// `memory.oom.group`: an OOM kill takes the whole payload.
+    OomGroup,
+    /// Processes and threads: `pids.max`.
+    Pids(u64),
+}
+
+impl Limit {
+    /// The controller that enforces it.
+    #[must_use]
+    pub fn controller(self) -> Controller {
+        match self {
+            Self::CpuQuota { .. } | Self::CpuWeight(_) | Self::CpuShares(_) => Controller::Cpu,
+            Self::Memory(_) | Self::Swap(_) | Self::MemoryAndSwap(_) | Self::OomGroup => Controller::Memory,
+            Self::Pids(_) => Controller::Pids,
+        }
+    }
+}
+
+/// A kernel namespace a container has to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Namespace {
+    Pid,
+    Mount,
+    Uts,
+    Ipc,
+    Cgroup,
+}
+
+/// One mount; never with device files, set-user-id programs, or programs at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// `proc`, `tmpfs`, `mqueue`, `cgroup2`.
+    pub filesystem: &'static str,
+    pub target: PathBuf,
+    pub read_only: bool,
+    /// The file system's own options; empty for none.
+    pub options: &'static str,
+}
+
+/// Done in the container by proffer-init.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InitStep {
+    /// Starts pid 1 in the given leaf, in namespaces of its own.
+    Enter {
+        leaf: Leaf,
+        namespaces: Vec<Namespace>,
+    },
+    SetHostname(String),
+    /// Stops mounts from travelling to the host.
+    MakeMountsPrivate,
+    Mount(Mount),
+    /// Keeps the payload away from init's descriptors and memory.
+    ForbidDumping,
+}
+
+/// Done in the payload's process, before the command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PayloadStep {
+    /// Starts the payload's process in the given leaf, in a session of its own.
+    Enter {
+        leaf: Leaf,
+    },
+    /// Enters namespaces that depend on the leaf.
+    Unshare(Vec<Namespace>),
+    Mount(Mount),
+    ChangeDirectory(PathBuf),
+    /// Gives up every capability that is not listed, for good.
+    KeepCapabilities(Vec<Capability>),
+    NoNewPrivileges,
+    /// Executes the command; a program without a slash is looked up on the `PATH` of `env`.
+    Execute {
+        argv: Vec<String>,
+        env: Vec<String>,
+    },
+}
+
+/// A Linux capability a payload may keep, with the kernel's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Capability {
+    Chown = 0,
+    DacOverride = 1,
+    Fowner = 3,
+    Fsetid = 4,
+    Kill = 5,
+    Setgid = 6,
+    Setuid = 7,
+    Setpcap = 8,
+    NetBindService = 10,
+    NetRaw = 13,
+    SysChroot = 18,
+    AuditWrite = 29,
+    Setfcap = 31,
+}

@@ -1,0 +1,128 @@
+//! Errors, one enum per operation; each says what to do where something can be done.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use proffer_container::ContainerId;
+use thiserror::Error;
+
+/// The agent cannot run containers on this host.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    #[error("containers need root, this is user {uid}: start the agent with sudo")]
+    NotRoot { uid: u32 },
+    #[error(
+        "no cgroup hierarchy at `{}`: mount one (`mount -t cgroup2 none {}`)", mount.display(), mount.display()
+    )]
+    NoHierarchy { mount: PathBuf },
+    #[error(
+        "the cgroup controllers {missing} are not available at `{}`: boot without `cgroup_disable=`, or have the parent group delegate them", mount.display()
+    )]
+    ControllersMissing { mount: PathBuf, missing: String },
+    #[error("the cgroup root `{0}` must be a relative path of plain names")]
+    RootName(String),
+    #[error("cannot {what} `{}`", path.display())]
+    Cgroup {
+        what: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("cannot put proffer-init into memory")]
+    Init { source: io::Error },
+}
+
+/// A container that was not launched. Everything done for it has been undone, except what `undo` lists.
+#[derive(Debug, Error)]
+pub enum LaunchError {
+    #[error("container `{0}` exists already")]
+    Exists(ContainerId),
+    #[error("cannot {step}{undo}")]
+    Prepare {
+        step: String,
+        source: io::Error,
+        undo: DestroyErrors,
+    },
+    #[error("cannot start proffer-init{undo}")]
+    Spawn { source: io::Error, undo: DestroyErrors },
+    #[error("cannot {step} in the container{undo}")]
+    Container {
+        step: String,
+        source: io::Error,
+        undo: DestroyErrors,
+    },
+    /// The command itself: not found, not executable, its working directory missing. The task's own fault.
+    #[error("cannot execute `{program}`: {reason}{undo}")]
+    Command {
+        program: String,
+        reason: String,
+        undo: DestroyErrors,
+    },
+    #[error("the container was not up within {} s{undo}", after.as_secs())]
+    TimedOut { after: Duration, undo: DestroyErrors },
+    #[error("proffer-init ended before the command started{undo}")]
+    InitDied { undo: DestroyErrors },
+}
+
+/// A signal that was not delivered.
+#[derive(Debug, Error)]
+pub enum SignalError {
+    #[error("container `{0}` is not running")]
+    Gone(ContainerId),
+    #[error("signal {signal} cannot be forwarded to a container")]
+    Unsupported { signal: i32 },
+    #[error("cannot signal container `{container_id}`")]
+    Send {
+        container_id: ContainerId,
+        source: io::Error,
+    },
+}
+
+/// An exit file that holds no record.
+#[derive(Debug, Error)]
+pub enum ExitRecordError {
+    #[error("cannot read the exit file `{}`", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("the exit file `{}` is damaged", path.display())]
+    Damaged { path: PathBuf },
+}
+
+/// Counts that could not be read.
+#[derive(Debug, Error)]
+pub enum UsageError {
+    #[error("cannot read `{}`", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("`{}` has no number for `{key}`", path.display())]
+    Parse { path: PathBuf, key: &'static str },
+}
+
+/// One thing that could not be taken away.
+#[derive(Debug, Error)]
+pub enum DestroyError {
+    #[error("cannot kill process {pid}: {source}")]
+    Kill { pid: u32, source: io::Error },
+    #[error("processes {pids:?} are still alive {} s after SIGKILL", after.as_secs())]
+    StillAlive { pids: Vec<u32>, after: Duration },
+    #[error("cannot remove `{}`: {source}", path.display())]
+    Remove { path: PathBuf, source: io::Error },
+}
+
+/// Everything that could not be taken away; the rest is gone. Trying again is safe.
+#[derive(Debug, Default)]
+pub struct DestroyErrors(pub Vec<DestroyError>);
+
+impl DestroyErrors {
+    pub(crate) fn into_result(self) -> Result<(), Self> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+/// Empty without errors, so that it can follow another message.
+impl fmt::Display for DestroyErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|error| write!(f, "; {error}"))
+    }
+}
+
+impl std::error::Error for DestroyErrors {}
