@@ -1,0 +1,60 @@
+//! `proffer-bench`: measures the product beside a reference in the same run, and prints the ratio.
+//!
+//! Machines are shared and noisy: an absolute time proves nothing, so every case alternates with its reference where
+//! it can. Nothing fails by a stopwatch. A table goes to stdout, one JSON object a row to `bench.jsonl`.
+
+mod cluster;
+mod containers;
+mod footprint;
+mod reference;
+mod report;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+use report::Report;
+
+#[derive(Debug, Parser)]
+struct Args {
+    /// Which benchmark.
+    bench: Bench,
+    /// The binary to measure; a release build.
+    #[arg(long)]
+    proffer: PathBuf,
+    /// Where the JSON lines go; appended to.
+    #[arg(long, default_value = "bench.jsonl")]
+    json: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Bench {
+    All,
+    /// One task, start to exit, beside bubblewrap and crun.
+    Containers,
+    /// Tasks a second, end to end.
+    Cluster,
+    /// Memory, idle and a task.
+    Footprint,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    if let Some(why) = proffer_cluster_tests::why_not() {
+        eprintln!("skipped: {why}");
+        return Ok(());
+    }
+    let wants = |bench| args.bench == Bench::All || args.bench == bench;
+    let mut report = Report::create(&args.json)?;
+    if wants(Bench::Containers) {
+        containers::run(&args.proffer, &mut report)?;
+    }
+    if wants(Bench::Cluster) {
+        cluster::run(&args.proffer, &mut report)?;
+    }
+    if wants(Bench::Footprint) {
+        footprint::run(&args.proffer, &mut report)?;
+    }
+    report.print();
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Rows: one figure beside its reference and its aim.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::{fs, thread};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+/// One measured figure. Smaller is better, except for units that end in `/s`.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Row {
+    pub(crate) bench: &'static str,
+    pub(crate) case: String,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+    /// What it is compared with, or `skipped: why`.
+    pub(crate) reference: String,
+    pub(crate) reference_value: Option<f64>,
+    /// `value / reference_value`.
+    pub(crate) ratio: Option<f64>,
+    pub(crate) aim: Option<f64>,
+    pub(crate) met: Option<bool>,
+}
+
+impl Row {
+    pub(crate) fn new(bench: &'static str, case: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        let reference = String::new();
+        Self {
+            bench,
+            case: case.into(),
+            value,
+            unit,
+            reference,
+            reference_value: None,
+            ratio: None,
+            aim: None,
+            met: None,
+        }
+    }
+
+    /// Sets what the figure is compared with; an error becomes `skipped: why`.
+    pub(crate) fn beside(mut self, name: &str, value: Result<f64>) -> Self {
+        match value {
+            Ok(value) => {
+                self.reference = name.to_owned();
+                self.reference_value = Some(value);
+                self.ratio = Some(self.value / value);
+            }
+            Err(error) => self.reference = format!("skipped: {name}: {error:#}"),
+        }
+        self
+    }
+
+    /// Sets the aim: at most so much, or at least, where the unit is a rate.
+    pub(crate) fn aim(mut self, aim: f64) -> Self {
+        self.aim = Some(aim);
+        self.met = Some(if self.unit.ends_with("/s") {
+            self.value >= aim
+        } else {
+            self.value <= aim
+        });
+        self
+    }
+}
+
+/// Collects rows, writing each to the JSON file as it comes.
+#[derive(Debug)]
+pub(crate) struct Report {
+    json: File,
+    rows: Vec<Row>,
+}
+
+impl Report {
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let mut json = File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .with_context(|| path.display().to_string())?;
+        let commit = Command::new("git")
+            .args(["rev-parse", "--short", "HEAD"])
+            .output();
+        let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        let machine = serde_json::json!({
+            "machine": fs::read_to_string("/proc/version")?.trim(),
+            "cpus": thread::available_parallelism()?,
+            "load": fs::read_to_string("/proc/loadavg")?.trim(),
+            "commit": commit.unwrap_or_default(),
+        });
+        writeln!(json, "{machine}")?;
+        Ok(Self {
+            json,
+            rows: Vec::new(),
+        })
+    }
+
+    pub(crate) fn add(&mut self, row: Row) -> Result<()> {
+        writeln!(self.json, "{}", serde_json::to_string(&row)?)?;
+        self.rows.push(row);
+        Ok(())
+    }
+
+    #[expect(clippy::print_stdout, reason = "the table is the answer")]
+    pub(crate) fn print(&self) {
+        let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
+        println!(
+            "{:<11} {:<44} {:>10} {:<8} {:>10} {:>7} {:>8} {:<4} reference",
+            "bench", "case", "value", "unit", "reference", "ratio", "aim", "met"
+        );
+        for row in &self.rows {
+            let met = row.met.map_or("-", |met| if met { "yes" } else { "NO" });
+            println!(
+                "{:<11} {:<44} {:>10.2} {:<8} {:>10} {:>7} {:>8} {:<4} {}",
+                row.bench,
+                row.case,
+                row.value,
+                row.unit,
+                number(row.reference_value),
+                number(row.ratio),
+                number(row.aim),
+                met,
+                row.reference,
+            );
+        }
+    }
+}
+
+/// The median; NaN of nothing.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,105 @@
+//! Everybody else's clients: Python over gRPC, an author's own framework, curl, grpcurl.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use proffer_cluster_tests::{Cluster, built_binary, text, why_not};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A plain HTTP/1.1 GET; the status line and the body.
+fn get(address: &str, path: &str) -> Result<(String, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    let (head, body) = response.split_once("\r\n\r\n").context("no end of the head")?;
+    Ok((
+        head.lines().next().unwrap_or_default().to_owned(),
+        body.to_owned(),
+    ))
+}
+
+#[test]
+fn master_and_agent_answer_plain_http_on_their_grpc_port() -> Result<()> {
+    if let Some(why) = why_not() {
+        println!("skipped: {why}");
+        return Ok(());
+    }
+    let cluster = Cluster::start()?;
+    cluster.ok(&["run", "--", "true"])?;
+    let agents = cluster.json(&["agents"])?;
+    let agent = agents[0]["address"]
+        .as_str()
+        .context("no agent address")?
+        .to_owned();
+    for (address, metric) in [(cluster.master()?, "proffer_master_"), (agent, "proffer_agent_")] {
+        for path in ["/healthz", "/readyz", "/metrics", "/"] {
+            let (status, body) = get(&address, path)?;
+            assert!(status.contains("200"), "{address}{path}: {status}");
+            assert!(!body.is_empty(), "{address}{path}");
+            if path == "/metrics" {
+                assert!(body.contains(metric), "{body}");
+            }
+            if path == "/" {
+                assert!(body.contains("/metrics"), "{body}");
+            }
+        }
+        assert!(get(&address, "/no-such-page")?.0.contains("404"), "{address}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_authors_framework_of_under_80_lines_runs_its_tasks() -> Result<()> {
+    if let Some(why) = why_not() {
+        println!("skipped: {why}");
+        return Ok(());
+    }
+    let source = std::fs::read_to_string(repository().join("frameworks/sdk/examples/hello.rs"))?;
+    assert!(source.lines().count() < 80, "{} lines", source.lines().count());
+    let hello = built_binary()?.with_file_name("examples").join("hello");
+    let cluster = Cluster::start()?;
+    let done = Command::new(&hello)
+        .arg(cluster.master()?)
+        .output()
+        .with_context(|| hello.display().to_string())?;
+    ensure!(
+        done.status.success(),
+        "{}: {}{}",
+        done.status,
+        text(&done.stdout),
+        text(&done.stderr)
+    );
+    Ok(())
+}
+
+#[test]
+fn a_python_client_submits_a_job_waits_and_prints_its_result() -> Result<()> {
+    if let Some(why) = why_not() {
+        println!("skipped: {why}");
+        return Ok(());
+    }
+    let cluster = Cluster::start()?;
+    let done = Command::new("sh")
+        .arg(repository().join("examples/python/run.sh"))
+        .env("PROFFER_MASTER", cluster.master()?)
+        .output()?;
+    let printed = text(&done.stdout);
+    ensure!(
+        done.status.success(),
+        "{}: {printed}{}",
+        done.status,
+        text(&done.stderr)
+    );
+    assert!(printed.contains("hello from python"), "{printed}");
+    Ok(())
+}
