@@ -1,1 +1,20 @@
-//! The master as a state machine: command in, events and effects out.
+//! The master as a state machine: a command in, events and effects out.
+//!
+//! Pure: time and randomness are arguments, nothing here blocks or fails. The state is the fold of the events.
+
+mod command;
+mod config;
+mod event;
+pub mod limits;
+mod master;
+mod output;
+mod registry;
+mod snapshot;
+
+pub use command::{Command, LinkId, OperatorRequest, RequestId};
+pub use config::Config;
+pub use event::{Event, OfferEnd};
+pub use master::Master;
+pub use output::{CloseReason, Effect, OperatorError, Output};
+pub use registry::{AgentRecord, FrameworkRecord, Registry, RegistryChange, RoleRecord};
+pub use snapshot::{AgentState, AgentView, FrameworkState, FrameworkView, RoleView, Snapshot, TaskView};

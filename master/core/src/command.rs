@@ -1,0 +1,60 @@
+//! What the master is told: by agents, schedulers, operators and the clock.
+//!
+//! Everything in a command was decoded and checked for form; whether it makes sense now is the master's to judge.
+
+use proffer_types::agent_link::{AgentMessage, RegisteredTask};
+use proffer_types::scheduler_link::Call;
+use proffer_types::{AgentId, AgentInfo, FrameworkId, KillPolicy, Role, Session, TaskId};
+
+/// One incoming stream, of an agent or a scheduler; minted by the shell, never used twice in a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// One request of an operator; minted by the shell, answered by exactly one [`crate::Effect::Reply`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// One input of the master.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// The first message of an agent's stream, whole (the shell joins its chunks).
+    AgentRegister {
+        link: LinkId,
+        info: AgentInfo,
+        agent_id: Option<AgentId>,
+        tasks: Vec<RegisteredTask>,
+    },
+    /// Later messages of an agent's stream, in order.
+    AgentFrame {
+        link: LinkId,
+        session: Session,
+        messages: Vec<AgentMessage>,
+    },
+    /// An agent's stream ended, whoever ended it. Telling it of a link the master closed is harmless.
+    AgentLinkLost { link: LinkId },
+    /// Messages of a scheduler's stream, in order; the first one ever must be `Subscribe`.
+    SchedulerCalls { link: LinkId, calls: Vec<Call> },
+    /// A scheduler's stream ended, whoever ended it.
+    SchedulerLinkLost { link: LinkId },
+    /// An operator asks for a change.
+    Operator {
+        request: RequestId,
+        operation: OperatorRequest,
+    },
+    /// The deadline given by [`crate::Master::next_deadline`] has come, or any time has passed.
+    Tick,
+}
+
+/// A change an operator asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperatorRequest {
+    /// Sets a role's weight among its siblings, in thousandths: 1 to [`crate::limits::MAX_WEIGHT_MILLIS`].
+    SetRole { role: Role, weight_millis: u64 },
+    KillTask {
+        framework_id: FrameworkId,
+        task_id: TaskId,
+        kill_policy: KillPolicy,
+    },
+    /// Kills all tasks of the framework and ends its id.
+    TeardownFramework { framework_id: FrameworkId },
+}

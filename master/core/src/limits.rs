@@ -1,0 +1,34 @@
+//! How much a peer may send, and how much the master remembers.
+
+/// The largest weight of a role, in thousandths: a million to one is far beyond any use.
+pub const MAX_WEIGHT_MILLIS: u64 = 1_000_000_000;
+/// Roles with a weight of their own: more than any organisation has, small enough to keep.
+pub const MAX_WEIGHTED_ROLES: usize = 10_000;
+/// Completed tasks kept per framework, as in Mesos.
+pub const MAX_COMPLETED_TASKS: usize = 1_000;
+/// Completed frameworks kept, so that their ids stay spent.
+pub const MAX_COMPLETED_FRAMEWORKS: usize = 1_000;
+/// Unreachable agents kept, so that they come back whole; a tenth of what Mesos keeps.
+pub const MAX_UNREACHABLE_AGENTS: usize = 10_000;
+/// Roles of one framework.
+pub const MAX_FRAMEWORK_ROLES: usize = 100;
+/// Services one framework may advertise.
+pub const MAX_SERVICES: usize = 16;
+/// Tasks in one accept: keeps one call within a few milliseconds.
+pub const MAX_TASKS_PER_ACCEPT: usize = 10_000;
+/// Labels of one task or framework.
+pub const MAX_LABELS: usize = 128;
+/// Bytes of one task's or framework's labels, keys and values.
+pub const MAX_LABELS_BYTES: usize = 32 << 10;
+/// Bytes of one task's command and environment: the kernel's own order of magnitude for an exec.
+pub const MAX_COMMAND_BYTES: usize = 256 << 10;
+/// Bytes of a name for people.
+pub const MAX_NAME_BYTES: usize = 1 << 10;
+/// Resource names of one task or agent.
+pub const MAX_RESOURCE_NAMES: usize = 64;
+/// Ranges of one resource of one task or agent.
+pub const MAX_RANGES: usize = 1_000;
+/// Sizes of agents told to frameworks; more are rounded up to their common maximum.
+pub const MAX_SHAPES: usize = 16;
+/// Heartbeat intervals of silence after which a link is lost.
+pub const MISSED_HEARTBEATS: u32 = 3;

@@ -1,0 +1,74 @@
+//! What a step asks of the shell, as plain data.
+//!
+//! The shell commits `registry` first, in one fenced write; only then performs `effects`, in order.
+
+use proffer_types::agent_link::MasterMessage;
+use proffer_types::{FrameworkId, Role, Session, TaskId, scheduler_link};
+use thiserror::Error;
+
+use crate::{Event, LinkId, RegistryChange, RequestId};
+
+/// Everything that came of the steps since it was last emptied.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Output {
+    /// Every change of state, in order: the state is their fold.
+    pub events: Vec<Event>,
+    /// What the durable events among them mean for the store, in order.
+    pub registry: Vec<RegistryChange>,
+    pub effects: Vec<Effect>,
+}
+
+/// One thing for the shell to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    ToAgent {
+        link: LinkId,
+        session: Session,
+        message: MasterMessage,
+    },
+    ToFramework {
+        link: LinkId,
+        event: scheduler_link::Event,
+    },
+    /// Ends a stream after what was sent to it before. The master has forgotten the link already.
+    CloseLink { link: LinkId, reason: CloseReason },
+    Reply {
+        request: RequestId,
+        result: Result<(), OperatorError>,
+    },
+}
+
+/// Why the master ends a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CloseReason {
+    #[error("nothing was heard from it for three heartbeat intervals")]
+    Silent,
+    #[error("a newer link took over")]
+    TakenOver,
+    #[error("the first message must open the session")]
+    NotRegistered,
+    #[error("a session is opened once per link")]
+    AlreadyRegistered,
+    #[error("the message belongs to another session")]
+    WrongSession,
+    #[error("the peer was refused: {0}")]
+    Refused(String),
+    #[error("the framework is completed")]
+    FrameworkCompleted,
+}
+
+/// Why an operator's request was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum OperatorError {
+    #[error("no framework `{0}`")]
+    UnknownFramework(FrameworkId),
+    #[error("framework `{framework_id}` has no running task `{task_id}`")]
+    UnknownTask {
+        framework_id: FrameworkId,
+        task_id: TaskId,
+    },
+    #[error("weight of role `{role}` must be 0.001 to 1000000")]
+    WeightOutOfRange { role: Role },
+    #[error("there are {limit} roles with a weight already")]
+    TooManyRoles { limit: usize },
+}
