@@ -1,7 +1,23 @@
 //! The wire: generated messages and services, and the conversions between them and `proffer-types`.
 //!
 //! Whatever comes from a peer is checked here, once, and becomes a valid value or a [`ConvertError`]:
-//! NaN, negative numbers, bad names and oversized messages stop at this door.
+//! NaN, negative numbers, bad names and oversized messages stop at this door. Types become messages with
+//! `From`, messages become types with `TryFrom`; whole frames of the links have functions of their own.
+
+pub mod agent;
+pub mod agent_link;
+mod error;
+pub mod frame;
+pub mod framework;
+pub mod net;
+pub mod offer;
+pub mod resources;
+pub mod scheduler_link;
+pub mod status;
+pub mod task;
+pub mod text;
+
+pub use error::ConvertError;
 
 /// The generated messages, clients and servers of package `proffer.v1`.
 #[expect(clippy::allow_attributes_without_reason, reason = "generated")]
@@ -11,3 +27,15 @@ pub mod v1 {
 
 /// All descriptors, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/proffer.binpb"));
+
+/// Lets owned values be converted too, where only the conversion from a reference is written.
+macro_rules! from_owned {
+    ($($from:ty => $to:ty),*) => {
+        $(impl From<$from> for $to {
+            fn from(value: $from) -> Self {
+                (&value).into()
+            }
+        })*
+    };
+}
+use from_owned;

@@ -1,0 +1,115 @@
+//! The receiving end of an agent's stream: puts chunked registrations together.
+//!
+//! Between `Register` and `RegisterDone` nothing but `RegisterTasks` may come, and no more than the caps.
+//! `(idle) --Register--> open --RegisterTasks--> open --RegisterDone--> (idle), one whole message`
+
+use proffer_types::agent_link::{AgentMessage, RegisteredTask};
+use proffer_types::{AgentId, AgentInfo, Session};
+use prost::Message as _;
+
+use crate::error::{At as _, ConvertError};
+use crate::text::{at_most, parse_optional};
+use crate::v1;
+use crate::v1::agent_message::Message as FromAgent;
+
+/// The most tasks one agent may register: far above what one machine runs, low enough that a hostile
+/// agent cannot fill the master's memory.
+pub const MAX_REGISTERED_TASKS: usize = 10_000;
+/// The most bytes of one registration's tasks.
+pub const MAX_REGISTRATION_BYTES: usize = 64 << 20;
+
+/// Puts the frames of one agent's stream together to whole messages.
+#[derive(Debug, Default)]
+pub struct Registration {
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    info: AgentInfo,
+    agent_id: Option<AgentId>,
+    tasks: Vec<RegisteredTask>,
+    n_bytes: usize,
+}
+
+impl Registration {
+    /// Takes the next frame and returns the frame's session (`None` before registration) with every
+    /// message that is now whole. After an error the stream should be closed.
+    pub fn push(
+        &mut self,
+        frame: v1::AgentFrame,
+    ) -> Result<(Option<Session>, Vec<AgentMessage>), ConvertError> {
+        let session = (frame.session != 0).then_some(Session(frame.session));
+        let mut whole = Vec::new();
+        for (index, message) in frame.messages.into_iter().enumerate() {
+            whole.extend(self.message(message).at_item("messages", index)?);
+        }
+        Ok((session, whole))
+    }
+
+    fn message(&mut self, message: v1::AgentMessage) -> Result<Option<AgentMessage>, ConvertError> {
+        let message = message.message.ok_or_else(|| ConvertError::missing("message"))?;
+        match (self.open.take(), message) {
+            (None, FromAgent::Register(register)) => {
+                self.open = Some(Open::new(register).at("register")?);
+                Ok(None)
+            }
+            (Some(mut open), FromAgent::RegisterTasks(chunk)) => {
+                open.add(chunk).at("register_tasks")?;
+                self.open = Some(open);
+                Ok(None)
+            }
+            (Some(open), FromAgent::RegisterDone(_)) => Ok(Some(AgentMessage::Register {
+                info: open.info,
+                agent_id: open.agent_id,
+                tasks: open.tasks,
+            })),
+            (None, FromAgent::Status(status)) => super::status(status).at("status").map(Some),
+            (None, FromAgent::Heartbeat(_)) => Ok(Some(AgentMessage::Heartbeat)),
+            (Some(_), FromAgent::Register(_) | FromAgent::Status(_) | FromAgent::Heartbeat(_)) => Err(
+                ConvertError::new("message", "interrupts a registration that is not done"),
+            ),
+            (None, FromAgent::RegisterTasks(_) | FromAgent::RegisterDone(_)) => Err(ConvertError::new(
+                "message",
+                "continues a registration that was not opened",
+            )),
+        }
+    }
+}
+
+impl Open {
+    fn new(message: v1::agent_message::Register) -> Result<Self, ConvertError> {
+        Ok(Self {
+            info: message
+                .agent_info
+                .ok_or_else(|| ConvertError::missing("agent_info"))?
+                .try_into()
+                .at("agent_info")?,
+            agent_id: parse_optional("agent_id", &message.agent_id)?,
+            tasks: Vec::new(),
+            n_bytes: 0,
+        })
+    }
+
+    fn add(&mut self, chunk: v1::agent_message::RegisterTasks) -> Result<(), ConvertError> {
+        self.n_bytes += chunk.encoded_len();
+        let n_tasks = self.tasks.len() + chunk.tasks.len();
+        at_most(
+            "tasks",
+            n_tasks,
+            MAX_REGISTERED_TASKS,
+            "tasks in one registration",
+        )?;
+        at_most(
+            "tasks",
+            self.n_bytes,
+            MAX_REGISTRATION_BYTES,
+            "bytes in one registration",
+        )?;
+        for (index, task) in chunk.tasks.into_iter().enumerate() {
+            self.tasks
+                .push(RegisteredTask::try_from(task).at_item("tasks", index)?);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! Offers, filters and role weights.
+
+use std::time::Duration;
+
+use proffer_types::{Filters, Offer};
+
+use crate::error::ConvertError;
+use crate::text::{name, parse};
+use crate::{agent, resources, v1};
+
+impl TryFrom<v1::Offer> for Offer {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::Offer) -> Result<Self, ConvertError> {
+        Ok(Self {
+            id: parse("offer_id", &message.offer_id)?,
+            framework_id: parse("framework_id", &message.framework_id)?,
+            agent_id: parse("agent_id", &message.agent_id)?,
+            hostname: name("hostname", message.hostname)?,
+            role: parse("role", &message.role)?,
+            resources: resources::or_nothing("resources", message.resources)?,
+            attributes: agent::attributes(message.attributes)?,
+        })
+    }
+}
+
+impl From<&Offer> for v1::Offer {
+    fn from(offer: &Offer) -> Self {
+        Self {
+            offer_id: offer.id.to_string(),
+            framework_id: offer.framework_id.to_string(),
+            agent_id: offer.agent_id.to_string(),
+            hostname: offer.hostname.clone(),
+            role: offer.role.to_string(),
+            resources: Some((&offer.resources).into()),
+            attributes: offer.attributes.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<v1::Filters> for Filters {
+    /// Absent, negative or NaN means the default, zero means none, and what is too long is cut, as in Mesos:
+    /// a strange filter must not void the accept that carries it.
+    #[expect(clippy::cast_possible_truncation, reason = "checked to lie below MAX")]
+    fn from(message: v1::Filters) -> Self {
+        let refuse = match message.refuse_seconds {
+            Some(seconds) if seconds >= Self::MAX.as_secs_f64() => Self::MAX,
+            Some(0.0) => Duration::ZERO,
+            // A filter below a millisecond is still a filter.
+            Some(seconds) if seconds > 0.0 => {
+                Duration::from_millis(((seconds * 1000.0).round() as u64).max(1))
+            }
+            Some(_) | None => Self::DEFAULT.refuse,
+        };
+        Self { refuse }
+    }
+}
+
+impl From<Filters> for v1::Filters {
+    fn from(filters: Filters) -> Self {
+        Self {
+            refuse_seconds: Some(filters.refuse.as_secs_f64()),
+        }
+    }
+}
+
+/// The filters of a call that may leave them out.
+pub(crate) fn filters(message: Option<v1::Filters>) -> Filters {
+    message.map(Filters::from).unwrap_or_default()
+}
+
+/// The lightest role, in thousandths.
+pub const MIN_WEIGHT_MILLIS: u64 = 1;
+/// The heaviest role, in thousandths: a million.
+pub const MAX_WEIGHT_MILLIS: u64 = 1_000_000_000;
+
+/// Converts a role's weight to thousandths. Fails outside of 0.001 to 1,000,000.
+#[expect(clippy::cast_possible_truncation, reason = "checked to lie below the maximum")]
+pub fn weight_millis(field: &str, weight: f64) -> Result<u64, ConvertError> {
+    let millis = (weight * 1000.0).round();
+    if (MIN_WEIGHT_MILLIS as f64..=MAX_WEIGHT_MILLIS as f64).contains(&millis) {
+        return Ok(millis as u64);
+    }
+    let problem = format!("{weight} is not a weight from 0.001 to 1000000");
+    Err(ConvertError::new(field, problem))
+}
+
+crate::from_owned!(Offer => v1::Offer);

@@ -1,0 +1,200 @@
+//! The link between the master and a framework's scheduler: what the scheduler calls.
+//!
+//! Events, the other direction, are in `scheduler_link/event.rs`.
+
+mod event;
+
+use std::collections::BTreeSet;
+
+use proffer_types::scheduler_link::{Call, Operation};
+use proffer_types::{AgentId, KillPolicy, OfferId, Role, TaskId, TaskInfo};
+
+pub use event::{event_frames, from_event_frame};
+
+use crate::error::{At as _, ConvertError};
+use crate::frame::chunks;
+use crate::offer::filters;
+use crate::text::{parse, parse_all, parse_optional, parse_roles, uuid};
+use crate::v1;
+use crate::v1::scheduler_call as c;
+use crate::v1::scheduler_call::Call as FromScheduler;
+
+/// Puts calls into frames of under 1 MiB. A single call above that travels alone; the master refuses
+/// it above 4 MiB.
+#[must_use]
+pub fn call_frames(calls: &[Call]) -> Vec<v1::SchedulerCalls> {
+    chunks(calls.iter().map(v1::SchedulerCall::from))
+        .into_iter()
+        .map(|calls| v1::SchedulerCalls { calls })
+        .collect()
+}
+
+/// Takes a frame of calls apart. One bad call spoils the frame.
+pub fn from_call_frame(frame: v1::SchedulerCalls) -> Result<Vec<Call>, ConvertError> {
+    let item = |(index, call)| Call::try_from(call).at_item("calls", index);
+    frame.calls.into_iter().enumerate().map(item).collect()
+}
+
+impl TryFrom<v1::SchedulerCall> for Call {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::SchedulerCall) -> Result<Self, ConvertError> {
+        match message.call.ok_or_else(|| ConvertError::missing("call"))? {
+            FromScheduler::Subscribe(subscribe) => self::subscribe(subscribe).at("subscribe"),
+            FromScheduler::Accept(accept) => self::accept(accept).at("accept"),
+            FromScheduler::Decline(decline) => Ok(Self::Decline {
+                offers: parse_all("decline.offer_ids", &decline.offer_ids)?,
+                filters: filters(decline.filters),
+            }),
+            FromScheduler::Revive(revive) => Ok(Self::Revive {
+                roles: parse_roles("revive.roles", &revive.roles)?,
+            }),
+            FromScheduler::Suppress(suppress) => Ok(Self::Suppress {
+                roles: parse_roles("suppress.roles", &suppress.roles)?,
+            }),
+            FromScheduler::Kill(kill) => Ok(Self::Kill {
+                task_id: parse("kill.task_id", &kill.task_id)?,
+                agent_id: parse_optional("kill.agent_id", &kill.agent_id)?,
+                kill_policy: kill.kill_policy.map(KillPolicy::from).unwrap_or_default(),
+            }),
+            FromScheduler::Acknowledge(ack) => Ok(Self::Acknowledge {
+                agent_id: parse("acknowledge.agent_id", &ack.agent_id)?,
+                task_id: parse("acknowledge.task_id", &ack.task_id)?,
+                uuid: uuid("acknowledge.uuid", &ack.uuid)?,
+            }),
+            FromScheduler::Reconcile(reconcile) => self::reconcile(reconcile).at("reconcile"),
+            FromScheduler::Teardown(_) => Ok(Self::Teardown),
+            FromScheduler::Ping(_) => Ok(Self::Ping),
+        }
+    }
+}
+
+fn subscribe(message: c::Subscribe) -> Result<Call, ConvertError> {
+    Ok(Call::Subscribe {
+        info: message
+            .framework_info
+            .ok_or_else(|| ConvertError::missing("framework_info"))?
+            .try_into()
+            .at("framework_info")?,
+        suppressed_roles: parse_roles("suppressed_roles", &message.suppressed_roles)?,
+    })
+}
+
+fn accept(message: c::Accept) -> Result<Call, ConvertError> {
+    let operation = |(index, message)| operation(message).at_item("operations", index);
+    Ok(Call::Accept {
+        offers: parse_all("offer_ids", &message.offer_ids)?,
+        operations: message
+            .operations
+            .into_iter()
+            .enumerate()
+            .map(operation)
+            .collect::<Result<_, _>>()?,
+        filters: filters(message.filters),
+    })
+}
+
+fn operation(message: v1::Operation) -> Result<Operation, ConvertError> {
+    let Some(v1::operation::Operation::Launch(launch)) = message.operation else {
+        return Err(ConvertError::missing("operation"));
+    };
+    let task = |(index, task)| TaskInfo::try_from(task).at_item("launch.tasks", index);
+    let tasks = launch.tasks.into_iter().enumerate().map(task);
+    Ok(Operation::Launch(tasks.collect::<Result<_, _>>()?))
+}
+
+fn reconcile(message: c::Reconcile) -> Result<Call, ConvertError> {
+    let task = |task: &c::reconcile::Task| -> Result<(TaskId, Option<AgentId>), ConvertError> {
+        Ok((
+            parse("task_id", &task.task_id)?,
+            parse_optional("agent_id", &task.agent_id)?,
+        ))
+    };
+    let tasks = message.tasks.iter().enumerate();
+    let tasks = tasks.map(|(index, item)| task(item).at_item("tasks", index));
+    Ok(Call::Reconcile {
+        tasks: tasks.collect::<Result<_, _>>()?,
+    })
+}
+
+impl From<&Call> for v1::SchedulerCall {
+    fn from(call: &Call) -> Self {
+        let call = match call {
+            Call::Subscribe {
+                info,
+                suppressed_roles,
+            } => FromScheduler::Subscribe(c::Subscribe {
+                framework_info: Some(info.into()),
+                suppressed_roles: roles_text(suppressed_roles),
+            }),
+            Call::Accept {
+                offers,
+                operations,
+                filters,
+            } => FromScheduler::Accept(c::Accept {
+                offer_ids: ids_text(offers),
+                operations: operations.iter().map(Into::into).collect(),
+                filters: Some((*filters).into()),
+            }),
+            Call::Decline { offers, filters } => FromScheduler::Decline(c::Decline {
+                offer_ids: ids_text(offers),
+                filters: Some((*filters).into()),
+            }),
+            Call::Revive { roles } => FromScheduler::Revive(c::Revive {
+                roles: roles_text(roles),
+            }),
+            Call::Suppress { roles } => FromScheduler::Suppress(c::Suppress {
+                roles: roles_text(roles),
+            }),
+            Call::Kill {
+                task_id,
+                agent_id,
+                kill_policy,
+            } => FromScheduler::Kill(c::Kill {
+                task_id: task_id.to_string(),
+                agent_id: agent_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+                kill_policy: Some((*kill_policy).into()),
+            }),
+            Call::Acknowledge {
+                agent_id,
+                task_id,
+                uuid,
+            } => FromScheduler::Acknowledge(c::Acknowledge {
+                agent_id: agent_id.to_string(),
+                task_id: task_id.to_string(),
+                uuid: uuid.0.to_vec(),
+            }),
+            Call::Reconcile { tasks } => FromScheduler::Reconcile(c::Reconcile {
+                tasks: tasks.iter().map(reconcile_task).collect(),
+            }),
+            Call::Teardown => FromScheduler::Teardown(c::Teardown {}),
+            Call::Ping => FromScheduler::Ping(c::Ping {}),
+        };
+        Self { call: Some(call) }
+    }
+}
+
+impl From<&Operation> for v1::Operation {
+    fn from(operation: &Operation) -> Self {
+        let Operation::Launch(tasks) = operation;
+        let tasks = tasks.iter().map(Into::into).collect();
+        Self {
+            operation: Some(v1::operation::Operation::Launch(v1::operation::Launch { tasks })),
+        }
+    }
+}
+
+fn reconcile_task((task_id, agent_id): &(TaskId, Option<AgentId>)) -> c::reconcile::Task {
+    c::reconcile::Task {
+        task_id: task_id.to_string(),
+        agent_id: agent_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
+fn ids_text(ids: &[OfferId]) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
+}
+
+fn roles_text(roles: &BTreeSet<Role>) -> Vec<String> {
+    roles.iter().map(ToString::to_string).collect()
+}

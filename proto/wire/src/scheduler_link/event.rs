@@ -1,0 +1,108 @@
+//! What the master tells a scheduler.
+
+use std::time::Duration;
+
+use proffer_types::scheduler_link::Event;
+use proffer_types::{Offer, Resources};
+
+use crate::error::{At as _, ConvertError};
+use crate::frame::chunks;
+use crate::text::{message as text, millis, parse};
+use crate::v1;
+use crate::v1::scheduler_event as e;
+use crate::v1::scheduler_event::Event as FromMaster;
+
+/// Puts events into frames of under 1 MiB. Long lists of offers are told in several events.
+#[must_use]
+pub fn event_frames(events: &[Event]) -> Vec<v1::SchedulerEvents> {
+    chunks(events.iter().flat_map(event_messages))
+        .into_iter()
+        .map(|events| v1::SchedulerEvents { events })
+        .collect()
+}
+
+/// Takes a frame of events apart. One bad event spoils the frame.
+pub fn from_event_frame(frame: v1::SchedulerEvents) -> Result<Vec<Event>, ConvertError> {
+    let item = |(index, event)| Event::try_from(event).at_item("events", index);
+    frame.events.into_iter().enumerate().map(item).collect()
+}
+
+fn event_messages(event: &Event) -> Vec<v1::SchedulerEvent> {
+    let one = match event {
+        Event::Offers(offers) => {
+            return chunks(offers.iter().map(v1::Offer::from))
+                .into_iter()
+                .map(|offers| FromMaster::Offers(e::Offers { offers }).into())
+                .collect();
+        }
+        Event::Subscribed {
+            framework_id,
+            master_id,
+            heartbeat_interval,
+        } => FromMaster::Subscribed(e::Subscribed {
+            framework_id: framework_id.to_string(),
+            master_id: master_id.to_string(),
+            heartbeat_interval_ms: millis(*heartbeat_interval),
+        }),
+        Event::Rescind(offer_id) => FromMaster::Rescind(e::Rescind {
+            offer_id: offer_id.to_string(),
+        }),
+        Event::Update(status) => FromMaster::Update(status.into()),
+        Event::AgentLost(agent_id) => FromMaster::AgentLost(e::AgentLost {
+            agent_id: agent_id.to_string(),
+        }),
+        Event::Shapes { n_agents, largest } => FromMaster::Shapes(e::Shapes {
+            n_agents: *n_agents,
+            largest: largest.iter().map(Into::into).collect(),
+        }),
+        Event::Error { message } => FromMaster::Error(e::Error {
+            message: message.clone(),
+        }),
+        Event::Heartbeat => FromMaster::Heartbeat(e::Heartbeat {}),
+    };
+    vec![one.into()]
+}
+
+impl From<FromMaster> for v1::SchedulerEvent {
+    fn from(event: FromMaster) -> Self {
+        Self { event: Some(event) }
+    }
+}
+
+impl TryFrom<v1::SchedulerEvent> for Event {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::SchedulerEvent) -> Result<Self, ConvertError> {
+        match message.event.ok_or_else(|| ConvertError::missing("event"))? {
+            FromMaster::Subscribed(subscribed) => Ok(Self::Subscribed {
+                framework_id: parse("subscribed.framework_id", &subscribed.framework_id)?,
+                master_id: parse("subscribed.master_id", &subscribed.master_id)?,
+                heartbeat_interval: Duration::from_millis(subscribed.heartbeat_interval_ms),
+            }),
+            FromMaster::Offers(offers) => {
+                let offer = |(index, offer)| Offer::try_from(offer).at_item("offers.offers", index);
+                let offers = offers.offers.into_iter().enumerate().map(offer);
+                Ok(Self::Offers(offers.collect::<Result<_, _>>()?))
+            }
+            FromMaster::Rescind(rescind) => Ok(Self::Rescind(parse("rescind.offer_id", &rescind.offer_id)?)),
+            FromMaster::Update(status) => Ok(Self::Update(status.try_into().at("update")?)),
+            FromMaster::AgentLost(lost) => Ok(Self::AgentLost(parse("agent_lost.agent_id", &lost.agent_id)?)),
+            FromMaster::Shapes(shapes) => {
+                let largest = |(index, item)| Resources::try_from(item).at_item("shapes.largest", index);
+                Ok(Self::Shapes {
+                    n_agents: shapes.n_agents,
+                    largest: shapes
+                        .largest
+                        .into_iter()
+                        .enumerate()
+                        .map(largest)
+                        .collect::<Result<_, _>>()?,
+                })
+            }
+            FromMaster::Error(error) => Ok(Self::Error {
+                message: text(error.message),
+            }),
+            FromMaster::Heartbeat(_) => Ok(Self::Heartbeat),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Status updates and the enums in them. A number this version does not know is refused, never guessed.
+
+use proffer_types::{StatusReason, StatusSource, TaskExit, TaskState, TaskStatus, Timestamp, Usage};
+
+use crate::error::{At as _, ConvertError};
+use crate::text::{message as text, parse, parse_optional, uuid};
+use crate::v1;
+
+impl TryFrom<v1::TaskStatus> for TaskStatus {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::TaskStatus) -> Result<Self, ConvertError> {
+        Ok(Self {
+            task_id: parse("task_id", &message.task_id)?,
+            agent_id: parse_optional("agent_id", &message.agent_id)?,
+            state: task_state("state", message.state)?,
+            source: status_source("source", message.source)?,
+            reason: status_reason("reason", message.reason)?,
+            message: text(message.message),
+            timestamp: Timestamp(message.timestamp_ms),
+            uuid: match message.uuid.as_slice() {
+                [] => None,
+                bytes => Some(uuid("uuid", bytes)?),
+            },
+            exit: message.exit.map(TaskExit::try_from).transpose().at("exit")?,
+            usage: message.usage.map(Usage::from),
+        })
+    }
+}
+
+impl From<&TaskStatus> for v1::TaskStatus {
+    fn from(status: &TaskStatus) -> Self {
+        Self {
+            task_id: status.task_id.to_string(),
+            agent_id: status
+                .agent_id
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            state: v1::TaskState::from(status.state).into(),
+            source: v1::StatusSource::from(status.source).into(),
+            reason: status
+                .reason
+                .map_or(0, |reason| v1::StatusReason::from(reason).into()),
+            message: status.message.clone(),
+            timestamp_ms: status.timestamp.0,
+            uuid: status.uuid.map(|uuid| uuid.0.to_vec()).unwrap_or_default(),
+            exit: status.exit.map(Into::into),
+            usage: status.usage.map(Into::into),
+        }
+    }
+}
+
+impl TryFrom<v1::TaskExit> for TaskExit {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::TaskExit) -> Result<Self, ConvertError> {
+        match message.how {
+            Some(v1::task_exit::How::Code(code)) => Ok(Self::Code(code)),
+            Some(v1::task_exit::How::Signal(signal)) => Ok(Self::Signal(signal)),
+            None => Err(ConvertError::missing("how")),
+        }
+    }
+}
+
+impl From<TaskExit> for v1::TaskExit {
+    fn from(exit: TaskExit) -> Self {
+        let how = match exit {
+            TaskExit::Code(code) => v1::task_exit::How::Code(code),
+            TaskExit::Signal(signal) => v1::task_exit::How::Signal(signal),
+        };
+        Self { how: Some(how) }
+    }
+}
+
+impl From<v1::Usage> for Usage {
+    fn from(message: v1::Usage) -> Self {
+        Self {
+            wall_time_us: message.wall_time_us,
+            cpu_time_us: message.cpu_time_us,
+            mem_peak_bytes: message.mem_peak_bytes,
+            pids_refused: message.pids_refused,
+            oom_kills: message.oom_kills,
+        }
+    }
+}
+
+impl From<Usage> for v1::Usage {
+    fn from(usage: Usage) -> Self {
+        Self {
+            wall_time_us: usage.wall_time_us,
+            cpu_time_us: usage.cpu_time_us,
+            mem_peak_bytes: usage.mem_peak_bytes,
+            pids_refused: usage.pids_refused,
+            oom_kills: usage.oom_kills,
+        }
+    }
+}
+
+/// Converts the number of a task state. Fails for unspecified and unknown ones.
+pub fn task_state(field: &str, number: i32) -> Result<TaskState, ConvertError> {
+    TaskState::ALL
+        .into_iter()
+        .find(|state| i32::from(v1::TaskState::from(*state)) == number)
+        .ok_or_else(|| ConvertError::unknown_number(field, number))
+}
+
+fn status_source(field: &str, number: i32) -> Result<StatusSource, ConvertError> {
+    match v1::StatusSource::try_from(number) {
+        Ok(v1::StatusSource::SourceMaster) => Ok(StatusSource::Master),
+        Ok(v1::StatusSource::SourceAgent) => Ok(StatusSource::Agent),
+        Ok(v1::StatusSource::Unspecified) | Err(_) => Err(ConvertError::unknown_number(field, number)),
+    }
+}
+
+impl From<StatusSource> for v1::StatusSource {
+    fn from(source: StatusSource) -> Self {
+        match source {
+            StatusSource::Master => Self::SourceMaster,
+            StatusSource::Agent => Self::SourceAgent,
+        }
+    }
+}
+
+impl From<TaskState> for v1::TaskState {
+    fn from(state: TaskState) -> Self {
+        match state {
+            TaskState::Staging => Self::TaskStaging,
+            TaskState::Starting => Self::TaskStarting,
+            TaskState::Running => Self::TaskRunning,
+            TaskState::Killing => Self::TaskKilling,
+            TaskState::Finished => Self::TaskFinished,
+            TaskState::Failed => Self::TaskFailed,
+            TaskState::Killed => Self::TaskKilled,
+            TaskState::Error => Self::TaskError,
+            TaskState::Lost => Self::TaskLost,
+            TaskState::Dropped => Self::TaskDropped,
+            TaskState::Unreachable => Self::TaskUnreachable,
+            TaskState::Gone => Self::TaskGone,
+            TaskState::GoneByOperator => Self::TaskGoneByOperator,
+            TaskState::Unknown => Self::TaskUnknown,
+        }
+    }
+}
+
+/// The one table both directions of the reasons are made of.
+macro_rules! reasons {
+    ($($wire:ident <=> $reason:ident,)*) => {
+        fn status_reason(field: &str, number: i32) -> Result<Option<StatusReason>, ConvertError> {
+            match v1::StatusReason::try_from(number) {
+                Ok(v1::StatusReason::Unspecified) => Ok(None),
+                $(Ok(v1::StatusReason::$wire) => Ok(Some(StatusReason::$reason)),)*
+                Err(_) => Err(ConvertError::unknown_number(field, number)),
+            }
+        }
+
+        impl From<StatusReason> for v1::StatusReason {
+            fn from(reason: StatusReason) -> Self {
+                match reason {
+                    $(StatusReason::$reason => Self::$wire,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    ReasonReconciliation <=> Reconciliation,
+    ReasonInvalidOffers <=> InvalidOffers,
+    ReasonTaskInvalid <=> TaskInvalid,
+    ReasonAgentRemoved <=> AgentRemoved,
+    ReasonAgentDisconnected <=> AgentDisconnected,
+    ReasonAgentRestarted <=> AgentRestarted,
+    ReasonAgentReregistered <=> AgentReregistered,
+    ReasonFrameworkRemoved <=> FrameworkRemoved,
+    ReasonContainerLaunchFailed <=> ContainerLaunchFailed,
+    ReasonContainerLimitation <=> ContainerLimitation,
+    ReasonContainerLimitationMemory <=> ContainerLimitationMemory,
+    ReasonContainerLimitationDisk <=> ContainerLimitationDisk,
+    ReasonCommandFailed <=> CommandFailed,
+    ReasonMaxCompletionTimeReached <=> MaxCompletionTimeReached,
+    ReasonTaskKilledDuringLaunch <=> TaskKilledDuringLaunch,
+    ReasonTaskUnknown <=> TaskUnknown,
+    ReasonContainerStatusUnknown <=> ContainerStatusUnknown,
+}
+
+crate::from_owned!(TaskStatus => v1::TaskStatus);
