@@ -1,1 +1,26 @@
 //! The agent as a state machine: tasks, status updates, checkpoints.
+//!
+//! Commands go in, effects come out in the order in which they must be carried out. Nothing here does IO,
+//! reads a clock or draws from ambient randomness. Two invariants hold whatever the master sends: live tasks
+//! never hold more than the agent has, and a fact is checkpointed before it is reported.
+//!
+//! `RunTask -> STARTING --launched--> RUNNING --(kill)--> KILLING --exited--> terminal --acknowledged--> forgotten`
+
+mod agent;
+mod command;
+mod config;
+mod effect;
+mod handlers;
+mod link;
+mod record;
+mod task;
+mod verdict;
+
+pub use agent::{Agent, TaskView};
+pub use command::{Command, ContainerEnd, LinkId};
+pub use config::{Config, MAX_REFUSED, MAX_TASKS};
+pub use effect::{Effect, Event, Output, Signal};
+pub use record::{
+    ContainerId, KillCause, KillRecord, Process, Recovered, RecoveredTask, StateRecord, TaskRecord,
+};
+pub use task::TaskKey;

@@ -1,0 +1,361 @@
+//! The agent itself: its tasks, its link, and the few moves every handler makes.
+//!
+//! All change of a task goes through [`Agent::update`] and [`Agent::save`], which put the checkpoint before the
+//! report. The sum of live tasks' resources never passes the agent's own through anything a master sends.
+
+use std::collections::BTreeMap;
+
+use proffer_types::agent_link::AgentMessage;
+use proffer_types::{
+    AgentId, AgentInfo, Resources, StatusReason, StatusSource, StatusUuid, TaskExit, TaskInfo, TaskState,
+    TaskStatus, Timestamp, Usage,
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::link::Link;
+use crate::task::{Phase, Sent, Task};
+use crate::{Command, Config, ContainerId, Effect, Event, Output, Process, TaskKey, handlers};
+
+/// How soon the head of a queue is repeated when the task has meanwhile ended: the master frees the
+/// resources by the newest state, which travels with the head, and the scheduler may be away for long.
+const ENDED_HINT: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// An agent: commands in, effects out.
+#[derive(Debug)]
+pub struct Agent {
+    pub(crate) config: Config,
+    pub(crate) agent_id: Option<AgentId>,
+    pub(crate) rng: ChaCha8Rng,
+    pub(crate) link: Link,
+    pub(crate) tasks: BTreeMap<TaskKey, Task>,
+    pub(crate) containers: BTreeMap<ContainerId, TaskKey>,
+    /// Asked to end together with its tasks.
+    pub(crate) stopping: bool,
+    /// `Exit` went out; nothing more is done.
+    pub(crate) exited: bool,
+    /// What was found on disk at start holds more than the agent now says it has.
+    pub(crate) recovered_over: bool,
+}
+
+/// One task as readers outside the core see it.
+#[derive(Debug, Clone, Copy)]
+pub struct TaskView<'a> {
+    pub key: &'a TaskKey,
+    pub container_id: ContainerId,
+    pub info: &'a TaskInfo,
+    pub process: Option<Process>,
+    /// The newest status.
+    pub latest: &'a TaskStatus,
+    pub n_updates_pending: usize,
+}
+
+/// What a status says beside its task and time.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) reason: Option<StatusReason>,
+    pub(crate) message: String,
+    pub(crate) exit: Option<TaskExit>,
+    pub(crate) usage: Option<Usage>,
+}
+
+impl Agent {
+    /// Starts an agent from what its earlier life left on disk; nothing, for a new one. The seed must be
+    /// another at each start: ids of containers and updates are drawn from it.
+    #[must_use]
+    pub fn recover(now: Timestamp, config: Config, seed: u64, recovered: crate::Recovered) -> (Self, Output) {
+        let mut agent = Self {
+            config,
+            agent_id: recovered.agent_id,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            link: Link::Down,
+            tasks: BTreeMap::new(),
+            containers: BTreeMap::new(),
+            stopping: false,
+            exited: false,
+            recovered_over: false,
+        };
+        let mut out = Output::new();
+        let mut tasks = recovered.tasks;
+        // Where two records name one task, the live one is in force.
+        tasks.sort_by_key(|task| {
+            task.state
+                .as_ref()
+                .is_some_and(|state| state.latest.state.is_terminal())
+        });
+        for task in tasks {
+            handlers::recover::task(&mut agent, now, task, &mut out);
+        }
+        agent.recovered_over = !agent.config.info.resources.contains(&agent.used());
+        (agent, out)
+    }
+
+    /// Takes one command in. Never blocks and never fails; a peer's mistake is an event.
+    pub fn step(&mut self, now: Timestamp, command: Command, out: &mut Output) {
+        if self.exited {
+            return;
+        }
+        match command {
+            Command::LinkUp { link } => handlers::link_up::handle(self, now, link, out),
+            Command::LinkDown { link } => handlers::link_down::handle(self, link, out),
+            Command::MasterFrame {
+                link,
+                session,
+                messages,
+            } => handlers::master_frame::handle(self, now, link, session, messages, out),
+            Command::Launched {
+                container_id,
+                process,
+            } => handlers::launched::handle(self, now, container_id, process, out),
+            Command::LaunchFailed { container_id, error } => {
+                handlers::launch_failed::handle(self, now, container_id, error, out);
+            }
+            Command::Exited {
+                container_id,
+                end,
+                usage,
+            } => handlers::exited::handle(self, now, container_id, &end, usage, out),
+            Command::CheckpointFailed {
+                container_id,
+                launch_skipped,
+                error,
+            } => handlers::checkpoint_failed::handle(self, now, container_id, launch_skipped, error, out),
+            Command::Tick => handlers::tick::handle(self, now, out),
+            Command::Stop { kill_tasks } => handlers::stop::handle(self, now, kill_tasks, out),
+        }
+        handlers::stop::exit_when_done(self, out);
+    }
+
+    /// When [`Command::Tick`] is wanted next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let registered = self.link.session().is_some();
+        let tasks = self.tasks.values().flat_map(|task| {
+            [
+                task.kill_deadline(),
+                task.completion_deadline(),
+                task.save_at,
+                task.retry_deadline().filter(|_| registered),
+            ]
+        });
+        tasks.chain([self.link.next_deadline()]).flatten().min()
+    }
+
+    /// The id given by the master, if it ever was registered.
+    #[must_use]
+    pub fn agent_id(&self) -> Option<&AgentId> {
+        self.agent_id.as_ref()
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn info(&self) -> &AgentInfo {
+        &self.config.info
+    }
+
+    /// Whether a session is open.
+    #[must_use]
+    pub fn is_registered(&self) -> bool {
+        self.link.session().is_some()
+    }
+
+    /// All tasks, in order of their keys.
+    pub fn tasks(&self) -> impl Iterator<Item = TaskView<'_>> {
+        self.tasks.iter().map(|(key, task)| TaskView {
+            key,
+            container_id: task.container_id,
+            info: &task.info,
+            process: task.process,
+            latest: &task.latest,
+            n_updates_pending: task.updates.len(),
+        })
+    }
+
+    /// What live tasks hold.
+    #[must_use]
+    pub fn used(&self) -> Resources {
+        let live = self.tasks.values().filter(|task| task.is_live());
+        live.map(|task| &task.info.resources).sum()
+    }
+
+    /// What a new task may take.
+    #[must_use]
+    pub fn free(&self) -> Resources {
+        self.config.info.resources.minus(&self.used())
+    }
+
+    /// Checks what must hold between steps.
+    ///
+    /// # Panics
+    /// When it does not hold.
+    pub fn sanity_check(&self) {
+        let mut ports = Resources::new();
+        for (key, task) in &self.tasks {
+            assert_eq!(
+                self.containers.get(&task.container_id),
+                Some(key),
+                "container of {key}"
+            );
+            assert_eq!(
+                task.is_live(),
+                !task.state().is_terminal(),
+                "phase and state of {key}"
+            );
+            assert!(
+                task.is_live() || !task.updates.is_empty(),
+                "{key} has ended, is acknowledged and kept"
+            );
+            if let Some(newest) = task.updates.back() {
+                assert_eq!(newest, &task.latest, "newest update of {key}");
+            }
+            let early = task.updates.iter().rev().skip(1);
+            for update in early {
+                assert!(!update.state.is_terminal(), "{key} was changed after its end");
+            }
+            if task.is_live() && !self.recovered_over {
+                for (name, ranges) in task.info.resources.all_ranges() {
+                    let one = Resources::new().with_ranges(name.clone(), ranges.clone());
+                    let before = ports.ranges(name).map_or(0, proffer_types::Ranges::count);
+                    ports.add(&one);
+                    let after = ports.ranges(name).map_or(0, proffer_types::Ranges::count);
+                    assert_eq!(after - before, ranges.count(), "{name} of {key} are held twice");
+                }
+            }
+        }
+        assert_eq!(
+            self.containers.len(),
+            self.tasks.len(),
+            "containers without a task"
+        );
+        assert!(
+            self.recovered_over || self.config.info.resources.contains(&self.used()),
+            "over-committed: {:?} of {:?}",
+            self.used(),
+            self.config.info.resources,
+        );
+    }
+
+    pub(crate) fn new_container_id(&mut self) -> ContainerId {
+        loop {
+            let id = ContainerId(self.rng.random());
+            if !self.containers.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    pub(crate) fn status(
+        &mut self,
+        now: Timestamp,
+        key: &TaskKey,
+        state: TaskState,
+        report: Report,
+    ) -> TaskStatus {
+        TaskStatus {
+            task_id: key.task_id.clone(),
+            agent_id: self.agent_id.clone(),
+            state,
+            source: StatusSource::Agent,
+            reason: report.reason,
+            message: report.message,
+            timestamp: now,
+            uuid: Some(StatusUuid(self.rng.random())),
+            exit: report.exit,
+            usage: report.usage,
+        }
+    }
+
+    /// Moves a task to a state and checkpoints it. The report follows with [`Agent::send_head`].
+    pub(crate) fn update(
+        &mut self,
+        now: Timestamp,
+        key: &TaskKey,
+        state: TaskState,
+        report: Report,
+        out: &mut Output,
+    ) {
+        let status = self.status(now, key, state, report);
+        let Some(task) = self.tasks.get_mut(key) else {
+            return;
+        };
+        assert!(
+            task.is_live(),
+            "{key} has ended and cannot become {}",
+            state.as_str()
+        );
+        out.event(Event::TaskState {
+            key: key.clone(),
+            state,
+            reason: status.reason,
+            message: status.message.clone(),
+            usage: status.usage,
+        });
+        task.latest = status.clone();
+        task.updates.push_back(status);
+        if state.is_terminal() {
+            task.phase = Phase::Ended;
+            if let Some(sent) = &mut task.sent {
+                sent.retry_at = sent.retry_at.min(now.after(ENDED_HINT));
+            }
+        }
+        Self::save(task, out);
+    }
+
+    /// Checkpoints what changes of a task; refused tasks are not kept on disk.
+    pub(crate) fn save(task: &mut Task, out: &mut Output) {
+        task.save_at = None;
+        if task.durable {
+            out.effect(Effect::CheckpointState {
+                container_id: task.container_id,
+                state: task.record(),
+            });
+        }
+    }
+
+    /// Sends the oldest update of a task, unless it is on its way already or not on disk yet.
+    pub(crate) fn send_head(&mut self, now: Timestamp, key: &TaskKey, out: &mut Output) {
+        let Some(task) = self.tasks.get_mut(key) else {
+            return;
+        };
+        if task.sent.is_none() {
+            Self::send(&self.link, now, key, task, out);
+        }
+    }
+
+    /// Sends the oldest update of a task, again if need be.
+    pub(crate) fn send(link: &Link, now: Timestamp, key: &TaskKey, task: &mut Task, out: &mut Output) {
+        let (Some((link, session)), Some(head), None) = (link.session(), task.updates.front(), task.save_at)
+        else {
+            return;
+        };
+        out.effect(Effect::Send {
+            link,
+            session,
+            message: AgentMessage::Status {
+                framework_id: key.framework_id.clone(),
+                status: head.clone(),
+                latest_state: task.latest.state,
+            },
+        });
+        task.sent = Some(task.sent.map_or_else(|| Sent::first(now), |sent| sent.again(now)));
+    }
+
+    /// Ends the session, if there is one; updates wait for the next.
+    pub(crate) fn lose_session(&mut self, why: &'static str, out: &mut Output) {
+        if self.link.session().is_some() {
+            out.event(Event::SessionLost { why });
+        }
+        self.link = Link::Down;
+        for task in self.tasks.values_mut() {
+            task.sent = None;
+        }
+    }
+
+    /// Ends the session and the stream under it.
+    pub(crate) fn close_link(&mut self, why: &'static str, out: &mut Output) {
+        if let Some(link) = self.link.id() {
+            out.effect(Effect::CloseLink { link });
+        }
+        self.lose_session(why, out);
+    }
+}

@@ -1,0 +1,64 @@
+//! What can happen to an agent.
+
+use proffer_types::{Session, TaskExit, Usage, agent_link::MasterMessage};
+
+use crate::{ContainerId, Process};
+
+/// One stream to a master; the shell gives each stream it opens a greater one. What a stream left in a
+/// queue is told from what the next one brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// One thing that happened, in the order in which the shell saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// A stream to a master is open; the agent registers on it.
+    LinkUp { link: LinkId },
+    /// The stream is lost, and the session with it.
+    LinkDown { link: LinkId },
+    /// A frame of the master. Dropped unless it is of the present link and session.
+    MasterFrame {
+        link: LinkId,
+        session: Session,
+        messages: Vec<MasterMessage>,
+    },
+    /// The container's first process runs. Also the answer to [`crate::Effect::Adopt`] when it does.
+    Launched {
+        container_id: ContainerId,
+        process: Process,
+    },
+    /// The container was not built; nothing of it is left.
+    LaunchFailed {
+        container_id: ContainerId,
+        error: String,
+    },
+    /// The container's processes are all gone. Also the answer to [`crate::Effect::Adopt`] when they are.
+    Exited {
+        container_id: ContainerId,
+        end: ContainerEnd,
+        usage: Option<Usage>,
+    },
+    /// A checkpoint was not written. The rest of what the same output wanted for this container was skipped,
+    /// signals excepted. Must be told before any other command.
+    CheckpointFailed {
+        container_id: ContainerId,
+        /// Whether a launch was among what was skipped.
+        launch_skipped: bool,
+        error: String,
+    },
+    /// A deadline may have come.
+    Tick,
+    /// The process is asked to end.
+    Stop { kill_tasks: bool },
+}
+
+/// What is known of how a container ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerEnd {
+    /// Its exit record was read.
+    Exit(TaskExit),
+    /// Its exit record says that the command could not be started.
+    NotStarted { error: String },
+    /// There is no process and no exit record.
+    Unknown,
+}

@@ -1,0 +1,38 @@
+//! What an agent is told at start, and the bounds it keeps.
+
+use std::time::Duration;
+
+use proffer_types::AgentInfo;
+
+/// The most tasks an agent holds at once, ended but unacknowledged ones included. Far above what a host
+/// runs (pid_max is 32,768, and a container takes two processes); it bounds memory and registration.
+pub const MAX_TASKS: usize = 10_000;
+
+/// The most refused tasks whose reports wait for acknowledgement. They are not checkpointed; beyond this
+/// the link is closed, and the master concludes the same from the next registration.
+pub const MAX_REFUSED: usize = 1_000;
+
+/// The first wait for the acknowledgement of an update (Mesos: `STATUS_UPDATE_RETRY_INTERVAL_MIN`).
+pub(crate) const UPDATE_RETRY_MIN: Duration = Duration::from_secs(10);
+
+/// The longest wait for the acknowledgement of an update (Mesos: `STATUS_UPDATE_RETRY_INTERVAL_MAX`).
+pub(crate) const UPDATE_RETRY_MAX: Duration = Duration::from_secs(600);
+
+/// How long after a failed checkpoint it is tried again: a full disk rarely empties sooner.
+pub(crate) const CHECKPOINT_RETRY: Duration = Duration::from_secs(1);
+
+/// How long a master may take to answer a registration before the link counts as lost.
+pub(crate) const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How many heartbeats may be missed before the link counts as lost.
+pub(crate) const MISSED_HEARTBEATS: u32 = 3;
+
+/// The shortest heartbeat a master can ask for; protects against a zero.
+pub(crate) const MIN_HEARTBEAT: Duration = Duration::from_millis(10);
+
+/// What an agent is told at start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// What it says of itself at registration; its resources bound what runs here.
+    pub info: AgentInfo,
+}

@@ -1,0 +1,144 @@
+//! What an agent wants done, as plain data.
+//!
+//! Effects are carried out in order. When a checkpoint fails, the later effects for the same container in
+//! the same output are skipped, except signals, and the agent is told ([`crate::Command::CheckpointFailed`]):
+//! that is how only checkpointed facts are reported.
+
+use proffer_types::{
+    AgentId, FrameworkId, Session, StatusReason, TaskInfo, TaskState, Usage, agent_link::AgentMessage,
+};
+
+use crate::{ContainerId, LinkId, Process, StateRecord, TaskKey, TaskRecord};
+
+/// What one step produced.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Output {
+    /// For logs and metrics; nothing depends on them.
+    pub events: Vec<Event>,
+    /// To be carried out in order.
+    pub effects: Vec<Effect>,
+}
+
+impl Output {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.events.push(event);
+    }
+}
+
+/// A signal to a container's first process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM: asks the command to end.
+    Term,
+    /// SIGKILL to every process of the container.
+    Kill,
+}
+
+/// One thing to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Keeps the id under which the agent registers from now on.
+    SaveAgentId(AgentId),
+    /// Writes what never changes of a task; first of all for a task.
+    CheckpointTask {
+        container_id: ContainerId,
+        task: TaskRecord,
+    },
+    /// Replaces what changes of a task.
+    CheckpointState {
+        container_id: ContainerId,
+        state: StateRecord,
+    },
+    /// Removes both records.
+    Forget { container_id: ContainerId },
+    /// Builds and starts a container. Answered by `Launched` (then later `Exited`) or `LaunchFailed`.
+    Launch {
+        container_id: ContainerId,
+        framework_id: FrameworkId,
+        info: TaskInfo,
+    },
+    /// Takes back the container of an earlier life of the agent. `process` is absent when the agent died
+    /// during the launch. Answered by `Launched` (when `process` was absent) and later `Exited`, or `Exited`.
+    Adopt {
+        container_id: ContainerId,
+        process: Option<Process>,
+    },
+    Signal {
+        container_id: ContainerId,
+        signal: Signal,
+    },
+    /// Removes what is left of a container: cgroup, exit record. May come more than once.
+    Destroy { container_id: ContainerId },
+    /// Sends one message; those for one link and session may share a frame.
+    Send {
+        link: LinkId,
+        /// 0 before the agent is registered.
+        session: Session,
+        message: AgentMessage,
+    },
+    /// Ends a stream; `LinkDown` may or may not follow.
+    CloseLink { link: LinkId },
+    /// Ends the process; with an error it must not be restarted unchanged.
+    Exit { error: Option<String> },
+}
+
+/// One thing worth a log line or a count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Registered {
+        agent_id: AgentId,
+        session: Session,
+    },
+    SessionLost {
+        why: &'static str,
+    },
+    /// A frame of another link or session.
+    FrameDropped {
+        session: Session,
+        n_messages: usize,
+    },
+    TaskAccepted {
+        key: TaskKey,
+        container_id: ContainerId,
+    },
+    TaskRefused {
+        key: TaskKey,
+        message: String,
+    },
+    /// A launch for a task id that is in use here.
+    DuplicateIgnored {
+        key: TaskKey,
+    },
+    /// A kill or an acknowledgement that fits nothing here.
+    UnknownIgnored {
+        key: TaskKey,
+        what: &'static str,
+    },
+    TaskState {
+        key: TaskKey,
+        state: TaskState,
+        reason: Option<StatusReason>,
+        message: String,
+        usage: Option<Usage>,
+    },
+    CheckpointFailed {
+        container_id: ContainerId,
+        error: String,
+    },
+    UpdateRetried {
+        key: TaskKey,
+    },
+    TaskForgotten {
+        key: TaskKey,
+    },
+}

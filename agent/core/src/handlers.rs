@@ -1,0 +1,17 @@
+//! One file per command, and per message of the master.
+
+pub(crate) mod acknowledge;
+pub(crate) mod checkpoint_failed;
+pub(crate) mod exited;
+pub(crate) mod kill_task;
+pub(crate) mod launch_failed;
+pub(crate) mod launched;
+pub(crate) mod link_down;
+pub(crate) mod link_up;
+pub(crate) mod master_frame;
+pub(crate) mod recover;
+pub(crate) mod registered;
+pub(crate) mod run_task;
+pub(crate) mod shutdown_framework;
+pub(crate) mod stop;
+pub(crate) mod tick;

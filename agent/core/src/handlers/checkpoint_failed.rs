@@ -1,0 +1,51 @@
+//! A checkpoint was not written, as on a full disk. A task not launched yet is refused; for any other the
+//! checkpoint is tried again, and nothing is reported until it succeeds.
+
+use proffer_types::{StatusReason, TaskState, Timestamp};
+
+use crate::agent::Report;
+use crate::config::CHECKPOINT_RETRY;
+use crate::{Agent, ContainerId, Effect, Event, Output, TaskKey};
+
+pub(crate) fn handle(
+    agent: &mut Agent,
+    now: Timestamp,
+    container_id: ContainerId,
+    launch_skipped: bool,
+    error: String,
+    out: &mut Output,
+) {
+    out.event(Event::CheckpointFailed {
+        container_id,
+        error: error.clone(),
+    });
+    let Some(key) = agent.containers.get(&container_id).cloned() else {
+        return;
+    };
+    if launch_skipped {
+        refuse(agent, now, &key, &error, out);
+    } else if let Some(task) = agent.tasks.get_mut(&key) {
+        task.sent = None;
+        task.save_at = Some(now.after(CHECKPOINT_RETRY));
+    }
+}
+
+/// What was not written cannot be relied on, so the task is as if it never had been accepted.
+fn refuse(agent: &mut Agent, now: Timestamp, key: &TaskKey, error: &str, out: &mut Output) {
+    let Some(task) = agent.tasks.get_mut(key).filter(|task| task.is_live()) else {
+        return;
+    };
+    task.durable = false;
+    task.updates.clear();
+    task.sent = None;
+    out.effect(Effect::Forget {
+        container_id: task.container_id,
+    });
+    let report = Report {
+        reason: Some(StatusReason::ContainerLaunchFailed),
+        message: format!("the agent could not write its checkpoint: {error}"),
+        ..Report::default()
+    };
+    agent.update(now, key, TaskState::Dropped, report, out);
+    agent.send_head(now, key, out);
+}

@@ -1,0 +1,47 @@
+//! A container's processes are gone: the task ends, its resources are free, what is left of it is removed.
+
+use proffer_types::{TaskExit, Timestamp, Usage};
+
+use crate::agent::Report;
+use crate::verdict::{Evidence, judge};
+use crate::{Agent, ContainerEnd, ContainerId, Effect, Output};
+
+pub(crate) fn handle(
+    agent: &mut Agent,
+    now: Timestamp,
+    container_id: ContainerId,
+    end: &ContainerEnd,
+    usage: Option<Usage>,
+    out: &mut Output,
+) {
+    let Some(key) = agent.containers.get(&container_id).cloned() else {
+        return;
+    };
+    let Some(task) = agent.tasks.get(&key).filter(|task| task.is_live()) else {
+        return;
+    };
+    let verdict = judge(&Evidence {
+        phase: task.phase,
+        kill: task.kill.as_ref().map(|kill| kill.cause),
+        end,
+        usage: usage.as_ref(),
+        mem_limit_bytes: task.info.resources.mem_bytes(),
+        max_completion_time: task.info.max_completion_time,
+    });
+    let report = Report {
+        reason: verdict.reason,
+        message: verdict.message,
+        exit: exit(end),
+        usage,
+    };
+    agent.update(now, &key, verdict.state, report, out);
+    out.effect(Effect::Destroy { container_id });
+    agent.send_head(now, &key, out);
+}
+
+fn exit(end: &ContainerEnd) -> Option<TaskExit> {
+    match end {
+        ContainerEnd::Exit(exit) => Some(*exit),
+        ContainerEnd::NotStarted { .. } | ContainerEnd::Unknown => None,
+    }
+}

@@ -1,0 +1,119 @@
+//! A frame of the master: the fence, then one handler per message.
+//!
+//! A frame is taken only on the present link and in the present session. While registering, the only frame
+//! taken is one that opens a session. So a message delayed from an earlier session cannot launch anything.
+
+use proffer_types::agent_link::MasterMessage;
+use proffer_types::{Session, Timestamp};
+
+use super::{acknowledge, kill_task, registered, run_task, shutdown_framework};
+use crate::config::MISSED_HEARTBEATS;
+use crate::link::Link;
+use crate::{Agent, Effect, Event, LinkId, Output, TaskKey};
+
+pub(crate) fn handle(
+    agent: &mut Agent,
+    now: Timestamp,
+    link: LinkId,
+    session: Session,
+    messages: Vec<MasterMessage>,
+    out: &mut Output,
+) {
+    if !passes(agent, now, link, session, &messages) {
+        out.event(Event::FrameDropped {
+            session,
+            n_messages: messages.len(),
+        });
+        return;
+    }
+    for message in messages {
+        // An earlier message may have ended the session (too many refused tasks) or the agent.
+        if agent.link.id() != Some(link) || agent.exited {
+            return;
+        }
+        handle_message(agent, now, link, session, message, out);
+    }
+}
+
+fn passes(
+    agent: &mut Agent,
+    now: Timestamp,
+    from: LinkId,
+    session: Session,
+    messages: &[MasterMessage],
+) -> bool {
+    match &mut agent.link {
+        Link::Down => false,
+        Link::Registering { link, .. } => {
+            let opens = matches!(
+                messages.first(),
+                Some(MasterMessage::Registered { .. } | MasterMessage::Refused { .. })
+            );
+            *link == from && opens
+        }
+        Link::Up {
+            link,
+            session: present,
+            heartbeat,
+            deadline,
+            ..
+        } => {
+            let fits = *link == from && *present == session;
+            if fits {
+                *deadline = now.after(*heartbeat * MISSED_HEARTBEATS);
+            }
+            fits
+        }
+    }
+}
+
+fn handle_message(
+    agent: &mut Agent,
+    now: Timestamp,
+    link: LinkId,
+    session: Session,
+    message: MasterMessage,
+    out: &mut Output,
+) {
+    match message {
+        MasterMessage::Registered {
+            agent_id,
+            heartbeat_interval,
+            master_id: _,
+        } => registered::handle(agent, now, link, session, agent_id, heartbeat_interval, out),
+        MasterMessage::RunTask { framework_id, info } => {
+            run_task::handle(agent, now, framework_id, info, out);
+        }
+        MasterMessage::KillTask {
+            framework_id,
+            task_id,
+            kill_policy,
+        } => {
+            let key = TaskKey {
+                framework_id,
+                task_id,
+            };
+            kill_task::handle(agent, now, &key, kill_policy, out);
+        }
+        MasterMessage::AcknowledgeStatus {
+            framework_id,
+            task_id,
+            uuid,
+        } => {
+            let key = TaskKey {
+                framework_id,
+                task_id,
+            };
+            acknowledge::handle(agent, now, &key, uuid, out);
+        }
+        MasterMessage::ShutdownFramework { framework_id } => {
+            shutdown_framework::handle(agent, now, &framework_id, out);
+        }
+        MasterMessage::Refused { message } => {
+            agent.close_link("the master refused the registration", out);
+            agent.exited = true;
+            out.effect(Effect::Exit { error: Some(message) });
+        }
+        MasterMessage::Heartbeat => {}
+    }
+}

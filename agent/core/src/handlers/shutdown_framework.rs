@@ -1,0 +1,21 @@
+//! The end of a framework: every task of it is killed.
+
+use proffer_types::{FrameworkId, KillPolicy, Timestamp};
+
+use super::kill_task;
+use crate::{Agent, KillCause, Output, TaskKey};
+
+pub(crate) fn handle(agent: &mut Agent, now: Timestamp, framework_id: &FrameworkId, out: &mut Output) {
+    let of_it = |key: &&TaskKey| key.framework_id == *framework_id;
+    let keys: Vec<TaskKey> = agent.tasks.keys().filter(of_it).cloned().collect();
+    for key in keys {
+        kill_task::kill(
+            agent,
+            now,
+            &key,
+            KillCause::FrameworkShutdown,
+            KillPolicy::default(),
+            out,
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! What an agent keeps on disk of each task, as plain data.
+//!
+//! A task has two records: one that never changes, written before the launch, and one that is replaced at
+//! each change. Refused tasks have none: the master concludes their fate from the next registration.
+
+use std::fmt;
+
+use proffer_types::{AgentId, FrameworkId, TaskInfo, TaskStatus, Timestamp};
+
+/// One launch of one task. Names its cgroup and its checkpoint directory; never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContainerId(pub u64);
+
+impl fmt::Display for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A process that cannot be mistaken for a later one with the same pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Process {
+    pub pid: u32,
+    /// Field 22 of `/proc/<pid>/stat`: clock ticks since boot.
+    pub start_time: u64,
+}
+
+/// What never changes of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRecord {
+    pub framework_id: FrameworkId,
+    pub info: TaskInfo,
+}
+
+/// What changes of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateRecord {
+    /// Absent until the launch succeeded.
+    pub process: Option<Process>,
+    /// When the process was launched.
+    pub started_at: Option<Timestamp>,
+    pub kill: Option<KillRecord>,
+    /// The newest status.
+    pub latest: TaskStatus,
+    /// Updates not acknowledged, oldest first. Empty or ending with `latest`.
+    pub updates: Vec<TaskStatus>,
+}
+
+/// A kill under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KillRecord {
+    pub cause: KillCause,
+    /// When SIGKILL follows.
+    pub kill_at: Timestamp,
+}
+
+/// Why a task is being killed. The first cause decides how its end is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KillCause {
+    Requested,
+    /// Asked for before the container ran.
+    RequestedDuringLaunch,
+    FrameworkShutdown,
+    MaxCompletionTime,
+    /// The agent ends and takes its tasks with it.
+    AgentStopping,
+}
+
+/// What an agent finds of its earlier life.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recovered {
+    pub agent_id: Option<AgentId>,
+    pub tasks: Vec<RecoveredTask>,
+}
+
+/// One task found on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoveredTask {
+    pub container_id: ContainerId,
+    pub task: TaskRecord,
+    /// Absent when it was never written or cannot be read; such a task has failed.
+    pub state: Option<StateRecord>,
+}

@@ -1,0 +1,134 @@
+//! One task on this agent, and its queue of status updates.
+//!
+//! Only the head of the queue is on its way to the master; it is retried until it is acknowledged. A task
+//! that has ended never changes its state again.
+//!
+//! `Launching --launched--> Running --exited--> Ended`; a refused task is `Ended` from the start.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use proffer_types::{FrameworkId, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp};
+
+use crate::config::{UPDATE_RETRY_MAX, UPDATE_RETRY_MIN};
+use crate::{ContainerId, KillRecord, Process, StateRecord};
+
+/// What names a task on an agent: ids of tasks are unique within a framework only.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskKey {
+    pub framework_id: FrameworkId,
+    pub task_id: TaskId,
+}
+
+impl fmt::Display for TaskKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.framework_id, self.task_id)
+    }
+}
+
+impl fmt::Debug for TaskKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Launching,
+    Running,
+    Ended,
+}
+
+/// When the head of the queue is sent again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sent {
+    pub(crate) retry_at: Timestamp,
+    wait: Duration,
+}
+
+impl Sent {
+    pub(crate) fn first(now: Timestamp) -> Self {
+        Self {
+            retry_at: now.after(UPDATE_RETRY_MIN),
+            wait: UPDATE_RETRY_MIN,
+        }
+    }
+
+    pub(crate) fn again(self, now: Timestamp) -> Self {
+        let wait = (self.wait * 2).min(UPDATE_RETRY_MAX);
+        Self {
+            retry_at: now.after(wait),
+            wait,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) container_id: ContainerId,
+    pub(crate) info: TaskInfo,
+    pub(crate) phase: Phase,
+    pub(crate) process: Option<Process>,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) kill: Option<KillRecord>,
+    /// SIGKILL went out; nothing stronger is left.
+    pub(crate) kill_sent: bool,
+    pub(crate) latest: TaskStatus,
+    pub(crate) updates: VecDeque<TaskStatus>,
+    /// The head of `updates` is on its way.
+    pub(crate) sent: Option<Sent>,
+    /// Whether it has records on disk; refused tasks have none.
+    pub(crate) durable: bool,
+    /// The last checkpoint failed; nothing is reported until it succeeds.
+    pub(crate) save_at: Option<Timestamp>,
+}
+
+impl Task {
+    /// Whether it holds resources of the agent.
+    pub(crate) fn is_live(&self) -> bool {
+        match self.phase {
+            Phase::Launching | Phase::Running => true,
+            Phase::Ended => false,
+        }
+    }
+
+    pub(crate) fn state(&self) -> TaskState {
+        self.latest.state
+    }
+
+    /// What goes to disk.
+    pub(crate) fn record(&self) -> StateRecord {
+        StateRecord {
+            process: self.process,
+            started_at: self.started_at,
+            kill: self.kill.clone(),
+            latest: self.latest.clone(),
+            updates: self.updates.iter().cloned().collect(),
+        }
+    }
+
+    /// When SIGKILL is due.
+    pub(crate) fn kill_deadline(&self) -> Option<Timestamp> {
+        match (self.phase, &self.kill) {
+            (Phase::Running, Some(kill)) if !self.kill_sent => Some(kill.kill_at),
+            _ => None,
+        }
+    }
+
+    /// When the task has run for too long.
+    pub(crate) fn completion_deadline(&self) -> Option<Timestamp> {
+        match (self.phase, &self.kill) {
+            (Phase::Running, None) => Some(self.started_at?.after(self.info.max_completion_time?)),
+            _ => None,
+        }
+    }
+
+    /// When the head of the queue is sent again, were the agent registered.
+    pub(crate) fn retry_deadline(&self) -> Option<Timestamp> {
+        if self.save_at.is_some() || self.updates.is_empty() {
+            return None;
+        }
+        self.sent.map(|sent| sent.retry_at)
+    }
+}

@@ -1,0 +1,128 @@
+//! From how a container ended to what is reported of its task.
+//!
+//! Success is reported only on an exit record that says 0; whatever is not known is a failure.
+
+use std::time::Duration;
+
+use proffer_types::resources::format::format_size;
+use proffer_types::{StatusReason, TaskExit, TaskState, Usage};
+
+use crate::task::Phase;
+use crate::{ContainerEnd, KillCause};
+
+const SIGKILL: i32 = 9;
+/// What a shell exits with when its child died of SIGKILL.
+const SHELL_SIGKILL: i32 = 128 + SIGKILL;
+
+/// What is reported at the end of a task.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) state: TaskState,
+    pub(crate) reason: Option<StatusReason>,
+    pub(crate) message: String,
+}
+
+fn verdict(state: TaskState, reason: Option<StatusReason>, message: impl Into<String>) -> Verdict {
+    Verdict {
+        state,
+        reason,
+        message: message.into(),
+    }
+}
+
+/// What is known when a container is gone.
+#[derive(Debug)]
+pub(crate) struct Evidence<'a> {
+    pub(crate) phase: Phase,
+    pub(crate) kill: Option<KillCause>,
+    pub(crate) end: &'a ContainerEnd,
+    pub(crate) usage: Option<&'a Usage>,
+    pub(crate) mem_limit_bytes: u64,
+    pub(crate) max_completion_time: Option<Duration>,
+}
+
+/// Decides how the end of a container is reported. A kill decides before the exit does, as in Mesos.
+pub(crate) fn judge(evidence: &Evidence<'_>) -> Verdict {
+    match evidence.kill {
+        Some(cause) => of_kill(cause, evidence),
+        None => of_end(evidence),
+    }
+}
+
+fn of_kill(cause: KillCause, evidence: &Evidence<'_>) -> Verdict {
+    use TaskState::{Failed, Killed};
+    match cause {
+        KillCause::Requested => verdict(Killed, None, ""),
+        KillCause::RequestedDuringLaunch => verdict(
+            Killed,
+            Some(StatusReason::TaskKilledDuringLaunch),
+            "killed while its container was being launched",
+        ),
+        KillCause::FrameworkShutdown => verdict(
+            Killed,
+            Some(StatusReason::FrameworkRemoved),
+            "its framework was removed",
+        ),
+        KillCause::AgentStopping => verdict(Killed, None, "the agent was stopped together with its tasks"),
+        KillCause::MaxCompletionTime => verdict(
+            Failed,
+            Some(StatusReason::MaxCompletionTimeReached),
+            match evidence.max_completion_time {
+                Some(limit) => format!("ran longer than its max_completion_time of {limit:?}"),
+                None => "ran longer than its max_completion_time".to_owned(),
+            },
+        ),
+    }
+}
+
+fn of_end(evidence: &Evidence<'_>) -> Verdict {
+    use TaskState::{Failed, Finished};
+    match evidence.end {
+        ContainerEnd::Exit(TaskExit::Code(0)) => verdict(Finished, None, ""),
+        ContainerEnd::Exit(exit) => of_failure(*exit, evidence),
+        ContainerEnd::NotStarted { error } => {
+            verdict(Failed, Some(StatusReason::ContainerLaunchFailed), error.clone())
+        }
+        ContainerEnd::Unknown if evidence.phase == Phase::Launching => verdict(
+            Failed,
+            Some(StatusReason::AgentRestarted),
+            "the agent restarted while its container was being launched",
+        ),
+        ContainerEnd::Unknown => verdict(
+            Failed,
+            Some(StatusReason::ContainerStatusUnknown),
+            "its container is gone and left no exit status",
+        ),
+    }
+}
+
+fn of_failure(exit: TaskExit, evidence: &Evidence<'_>) -> Verdict {
+    let usage = evidence.usage.copied().unwrap_or_default();
+    let by_sigkill = matches!(exit, TaskExit::Signal(SIGKILL) | TaskExit::Code(SHELL_SIGKILL));
+    if usage.oom_kills > 0 && by_sigkill {
+        let message = format!(
+            "killed by the kernel at its memory limit of {} (peak {})",
+            format_size(evidence.mem_limit_bytes),
+            format_size(usage.mem_peak_bytes),
+        );
+        return verdict(
+            TaskState::Failed,
+            Some(StatusReason::ContainerLimitationMemory),
+            message,
+        );
+    }
+    let mut message = match exit {
+        TaskExit::Code(code) => format!("command exited with code {code}"),
+        TaskExit::Signal(signal) => format!("command was ended by signal {signal}"),
+    };
+    if usage.pids_refused > 0 {
+        message += &format!("; its pids limit refused {} forks", usage.pids_refused);
+    }
+    if usage.oom_kills > 0 {
+        message += &format!(
+            "; the kernel killed {} of its processes at its memory limit",
+            usage.oom_kills
+        );
+    }
+    verdict(TaskState::Failed, Some(StatusReason::CommandFailed), message)
+}
