@@ -67,7 +67,7 @@ fn units(name: &ResourceName, scalar: f64) -> Result<u64, ConvertError> {
     let refuse = |problem: &str| {
         Err(ConvertError::new(
             name.as_str(),
-            format_args!("{scalar} {problem}"),
+            format_args!("{scalar:?} {problem}"),
         ))
     };
     if !scalar.is_finite() {

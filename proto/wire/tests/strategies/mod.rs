@@ -1,0 +1,306 @@
+//! Arbitrary valid values of proffer-types.
+
+use std::time::Duration;
+
+use proffer_types::agent_link::{AgentMessage, MasterMessage, RegisteredTask};
+use proffer_types::scheduler_link::{Call, Event, Operation};
+use proffer_types::*;
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+const ID: &str = "[a-z0-9][a-zA-Z0-9._ -]{0,20}";
+const TEXT: &str = "[a-zA-Z0-9 ./é-]{0,20}";
+
+fn id<T: std::str::FromStr>() -> impl Strategy<Value = T>
+where
+    T: std::fmt::Debug,
+    T::Err: std::fmt::Debug,
+{
+    ID.prop_map(|text| text.parse().unwrap())
+}
+
+fn role() -> impl Strategy<Value = Role> {
+    prop_oneof!["[a-z]{1,4}(/[a-z]{1,4}){0,2}", Just("*".to_owned())]
+        .prop_map(|role| Role::new(role).unwrap())
+}
+
+/// Whole milliseconds, so that the wire loses nothing.
+fn duration() -> impl Strategy<Value = Duration> {
+    (0..1_u64 << 40).prop_map(Duration::from_millis)
+}
+
+fn filters() -> impl Strategy<Value = Filters> {
+    (0..=u64::try_from(Filters::MAX.as_millis()).unwrap()).prop_map(|ms| Filters {
+        refuse: Duration::from_millis(ms),
+    })
+}
+
+pub(crate) fn resources() -> impl Strategy<Value = Resources> {
+    let millis = 0..=1_u64 << 51;
+    let bytes = 0..=resources::MAX_SCALAR;
+    let ports = vec((any::<u64>(), 0..1000_u64), 0..5);
+    (millis.clone(), bytes.clone(), bytes, millis, ports).prop_map(|(cpus, mem, disk, gpus, ports)| {
+        let ports = ports
+            .into_iter()
+            .map(|(begin, len)| (begin, begin.saturating_add(len)));
+        Resources::of(cpus, mem, disk)
+            .with(ResourceName::new("gpus").unwrap(), gpus)
+            .with_ranges(ResourceName::Ports, Ranges::new(ports))
+    })
+}
+
+fn kill_policy() -> impl Strategy<Value = KillPolicy> {
+    option::of(duration()).prop_map(|grace_period| KillPolicy { grace_period })
+}
+
+fn container() -> impl Strategy<Value = ContainerSpec> {
+    (
+        vec(".{1,10}", 1..4),
+        btree_map("[A-Z_]{1,8}", TEXT, 0..4),
+        option::of("/[a-z/]{0,10}"),
+        option::of(1..u64::MAX),
+    )
+        .prop_map(|(command, env, working_directory, pids_limit)| ContainerSpec {
+            command: command.into_iter().map(|word| word.replace('\0', "0")).collect(),
+            env,
+            working_directory,
+            pids_limit,
+        })
+}
+
+fn task_info() -> impl Strategy<Value = TaskInfo> {
+    (
+        (id(), TEXT, id(), resources()),
+        (container(), kill_policy(), btree_map(TEXT, TEXT, 0..4)),
+        option::of(duration().prop_map(|time| time + Duration::from_millis(1))),
+    )
+        .prop_map(
+            |((id, name, agent_id, resources), (container, kill_policy, labels), time)| TaskInfo {
+                id,
+                name,
+                agent_id,
+                resources,
+                container,
+                kill_policy,
+                labels,
+                max_completion_time: time,
+            },
+        )
+}
+
+fn state() -> impl Strategy<Value = TaskState> {
+    proptest::sample::select(TaskState::ALL.to_vec())
+}
+
+fn status() -> impl Strategy<Value = TaskStatus> {
+    let reasons = vec![
+        StatusReason::Reconciliation,
+        StatusReason::ContainerLimitationMemory,
+        StatusReason::MaxCompletionTimeReached,
+        StatusReason::ContainerStatusUnknown,
+    ];
+    let exit = prop_oneof![
+        any::<i32>().prop_map(TaskExit::Code),
+        any::<i32>().prop_map(TaskExit::Signal)
+    ];
+    let usage = any::<[u64; 5]>().prop_map(|[wall, cpu, mem, pids, oom]| Usage {
+        wall_time_us: wall,
+        cpu_time_us: cpu,
+        mem_peak_bytes: mem,
+        pids_refused: pids,
+        oom_kills: oom,
+    });
+    (
+        (id(), option::of(id()), state(), any::<bool>()),
+        (option::of(proptest::sample::select(reasons)), TEXT, any::<u64>()),
+        (option::of(any::<[u8; 16]>()), option::of(exit), option::of(usage)),
+    )
+        .prop_map(
+            |((task_id, agent_id, state, by_agent), (reason, message, ms), rest)| TaskStatus {
+                task_id,
+                agent_id,
+                state,
+                source: if by_agent {
+                    StatusSource::Agent
+                } else {
+                    StatusSource::Master
+                },
+                reason,
+                message,
+                timestamp: Timestamp(ms),
+                uuid: rest.0.map(StatusUuid),
+                exit: rest.1,
+                usage: rest.2,
+            },
+        )
+}
+
+fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
+    vec(
+        ("[a-z]{1,5}", TEXT).prop_map(|(name, value)| Attribute { name, value }),
+        0..3,
+    )
+}
+
+fn agent_info() -> impl Strategy<Value = AgentInfo> {
+    (TEXT, 1..=u16::MAX, resources(), attributes(), TEXT, TEXT).prop_map(
+        |(hostname, port, resources, attributes, version, cgroups)| AgentInfo {
+            hostname,
+            address: format!("10.0.0.1:{port}"),
+            resources,
+            attributes,
+            version,
+            cgroups,
+        },
+    )
+}
+
+fn framework_info() -> impl Strategy<Value = FrameworkInfo> {
+    let service = ("[a-zA-Z0-9_.]{1,9}", 1..=u16::MAX).prop_map(|(name, port)| AdvertisedService {
+        name,
+        address: format!("[::1]:{port}"),
+    });
+    (
+        (option::of(id()), TEXT, btree_set(role(), 1..4)),
+        (duration(), vec(service, 0..3), btree_map(TEXT, TEXT, 0..3)),
+    )
+        .prop_map(
+            |((id, name, roles), (failover_timeout, services, labels))| FrameworkInfo {
+                id,
+                name,
+                roles,
+                failover_timeout,
+                services,
+                labels,
+            },
+        )
+}
+
+fn offer() -> impl Strategy<Value = Offer> {
+    ((id(), id(), id(), TEXT), role(), resources(), attributes()).prop_map(
+        |((id, framework_id, agent_id, hostname), role, resources, attributes)| Offer {
+            id,
+            framework_id,
+            agent_id,
+            hostname,
+            role,
+            resources,
+            attributes,
+        },
+    )
+}
+
+fn uuid() -> impl Strategy<Value = StatusUuid> {
+    any::<[u8; 16]>().prop_map(StatusUuid)
+}
+
+pub(crate) fn call() -> impl Strategy<Value = Call> {
+    let roles = || btree_set(role(), 0..3);
+    prop_oneof![
+        (framework_info(), roles()).prop_map(|(info, suppressed_roles)| Call::Subscribe {
+            info,
+            suppressed_roles
+        }),
+        (
+            vec(id(), 0..3),
+            vec(vec(task_info(), 0..3).prop_map(Operation::Launch), 0..2),
+            filters()
+        )
+            .prop_map(|(offers, operations, filters)| Call::Accept {
+                offers,
+                operations,
+                filters
+            }),
+        (vec(id(), 0..3), filters()).prop_map(|(offers, filters)| Call::Decline { offers, filters }),
+        roles().prop_map(|roles| Call::Revive { roles }),
+        roles().prop_map(|roles| Call::Suppress { roles }),
+        (id(), option::of(id()), kill_policy()).prop_map(|(task_id, agent_id, kill_policy)| Call::Kill {
+            task_id,
+            agent_id,
+            kill_policy
+        }),
+        (id(), id(), uuid()).prop_map(|(agent_id, task_id, uuid)| Call::Acknowledge {
+            agent_id,
+            task_id,
+            uuid
+        }),
+        vec((id(), option::of(id())), 0..3).prop_map(|tasks| Call::Reconcile { tasks }),
+        Just(Call::Teardown),
+        Just(Call::Ping),
+    ]
+}
+
+pub(crate) fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (id(), id(), duration()).prop_map(|(framework_id, master_id, heartbeat_interval)| {
+            Event::Subscribed {
+                framework_id,
+                master_id,
+                heartbeat_interval,
+            }
+        }),
+        vec(offer(), 1..3).prop_map(Event::Offers),
+        id().prop_map(Event::Rescind),
+        status().prop_map(Event::Update),
+        id().prop_map(Event::AgentLost),
+        (any::<u32>(), vec(resources(), 0..3))
+            .prop_map(|(n_agents, largest)| Event::Shapes { n_agents, largest }),
+        TEXT.prop_map(|message| Event::Error { message }),
+        Just(Event::Heartbeat),
+    ]
+}
+
+fn registered_task() -> impl Strategy<Value = RegisteredTask> {
+    (id(), task_info(), status()).prop_map(|(framework_id, info, latest_status)| RegisteredTask {
+        framework_id,
+        info,
+        latest_status,
+    })
+}
+
+pub(crate) fn agent_message() -> impl Strategy<Value = AgentMessage> {
+    prop_oneof![
+        (agent_info(), option::of(id()), vec(registered_task(), 0..4)).prop_map(|(info, agent_id, tasks)| {
+            AgentMessage::Register {
+                info,
+                agent_id,
+                tasks,
+            }
+        }),
+        (id(), status(), state()).prop_map(|(framework_id, status, latest_state)| AgentMessage::Status {
+            framework_id,
+            status,
+            latest_state
+        }),
+        Just(AgentMessage::Heartbeat),
+    ]
+}
+
+pub(crate) fn master_message() -> impl Strategy<Value = MasterMessage> {
+    prop_oneof![
+        (id(), id(), duration()).prop_map(|(agent_id, master_id, heartbeat_interval)| {
+            MasterMessage::Registered {
+                agent_id,
+                master_id,
+                heartbeat_interval,
+            }
+        }),
+        (id(), task_info()).prop_map(|(framework_id, info)| MasterMessage::RunTask { framework_id, info }),
+        (id(), id(), kill_policy()).prop_map(|(framework_id, task_id, kill_policy)| {
+            MasterMessage::KillTask {
+                framework_id,
+                task_id,
+                kill_policy,
+            }
+        }),
+        (id(), id(), uuid()).prop_map(|(framework_id, task_id, uuid)| MasterMessage::AcknowledgeStatus {
+            framework_id,
+            task_id,
+            uuid
+        }),
+        id().prop_map(|framework_id| MasterMessage::ShutdownFramework { framework_id }),
+        TEXT.prop_map(|message| MasterMessage::Refused { message }),
+        Just(MasterMessage::Heartbeat),
+    ]
+}
