@@ -1,5 +1,7 @@
 //! The wire loses nothing that is valid, and nothing that is invalid gets past it.
 
+#![expect(clippy::unwrap_used, reason = "a test ends by panicking")]
+
 mod strategies;
 
 use proffer_types::agent_link::{AgentMessage, RegisteredTask};
