@@ -5,8 +5,8 @@ use std::time::Duration;
 use proffer_types::AgentInfo;
 
 /// The most tasks an agent holds at once, ended but unacknowledged ones included. Far above what a host
-/// runs (pid_max is 32,768, and a container takes two processes); it bounds memory and registration.
-pub const MAX_TASKS: usize = 10_000;
+/// runs, and with [`MAX_REFUSED`] below the 10,000 that a master takes in one registration.
+pub const MAX_TASKS: usize = 8_000;
 
 /// The most refused tasks whose reports wait for acknowledgement. They are not checkpointed; beyond this
 /// the link is closed, and the master concludes the same from the next registration.

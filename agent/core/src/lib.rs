@@ -16,6 +16,9 @@ mod record;
 mod task;
 mod verdict;
 
+#[cfg(test)]
+mod tests;
+
 pub use agent::{Agent, TaskView};
 pub use command::{Command, ContainerEnd, LinkId};
 pub use config::{Config, MAX_REFUSED, MAX_TASKS};

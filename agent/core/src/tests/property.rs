@@ -1,0 +1,45 @@
+//! Whatever comes in whatever order, what must hold between steps holds.
+
+use proptest::prelude::*;
+
+use super::world::World;
+
+fn command() -> impl Strategy<Value = String> {
+    let name = prop_oneof![Just("t"), Just("u"), Just("v")];
+    let known = prop_oneof![
+        Just("launched"),
+        Just("gone"),
+        Just("oom"),
+        Just("ack"),
+        Just("kill"),
+    ];
+    prop_oneof![
+        2 => Just("up".to_owned()),
+        3 => Just("registered".to_owned()),
+        1 => Just("down".to_owned()),
+        1 => Just("crash".to_owned()),
+        1 => Just("shutdown".to_owned()),
+        4 => (name.clone(), 1..5_u8).prop_map(|(name, cpus)| format!("run {name} cpus:{cpus}")),
+        2 => (name.clone(), 1..5_u8).prop_map(|(name, cpus)| format!("stale run {name} cpus:{cpus}")),
+        8 => (known, name.clone()).prop_map(|(what, name)| format!("{what} {name}")),
+        2 => name.prop_map(|name| format!("exit {name} 0")),
+        2 => (1..20_u8).prop_map(|seconds| format!("wait {seconds}")),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_order_of_commands_over_commits_or_revives_a_task(
+        script in proptest::collection::vec(command(), 1..60),
+        full in proptest::option::of((0..60_usize, 0..60_usize)),
+    ) {
+        let mut world = World::new();
+        world.run("up | registered | run t cpus:1 | run u cpus:1 | run v cpus:1");
+        for (index, line) in script.iter().enumerate() {
+            world.full_for = full.filter(|(from, to)| (from..to).contains(&&index)).map(|_| "t".to_owned());
+            world.run(line);
+        }
+    }
+}

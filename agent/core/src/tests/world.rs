@@ -1,0 +1,380 @@
+//! An agent with a disk that keeps its checkpoints, and a master that says what the script says.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use proffer_types::agent_link::{AgentMessage, MasterMessage};
+use proffer_types::{
+    AgentId, AgentInfo, ContainerSpec, FrameworkId, KillPolicy, MasterId, Resources, Session, StatusUuid,
+    TaskExit, TaskId, TaskInfo, Timestamp, Usage,
+};
+
+use crate::{
+    Agent, Command, Config, ContainerEnd, ContainerId, Effect, LinkId, Output, Process, Recovered,
+    RecoveredTask, Signal, StateRecord, TaskKey, TaskRecord,
+};
+
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
+
+pub(super) struct World {
+    pub(super) agent: Agent,
+    pub(super) now: Timestamp,
+    seed: u64,
+    link: u64,
+    agent_id: Option<AgentId>,
+    disk: BTreeMap<ContainerId, (TaskRecord, Option<StateRecord>)>,
+    names: BTreeMap<ContainerId, String>,
+    uuids: BTreeMap<String, StatusUuid>,
+    /// Whose checkpoints fail.
+    pub(super) full_for: Option<String>,
+    out: String,
+}
+
+fn config() -> Config {
+    Config {
+        info: AgentInfo {
+            hostname: "h".into(),
+            address: "127.0.0.1:1".into(),
+            resources: "cpus:4;mem:4GiB;ports:[31000-31009]".parse().unwrap(),
+            attributes: vec![],
+            version: "0".into(),
+            cgroups: "cgroup v2".into(),
+        },
+    }
+}
+
+pub(super) fn framework() -> FrameworkId {
+    FrameworkId::new("f").unwrap()
+}
+
+pub(super) fn task(name: &str, resources: Resources) -> TaskInfo {
+    TaskInfo {
+        id: TaskId::new(name).unwrap(),
+        name: name.into(),
+        agent_id: AgentId::new("a").unwrap(),
+        resources,
+        container: ContainerSpec {
+            command: vec!["true".into()],
+            ..ContainerSpec::default()
+        },
+        kill_policy: KillPolicy::default(),
+        labels: BTreeMap::new(),
+        max_completion_time: None,
+    }
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let (agent, _) = Agent::recover(Timestamp(0), config(), 1, Recovered::default());
+        Self {
+            agent,
+            now: Timestamp(0),
+            seed: 1,
+            link: 0,
+            agent_id: None,
+            disk: BTreeMap::new(),
+            names: BTreeMap::new(),
+            uuids: BTreeMap::new(),
+            full_for: None,
+            out: String::new(),
+        }
+    }
+
+    /// Runs a script and returns its effects.
+    pub(super) fn run(&mut self, script: &str) -> String {
+        for command in script
+            .split('|')
+            .map(str::trim)
+            .filter(|command| !command.is_empty())
+        {
+            self.command(command);
+            self.agent.sanity_check();
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    /// The container of the task, or one that nobody knows.
+    fn container(&self, name: &str) -> ContainerId {
+        let key = TaskKey {
+            framework_id: framework(),
+            task_id: TaskId::new(name).unwrap(),
+        };
+        let task = self.agent.tasks.get(&key);
+        task.map_or(ContainerId(0), |task| task.container_id)
+    }
+
+    fn frame(&mut self, session: u64, message: MasterMessage) {
+        self.step(Command::MasterFrame {
+            link: LinkId(self.link),
+            session: Session(session),
+            messages: vec![message],
+        });
+    }
+
+    fn command(&mut self, text: &str) {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        match *words.as_slice() {
+            ["up"] => {
+                self.link += 1;
+                self.step(Command::LinkUp {
+                    link: LinkId(self.link),
+                });
+            }
+            ["down"] => self.step(Command::LinkDown {
+                link: LinkId(self.link),
+            }),
+            ["registered"] => self.frame(
+                self.link,
+                MasterMessage::Registered {
+                    agent_id: AgentId::new("a").unwrap(),
+                    master_id: MasterId::new("m").unwrap(),
+                    heartbeat_interval: HEARTBEAT,
+                },
+            ),
+            ["refused", why] => self.frame(0, MasterMessage::Refused { message: why.into() }),
+            ["run", name, resources] => self.launch(self.link, task(name, resources.parse().unwrap())),
+            ["run", name, resources, seconds] => self.launch(
+                self.link,
+                TaskInfo {
+                    max_completion_time: Some(Duration::from_secs(seconds.parse().unwrap())),
+                    ..task(name, resources.parse().unwrap())
+                },
+            ),
+            ["stale", "run", name, resources] => {
+                self.launch(self.link - 1, task(name, resources.parse().unwrap()));
+            }
+            ["launched", name] => self.step(Command::Launched {
+                container_id: self.container(name),
+                process: Process {
+                    pid: 7,
+                    start_time: 8,
+                },
+            }),
+            ["fail", name, error] => self.step(Command::LaunchFailed {
+                container_id: self.container(name),
+                error: error.into(),
+            }),
+            ["exit", name, code] => {
+                self.exited(name, ContainerEnd::Exit(TaskExit::Code(code.parse().unwrap())), 0);
+            }
+            ["oom", name] => self.exited(name, ContainerEnd::Exit(TaskExit::Signal(9)), 1),
+            ["gone", name] => self.exited(name, ContainerEnd::Unknown, 0),
+            ["kill", name] => self.kill(name, None),
+            ["kill", name, seconds] => self.kill(name, Some(Duration::from_secs(seconds.parse().unwrap()))),
+            ["ack", name] => {
+                let uuid = self.uuids.get(name).copied().unwrap_or(StatusUuid([0; 16]));
+                self.frame(
+                    self.link,
+                    MasterMessage::AcknowledgeStatus {
+                        framework_id: framework(),
+                        task_id: TaskId::new(name).unwrap(),
+                        uuid,
+                    },
+                );
+            }
+            ["shutdown"] => self.frame(
+                self.link,
+                MasterMessage::ShutdownFramework {
+                    framework_id: framework(),
+                },
+            ),
+            ["stop"] => self.step(Command::Stop { kill_tasks: true }),
+            ["wait", seconds] => self.wait(Duration::from_secs(seconds.parse().unwrap())),
+            ["crash"] => self.crash(),
+            _ => panic!("unknown command `{text}`"),
+        }
+    }
+
+    pub(super) fn launch(&mut self, session: u64, info: TaskInfo) {
+        let framework_id = framework();
+        self.frame(session, MasterMessage::RunTask { framework_id, info });
+    }
+
+    fn kill(&mut self, name: &str, grace_period: Option<Duration>) {
+        let message = MasterMessage::KillTask {
+            framework_id: framework(),
+            task_id: TaskId::new(name).unwrap(),
+            kill_policy: KillPolicy { grace_period },
+        };
+        self.frame(self.link, message);
+    }
+
+    fn exited(&mut self, name: &str, end: ContainerEnd, oom_kills: u64) {
+        self.step(Command::Exited {
+            container_id: self.container(name),
+            end,
+            usage: Some(Usage {
+                mem_peak_bytes: 1 << 20,
+                oom_kills,
+                ..Usage::default()
+            }),
+        });
+    }
+
+    /// The master stays alive meanwhile.
+    fn wait(&mut self, time: Duration) {
+        let until = self.now.after(time);
+        while let Some(next) = self.agent.next_deadline().filter(|next| *next <= until) {
+            self.now = self.now.max(next);
+            if self.agent.is_registered() {
+                self.frame(self.link, MasterMessage::Heartbeat);
+            }
+            self.step(Command::Tick);
+        }
+        self.now = until;
+    }
+
+    fn crash(&mut self) {
+        self.seed += 1;
+        let tasks = self
+            .disk
+            .iter()
+            .map(|(container_id, (task, state))| RecoveredTask {
+                container_id: *container_id,
+                task: task.clone(),
+                state: state.clone(),
+            });
+        let recovered = Recovered {
+            agent_id: self.agent_id.clone(),
+            tasks: tasks.collect(),
+        };
+        let (agent, out) = Agent::recover(self.now, config(), self.seed, recovered);
+        self.agent = agent;
+        self.perform(out);
+    }
+
+    pub(super) fn step(&mut self, command: Command) {
+        let mut out = Output::new();
+        self.agent.step(self.now, command, &mut out);
+        self.perform(out);
+    }
+
+    fn perform(&mut self, out: Output) {
+        let mut failed: Option<(ContainerId, bool)> = None;
+        for effect in out.effects {
+            if let (Some((id, launch_skipped)), Some(own)) = (&mut failed, self.owner(&effect))
+                && *id == own
+            {
+                *launch_skipped |= matches!(effect, Effect::Launch { .. });
+                continue;
+            }
+            if let Some(id) = self.effect(effect) {
+                failed = Some((id, false));
+            }
+        }
+        if let Some((container_id, launch_skipped)) = failed {
+            self.step(Command::CheckpointFailed {
+                container_id,
+                launch_skipped,
+                error: "no space left on device".into(),
+            });
+        }
+    }
+
+    fn owner(&self, effect: &Effect) -> Option<ContainerId> {
+        match effect {
+            Effect::CheckpointTask { container_id, .. }
+            | Effect::CheckpointState { container_id, .. }
+            | Effect::Destroy { container_id }
+            | Effect::Launch { container_id, .. } => Some(*container_id),
+            Effect::Send {
+                message: AgentMessage::Status { status, .. },
+                ..
+            } => Some(self.container(status.task_id.as_str())),
+            Effect::SaveAgentId(_)
+            | Effect::Forget { .. }
+            | Effect::Adopt { .. }
+            | Effect::Signal { .. }
+            | Effect::Send { .. }
+            | Effect::CloseLink { .. }
+            | Effect::Exit { .. } => None,
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        writeln!(self.out, "{text}").unwrap();
+    }
+
+    /// Carries out one effect; answers with the container whose checkpoint failed.
+    fn effect(&mut self, effect: Effect) -> Option<ContainerId> {
+        let name = |id: &ContainerId| self.names.get(id).cloned().unwrap_or_default();
+        match effect {
+            Effect::SaveAgentId(id) => {
+                self.line(&format!("save id {id}"));
+                self.agent_id = Some(id);
+            }
+            Effect::CheckpointTask { container_id, task } => {
+                self.names.insert(container_id, task.info.name.clone());
+                if self.full_for.as_deref() == Some(&task.info.name) {
+                    return Some(container_id);
+                }
+                self.disk.insert(container_id, (task, None));
+            }
+            Effect::CheckpointState { container_id, state } => {
+                let name = name(&container_id);
+                if self.full_for.as_ref() == Some(&name) {
+                    return Some(container_id);
+                }
+                self.line(&format!("checkpoint {name} {}", state.latest.state.as_str()));
+                self.disk.get_mut(&container_id).expect("a task record first").1 = Some(state);
+            }
+            Effect::Forget { container_id } => {
+                self.line(&format!("forget {}", name(&container_id)));
+                self.disk.remove(&container_id);
+            }
+            Effect::Launch { container_id, .. } => self.line(&format!("launch {}", name(&container_id))),
+            Effect::Adopt {
+                container_id,
+                process,
+            } => {
+                let what = if process.is_some() { "process" } else { "launch" };
+                self.line(&format!("adopt {what} of {}", name(&container_id)));
+            }
+            Effect::Signal { container_id, signal } => {
+                let signal = match signal {
+                    Signal::Term => "SIGTERM",
+                    Signal::Kill => "SIGKILL",
+                };
+                self.line(&format!("{signal} {}", name(&container_id)));
+            }
+            Effect::Destroy { container_id } => self.line(&format!("destroy {}", name(&container_id))),
+            Effect::Send { message, .. } => self.sent(message),
+            Effect::CloseLink { .. } => self.line("close link"),
+            Effect::Exit { error: Some(error) } => self.line(&format!("end with {error}")),
+            Effect::Exit { error: None } => self.line("end"),
+        }
+        None
+    }
+
+    fn sent(&mut self, message: AgentMessage) {
+        match message {
+            AgentMessage::Register { agent_id, tasks, .. } => {
+                let tasks = tasks
+                    .iter()
+                    .map(|task| format!(" {}={}", task.info.id, task.latest_status.state.as_str()));
+                let id = agent_id.map_or("new".into(), |id| id.to_string());
+                let text = format!("-> register {id}{}", tasks.collect::<String>());
+                self.line(&text);
+            }
+            AgentMessage::Status {
+                status, latest_state, ..
+            } => {
+                let mut text = format!("-> {} {}", status.task_id, status.state.as_str());
+                if latest_state != status.state {
+                    write!(text, " (now {})", latest_state.as_str()).unwrap();
+                }
+                if let Some(reason) = status.reason {
+                    write!(text, " {}", reason.as_str()).unwrap();
+                }
+                if !status.message.is_empty() {
+                    write!(text, ": {}", status.message).unwrap();
+                }
+                self.uuids
+                    .insert(status.task_id.to_string(), status.uuid.unwrap());
+                self.line(&text);
+            }
+            AgentMessage::Heartbeat => {}
+        }
+    }
+}
