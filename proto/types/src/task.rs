@@ -168,6 +168,27 @@ pub enum StatusReason {
 }
 
 impl StatusReason {
+    /// Every reason, in the order of the wire's numbers.
+    pub const ALL: [Self; 17] = [
+        Self::Reconciliation,
+        Self::InvalidOffers,
+        Self::TaskInvalid,
+        Self::AgentRemoved,
+        Self::AgentDisconnected,
+        Self::AgentRestarted,
+        Self::AgentReregistered,
+        Self::FrameworkRemoved,
+        Self::ContainerLaunchFailed,
+        Self::ContainerLimitation,
+        Self::ContainerLimitationMemory,
+        Self::ContainerLimitationDisk,
+        Self::CommandFailed,
+        Self::MaxCompletionTimeReached,
+        Self::TaskKilledDuringLaunch,
+        Self::TaskUnknown,
+        Self::ContainerStatusUnknown,
+    ];
+
     /// The reason as tables, logs and Mesos write it.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -1,1 +1,24 @@
 //! The service scheduler: replicas kept alive.
+//!
+//! Pure. A service is N slots; each slot has at most one task that is neither ended nor cut off, and a new one as
+//! soon as that ends, with a back-off where it ends quickly. A changed task replaces the replicas one at a time.
+//! Every change is a durable record, so a restarted scheduler goes on where the old one was.
+
+mod explain;
+mod index;
+mod offers;
+mod records;
+mod replica;
+mod service;
+mod services;
+mod spec;
+mod task_id;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use replica::{BACK_OFF_FIRST, BACK_OFF_MAX, STEADY};
+pub use services::{Applied, ApplyError, NoSuchServiceError, ScaleError, Services};
+pub use spec::{MAX_NAME_BYTES, MAX_REPLICAS, MAX_SPEC_BYTES, ServiceSpec, ServiceTask, SpecError};
+pub use view::{ReplicaState, ReplicaView, ServiceView};

@@ -1,0 +1,106 @@
+//! Why replicas are not running, in sentences for a person, most important first.
+
+use proffer_types::{TaskStatus, Timestamp};
+
+use crate::replica::{Phase, Replica};
+use crate::service::Service;
+use crate::services::Cluster;
+use crate::spec::unplaceable;
+
+pub(crate) fn explain(service: &Service, cluster: &Cluster, now: Timestamp) -> Vec<String> {
+    let mut reasons = vec![summary(service)];
+    if !service.index.waiting.is_empty() {
+        reasons.extend(waiting(service, cluster));
+    }
+    reasons.extend(backing_off(service, now));
+    reasons.extend(replacing(service));
+    reasons
+}
+
+fn summary(service: &Service) -> String {
+    let name = &service.spec.name;
+    let n_tasks = service
+        .replicas
+        .values()
+        .filter(|replica| replica.has_task())
+        .count();
+    if service.deleting {
+        return format!("service `{name}` is being deleted; replicas still to end: {n_tasks}");
+    }
+    let n_running = service.index.running.len();
+    format!(
+        "service `{name}` has {n_running} of {} replicas running",
+        service.spec.replicas
+    )
+}
+
+fn waiting(service: &Service, cluster: &Cluster) -> Vec<String> {
+    let n_waiting = service.index.waiting.len();
+    let request = &service.spec.task.resources;
+    let mut reasons = vec![format!("replicas waiting for an offer of {request}: {n_waiting}")];
+    if !cluster.connected {
+        reasons.push("the framework is not connected to a master".to_owned());
+    } else if cluster.n_agents == 0 {
+        reasons.push("the cluster has no agents".to_owned());
+    } else if let Some((asked, offered)) = unplaceable(request, &cluster.largest) {
+        reasons.push(format!("it asks for {asked}, but {offered}"));
+    } else if let Some(passed) = &service.passed_over {
+        reasons.push(format!(
+            "none of the latest offers was enough ({}); the nearest, of {}, lacked {}",
+            passed.n_offers, passed.hostname, passed.lacked
+        ));
+    }
+    reasons
+}
+
+fn backing_off(service: &Service, now: Timestamp) -> Option<String> {
+    let (until, slot) = *service.index.backing_off.first()?;
+    let replica = service.replicas.get(&slot)?;
+    Some(format!(
+        "replicas backing off after quick failures: {}; replica {slot} starts again in {:?} after {} in a row, the latest {}",
+        service.index.backing_off.len(),
+        until.since(now),
+        replica.n_failures,
+        replica
+            .status
+            .as_ref()
+            .map_or_else(|| "unknown".to_owned(), ending),
+    ))
+}
+
+fn ending(status: &TaskStatus) -> String {
+    let mut text = status.state.as_str().to_owned();
+    if let Some(reason) = status.reason {
+        text.push_str(&format!(" ({})", reason.as_str()));
+    }
+    if !status.message.is_empty() {
+        text.push_str(&format!(": {}", status.message));
+    }
+    text
+}
+
+fn replacing(service: &Service) -> Option<String> {
+    let left = service.index.outdated.len() + service.index.stale.len();
+    let slot = service.replicas.values().find(|replica| replica.replacing);
+    if left == 0 && slot.is_none() {
+        return None;
+    }
+    let now = match slot.map(|replica| (replica.slot, doing(replica))) {
+        Some((slot, doing)) => format!("; replica {slot} is being replaced and {doing}"),
+        None => String::new(),
+    };
+    let version = service.version;
+    Some(format!(
+        "replicas still to be replaced by version {version}: {left}{now}"
+    ))
+}
+
+fn doing(replica: &Replica) -> &'static str {
+    match replica.phase {
+        Phase::Waiting => "waits for an offer",
+        Phase::BackingOff { .. } => "backs off",
+        Phase::Starting => "is starting",
+        Phase::Running { .. } => "runs",
+        Phase::Stopping { .. } => "is stopping",
+    }
+}

@@ -1,0 +1,145 @@
+//! The durable records, and how they are read back.
+//!
+//! | key | value |
+//! |---|---|
+//! | `service/<name>` | a `ServiceRecord` |
+//! | `replica/<name>/<slot, 5 digits>` | a `ReplicaRecord`, once the slot was started |
+//! | `start_floor` | a `FloorRecord`: the greatest start number of all deleted services |
+//!
+//! What is read is what was written, exactly; fields are only ever added, under new numbers.
+
+mod replica;
+mod status;
+mod task;
+
+use std::collections::BTreeMap;
+
+use proffer_session::RecoverError;
+use proffer_types::Role;
+use prost::Message;
+
+use crate::service::Service;
+use crate::spec::ServiceSpec;
+
+use self::task::TaskRecord;
+
+pub(crate) use self::replica::write as replica;
+
+const SERVICE_PREFIX: &str = "service/";
+const REPLICA_PREFIX: &str = "replica/";
+pub(crate) const FLOOR_KEY: &str = "start_floor";
+
+#[derive(Clone, PartialEq, Message)]
+struct ServiceRecord {
+    #[prost(string, tag = "1")]
+    role: String,
+    #[prost(uint32, tag = "2")]
+    replicas: u32,
+    #[prost(message, optional, tag = "3")]
+    task: Option<TaskRecord>,
+    #[prost(uint64, tag = "4")]
+    version: u64,
+    #[prost(bool, tag = "5")]
+    deleting: bool,
+    #[prost(uint64, tag = "6")]
+    start_floor: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct FloorRecord {
+    #[prost(uint64, tag = "1")]
+    start: u64,
+}
+
+/// What the records say.
+#[derive(Debug, Default)]
+pub(crate) struct Recovered {
+    pub(crate) services: BTreeMap<String, Service>,
+    pub(crate) start_floor: u64,
+}
+
+pub(crate) fn service_key(name: &str) -> String {
+    format!("{SERVICE_PREFIX}{name}")
+}
+
+pub(crate) fn replica_key(name: &str, slot: u32) -> String {
+    format!("{REPLICA_PREFIX}{name}/{slot:05}")
+}
+
+pub(crate) fn service(service: &Service) -> Vec<u8> {
+    let record = ServiceRecord {
+        role: service.spec.role.to_string(),
+        replicas: service.spec.replicas,
+        task: Some(task::write(&service.spec.task)),
+        version: service.version,
+        deleting: service.deleting,
+        start_floor: service.start_floor,
+    };
+    record.encode_to_vec()
+}
+
+pub(crate) fn floor(start: u64) -> Vec<u8> {
+    FloorRecord { start }.encode_to_vec()
+}
+
+/// Reads all records, in any order.
+pub(crate) fn read(records: &[(String, Vec<u8>)]) -> Result<Recovered, RecoverError> {
+    let mut replicas: BTreeMap<&str, BTreeMap<_, _>> = BTreeMap::new();
+    let mut services = Vec::new();
+    let mut start_floor = 0;
+    for (key, value) in records {
+        if let Some(name) = key.strip_prefix(SERVICE_PREFIX) {
+            let record = ServiceRecord::decode(&**value).map_err(|error| RecoverError::new(key, error))?;
+            services.push((key, name, record));
+        } else if let Some((name, slot)) = split_replica(key) {
+            let replica = replica::read(slot, value).map_err(|why| RecoverError::new(key, why))?;
+            replicas.entry(name).or_default().insert(slot, replica);
+        } else if key == FLOOR_KEY {
+            let record = FloorRecord::decode(&**value).map_err(|error| RecoverError::new(key, error))?;
+            start_floor = record.start;
+        } else {
+            return Err(RecoverError::new(
+                key,
+                "no such record; is it of a newer version?",
+            ));
+        }
+    }
+    let mut recovered = Recovered {
+        start_floor,
+        ..Recovered::default()
+    };
+    for (key, name, record) in services {
+        let replicas = replicas.remove(name).unwrap_or_default();
+        let spec = read_spec(name, &record).map_err(|why| RecoverError::new(key, why))?;
+        let service = Service::recover(
+            spec,
+            record.version,
+            record.deleting,
+            record.start_floor,
+            replicas,
+        );
+        recovered.services.insert(name.to_owned(), service);
+    }
+    if let Some((name, _)) = replicas.first_key_value() {
+        let key = service_key(name);
+        return Err(RecoverError::new(
+            key,
+            "it is missing, but its replicas are there",
+        ));
+    }
+    Ok(recovered)
+}
+
+fn split_replica(key: &str) -> Option<(&str, u32)> {
+    let (name, slot) = key.strip_prefix(REPLICA_PREFIX)?.split_once('/')?;
+    Some((name, slot.parse().ok()?))
+}
+
+fn read_spec(name: &str, record: &ServiceRecord) -> Result<ServiceSpec, String> {
+    Ok(ServiceSpec {
+        name: name.to_owned(),
+        role: Role::new(&record.role).map_err(|error| error.to_string())?,
+        replicas: record.replicas,
+        task: task::read(record.task.as_ref().ok_or("it has no task")?)?,
+    })
+}

@@ -1,0 +1,262 @@
+//! One service: its slots, kept at the wanted number and at the current version.
+//!
+//! Invariant: slots 0 to the target exist, others only until their task has ended; the index and the stored
+//! records always match the replicas. The target is `replicas`, or 0 while the service is being deleted.
+
+use std::collections::BTreeMap;
+
+use proffer_session::Context;
+use proffer_types::{AgentId, KillPolicy, TaskId, TaskInfo, TaskStatus, Timestamp};
+
+use crate::index::Index;
+use crate::offers::PassedOver;
+use crate::records;
+use crate::replica::Replica;
+use crate::spec::{ServiceSpec, ServiceTask};
+use crate::task_id::Parts;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Service {
+    pub(crate) spec: ServiceSpec,
+    /// Counts the changes of role and task, from 1.
+    pub(crate) version: u64,
+    pub(crate) deleting: bool,
+    /// The first start of a slot takes a greater number: slots of that number may have been before.
+    pub(crate) start_floor: u64,
+    pub(crate) replicas: BTreeMap<u32, Replica>,
+    pub(crate) index: Index,
+    /// What the latest offers lacked. Not durable.
+    pub(crate) passed_over: Option<PassedOver>,
+}
+
+impl Service {
+    pub(crate) fn create(spec: ServiceSpec, start_floor: u64, cx: &mut Context<'_>) -> Self {
+        let mut service = Self::recover(spec, 1, false, start_floor, BTreeMap::new());
+        service.store(cx);
+        service.fill();
+        service
+    }
+
+    /// Takes up what records say; slots without one were never started.
+    pub(crate) fn recover(
+        spec: ServiceSpec,
+        version: u64,
+        deleting: bool,
+        start_floor: u64,
+        replicas: BTreeMap<u32, Replica>,
+    ) -> Self {
+        let mut service = Self {
+            index: Index::of(replicas.values(), version),
+            spec,
+            version,
+            deleting,
+            start_floor,
+            replicas,
+            passed_over: None,
+        };
+        service.fill();
+        service
+    }
+
+    /// How many replicas there shall be.
+    pub(crate) fn target(&self) -> u32 {
+        if self.deleting { 0 } else { self.spec.replicas }
+    }
+
+    /// Whether nothing is left of a deleted service.
+    pub(crate) fn is_over(&self) -> bool {
+        self.deleting && self.replicas.is_empty()
+    }
+
+    pub(crate) fn scale(&mut self, replicas: u32, cx: &mut Context<'_>) {
+        self.spec.replicas = replicas;
+        self.store(cx);
+        self.trim(cx);
+        self.fill();
+    }
+
+    pub(crate) fn delete(&mut self, cx: &mut Context<'_>) {
+        self.deleting = true;
+        self.store(cx);
+        self.trim(cx);
+    }
+
+    /// Takes a changed role or task: all slots get a new chance, and new starts are of the new version.
+    pub(crate) fn change(&mut self, spec: ServiceSpec, cx: &mut Context<'_>) {
+        self.spec = spec;
+        self.version += 1;
+        self.passed_over = None;
+        let backing_off: Vec<_> = self.index.backing_off.iter().map(|(_, slot)| *slot).collect();
+        self.index = Index::of(self.replicas.values(), self.version);
+        for slot in backing_off {
+            self.edit(slot, cx, Replica::forgive);
+        }
+        self.scale(self.spec.replicas, cx);
+        self.roll(cx);
+    }
+
+    /// Takes the status of a task of this service; tells whether the task is the latest of its slot.
+    pub(crate) fn update(&mut self, parts: Parts<'_>, status: &TaskStatus, cx: &mut Context<'_>) -> bool {
+        let latest = self.replicas.get(&parts.slot).map(|replica| replica.start);
+        if latest != Some(parts.start) || parts.start == 0 {
+            return false;
+        }
+        let (now, version) = (cx.now(), self.version);
+        self.edit(parts.slot, cx, |replica| replica.update(now, version, status));
+        self.trim_slot(parts.slot, cx);
+        self.roll(cx);
+        true
+    }
+
+    /// Ends the pauses that are over.
+    pub(crate) fn tick(&mut self, cx: &mut Context<'_>) {
+        while let Some((until, slot)) = self.index.backing_off.first().copied()
+            && until <= cx.now()
+        {
+            self.edit(slot, cx, Replica::back_off_over);
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        self.index.backing_off.first().map(|(until, _)| *until)
+    }
+
+    /// Starts the first slot that waits, on that agent.
+    pub(crate) fn start_next(&mut self, agent_id: &AgentId, cx: &mut Context<'_>) -> Option<TaskInfo> {
+        let slot = self.index.waiting.first().copied()?;
+        let latest = self.replicas.get(&slot)?.start;
+        let start = if latest == 0 { self.start_floor } else { latest } + 1;
+        let id = self.parts(slot, start).id()?;
+        let version = self.version;
+        self.edit(slot, cx, |replica| {
+            replica.started(start, version, agent_id.clone());
+        });
+        Some(self.task(id, slot, agent_id.clone()))
+    }
+
+    fn task(&self, id: TaskId, slot: u32, agent_id: AgentId) -> TaskInfo {
+        let ServiceTask {
+            resources,
+            mut container,
+            kill_policy,
+        } = self.spec.task.clone();
+        let name = &self.spec.name;
+        container.env.insert("PROFFER_SERVICE".to_owned(), name.clone());
+        container
+            .env
+            .insert("PROFFER_REPLICA".to_owned(), slot.to_string());
+        TaskInfo {
+            id,
+            name: format!("{name}.{slot}"),
+            agent_id,
+            resources,
+            container,
+            kill_policy,
+            labels: BTreeMap::new(),
+            max_completion_time: None,
+        }
+    }
+
+    /// Goes on with the replacement of earlier versions, one serving replica at a time.
+    fn roll(&mut self, cx: &mut Context<'_>) {
+        while let Some(slot) = self.index.stale.first().copied() {
+            self.stop(slot, cx);
+        }
+        if self.index.unsettled.is_empty()
+            && let Some(slot) = self.index.outdated.first().copied()
+        {
+            self.edit(slot, cx, |replica| replica.replacing = true);
+            self.stop(slot, cx);
+        }
+    }
+
+    fn stop(&mut self, slot: u32, cx: &mut Context<'_>) {
+        self.edit(slot, cx, Replica::stop);
+        let start = self.replicas.get(&slot).map_or(0, |replica| replica.start);
+        if let Some(id) = self.parts(slot, start).id() {
+            // The task brought its own policy along.
+            cx.kill(&id, KillPolicy::default());
+        }
+    }
+
+    fn fill(&mut self) {
+        for slot in 0..self.target() {
+            if !self.replicas.contains_key(&slot) {
+                let replica = Replica::new(slot);
+                self.index.insert(&replica, self.version);
+                self.replicas.insert(slot, replica);
+            }
+        }
+    }
+
+    /// Stops the slots beyond the target, or removes those without a task.
+    fn trim(&mut self, cx: &mut Context<'_>) {
+        let beyond: Vec<_> = self
+            .replicas
+            .range(self.target()..)
+            .map(|(slot, _)| *slot)
+            .collect();
+        for slot in beyond.into_iter().rev() {
+            self.trim_slot(slot, cx);
+        }
+    }
+
+    fn trim_slot(&mut self, slot: u32, cx: &mut Context<'_>) {
+        let Some(replica) = self.replicas.get(&slot).filter(|_| slot >= self.target()) else {
+            return;
+        };
+        if !replica.has_task() {
+            self.forget(slot, cx);
+        } else if !replica.is_stopping() {
+            self.stop(slot, cx);
+        }
+    }
+
+    fn forget(&mut self, slot: u32, cx: &mut Context<'_>) {
+        let Some(replica) = self.replicas.remove(&slot) else {
+            return;
+        };
+        self.index.remove(&replica);
+        if replica.start == 0 {
+            return;
+        }
+        cx.delete(records::replica_key(&self.spec.name, slot));
+        if replica.start > self.start_floor {
+            self.start_floor = replica.start;
+            self.store(cx);
+        }
+    }
+
+    /// The only writer of a replica.
+    fn edit(&mut self, slot: u32, cx: &mut Context<'_>, change: impl FnOnce(&mut Replica)) {
+        let Some(replica) = self.replicas.get_mut(&slot) else {
+            return;
+        };
+        let before = replica.clone();
+        change(replica);
+        if *replica == before {
+            return;
+        }
+        self.index.remove(&before);
+        self.index.insert(replica, self.version);
+        // A slot that was never started has nothing to remember.
+        if replica.start > 0 {
+            cx.put(
+                records::replica_key(&self.spec.name, slot),
+                records::replica(replica),
+            );
+        }
+    }
+
+    fn store(&self, cx: &mut Context<'_>) {
+        cx.put(records::service_key(&self.spec.name), records::service(self));
+    }
+
+    fn parts(&self, slot: u32, start: u64) -> Parts<'_> {
+        Parts {
+            service: &self.spec.name,
+            slot,
+            start,
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The scheduler as a whole: text in, text out, and random runs.
+
+mod converge;
+mod rules;
+mod world;

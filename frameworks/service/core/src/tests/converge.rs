@@ -1,0 +1,368 @@
+//! Random runs against a small cluster: whatever happens, the services end up as wanted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proffer_session::Scheduler;
+use proffer_types::scheduler_link::{Call, Operation};
+use proffer_types::{Offer, Resources, TaskId, TaskInfo, TaskState};
+use proptest::prelude::*;
+
+use super::world::{World, spec};
+use crate::task_id::Parts;
+
+const AGENTS: [&str; 3] = ["A", "B", "C"];
+const SERVICES: [&str; 2] = ["api", "web"];
+const REQUEST: &str = "cpus:1;mem:64MiB";
+/// Each agent holds three replicas; all services together never ask for more than two agents hold.
+const AGENT: &str = "cpus:3;mem:1GiB";
+const MAX_REPLICAS: u32 = 3;
+
+#[derive(Debug, Clone)]
+enum Op {
+    Apply {
+        service: usize,
+        replicas: u32,
+        command: u8,
+    },
+    Scale {
+        service: usize,
+        replicas: u32,
+    },
+    Delete {
+        service: usize,
+    },
+    Offers,
+    /// All launches until the next one are lost on the way.
+    LoseLaunches(bool),
+    /// The nth task becomes running, or ends if it is.
+    Progress {
+        nth: usize,
+        end: TaskState,
+    },
+    AgentLost {
+        agent: usize,
+    },
+    AgentBack {
+        agent: usize,
+    },
+    Wait {
+        secs: u64,
+    },
+    Restart,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let (service, replicas) = (0..SERVICES.len(), 0..=MAX_REPLICAS);
+    let ends = [
+        TaskState::Finished,
+        TaskState::Failed,
+        TaskState::Killed,
+        TaskState::Gone,
+        TaskState::Error,
+    ];
+    prop_oneof![
+        2 => (service.clone(), replicas.clone(), 0..3_u8)
+            .prop_map(|(service, replicas, command)| Op::Apply { service, replicas, command }),
+        1 => (service.clone(), replicas).prop_map(|(service, replicas)| Op::Scale { service, replicas }),
+        1 => service.prop_map(|service| Op::Delete { service }),
+        6 => Just(Op::Offers),
+        1 => any::<bool>().prop_map(Op::LoseLaunches),
+        9 => (0..20_usize, prop::sample::select(ends.to_vec())).prop_map(|(nth, end)| Op::Progress { nth, end }),
+        2 => (0..AGENTS.len()).prop_map(|agent| Op::AgentLost { agent }),
+        3 => (0..AGENTS.len()).prop_map(|agent| Op::AgentBack { agent }),
+        3 => (0..70_u64).prop_map(|secs| Op::Wait { secs }),
+        2 => Just(Op::Restart),
+    ]
+}
+
+struct Task {
+    info: TaskInfo,
+    running: bool,
+    /// Asked to stop.
+    kill: bool,
+}
+
+/// The master and its agents, as far as a scheduler can tell.
+struct Cluster {
+    world: World,
+    /// Tasks that are alive, wherever.
+    tasks: BTreeMap<TaskId, Task>,
+    ever: BTreeSet<TaskId>,
+    down: BTreeSet<&'static str>,
+    suppressed: bool,
+    lose_launches: bool,
+}
+
+impl Cluster {
+    fn new() -> Self {
+        Self {
+            world: World::new(),
+            tasks: BTreeMap::new(),
+            ever: BTreeSet::new(),
+            down: BTreeSet::new(),
+            suppressed: false,
+            lose_launches: false,
+        }
+    }
+
+    fn step(&mut self, op: &Op) {
+        match *op {
+            Op::Apply {
+                service,
+                replicas,
+                command,
+            } => {
+                let spec = spec(
+                    SERVICES[service],
+                    replicas,
+                    REQUEST,
+                    &[["a", "b", "c"][usize::from(command)]],
+                );
+                let calls = self.world.run(|services, cx| services.apply(spec, cx)).1;
+                self.take(calls);
+            }
+            Op::Scale { service, replicas } => {
+                let calls = self
+                    .world
+                    .run(|services, cx| services.scale(SERVICES[service], replicas, cx))
+                    .1;
+                self.take(calls);
+            }
+            Op::Delete { service } => {
+                let calls = self
+                    .world
+                    .run(|services, cx| services.delete(SERVICES[service], cx))
+                    .1;
+                self.take(calls);
+            }
+            Op::Offers => self.offers(),
+            Op::LoseLaunches(lose) => self.lose_launches = lose,
+            Op::Progress { nth, end } => self.progress(nth, end),
+            Op::AgentLost { agent } => self.agent_lost(AGENTS[agent]),
+            Op::AgentBack { agent } => self.agent_back(AGENTS[agent]),
+            Op::Wait { secs } => {
+                self.world.now = self.world.now.after(Duration::from_secs(secs));
+                let calls = self.world.run(Scheduler::tick).1;
+                self.take(calls);
+            }
+            Op::Restart => self.restart(),
+        }
+        self.assert_one_a_slot();
+    }
+
+    fn take(&mut self, calls: Vec<Call>) {
+        for call in calls {
+            match call {
+                Call::Accept { operations, .. } => {
+                    for Operation::Launch(tasks) in operations {
+                        tasks.into_iter().for_each(|task| self.launch(task));
+                    }
+                }
+                Call::Kill { task_id, .. } => {
+                    if let Some(task) = self.tasks.get_mut(&task_id) {
+                        task.kill = true;
+                    }
+                }
+                Call::Revive { .. } => self.suppressed = false,
+                Call::Suppress { .. } => self.suppressed = true,
+                Call::Subscribe { .. }
+                | Call::Decline { .. }
+                | Call::Acknowledge { .. }
+                | Call::Reconcile { .. }
+                | Call::Teardown
+                | Call::Ping => {}
+            }
+        }
+    }
+
+    fn launch(&mut self, info: TaskInfo) {
+        assert!(
+            self.ever.insert(info.id.clone()),
+            "{} was launched before",
+            info.id
+        );
+        if self.lose_launches {
+            return self.tell(&info.id, TaskState::Dropped);
+        }
+        let task = Task {
+            running: false,
+            kill: false,
+            info,
+        };
+        let agent = task.info.agent_id.clone();
+        self.tasks.insert(task.info.id.clone(), task);
+        let agent_total: Resources = AGENT.parse().unwrap();
+        assert!(
+            agent_total.contains(&self.used(agent.as_str())),
+            "{agent} holds too much"
+        );
+    }
+
+    fn used(&self, agent: &str) -> Resources {
+        let on_agent = self
+            .tasks
+            .values()
+            .filter(|task| task.info.agent_id.as_str() == agent);
+        on_agent.map(|task| &task.info.resources).sum()
+    }
+
+    fn offers(&mut self) {
+        if self.suppressed {
+            return;
+        }
+        let total: Resources = AGENT.parse().unwrap();
+        let offers: Vec<Offer> = AGENTS
+            .into_iter()
+            .filter(|agent| !self.down.contains(agent))
+            .map(|agent| (agent, total.minus(&self.used(agent))))
+            .filter(|(_, free)| !free.is_empty())
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|(agent, free)| self.world.offer(agent, free))
+            .collect();
+        let calls = self.world.run(|services, cx| services.offers(cx, offers)).1;
+        self.take(calls);
+    }
+
+    fn tell(&mut self, task: &TaskId, state: TaskState) {
+        let calls = self.world.status(task, state);
+        self.take(calls);
+    }
+
+    /// The tasks that can be heard of.
+    fn reachable(&self) -> Vec<TaskId> {
+        let up = self
+            .tasks
+            .values()
+            .filter(|task| !self.down.contains(task.info.agent_id.as_str()));
+        up.map(|task| task.info.id.clone()).collect()
+    }
+
+    fn progress(&mut self, nth: usize, end: TaskState) {
+        let Some(id) = self.reachable().get(nth).cloned() else {
+            return;
+        };
+        let task = self.tasks.get_mut(&id).unwrap();
+        if task.running || task.kill {
+            self.tasks.remove(&id);
+            return self.tell(&id, end);
+        }
+        task.running = true;
+        self.tell(&id, TaskState::Running);
+    }
+
+    fn agent_lost(&mut self, agent: &'static str) {
+        if self.down.insert(agent) {
+            for id in self.on(agent) {
+                self.tell(&id, TaskState::Unreachable);
+            }
+        }
+    }
+
+    fn agent_back(&mut self, agent: &'static str) {
+        if self.down.remove(agent) {
+            for id in self.on(agent) {
+                self.tell(&id, self.state(&id));
+            }
+        }
+    }
+
+    fn on(&self, agent: &str) -> Vec<TaskId> {
+        let on_agent = self
+            .tasks
+            .values()
+            .filter(|task| task.info.agent_id.as_str() == agent);
+        on_agent.map(|task| task.info.id.clone()).collect()
+    }
+
+    fn state(&self, id: &TaskId) -> TaskState {
+        let task = &self.tasks[id];
+        if self.down.contains(task.info.agent_id.as_str()) {
+            TaskState::Unreachable
+        } else if task.running {
+            TaskState::Running
+        } else {
+            TaskState::Staging
+        }
+    }
+
+    /// A new scheduler process; the session tells it of every task again.
+    fn restart(&mut self) {
+        self.world.restart();
+        self.suppressed = false;
+        let calls = self.world.subscribe();
+        self.take(calls);
+        for id in self.tasks.keys().cloned().collect::<Vec<_>>() {
+            self.tell(&id, self.state(&id));
+        }
+    }
+
+    /// No slot has two tasks that can be heard of and were not asked to stop.
+    fn assert_one_a_slot(&self) {
+        let mut wanted = BTreeSet::new();
+        for id in self.reachable().iter().filter(|id| !self.tasks[*id].kill) {
+            let parts = Parts::parse(id).unwrap();
+            assert!(wanted.insert((parts.service, parts.slot)), "{id} is one too many");
+        }
+    }
+
+    /// Nothing goes wrong any more: agents are there, tasks start and stop as asked.
+    fn heal(&mut self) {
+        self.lose_launches = false;
+        AGENTS.into_iter().for_each(|agent| self.agent_back(agent));
+        // Each round replaces a replica or ends a pause; no run needs more.
+        for _ in 0..4 * MAX_REPLICAS {
+            self.step(&Op::Wait { secs: 60 });
+            self.step(&Op::Offers);
+            for id in self.reachable() {
+                let task = self.tasks.get_mut(&id).unwrap();
+                if task.kill {
+                    self.tasks.remove(&id);
+                    self.tell(&id, TaskState::Killed);
+                } else if !task.running {
+                    task.running = true;
+                    self.tell(&id, TaskState::Running);
+                }
+            }
+        }
+    }
+
+    fn assert_as_wanted(&self) {
+        let mut wanted = Vec::new();
+        for service in self.world.services.list() {
+            assert!(!service.deleting, "{} is still there", service.spec.name);
+            for slot in 0..service.spec.replicas {
+                wanted.push((
+                    format!("{}.{slot}", service.spec.name),
+                    service.spec.task.container.command.clone(),
+                ));
+            }
+        }
+        let is: Vec<_> = self
+            .tasks
+            .values()
+            .inspect(|task| assert!(task.running && !task.kill, "{} does not run", task.info.id))
+            .map(|task| (task.info.name.clone(), task.info.container.command.clone()))
+            .collect();
+        assert_eq!(is, wanted);
+        assert!(self.suppressed, "offers are asked for though nothing waits");
+        assert_eq!(self.world.services.next_deadline(), None);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+
+    #[test]
+    fn every_service_ends_up_with_exactly_its_replicas_of_the_current_version(
+        ops in prop::collection::vec(op(), 1..60)
+    ) {
+        let mut cluster = Cluster::new();
+        let calls = cluster.world.subscribe();
+        cluster.take(calls);
+        ops.iter().for_each(|op| cluster.step(op));
+        cluster.heal();
+        cluster.assert_as_wanted();
+    }
+}

@@ -1,0 +1,390 @@
+//! The rules of a service's life, one scenario each.
+
+use expect_test::{Expect, expect};
+
+use super::world::scenario;
+
+fn check(text: &str, expect: Expect) {
+    expect.assert_eq(&scenario(text));
+}
+
+#[test]
+fn replicas_spread_over_the_agents_and_nothing_more_is_offered_when_all_have_one() {
+    check(
+        "subscribe
+        apply web 3 cpus:1;mem:64MiB
+        offer A cpus:4;mem:4GiB B cpus:1;mem:4GiB
+        RUNNING web.0.1
+        offer A cpus:2;mem:4GiB
+        show",
+        expect![[r#"
+            subscribe -> suppress
+            apply web 3 cpus:1;mem:64MiB -> created; revive
+            offer A cpus:4;mem:4GiB B cpus:1;mem:4GiB -> launch web.0.1 web.2.1 on A; launch web.1.1 on B; suppress
+            RUNNING web.0.1 ->
+            offer A cpus:2;mem:4GiB ->
+            show -> web v1, web.0.1 v1 Running, web.1.1 v1 Starting, web.2.1 v1 Starting
+        "#]],
+    );
+}
+
+#[test]
+fn quick_failures_double_the_pause_up_to_a_minute_and_ten_seconds_of_life_end_it() {
+    check(
+        "apply web 1 cpus:1;mem:64MiB
+        offer A cpus:4;mem:4GiB
+        FAILED web.0.1
+        wait 1
+        offer A cpus:4;mem:4GiB
+        RUNNING web.0.2
+        FINISHED web.0.2
+        wait 1
+        wait 1
+        offer A cpus:4;mem:4GiB
+        RUNNING web.0.3
+        wait 10
+        FAILED web.0.3",
+        expect![[r#"
+            apply web 1 cpus:1;mem:64MiB -> created; revive
+            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; suppress
+            FAILED web.0.1 ->
+            wait 1 -> revive
+            offer A cpus:4;mem:4GiB -> launch web.0.2 on A; suppress
+            RUNNING web.0.2 ->
+            FINISHED web.0.2 ->
+            wait 1 ->
+            wait 1 -> revive
+            offer A cpus:4;mem:4GiB -> launch web.0.3 on A; suppress
+            RUNNING web.0.3 ->
+            wait 10 ->
+            FAILED web.0.3 -> revive
+        "#]],
+    );
+}
+
+#[test]
+fn a_replica_that_ran_and_was_taken_away_is_replaced_at_once() {
+    check(
+        "apply web 3 cpus:1;mem:64MiB
+        offer A cpus:4;mem:4GiB
+        RUNNING web.0.1
+        KILLED web.0.1
+        RUNNING web.1.1
+        GONE web.1.1
+        KILLED web.2.1
+        show",
+        expect![[r#"
+            apply web 3 cpus:1;mem:64MiB -> created; revive
+            offer A cpus:4;mem:4GiB -> launch web.0.1 web.1.1 web.2.1 on A; suppress
+            RUNNING web.0.1 ->
+            KILLED web.0.1 -> revive
+            RUNNING web.1.1 ->
+            GONE web.1.1 -> revive
+            KILLED web.2.1 ->
+            show -> web v1, web.0.1 v1 Waiting, web.1.1 v1 Waiting, web.2.1 v1 BackingOff
+        "#]],
+    );
+}
+
+#[test]
+fn an_unreachable_replica_is_replaced_and_the_surplus_one_killed_when_it_comes_back() {
+    check(
+        "apply web 1 cpus:1;mem:64MiB
+        offer A cpus:4;mem:4GiB
+        RUNNING web.0.1
+        UNREACHABLE web.0.1
+        offer B cpus:4;mem:4GiB
+        RUNNING web.0.2
+        RUNNING web.0.1
+        KILLING web.0.1
+        KILLED web.0.1
+        show",
+        expect![[r#"
+            apply web 1 cpus:1;mem:64MiB -> created; revive
+            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; suppress
+            RUNNING web.0.1 ->
+            UNREACHABLE web.0.1 -> revive
+            offer B cpus:4;mem:4GiB -> launch web.0.2 on B; suppress
+            RUNNING web.0.2 ->
+            RUNNING web.0.1 -> kill web.0.1
+            KILLING web.0.1 ->
+            KILLED web.0.1 ->
+            show -> web v1, web.0.2 v1 Running
+        "#]],
+    );
+}
+
+#[test]
+fn an_unreachable_replica_that_comes_back_before_it_was_replaced_is_kept() {
+    check(
+        "apply web 1 cpus:1;mem:64MiB
+        offer A cpus:4;mem:4GiB
+        RUNNING web.0.1
+        UNREACHABLE web.0.1
+        RUNNING web.0.1
+        show",
+        expect![[r#"
+            apply web 1 cpus:1;mem:64MiB -> created; revive
+            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; suppress
+            RUNNING web.0.1 ->
+            UNREACHABLE web.0.1 -> revive
+            RUNNING web.0.1 -> suppress
+            show -> web v1, web.0.1 v1 Running
+        "#]],
+    );
+}
+
+#[test]
+fn scaling_down_stops_the_highest_slots_and_up_again_starts_them_under_new_ids() {
+    check(
+        "apply web 3 cpus:1;mem:64MiB
+        offer A cpus:4;mem:4GiB
+        RUNNING web.0.1
+        RUNNING web.1.1
+        scale web 1
+        KILLED web.2.1
+        scale web 3
+        KILLED web.1.1
+        offer A cpus:4;mem:4GiB
+        show",
+        expect![[r#"
+            apply web 3 cpus:1;mem:64MiB -> created; revive
+            offer A cpus:4;mem:4GiB -> launch web.0.1 web.1.1 web.2.1 on A; suppress
+            RUNNING web.0.1 ->
+            RUNNING web.1.1 ->
+            scale web 1 -> kill web.2.1; kill web.1.1
+            KILLED web.2.1 ->
+            scale web 3 -> revive
+            KILLED web.1.1 -> revive
+            offer A cpus:4;mem:4GiB -> launch web.1.2 web.2.2 on A; suppress
+            show -> web v1, web.0.1 v1 Running, web.1.2 v1 Starting, web.2.2 v1 Starting
+        "#]],
+    );
+}
+
+#[test]
+fn a_changed_task_replaces_one_replica_at_a_time() {
+    check(
+        "apply web 2 cpus:1;mem:64MiB
+        offer A cpus:4;mem:4GiB
+        RUNNING web.0.1
+        RUNNING web.1.1
+        apply web 2 cpus:1;mem:64MiB new
+        FAILED web.0.1
+        offer A cpus:4;mem:4GiB
+        why web
+        RUNNING web.0.2
+        KILLED web.1.1
+        offer A cpus:4;mem:4GiB
+        RUNNING web.1.2
+        show",
+        expect![[r#"
+            apply web 2 cpus:1;mem:64MiB -> created; revive
+            offer A cpus:4;mem:4GiB -> launch web.0.1 web.1.1 on A; suppress
+            RUNNING web.0.1 ->
+            RUNNING web.1.1 ->
+            apply web 2 cpus:1;mem:64MiB new -> version 2; kill web.0.1
+            FAILED web.0.1 -> revive
+            offer A cpus:4;mem:4GiB -> launch web.0.2 on A; suppress
+            why web -> service `web` has 1 of 2 replicas running
+                replicas still to be replaced by version 2: 1; replica 0 is being replaced and is starting
+            RUNNING web.0.2 -> kill web.1.1
+            KILLED web.1.1 -> revive
+            offer A cpus:4;mem:4GiB -> launch web.1.2 on A; suppress
+            RUNNING web.1.2 ->
+            show -> web v2, web.0.2 v2 Running, web.1.2 v2 Running
+        "#]],
+    );
+}
+
+#[test]
+fn a_new_version_that_fails_takes_down_one_replica_and_a_good_one_goes_on_from_there() {
+    check(
+        "apply web 2 cpus:1;mem:64MiB
+        offer A cpus:4;mem:4GiB
+        RUNNING web.0.1
+        RUNNING web.1.1
+        apply web 2 cpus:1;mem:64MiB broken
+        KILLED web.0.1
+        offer A cpus:4;mem:4GiB
+        FAILED web.0.2
+        show
+        apply web 2 cpus:1;mem:64MiB good
+        offer A cpus:4;mem:4GiB
+        RUNNING web.0.3",
+        expect![[r#"
+            apply web 2 cpus:1;mem:64MiB -> created; revive
+            offer A cpus:4;mem:4GiB -> launch web.0.1 web.1.1 on A; suppress
+            RUNNING web.0.1 ->
+            RUNNING web.1.1 ->
+            apply web 2 cpus:1;mem:64MiB broken -> version 2; kill web.0.1
+            KILLED web.0.1 -> revive
+            offer A cpus:4;mem:4GiB -> launch web.0.2 on A; suppress
+            FAILED web.0.2 ->
+            show -> web v2, web.0.2 v2 BackingOff, web.1.1 v1 Running
+            apply web 2 cpus:1;mem:64MiB good -> version 3; revive
+            offer A cpus:4;mem:4GiB -> launch web.0.3 on A; suppress
+            RUNNING web.0.3 -> kill web.1.1
+        "#]],
+    );
+}
+
+#[test]
+fn the_same_again_changes_nothing_and_another_number_is_only_a_scale() {
+    check(
+        "apply web 1 cpus:1;mem:64MiB
+        offer A cpus:4;mem:4GiB
+        apply web 1 cpus:1;mem:64MiB
+        apply web 2 cpus:1;mem:64MiB",
+        expect![[r#"
+            apply web 1 cpus:1;mem:64MiB -> created; revive
+            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; suppress
+            apply web 1 cpus:1;mem:64MiB -> version 1
+            apply web 2 cpus:1;mem:64MiB -> version 1; revive
+        "#]],
+    );
+}
+
+#[test]
+fn a_deleted_service_is_forgotten_with_its_last_replica_and_its_ids_are_never_used_again() {
+    check(
+        "apply web 2 cpus:1;mem:64MiB
+        offer A cpus:4;mem:4GiB
+        RUNNING web.0.1
+        delete web
+        delete web
+        apply web 2 cpus:1;mem:64MiB
+        scale web 3
+        KILLED web.0.1
+        show
+        KILLED web.1.1
+        show
+        delete web
+        restart
+        apply web 1 cpus:1;mem:64MiB
+        offer A cpus:4;mem:4GiB",
+        expect![[r#"
+            apply web 2 cpus:1;mem:64MiB -> created; revive
+            offer A cpus:4;mem:4GiB -> launch web.0.1 web.1.1 on A; suppress
+            RUNNING web.0.1 ->
+            delete web -> kill web.1.1; kill web.0.1
+            delete web ->
+            apply web 2 cpus:1;mem:64MiB -> service `web` is being deleted; apply it again when it is gone
+            scale web 3 -> service `web` is being deleted
+            KILLED web.0.1 ->
+            show -> web v1, web.1.1 v1 Stopping
+            KILLED web.1.1 ->
+            show ->
+            delete web -> there is no service `web`
+            restart ->
+            apply web 1 cpus:1;mem:64MiB -> created; revive
+            offer A cpus:4;mem:4GiB -> launch web.0.2 on A; suppress
+        "#]],
+    );
+}
+
+#[test]
+fn running_replicas_outlive_a_restart_of_the_scheduler() {
+    check(
+        "subscribe
+        apply web 1 cpus:1;mem:64MiB
+        offer A cpus:4;mem:4GiB
+        RUNNING web.0.1
+        restart
+        subscribe
+        RUNNING web.0.1
+        show",
+        expect![[r#"
+            subscribe -> suppress
+            apply web 1 cpus:1;mem:64MiB -> created; revive
+            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; suppress
+            RUNNING web.0.1 ->
+            restart ->
+            subscribe -> suppress
+            RUNNING web.0.1 ->
+            show -> web v1, web.0.1 v1 Running
+        "#]],
+    );
+}
+
+#[test]
+fn a_task_of_the_framework_that_is_no_replica_is_killed() {
+    check(
+        "RUNNING stranger
+        STAGING web.0.1
+        FINISHED stranger",
+        expect![[r#"
+            RUNNING stranger -> kill stranger
+            STAGING web.0.1 -> kill web.0.1; suppress
+            FINISHED stranger ->
+        "#]],
+    );
+}
+
+#[test]
+fn a_wrong_spec_is_refused_with_what_to_change() {
+    check(
+        "shapes cpus:4;mem:4GiB
+        apply we/b 1 cpus:1;mem:64MiB
+        apply web 10001 cpus:1;mem:64MiB
+        apply web 1 mem:64MiB
+        apply web 1 cpus:1
+        apply web 1 cpus:5;mem:64MiB
+        scale web 1
+        delete web
+        show",
+        expect![[r#"
+            shapes cpus:4;mem:4GiB ->
+            apply we/b 1 cpus:1;mem:64MiB -> service name `we/b` must be 1 to 63 letters, digits, `.`, `_` or `-`
+            apply web 10001 cpus:1;mem:64MiB -> service `web` asks for 10001 replicas, at most 10000 are allowed
+            apply web 1 mem:64MiB -> service `web` asks for no cpus; give it some, such as cpus: 0.1
+            apply web 1 cpus:1 -> service `web` asks for no mem; give it some, such as mem: 32MiB
+            apply web 1 cpus:5;mem:64MiB -> service `web` asks for cpus:5, but the largest agent has cpus:4
+            scale web 1 -> there is no service `web`
+            delete web -> there is no service `web`
+            show ->
+        "#]],
+    );
+}
+
+#[test]
+fn why_tells_what_is_missing() {
+    check(
+        "apply web 2 cpus:3;mem:64MiB
+        why web
+        subscribe
+        why web
+        shapes cpus:4;mem:4GiB
+        offer A cpus:4;mem:4GiB
+        why web
+        FAILED web.0.1
+        why web
+        shapes cpus:2;mem:4GiB
+        why web",
+        expect![[r#"
+            apply web 2 cpus:3;mem:64MiB -> created; revive
+            why web -> service `web` has 0 of 2 replicas running
+                replicas waiting for an offer of cpus:3;mem:64MiB: 2
+                the framework is not connected to a master
+            subscribe ->
+            why web -> service `web` has 0 of 2 replicas running
+                replicas waiting for an offer of cpus:3;mem:64MiB: 2
+                the cluster has no agents
+            shapes cpus:4;mem:4GiB ->
+            offer A cpus:4;mem:4GiB -> launch web.0.1 on A
+            why web -> service `web` has 0 of 2 replicas running
+                replicas waiting for an offer of cpus:3;mem:64MiB: 1
+                none of the latest offers was enough (1); the nearest, of A, lacked cpus (1 of 3)
+            FAILED web.0.1 ->
+            why web -> service `web` has 0 of 2 replicas running
+                replicas waiting for an offer of cpus:3;mem:64MiB: 1
+                none of the latest offers was enough (1); the nearest, of A, lacked cpus (1 of 3)
+                replicas backing off after quick failures: 1; replica 0 starts again in 1s after 1 in a row, the latest FAILED
+            shapes cpus:2;mem:4GiB ->
+            why web -> service `web` has 0 of 2 replicas running
+                replicas waiting for an offer of cpus:3;mem:64MiB: 1
+                it asks for cpus:3, but the largest agent has cpus:2
+                replicas backing off after quick failures: 1; replica 0 starts again in 1s after 1 in a row, the latest FAILED
+        "#]],
+    );
+}

@@ -1,0 +1,264 @@
+//! A scheduler with its records and its clock, driven by text.
+//!
+//! After every step the records must give back the very scheduler that wrote them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use proffer_session::{Context, Output, Scheduler, Write};
+use proffer_types::scheduler_link::{Call, Operation};
+use proffer_types::{
+    AgentId, ContainerSpec, FrameworkId, KillPolicy, MasterId, Offer, Resources, Role, StatusSource, TaskId,
+    TaskState, TaskStatus, Timestamp,
+};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::index::Index;
+use crate::services::Cluster;
+use crate::{ServiceSpec, ServiceTask, ServiceView, Services};
+
+pub(super) struct World {
+    pub(super) services: Services,
+    pub(super) now: Timestamp,
+    records: BTreeMap<String, Vec<u8>>,
+    n_offers: u64,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self {
+            services: Services::new(BTreeSet::from([Role::default()])),
+            now: Timestamp(1_000),
+            records: BTreeMap::new(),
+            n_offers: 0,
+        }
+    }
+
+    /// Runs one method, writes its records, and gives back its calls.
+    pub(super) fn run<R>(
+        &mut self,
+        command: impl FnOnce(&mut Services, &mut Context<'_>) -> R,
+    ) -> (R, Vec<Call>) {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let (mut output, mut held) = (Output::default(), Vec::new());
+        let mut cx = Context::new(self.now, &mut rng, &mut output, &mut held);
+        let result = command(&mut self.services, &mut cx);
+        for write in output.writes {
+            match write {
+                Write::Put { key, value } => self.records.insert(key, value),
+                Write::Delete { key } => self.records.remove(&key),
+            };
+        }
+        assert_eq!(self.recovered(), self.durable(), "records and state differ");
+        self.services.assert_consistent();
+        (result, output.calls)
+    }
+
+    fn recovered(&self) -> Services {
+        let mut recovered = self.services.clone();
+        let records: Vec<_> = self.records.clone().into_iter().collect();
+        recovered.recover(&records).unwrap();
+        recovered
+    }
+
+    fn durable(&self) -> Services {
+        self.services.without_soft_state()
+    }
+
+    /// Drops the scheduler and takes it up from its records.
+    pub(super) fn restart(&mut self) {
+        self.services = self.recovered();
+    }
+
+    pub(super) fn offer(&mut self, agent: &str, resources: Resources) -> Offer {
+        self.n_offers += 1;
+        Offer {
+            id: MasterId::from_random(0).offer(self.n_offers),
+            framework_id: framework_id(),
+            agent_id: AgentId::new(agent).unwrap(),
+            hostname: agent.to_owned(),
+            role: Role::default(),
+            resources,
+            attributes: Vec::new(),
+        }
+    }
+
+    pub(super) fn subscribe(&mut self) -> Vec<Call> {
+        self.run(|services, cx| services.subscribed(cx, &framework_id()))
+            .1
+    }
+
+    pub(super) fn status(&mut self, task: &TaskId, state: TaskState) -> Vec<Call> {
+        let status = status(task, state, self.now);
+        self.run(|services, cx| services.update(cx, &status)).1
+    }
+
+    /// One line of a scenario; gives back what came of it.
+    pub(super) fn line(&mut self, line: &str) -> String {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let calls = match *words.as_slice() {
+            ["subscribe"] => self.subscribe(),
+            ["disconnect"] => self.run(|services, cx| services.disconnected(cx)).1,
+            ["restart"] => {
+                self.restart();
+                Vec::new()
+            }
+            ["shapes", ref shapes @ ..] => {
+                let shapes: Vec<Resources> = shapes.iter().map(|shape| shape.parse().unwrap()).collect();
+                let n_agents = u32::try_from(shapes.len()).unwrap();
+                self.run(|services, cx| services.shapes(cx, n_agents, &shapes)).1
+            }
+            ["apply", name, replicas, resources, ref command @ ..] => {
+                let spec = spec(name, replicas.parse().unwrap(), resources, command);
+                let (result, calls) = self.run(|services, cx| services.apply(spec, cx));
+                return match result {
+                    Ok(applied) if applied.created => told("created", &calls),
+                    Ok(applied) => told(&format!("version {}", applied.version), &calls),
+                    Err(error) => told(&error.to_string(), &calls),
+                };
+            }
+            ["scale", name, replicas] => {
+                let replicas = replicas.parse().unwrap();
+                let (result, calls) = self.run(|services, cx| services.scale(name, replicas, cx));
+                return told(
+                    &result.map_or_else(|error| error.to_string(), |()| String::new()),
+                    &calls,
+                );
+            }
+            ["delete", name] => {
+                let (result, calls) = self.run(|services, cx| services.delete(name, cx));
+                return told(
+                    &result.map_or_else(|error| error.to_string(), |()| String::new()),
+                    &calls,
+                );
+            }
+            ["offer", ref offers @ ..] => {
+                let offers = offers
+                    .chunks(2)
+                    .map(|pair| self.offer(pair[0], pair[1].parse().unwrap()))
+                    .collect();
+                self.run(|services, cx| services.offers(cx, offers)).1
+            }
+            ["wait", time] => {
+                self.now = self.now.after(Duration::from_secs(time.parse().unwrap()));
+                self.run(|services, cx| services.tick(cx)).1
+            }
+            ["show"] => {
+                let shown: Vec<_> = self.services.list().iter().map(show).collect();
+                return shown.join("; ");
+            }
+            ["why", name] => return self.services.explain(name, self.now).unwrap().join("\n"),
+            [state, task] => {
+                let state = TaskState::ALL.into_iter().find(|known| known.as_str() == state);
+                self.status(&TaskId::new(task).unwrap(), state.unwrap())
+            }
+            _ => panic!("what is `{line}`?"),
+        };
+        told("", &calls)
+    }
+}
+
+impl Services {
+    /// Compares every index with one built anew.
+    fn assert_consistent(&self) {
+        for service in self.services.values() {
+            assert_eq!(
+                service.index,
+                Index::of(service.replicas.values(), service.version)
+            );
+        }
+    }
+
+    /// The state as a fresh recovery leaves it.
+    fn without_soft_state(&self) -> Self {
+        let mut services = self.clone();
+        services.cluster = Cluster::default();
+        services.suppressed = false;
+        for service in services.services.values_mut() {
+            service.passed_over = None;
+        }
+        services
+    }
+}
+
+fn framework_id() -> FrameworkId {
+    MasterId::from_random(0).framework(1)
+}
+
+pub(super) fn spec(name: &str, replicas: u32, resources: &str, command: &[&str]) -> ServiceSpec {
+    let command = if command.is_empty() { &["server"] } else { command };
+    ServiceSpec {
+        name: name.to_owned(),
+        role: Role::default(),
+        replicas,
+        task: ServiceTask {
+            resources: resources.parse().unwrap(),
+            container: ContainerSpec {
+                command: command.iter().map(ToString::to_string).collect(),
+                ..ContainerSpec::default()
+            },
+            kill_policy: KillPolicy::default(),
+        },
+    }
+}
+
+fn status(task: &TaskId, state: TaskState, timestamp: Timestamp) -> TaskStatus {
+    TaskStatus {
+        task_id: task.clone(),
+        agent_id: None,
+        state,
+        source: StatusSource::Agent,
+        reason: None,
+        message: String::new(),
+        timestamp,
+        uuid: None,
+        exit: None,
+        usage: None,
+    }
+}
+
+fn show(service: &ServiceView) -> String {
+    let mut text = format!("{} v{}", service.spec.name, service.version);
+    for replica in &service.replicas {
+        let task = replica.task_id.as_ref().map_or("-", TaskId::as_str);
+        write!(text, ", {task} v{} {:?}", replica.version, replica.state).unwrap();
+    }
+    text
+}
+
+fn told(result: &str, calls: &[Call]) -> String {
+    let calls = calls.iter().map(tell);
+    let told: Vec<_> = std::iter::once(result.to_owned())
+        .filter(|result| !result.is_empty())
+        .chain(calls)
+        .collect();
+    told.join("; ")
+}
+
+fn tell(call: &Call) -> String {
+    match call {
+        Call::Accept { operations, .. } => {
+            let Operation::Launch(tasks) = &operations[0];
+            let ids: Vec<_> = tasks.iter().map(|task| task.id.as_str()).collect();
+            format!("launch {} on {}", ids.join(" "), tasks[0].agent_id)
+        }
+        Call::Kill { task_id, .. } => format!("kill {task_id}"),
+        Call::Revive { .. } => "revive".to_owned(),
+        Call::Suppress { .. } => "suppress".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Runs a scenario of one command a line; what each did stands behind an arrow.
+pub(super) fn scenario(text: &str) -> String {
+    let mut world = World::new();
+    let mut out = String::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let told = world.line(line);
+        let told = told.replace('\n', "\n    ");
+        writeln!(out, "{}", format!("{line} -> {told}").trim_end()).unwrap();
+    }
+    out
+}
