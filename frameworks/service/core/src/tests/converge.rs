@@ -35,10 +35,14 @@ enum Op {
     Offers,
     /// All launches until the next one are lost on the way.
     LoseLaunches(bool),
-    /// The nth task becomes running, or ends if it is.
-    Progress {
+    /// The nth of those that can be heard of starts to run.
+    Run {
         nth: usize,
-        end: TaskState,
+    },
+    /// The nth that runs or was asked to stop ends.
+    End {
+        nth: usize,
+        state: TaskState,
     },
     AgentLost {
         agent: usize,
@@ -61,16 +65,18 @@ fn op() -> impl Strategy<Value = Op> {
         TaskState::Gone,
         TaskState::Error,
     ];
+    let agent = 0..AGENTS.len();
     prop_oneof![
-        2 => (service.clone(), replicas.clone(), 0..3_u8)
+        3 => (service.clone(), replicas.clone(), 0..3_u8)
             .prop_map(|(service, replicas, command)| Op::Apply { service, replicas, command }),
         1 => (service.clone(), replicas).prop_map(|(service, replicas)| Op::Scale { service, replicas }),
         1 => service.prop_map(|service| Op::Delete { service }),
-        6 => Just(Op::Offers),
+        9 => Just(Op::Offers),
         1 => any::<bool>().prop_map(Op::LoseLaunches),
-        9 => (0..20_usize, prop::sample::select(ends.to_vec())).prop_map(|(nth, end)| Op::Progress { nth, end }),
-        2 => (0..AGENTS.len()).prop_map(|agent| Op::AgentLost { agent }),
-        3 => (0..AGENTS.len()).prop_map(|agent| Op::AgentBack { agent }),
+        12 => (0..20_usize).prop_map(|nth| Op::Run { nth }),
+        4 => (0..20_usize, prop::sample::select(ends.to_vec())).prop_map(|(nth, state)| Op::End { nth, state }),
+        2 => agent.clone().prop_map(|agent| Op::AgentLost { agent }),
+        3 => agent.prop_map(|agent| Op::AgentBack { agent }),
         3 => (0..70_u64).prop_map(|secs| Op::Wait { secs }),
         2 => Just(Op::Restart),
     ]
@@ -138,7 +144,8 @@ impl Cluster {
             }
             Op::Offers => self.offers(),
             Op::LoseLaunches(lose) => self.lose_launches = lose,
-            Op::Progress { nth, end } => self.progress(nth, end),
+            Op::Run { nth } => self.run(nth),
+            Op::End { nth, state } => self.end(nth, state),
             Op::AgentLost { agent } => self.agent_lost(AGENTS[agent]),
             Op::AgentBack { agent } => self.agent_back(AGENTS[agent]),
             Op::Wait { secs } => {
@@ -149,6 +156,7 @@ impl Cluster {
             Op::Restart => self.restart(),
         }
         self.assert_one_a_slot();
+        self.assert_one_at_a_time();
     }
 
     fn take(&mut self, calls: Vec<Call>) {
@@ -239,17 +247,29 @@ impl Cluster {
         up.map(|task| task.info.id.clone()).collect()
     }
 
-    fn progress(&mut self, nth: usize, end: TaskState) {
-        let Some(id) = self.reachable().get(nth).cloned() else {
-            return;
-        };
-        let task = self.tasks.get_mut(&id).unwrap();
-        if task.running || task.kill {
-            self.tasks.remove(&id);
-            return self.tell(&id, end);
+    /// The nth, round and round, of the tasks that can be heard of and are like that.
+    fn nth(&self, nth: usize, like: impl Fn(&Task) -> bool) -> Option<TaskId> {
+        let mut ids = self.reachable();
+        ids.retain(|id| like(&self.tasks[id]));
+        ids.get(nth.checked_rem(ids.len())?).cloned()
+    }
+
+    fn run(&mut self, nth: usize) {
+        if let Some(id) = self.nth(nth, |task| !task.running) {
+            self.run_one(&id);
         }
-        task.running = true;
-        self.tell(&id, TaskState::Running);
+    }
+
+    fn run_one(&mut self, id: &TaskId) {
+        self.tasks.get_mut(id).unwrap().running = true;
+        self.tell(id, TaskState::Running);
+    }
+
+    fn end(&mut self, nth: usize, state: TaskState) {
+        if let Some(id) = self.nth(nth, |task| task.running || task.kill) {
+            self.tasks.remove(&id);
+            self.tell(&id, state);
+        }
     }
 
     fn agent_lost(&mut self, agent: &'static str) {
@@ -307,6 +327,14 @@ impl Cluster {
         }
     }
 
+    /// No service has two replicas taken down for a new version.
+    fn assert_one_at_a_time(&self) {
+        for service in self.world.services.services.values() {
+            let replacing = service.replicas.values().filter(|replica| replica.replacing);
+            assert!(replacing.count() <= 1, "{}", service.spec.name);
+        }
+    }
+
     /// Nothing goes wrong any more: agents are there, tasks start and stop as asked.
     fn heal(&mut self) {
         self.lose_launches = false;
@@ -316,13 +344,11 @@ impl Cluster {
             self.step(&Op::Wait { secs: 60 });
             self.step(&Op::Offers);
             for id in self.reachable() {
-                let task = self.tasks.get_mut(&id).unwrap();
-                if task.kill {
+                if self.tasks[&id].kill {
                     self.tasks.remove(&id);
                     self.tell(&id, TaskState::Killed);
-                } else if !task.running {
-                    task.running = true;
-                    self.tell(&id, TaskState::Running);
+                } else if !self.tasks[&id].running {
+                    self.run_one(&id);
                 }
             }
         }
@@ -356,7 +382,7 @@ proptest! {
 
     #[test]
     fn every_service_ends_up_with_exactly_its_replicas_of_the_current_version(
-        ops in prop::collection::vec(op(), 1..60)
+        ops in prop::collection::vec(op(), 1..80)
     ) {
         let mut cluster = Cluster::new();
         let calls = cluster.world.subscribe();

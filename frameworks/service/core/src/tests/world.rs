@@ -247,7 +247,12 @@ fn tell(call: &Call) -> String {
         Call::Kill { task_id, .. } => format!("kill {task_id}"),
         Call::Revive { .. } => "revive".to_owned(),
         Call::Suppress { .. } => "suppress".to_owned(),
-        other => format!("{other:?}"),
+        Call::Subscribe { .. }
+        | Call::Decline { .. }
+        | Call::Acknowledge { .. }
+        | Call::Reconcile { .. }
+        | Call::Teardown
+        | Call::Ping => format!("{call:?}"),
     }
 }
 
