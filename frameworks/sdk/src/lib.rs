@@ -1,1 +1,18 @@
-//! What framework authors depend on: the scheduler trait, a tokio driver, durable state.
+//! What framework authors depend on: the scheduler trait, and a driver that runs it against a cluster.
+//!
+//! Implement [`Scheduler`], give it to a [`Driver`] with a store for its records, and call [`Driver::run`]. A
+//! framework with an API of its own (gRPC, say) reaches the running scheduler through a [`Handle`].
+
+mod backoff;
+mod clock;
+mod driver;
+mod handle;
+mod link;
+mod records;
+
+pub use driver::{Config, Driver, RunError};
+pub use handle::{CallError, Handle, Progress};
+pub use proffer_session::*;
+pub use proffer_store as store;
+pub use proffer_types as types;
+pub use tokio_util::sync::CancellationToken;

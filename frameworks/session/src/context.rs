@@ -1,5 +1,6 @@
 //! What a scheduler may ask for while one of its methods runs. Effects are collected, never performed here.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proffer_types::scheduler_link::{Call, Operation};
@@ -109,11 +110,20 @@ impl<'a> Context<'a> {
         });
     }
 
-    /// Clears filters and suppression of some roles.
+    /// Asks for no more offers in some roles; none named, none suppressed.
+    pub fn suppress_roles(&mut self, roles: impl IntoIterator<Item = Role>) {
+        let roles: BTreeSet<_> = roles.into_iter().collect();
+        if !roles.is_empty() {
+            self.output.calls.push(Call::Suppress { roles });
+        }
+    }
+
+    /// Clears filters and suppression of some roles; none named, none revived.
     pub fn revive_roles(&mut self, roles: impl IntoIterator<Item = Role>) {
-        self.output.calls.push(Call::Revive {
-            roles: roles.into_iter().collect(),
-        });
+        let roles: BTreeSet<_> = roles.into_iter().collect();
+        if !roles.is_empty() {
+            self.output.calls.push(Call::Revive { roles });
+        }
     }
 
     /// Writes a durable record. Keys that start with `session/` are the session's own: writing one is a bug of the

@@ -1,6 +1,8 @@
 //! The trait an author implements.
 
-use proffer_types::{AgentId, FrameworkId, Offer, OfferId, Resources, TaskStatus, Timestamp};
+use std::collections::BTreeSet;
+
+use proffer_types::{AgentId, FrameworkId, Offer, OfferId, Resources, Role, TaskStatus, Timestamp};
 
 use crate::{Context, RecoverError};
 
@@ -40,6 +42,12 @@ pub trait Scheduler: Send {
 
     /// The largest agents there are: a request that fits in none of them cannot be placed.
     fn shapes(&mut self, _cx: &mut Context<'_>, _n_agents: u32, _largest: &[Resources]) {}
+
+    /// The roles to subscribe in; asked after every method, and a change subscribes anew. Absent means
+    /// those of the framework's info, empty means the same.
+    fn roles(&self) -> Option<&BTreeSet<Role>> {
+        None
+    }
 
     /// The deadline given by [`Scheduler::next_deadline`] has come.
     fn tick(&mut self, _cx: &mut Context<'_>) {}

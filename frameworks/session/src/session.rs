@@ -95,9 +95,10 @@ impl<S: Scheduler> Session<S> {
         let recovered = records::read(records)?;
         scheduler.recover(&recovered.others)?;
         let id = recovered.framework_id.or(info.id);
+        let roles = wanted_roles(&scheduler).cloned().unwrap_or(info.roles);
         Ok(Self {
             scheduler,
-            info: FrameworkInfo { id, ..info },
+            info: FrameworkInfo { id, roles, ..info },
             rng: ChaCha8Rng::seed_from_u64(seed),
             link: Link::Down,
             heartbeat_interval: HEARTBEAT_INTERVAL,
@@ -234,6 +235,22 @@ impl<S: Scheduler> Session<S> {
         let mut cx = Context::new(self.now, &mut self.rng, &mut asked, &mut held);
         let result = method(&mut self.scheduler, &mut cx);
         self.vet(asked, out);
+        self.follow_roles(out);
         result
     }
+
+    /// Subscribes anew when the scheduler wants other roles; a subscription cannot be changed while it lasts.
+    fn follow_roles(&mut self, out: &mut Output) {
+        if let Some(roles) = wanted_roles(&self.scheduler)
+            && *roles != self.info.roles
+        {
+            self.info.roles = roles.clone();
+            self.suppressed.retain(|role| self.info.roles.contains(role));
+            out.disconnect |= self.link != Link::Down;
+        }
+    }
+}
+
+fn wanted_roles<S: Scheduler>(scheduler: &S) -> Option<&BTreeSet<Role>> {
+    scheduler.roles().filter(|roles| !roles.is_empty())
 }

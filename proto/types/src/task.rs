@@ -28,6 +28,31 @@ pub struct TaskInfo {
     pub max_completion_time: Option<Duration>,
 }
 
+impl TaskInfo {
+    /// A task that runs one command and takes every default; its name is its id.
+    #[must_use]
+    pub fn new(
+        id: TaskId,
+        agent_id: AgentId,
+        resources: Resources,
+        command: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        Self {
+            name: id.to_string(),
+            id,
+            agent_id,
+            resources,
+            container: ContainerSpec {
+                command: command.into_iter().map(Into::into).collect(),
+                ..ContainerSpec::default()
+            },
+            kill_policy: KillPolicy::default(),
+            labels: BTreeMap::new(),
+            max_completion_time: None,
+        }
+    }
+}
+
 /// How a task is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct KillPolicy {

@@ -79,6 +79,7 @@ impl<S: Scheduler> Session<S> {
         let mut cx = Context::new(self.now, &mut self.rng, &mut asked, &mut held);
         self.scheduler.offers(&mut cx, offers);
         self.vet(asked, out);
+        self.follow_roles(out);
         let left: Vec<_> = ids
             .into_iter()
             .filter(|id| !held.contains(id) && self.offers.remove(id))

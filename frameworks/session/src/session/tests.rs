@@ -49,6 +49,20 @@ fn suppression_is_told_again_on_the_next_subscription() {
 }
 
 #[test]
+fn other_roles_are_subscribed_for_by_a_new_connection() {
+    check(
+        "up | suppress | roles a b | disconnected | connected | subscribed F1 | roles a b",
+        expect![[r#"
+            suppress: suppress
+            roles a b: disconnect
+            disconnected: [disconnected]
+            connected: subscribe F1 in a b
+            subscribed F1: [subscribed F1]
+        "#]],
+    );
+}
+
+#[test]
 fn an_offer_that_is_not_used_is_declined_unless_held() {
     check(
         "up | offer O1 O2 | holding | offer O3 O4 | rescind O3 | rescind O1 | launch T1 O4",

@@ -1,7 +1,7 @@
 //! A scheduler that notes what it is told, and the text around it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::{Context, Input, Output, RecoverError, Scheduler, Session, Write};
 pub(in crate::session) struct Probe {
     heard: RefCell<Vec<String>>,
     holding: bool,
+    roles: Option<BTreeSet<Role>>,
 }
 
 impl Scheduler for Probe {
@@ -39,6 +40,10 @@ impl Scheduler for Probe {
 
     fn rescinded(&mut self, _: &mut Context<'_>, offer: &OfferId) {
         self.heard.borrow_mut().push(format!("rescinded {offer}"));
+    }
+
+    fn roles(&self) -> Option<&BTreeSet<Role>> {
+        self.roles.as_ref()
     }
 
     fn update(&mut self, cx: &mut Context<'_>, status: &TaskStatus) {
@@ -105,6 +110,10 @@ fn apply(session: &mut Session<Probe>, now: &mut Timestamp, step: &str, out: &mu
         "holding" => return session.with(*now, out, |probe, _| probe.holding = true),
         "suppress" => return session.with(*now, out, |_, cx| cx.suppress()),
         "revive" => return session.with(*now, out, |_, cx| cx.revive()),
+        "roles" => {
+            let roles = words[1..].iter().map(|role| Role::new(role).unwrap()).collect();
+            return session.with(*now, out, |probe, _| probe.roles = Some(roles));
+        }
         "launch" => {
             let (offer, task) = (offer(words[2]), task(words[1]));
             return session.with(*now, out, |_, cx| cx.launch(&offer, vec![task], Filters::DEFAULT));
@@ -218,7 +227,11 @@ fn show_call(call: &Call) -> String {
                 .iter()
                 .map(|role| format!(" suppressed:{role}"))
                 .collect();
-            format!("subscribe{}{roles}", list(&info.id))
+            let own = match info.roles == [Role::default()].into() {
+                true => String::new(),
+                false => format!(" in{}", list(&info.roles)),
+            };
+            format!("subscribe{}{own}{roles}", list(&info.id))
         }
         Call::Accept {
             offers, operations, ..

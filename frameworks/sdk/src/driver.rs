@@ -1,0 +1,113 @@
+//! The loop around a session: dials masters, feeds the session, commits, sends.
+//!
+//! Invariant: what a step asked for is sent, and told to callers, only after what it wrote is committed. When a commit
+//! fails the step did not happen: the link is dropped and the session recovered from the store, on the
+//! same path as a start.
+
+mod serve;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proffer_session::{RecoverError, Scheduler};
+use proffer_store::Store;
+use proffer_types::framework::DEFAULT_FAILOVER_TIMEOUT;
+use proffer_types::{FrameworkInfo, Role};
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::handle::{Command, QUEUED_CALLS};
+use crate::records::Records;
+use crate::{Handle, Progress};
+
+use self::serve::Running;
+
+/// Where the masters are, and as whom to subscribe.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `host:port` of each master, tried in turn.
+    pub masters: Vec<String>,
+    pub info: FrameworkInfo,
+}
+
+impl Config {
+    /// A framework of that name in the default role, whose tasks outlive it for a week.
+    #[must_use]
+    pub fn new(masters: Vec<String>, name: impl Into<String>) -> Self {
+        let info = FrameworkInfo {
+            id: None,
+            name: name.into(),
+            roles: [Role::default()].into(),
+            failover_timeout: DEFAULT_FAILOVER_TIMEOUT,
+            services: Vec::new(),
+            labels: BTreeMap::new(),
+        };
+        Self { masters, info }
+    }
+}
+
+/// Why a driver stopped before it was asked to.
+#[derive(Debug, Error)]
+pub enum RunError {
+    #[error("no master is named")]
+    NoMaster,
+    #[error("cannot read the framework's store")]
+    Store(#[source] proffer_store::ReadError),
+    #[error("cannot recover the framework")]
+    Recover(#[from] RecoverError),
+    /// The message is the master's.
+    #[error("the master refused the framework: {0}")]
+    Refused(String),
+}
+
+/// Runs a scheduler against a cluster.
+pub struct Driver<S> {
+    config: Config,
+    records: Records,
+    scheduler: S,
+    queue: mpsc::Receiver<Command<S>>,
+    handle: Handle<S>,
+    progress: watch::Sender<Progress>,
+}
+
+impl<S> std::fmt::Debug for Driver<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Scheduler + 'static> Driver<S> {
+    /// Prepares a driver; nothing happens before [`Driver::run`]. The store must be the framework's own.
+    pub fn new(config: Config, store: Arc<dyn Store>, scheduler: S) -> Self {
+        let (commands, queue) = mpsc::channel(QUEUED_CALLS);
+        let (progress, watched) = watch::channel(Progress::default());
+        Self {
+            config,
+            records: Records::new(store),
+            scheduler,
+            queue,
+            handle: Handle {
+                commands,
+                progress: watched,
+            },
+            progress,
+        }
+    }
+
+    /// A way to the scheduler while it runs; calls made before [`Driver::run`] wait for it.
+    #[must_use]
+    pub fn handle(&self) -> Handle<S> {
+        self.handle.clone()
+    }
+
+    /// Runs until `shutdown`, and returns the scheduler. Masters that cannot be reached are tried for ever.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<S, RunError> {
+        if self.config.masters.is_empty() {
+            return Err(RunError::NoMaster);
+        }
+        Running::start(self).await?.run(&shutdown).await
+    }
+}

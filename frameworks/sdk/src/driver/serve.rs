@@ -1,0 +1,278 @@
+//! One thing happens, one step is made of it, and the step is carried out: commit, answer, send.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use proffer_session::{Input, Output, Scheduler, Session};
+use proffer_store::CommitError;
+use proffer_types::scheduler_link::{Call, Event};
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::{Config, Driver, RunError};
+use crate::backoff::Backoff;
+use crate::clock::Clock;
+use crate::handle::{Command, Deliver};
+use crate::link::{Link, LinkError};
+use crate::records::Records;
+use crate::{Handle, Progress};
+
+/// Calls taken in one step: enough to share a commit, few enough not to delay the master's events.
+const CALLS_PER_STEP: usize = 64;
+
+pub(super) struct Running<S> {
+    config: Config,
+    records: Records,
+    session: Session<S>,
+    wire: Wire,
+    /// Found while carrying out a step; the next step starts with it.
+    lost: Option<LinkError>,
+    queue: mpsc::Receiver<Command<S>>,
+    /// Keeps the queue open when nobody else holds a handle.
+    _handle: Handle<S>,
+    progress: watch::Sender<Progress>,
+    clock: Clock,
+    backoff: Backoff,
+    /// Index of the master to dial next.
+    next_master: usize,
+}
+
+enum Wire {
+    Dialling(BoxFuture<'static, Result<Link, LinkError>>),
+    Up(Link),
+}
+
+enum Happened<S> {
+    Shutdown,
+    Commands(Vec<Command<S>>),
+    Dialled(Result<Link, LinkError>),
+    Events(Vec<Event>),
+    Lost(LinkError),
+    Deadline,
+}
+
+/// What a step leaves to be carried out.
+#[derive(Default)]
+struct Step {
+    out: Output,
+    deliveries: Vec<Deliver>,
+    changed: bool,
+}
+
+impl<S: Scheduler + 'static> Running<S> {
+    pub(super) async fn start(driver: Driver<S>) -> Result<Self, RunError> {
+        let Driver {
+            config,
+            records,
+            scheduler,
+            queue,
+            handle,
+            progress,
+        } = driver;
+        let found = records.load().await.map_err(RunError::Store)?;
+        let session = Session::recover(config.info.clone(), seed(), found, scheduler)?;
+        let mut running = Self {
+            config,
+            records,
+            session,
+            wire: Wire::Dialling(Box::pin(futures::future::pending())),
+            lost: None,
+            queue,
+            _handle: handle,
+            progress,
+            clock: Clock::start(),
+            backoff: Backoff::new(ChaCha8Rng::seed_from_u64(seed())),
+            next_master: 0,
+        };
+        running.dial(Duration::ZERO);
+        Ok(running)
+    }
+
+    pub(super) async fn run(mut self, shutdown: &CancellationToken) -> Result<S, RunError> {
+        loop {
+            let happened = match self.lost.take() {
+                Some(error) => Happened::Lost(error),
+                None => self.wait(shutdown).await,
+            };
+            if matches!(happened, Happened::Shutdown) {
+                if let Wire::Up(link) = self.wire {
+                    link.close().await;
+                }
+                return Ok(self.session.into_scheduler());
+            }
+            let step = self.step(happened);
+            if let Err(error) = self.carry_out(step).await? {
+                match self.recover(error, shutdown).await? {
+                    ControlFlow::Continue(recovered) => self = recovered,
+                    ControlFlow::Break(scheduler) => return Ok(scheduler),
+                }
+            }
+        }
+    }
+
+    async fn wait(&mut self, shutdown: &CancellationToken) -> Happened<S> {
+        let deadline = self.session.next_deadline().map(|at| self.clock.instant(at));
+        let mut commands = Vec::new();
+        tokio::select! {
+            () = shutdown.cancelled() => Happened::Shutdown,
+            _ = self.queue.recv_many(&mut commands, CALLS_PER_STEP) => Happened::Commands(commands),
+            heard = listen(&mut self.wire) => heard,
+            () = sleep_until(deadline) => Happened::Deadline,
+        }
+    }
+
+    fn step(&mut self, happened: Happened<S>) -> Step {
+        let now = self.clock.now();
+        let mut step = Step::default();
+        let out = &mut step.out;
+        match happened {
+            Happened::Shutdown => {}
+            Happened::Commands(commands) => {
+                let run = |command: Command<S>| command(&mut self.session, now, out);
+                step.deliveries = commands.into_iter().map(run).collect();
+            }
+            Happened::Dialled(Ok(link)) => {
+                debug!(master = %link.master, "connected to master");
+                self.wire = Wire::Up(link);
+                self.session.step(now, Input::Connected, out);
+            }
+            Happened::Dialled(Err(error)) => self.redial(&error),
+            Happened::Events(events) => {
+                step.changed = events.iter().any(|event| *event != Event::Heartbeat);
+                for event in events {
+                    self.session.step(now, Input::Event(event), out);
+                }
+            }
+            Happened::Lost(error) => {
+                self.redial(&error);
+                step.changed = true;
+                self.session.step(now, Input::Disconnected, out);
+            }
+            Happened::Deadline => self.session.step(now, Input::Tick, out),
+        }
+        step.changed |= !step.out.writes.is_empty() || step.out.calls.iter().any(|call| *call != Call::Ping);
+        step
+    }
+
+    /// Commits, then answers callers, then sends. The inner error means that nothing of it happened.
+    async fn carry_out(&mut self, step: Step) -> Result<Result<(), CommitError>, RunError> {
+        let Step {
+            out,
+            deliveries,
+            changed,
+        } = step;
+        if !out.writes.is_empty()
+            && let Err(error) = self.records.commit(out.writes).await
+        {
+            return Ok(Err(error));
+        }
+        self.show_progress(changed);
+        deliveries.into_iter().for_each(|deliver| deliver());
+        if let Wire::Up(link) = &self.wire {
+            self.lost = link.send(&out.calls).err();
+        }
+        if let Some(message) = out.refused {
+            return Err(RunError::Refused(message));
+        }
+        if out.disconnect && self.lost.is_none() {
+            self.lost = Some(LinkError::Silent);
+        }
+        Ok(Ok(()))
+    }
+
+    fn show_progress(&mut self, changed: bool) {
+        let subscribed = self.session.is_subscribed();
+        let framework_id = self.session.framework_id();
+        self.progress.send_if_modified(|progress| {
+            if subscribed && !progress.subscribed {
+                self.backoff.reset();
+                info!(framework_id = ?framework_id, "subscribed");
+            }
+            progress.subscribed = subscribed;
+            progress.framework_id = framework_id.cloned();
+            progress.changes += u64::from(changed);
+            changed
+        });
+    }
+
+    fn redial(&mut self, error: &LinkError) {
+        let pause = self.backoff.next();
+        warn!(error = %chain(error), ?pause, "no link to a master");
+        self.dial(pause);
+    }
+
+    fn dial(&mut self, pause: Duration) {
+        let masters = &self.config.masters;
+        let master = masters[self.next_master % masters.len()].clone();
+        self.next_master += 1;
+        self.wire = Wire::Dialling(Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            Link::open(master).await
+        }));
+    }
+
+    /// Starts again from the store, on the same scheduler; breaks off when the shutdown comes first.
+    async fn recover(
+        mut self,
+        error: CommitError,
+        shutdown: &CancellationToken,
+    ) -> Result<ControlFlow<S, Self>, RunError> {
+        warn!(error = %chain(&error), "the store failed; nothing was changed");
+        let records = loop {
+            let pause = self.backoff.next();
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(ControlFlow::Break(self.session.into_scheduler())),
+                () = tokio::time::sleep(pause) => {}
+            }
+            match self.records.load().await {
+                Ok(records) => break records,
+                Err(error) => warn!(error = %chain(&error), "the store cannot be read"),
+            }
+        };
+        let scheduler = self.session.into_scheduler();
+        self.session = Session::recover(self.config.info.clone(), seed(), records, scheduler)?;
+        self.lost = None;
+        self.dial(Duration::ZERO);
+        self.show_progress(true);
+        info!("recovered from the store");
+        Ok(ControlFlow::Continue(self))
+    }
+}
+
+async fn listen<S>(wire: &mut Wire) -> Happened<S> {
+    match wire {
+        Wire::Dialling(dial) => Happened::Dialled(dial.await),
+        Wire::Up(link) => match link.events().await {
+            Ok(events) => Happened::Events(events),
+            Err(error) => Happened::Lost(error),
+        },
+    }
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A seed from the operating system: std seeds its hashers with it.
+fn seed() -> u64 {
+    RandomState::new().hash_one(std::process::id())
+}
+
+/// An error with everything below it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(&format!(": {error}"));
+        source = error.source();
+    }
+    text
+}

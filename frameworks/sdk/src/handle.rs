@@ -1,0 +1,81 @@
+//! The running scheduler as the rest of the program sees it.
+
+use proffer_session::{Context, Output, Session};
+use proffer_types::{FrameworkId, Timestamp};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Calls that may wait for the driver. More callers than that wait for a place.
+pub(crate) const QUEUED_CALLS: usize = 256;
+
+/// One call: runs in a step of the driver and leaves what delivers its result once that step is committed.
+pub(crate) type Command<S> =
+    Box<dyn FnOnce(&mut Session<S>, Timestamp, &mut Output) -> Deliver + Send + 'static>;
+pub(crate) type Deliver = Box<dyn FnOnce() + Send + 'static>;
+
+/// Why a call has no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum CallError {
+    /// The driver does not run any more.
+    #[error("the framework has stopped")]
+    Stopped,
+    /// What the call asked for was not written, and did not happen.
+    #[error("the framework's store failed; nothing was changed")]
+    NotStored,
+}
+
+/// What can be seen of a framework without asking its scheduler.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Grows whenever the scheduler may have changed; calls that ask for nothing leave it.
+    pub changes: u64,
+    pub framework_id: Option<FrameworkId>,
+    pub subscribed: bool,
+}
+
+/// A way to the scheduler inside a running [`crate::Driver`].
+#[derive(Debug)]
+pub struct Handle<S> {
+    pub(crate) commands: mpsc::Sender<Command<S>>,
+    pub(crate) progress: watch::Receiver<Progress>,
+}
+
+impl<S> Clone for Handle<S> {
+    fn clone(&self) -> Self {
+        Self {
+            commands: self.commands.clone(),
+            progress: self.progress.clone(),
+        }
+    }
+}
+
+impl<S: proffer_session::Scheduler> Handle<S> {
+    /// Runs a closure on the scheduler, between two of its methods, and returns what it returns, once
+    /// everything it wrote is committed. Works while no master is connected, too.
+    pub async fn call<R, F>(&self, call: F) -> Result<R, CallError>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut S, &mut Context<'_>) -> R + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let command: Command<S> = Box::new(move |session, now, out| {
+            let result = session.with(now, out, call);
+            // A caller that went away does not want to know.
+            Box::new(move || drop(answer.send(result)))
+        });
+        self.commands
+            .send(command)
+            .await
+            .map_err(|_| CallError::Stopped)?;
+        answered.await.map_err(|_| match self.commands.is_closed() {
+            true => CallError::Stopped,
+            false => CallError::NotStored,
+        })
+    }
+
+    /// Tells when the scheduler may have changed.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+}

@@ -1,0 +1,119 @@
+//! One stream to one master: frames out through a bounded queue, events in.
+
+use std::time::Duration;
+
+use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+use proffer_types::scheduler_link::{Call, Event};
+use proffer_wire::frame::MAX_MESSAGE_BYTES;
+use proffer_wire::scheduler_link::{call_frames, from_event_frame};
+use proffer_wire::v1;
+use proffer_wire::v1::scheduler_client::SchedulerClient;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+
+/// How long a master may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Frames that may wait for a slow master, of up to 1 MiB each. A master that is further behind is
+/// given up: after reconnecting, reconciliation finds what was not sent.
+const QUEUED_FRAMES: usize = 64;
+/// How long a clean end may take to flush what is queued.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Why there is no link, or no link any more.
+#[derive(Debug, Error)]
+pub(crate) enum LinkError {
+    #[error("`{master}` is not an address")]
+    Address {
+        master: String,
+        source: tonic::transport::Error,
+    },
+    #[error("cannot connect to master `{master}`")]
+    Connect {
+        master: String,
+        source: tonic::transport::Error,
+    },
+    #[error("the master ended the stream: {0}")]
+    Status(String),
+    #[error("the master closed the stream")]
+    Closed,
+    #[error("the master sent what cannot be understood")]
+    Event(#[from] proffer_wire::ConvertError),
+    #[error("the master is silent")]
+    Silent,
+    #[error("the master does not read: {QUEUED_FRAMES} frames wait for it")]
+    Behind,
+}
+
+pub(crate) struct Link {
+    pub(crate) master: String,
+    frames: mpsc::Sender<v1::SchedulerCalls>,
+    events: BoxStream<'static, Result<v1::SchedulerEvents, tonic::Status>>,
+}
+
+impl Link {
+    /// Connects to `host:port`. The stream itself opens with the first call.
+    pub(crate) async fn open(master: String) -> Result<Self, LinkError> {
+        let channel = match Endpoint::from_shared(format!("http://{master}")) {
+            Ok(endpoint) => connect(&master, endpoint).await?,
+            Err(source) => return Err(LinkError::Address { master, source }),
+        };
+        let (frames, queue) = mpsc::channel(QUEUED_FRAMES);
+        let mut client = SchedulerClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        // The master may answer only after the first frame, so the answer is awaited as part of the events.
+        let answer = async move { client.subscribe(ReceiverStream::new(queue)).await };
+        let events = futures::stream::once(answer).map_ok(tonic::Response::into_inner);
+        Ok(Self {
+            master,
+            frames,
+            events: events.try_flatten().boxed(),
+        })
+    }
+
+    /// Queues calls, in order.
+    pub(crate) fn send(&self, calls: &[Call]) -> Result<(), LinkError> {
+        for frame in call_frames(calls) {
+            self.frames.try_send(frame).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => LinkError::Behind,
+                mpsc::error::TrySendError::Closed(_) => LinkError::Closed,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The next events, in order. Cancelling it loses none.
+    pub(crate) async fn events(&mut self) -> Result<Vec<Event>, LinkError> {
+        match self.events.next().await {
+            Some(Ok(frame)) => Ok(from_event_frame(frame)?),
+            Some(Err(status)) => Err(LinkError::Status(describe(&status))),
+            None => Err(LinkError::Closed),
+        }
+    }
+
+    /// Ends the stream after what is queued was sent.
+    pub(crate) async fn close(self) {
+        let Self {
+            frames, mut events, ..
+        } = self;
+        drop(frames);
+        let drained = async { while let Some(Ok(_)) = events.next().await {} };
+        // A master that does not end its half in time has the frames all the same, or never will.
+        let _ = tokio::time::timeout(FLUSH_TIMEOUT, drained).await;
+    }
+}
+
+async fn connect(master: &str, endpoint: Endpoint) -> Result<Channel, LinkError> {
+    let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
+    endpoint.connect().await.map_err(|source| LinkError::Connect {
+        master: master.to_owned(),
+        source,
+    })
+}
+
+fn describe(status: &tonic::Status) -> String {
+    match status.message() {
+        "" => status.code().to_string(),
+        message => message.to_owned(),
+    }
+}
