@@ -1,7 +1,5 @@
 //! Every backend behaves like the model: one suite for all of them.
 
-#![expect(clippy::unwrap_used, reason = "a test ends by panicking")]
-
 use proffer_store::{Batch, CommitError, MAX_BATCH_BYTES, Memory, Model, Revision, Store};
 use proptest::prelude::*;
 
@@ -26,6 +24,7 @@ async fn backends() -> Vec<Backend> {
 }
 
 #[cfg(feature = "rocksdb")]
+#[expect(clippy::unwrap_used, reason = "a test ends by panicking")]
 async fn rocks() -> Backend {
     let directory = tempfile::tempdir().unwrap();
     let store = proffer_store::Rocks::open(directory.path()).await.unwrap();
@@ -150,11 +149,12 @@ proptest! {
     #[test]
     fn every_backend_answers_like_the_model(steps in proptest::collection::vec(step(), 1..24)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
+        let run = async {
             for backend in &backends().await {
                 check(backend, steps.clone()).await?;
             }
-            Ok(())
-        })?;
+            Ok::<(), TestCaseError>(())
+        };
+        runtime.block_on(run)?;
     }
 }

@@ -47,6 +47,12 @@ impl Database {
 
     /// Opens the database that was there a moment ago: one that vanished must not come back empty.
     pub(super) fn reopen(path: &Path) -> Result<Self, OpenError> {
+        // RocksDB would make the directory for its own log before it notices.
+        if !path.join("CURRENT").exists() {
+            return Err(OpenError::Vanished {
+                path: path.to_owned(),
+            });
+        }
         Self::with_options(path, &options())
     }
 

@@ -24,6 +24,8 @@ pub enum OpenError {
     Corrupt { path: PathBuf, detail: String },
     #[error("the data directory {} has format {found}, this program knows {known}; use a newer program", path.display())]
     Format { path: PathBuf, found: u32, known: u32 },
+    #[error("the data directory {} has vanished while it was in use", path.display())]
+    Vanished { path: PathBuf },
     #[error("cannot open the data directory {}: {detail}", path.display())]
     Other { path: PathBuf, detail: String },
 }
@@ -51,6 +53,7 @@ impl From<OpenError> for ReadError {
             | OpenError::Locked { .. }
             | OpenError::Permission { .. }
             | OpenError::DiskFull { .. }
+            | OpenError::Vanished { .. }
             | OpenError::Other { .. } => Self::Unavailable {
                 detail: error.to_string(),
             },
@@ -68,6 +71,7 @@ impl From<OpenError> for CommitError {
             | OpenError::Permission { .. }
             | OpenError::Corrupt { .. }
             | OpenError::Format { .. }
+            | OpenError::Vanished { .. }
             | OpenError::Other { .. } => Self::Failed { detail },
         }
     }
