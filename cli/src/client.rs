@@ -1,0 +1,145 @@
+//! The way to the master and to agents, for every client command.
+
+mod contact;
+mod jobs;
+mod logs;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use proffer_wire::v1;
+use proffer_wire::v1::agent_client::AgentClient;
+use proffer_wire::v1::jobs_client::JobsClient;
+use proffer_wire::v1::operator_client::OperatorClient;
+use proffer_wire::v1::services_client::ServicesClient;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::failure::{WrongUse, refused, root_cause};
+
+pub(crate) use contact::Contact;
+pub(crate) use jobs::{JobWatcher, has_ended};
+pub(crate) use logs::{LogReader, Phase};
+
+/// How long a connection may take to open: loopback and LAN need milliseconds, a dead host never answers.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often an idle connection is probed, and how long the answer may take: a frozen peer counts as lost after both.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// The largest answer: a list of some hundred thousand tasks.
+const MAX_ANSWER_BYTES: usize = 256 << 20;
+
+/// Which cluster to talk to.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct MasterArgs {
+    /// Address of the master, `host:port`; several, separated by commas, are tried in order
+    #[arg(
+        long,
+        env = "PROFFER_MASTER",
+        default_value = "127.0.0.1:5050",
+        value_delimiter = ',',
+        value_name = "ADDRESS"
+    )]
+    master: Vec<String>,
+}
+
+/// A connected cluster. Clones share the connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Cluster {
+    master: Channel,
+    agents: Arc<Mutex<HashMap<String, Channel>>>,
+}
+
+fn endpoint(address: &str) -> Result<Endpoint> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|_| {
+        WrongUse(format!(
+            "`{address}` is not an address; write it like 127.0.0.1:5050"
+        ))
+    })?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .keep_alive_while_idle(true))
+}
+
+impl Cluster {
+    /// Connects to the first master that answers.
+    pub(crate) async fn connect(args: &MasterArgs) -> Result<Self> {
+        let mut failures = Vec::new();
+        for address in &args.master {
+            match endpoint(address)?.connect().await {
+                Ok(master) => {
+                    return Ok(Self {
+                        master,
+                        agents: Arc::default(),
+                    });
+                }
+                Err(error) => failures.push(format!("{address}: {}", root_cause(&error))),
+            }
+        }
+        anyhow::bail!(
+            "cannot reach a master at {}; is it running? start one with `proffer dev`, or name its address with \
+             --master or PROFFER_MASTER",
+            failures.join(", ")
+        )
+    }
+
+    /// The master's own API.
+    pub(crate) fn operator(&self) -> OperatorClient<Channel> {
+        OperatorClient::new(self.master.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// The batch framework's API, through the master.
+    pub(crate) fn jobs(&self) -> JobsClient<Channel> {
+        JobsClient::new(self.master.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// The service framework's API, through the master.
+    pub(crate) fn services(&self) -> ServicesClient<Channel> {
+        ServicesClient::new(self.master.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// An agent's own API; connects when it is first called, and again whenever the connection broke.
+    pub(crate) fn agent(&self, address: &str) -> Result<AgentClient<Channel>> {
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let channel = match agents.get(address) {
+            Some(channel) => channel.clone(),
+            None => {
+                let channel = endpoint(address)?.connect_lazy();
+                agents.insert(address.to_owned(), channel.clone());
+                channel
+            }
+        };
+        Ok(AgentClient::new(channel))
+    }
+
+    /// The one task of that id, among all frameworks, running or completed.
+    pub(crate) async fn find_task(&self, task_id: &str) -> Result<v1::list_tasks_response::Task> {
+        let request = v1::ListTasksRequest {
+            task_id: task_id.to_owned(),
+            include_completed: true,
+            ..Default::default()
+        };
+        let answer = self
+            .operator()
+            .list_tasks(request)
+            .await
+            .map_err(|status| refused(&status))?;
+        let mut tasks = answer.into_inner().tasks;
+        if tasks.len() > 1 {
+            tasks.retain(|task| !crate::views::is_terminal(task.state));
+        }
+        let frameworks: Vec<_> = tasks.iter().map(|task| task.framework_name.as_str()).collect();
+        anyhow::ensure!(
+            frameworks.len() < 2,
+            "several frameworks have a task `{task_id}`: {}",
+            frameworks.join(", ")
+        );
+        tasks
+            .pop()
+            .with_context(|| format!("no task `{task_id}`; `proffer tasks` lists all there are"))
+    }
+}

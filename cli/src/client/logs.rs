@@ -1,0 +1,189 @@
+//! A task's output, read to its end across restarts of master and agent: no byte twice, none lost.
+//!
+//! The offset advances only after a chunk is written out, and every connection resumes at it.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use proffer_wire::v1;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::watch;
+use tonic::{Code, Status};
+
+use super::{Cluster, Contact};
+use crate::failure::output_error;
+
+/// How long the rest of a task's output is waited for once the task has ended and its agent is away.
+const PATIENCE_AFTER_END: Duration = Duration::from_secs(30);
+
+/// Where the task is, as far as its output is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Its container may not exist yet.
+    Launching,
+    /// It has or had a container.
+    Started,
+    /// It writes nothing more.
+    Ended,
+}
+
+/// One stream of one task's output.
+#[derive(Debug)]
+pub(crate) struct LogReader {
+    cluster: Cluster,
+    framework_id: String,
+    task_id: String,
+    stream: v1::LogStream,
+    offset: u64,
+    contact: Contact,
+}
+
+/// How one connection ended.
+enum Read {
+    /// All there is so far was read.
+    End,
+    Lost(Status),
+}
+
+impl LogReader {
+    /// Reads from the beginning.
+    pub(crate) fn new(cluster: &Cluster, framework_id: &str, task_id: &str, stream: v1::LogStream) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            framework_id: framework_id.to_owned(),
+            task_id: task_id.to_owned(),
+            stream,
+            offset: 0,
+            contact: Contact::with("the task's agent"),
+        }
+    }
+
+    /// Copies what there is now.
+    pub(crate) async fn copy_once(mut self, output: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
+        loop {
+            match self.read(false, output).await? {
+                Read::End => return Ok(()),
+                Read::Lost(status) => self.contact.lost(&status).await?,
+            }
+        }
+    }
+
+    /// Copies as it is written, until the task has ended and all is read.
+    pub(crate) async fn follow(
+        mut self,
+        mut phase: watch::Receiver<Phase>,
+        output: &mut (impl AsyncWrite + Unpin),
+    ) -> Result<()> {
+        // Looked up while the container is being built, so that reading starts at once.
+        let _ = self.address().await;
+        let mut seen = until(&mut phase, Phase::Started).await;
+        loop {
+            match self.read(seen < Phase::Ended, output).await? {
+                Read::End if seen == Phase::Ended => return Ok(()),
+                Read::End => seen = until(&mut phase, Phase::Ended).await,
+                // An ended task without a container never ran.
+                Read::Lost(status) if seen == Phase::Ended && status.code() == Code::NotFound => {
+                    return Ok(());
+                }
+                Read::Lost(status) => {
+                    self.wait(&status, seen).await?;
+                    seen = *phase.borrow_and_update();
+                }
+            }
+        }
+    }
+
+    async fn wait(&mut self, status: &Status, phase: Phase) -> Result<()> {
+        if phase == Phase::Ended && self.contact.away() > PATIENCE_AFTER_END {
+            anyhow::bail!("the rest of the output cannot be read: {}", status.message());
+        }
+        if status.code() == Code::NotFound {
+            return self.contact.pause(status.message()).await;
+        }
+        self.contact.lost(status).await
+    }
+
+    /// Reads over one connection.
+    async fn read(&mut self, follow: bool, output: &mut (impl AsyncWrite + Unpin)) -> Result<Read> {
+        let address = match self.address().await {
+            Ok(address) => address,
+            Err(status) => return Ok(Read::Lost(status)),
+        };
+        let request = v1::ReadLogRequest {
+            framework_id: self.framework_id.clone(),
+            task_id: self.task_id.clone(),
+            stream: self.stream.into(),
+            offset: self.offset,
+            follow,
+        };
+        let mut chunks = match self.cluster.agent(&address)?.read_log(request).await {
+            Ok(answer) => answer.into_inner(),
+            Err(status) => return Ok(Read::Lost(status)),
+        };
+        loop {
+            match chunks.message().await {
+                Ok(Some(chunk)) => self.write(&chunk, output).await?,
+                Ok(None) => return Ok(Read::End),
+                Err(status) => return Ok(Read::Lost(status)),
+            }
+        }
+    }
+
+    async fn write(&mut self, chunk: &v1::LogChunk, output: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
+        self.contact.good();
+        let fresh = unseen(chunk, self.offset);
+        output.write_all(fresh).await.map_err(output_error)?;
+        output.flush().await.map_err(output_error)?;
+        self.offset = self.offset.max(chunk.offset + chunk.data.len() as u64);
+        Ok(())
+    }
+
+    /// The agent's address, asked anew for each connection: a restarted agent may listen elsewhere.
+    async fn address(&self) -> Result<String, Status> {
+        let request = v1::ListTasksRequest {
+            framework_id: self.framework_id.clone(),
+            task_id: self.task_id.clone(),
+            include_completed: true,
+        };
+        let answer = self.cluster.operator().list_tasks(request).await?.into_inner();
+        match answer.tasks.into_iter().next_back() {
+            Some(task) if !task.agent_address.is_empty() => Ok(task.agent_address),
+            Some(_) => Err(Status::unavailable("its agent is not connected")),
+            // A master that just started learns of the task when its agent is back.
+            None => Err(Status::unavailable(format!(
+                "the master does not know task {}",
+                self.task_id
+            ))),
+        }
+    }
+}
+
+/// The part of a chunk that lies beyond an offset.
+fn unseen(chunk: &v1::LogChunk, offset: u64) -> &[u8] {
+    let seen = usize::try_from(offset.saturating_sub(chunk.offset)).unwrap_or(usize::MAX);
+    chunk.data.get(seen..).unwrap_or_default()
+}
+
+/// Waits for a phase or a later one. A watcher that is gone counts as the end.
+async fn until(phase: &mut watch::Receiver<Phase>, wanted: Phase) -> Phase {
+    match phase.wait_for(|now| *now >= wanted).await {
+        Ok(now) => *now,
+        Err(_) => Phase::Ended,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_were_seen_are_not_printed_again() {
+        let chunk = |offset, data: &str| v1::LogChunk {
+            offset,
+            data: data.into(),
+        };
+        assert_eq!(unseen(&chunk(10, "abcdef"), 10), b"abcdef");
+        assert_eq!(unseen(&chunk(10, "abcdef"), 13), b"def");
+        assert_eq!(unseen(&chunk(10, "abcdef"), 99), b"");
+    }
+}

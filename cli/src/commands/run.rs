@@ -1,0 +1,108 @@
+//! `proffer run`: one task, as if it ran here.
+//!
+//! The task is a job of one task. Its output, signals and exit code pass through; master, batch framework and agent may
+//! be killed and come back meanwhile.
+
+mod ending;
+mod pass_through;
+mod submit;
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use clap::Args;
+use proffer_wire::v1;
+
+use crate::client::{Cluster, MasterArgs};
+use crate::spec::{Bytes, Cores, DEFAULT_CPUS, DEFAULT_MEM, Span, TaskSpec};
+
+/// Run a command on the cluster: stream its output, pass Ctrl-C on, exit with its code
+///
+/// The first Ctrl-C or SIGTERM asks the task to end (SIGTERM, then SIGKILL after the grace period); the second leaves.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Cores the task is guaranteed and limited to
+    #[arg(long, env = "PROFFER_CPUS", value_name = "CORES", default_value_t = DEFAULT_CPUS)]
+    cpus: Cores,
+    /// Memory the task is guaranteed and limited to; above it the kernel kills the task
+    #[arg(long, env = "PROFFER_MEM", value_name = "SIZE", default_value_t = DEFAULT_MEM)]
+    mem: Bytes,
+    /// Disk for the task's sandbox
+    #[arg(long, env = "PROFFER_DISK", value_name = "SIZE")]
+    disk: Option<Bytes>,
+    /// The most processes and threads at once; absent means the agent's default
+    #[arg(long, env = "PROFFER_PIDS", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pids: Option<u64>,
+    /// An environment variable for the task; may be given several times
+    #[arg(short, long, env = "PROFFER_ENV", value_name = "NAME=VALUE", value_parser = variable)]
+    env: Vec<(String, String)>,
+    /// Where the command starts, absolute; absent means the task's sandbox
+    #[arg(long, env = "PROFFER_WORKING_DIRECTORY", value_name = "PATH")]
+    working_directory: Option<String>,
+    /// From SIGTERM to SIGKILL when the task is asked to end
+    #[arg(long, env = "PROFFER_KILL_GRACE", value_name = "DURATION")]
+    kill_grace: Option<Span>,
+    /// The job's name; absent means `run-` and eight random characters
+    #[arg(long, env = "PROFFER_NAME")]
+    name: Option<String>,
+    /// The role whose share is used
+    #[arg(long, env = "PROFFER_ROLE", default_value = "*")]
+    role: String,
+    #[command(flatten)]
+    master: MasterArgs,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        Some(_) | None => Err(format!("`{text}` is not NAME=VALUE")),
+    }
+}
+
+impl RunArgs {
+    /// The task, in the form jobs and services share.
+    pub(super) fn spec(&self) -> TaskSpec {
+        TaskSpec {
+            command: self.command.clone(),
+            cpus: self.cpus,
+            mem: self.mem,
+            disk: self.disk,
+            pids: self.pids,
+            env: self.env.iter().cloned().collect::<BTreeMap<_, _>>(),
+            working_directory: self.working_directory.clone(),
+            kill_grace: self.kill_grace,
+        }
+    }
+
+    fn job(&self) -> v1::JobSpec {
+        let task = self.spec();
+        v1::JobSpec {
+            name: self.name.clone().unwrap_or_else(submit::random_name),
+            role: self.role.clone(),
+            priority: 0,
+            tasks: vec![v1::JobTask {
+                name: "run".to_owned(),
+                count: 1,
+                after: Vec::new(),
+                resources: Some(task.resources()),
+                container: Some(task.container()),
+                retries: 0,
+                timeout_ms: 0,
+                kill_policy: task.kill_policy(),
+            }],
+        }
+    }
+}
+
+pub(super) async fn run(args: RunArgs) -> Result<u8> {
+    let job = args.job();
+    let cluster = Cluster::connect(&args.master).await?;
+    submit::submit(&cluster, &job).await?;
+    let (status, signal) = pass_through::PassThrough::start(&cluster, &job.name)?
+        .until_end()
+        .await?;
+    Ok(ending::exit_code(status.as_ref(), signal, args.mem))
+}

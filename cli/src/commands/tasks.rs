@@ -1,0 +1,33 @@
+//! `proffer tasks`.
+
+use anyhow::Result;
+use clap::Args;
+use proffer_wire::v1;
+
+use crate::client::{Cluster, MasterArgs};
+use crate::failure::refused;
+use crate::output::{OutputArgs, Rows, show};
+use crate::views::TaskView;
+
+/// List all tasks the master remembers, completed ones too: exit code, wall time, cpu time, peak memory
+#[derive(Debug, Args)]
+pub(crate) struct TasksArgs {
+    #[command(flatten)]
+    master: MasterArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) async fn tasks(args: TasksArgs) -> Result<u8> {
+    let cluster = Cluster::connect(&args.master).await?;
+    show(args.output, async || {
+        let request = v1::ListTasksRequest {
+            include_completed: true,
+            ..Default::default()
+        };
+        let answer = cluster.operator().list_tasks(request).await;
+        let tasks = answer.map_err(|status| refused(&status))?.into_inner().tasks;
+        Ok(Rows(tasks.into_iter().map(TaskView::from).collect()))
+    })
+    .await
+}

@@ -1,0 +1,141 @@
+//! `proffer why`.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use clap::Args;
+use proffer_wire::v1;
+use tonic::{Code, Status};
+
+use crate::client::{Cluster, MasterArgs};
+use crate::failure::refused;
+use crate::output::print;
+use crate::views::{StatusView, TaskView};
+
+/// Explain why a job, a service or a task is not running
+///
+/// Names what stands in the way, the nearest miss, and how often the allocator passed its framework over, by reason.
+#[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// A job's name, a service's name or a task's id
+    name: String,
+    #[command(flatten)]
+    master: MasterArgs,
+}
+
+/// What was found out.
+struct Explanation {
+    reasons: Vec<String>,
+    framework_id: String,
+}
+
+pub(super) async fn why(args: WhyArgs) -> Result<u8> {
+    let cluster = Cluster::connect(&args.master).await?;
+    let found = match job(&cluster, &args.name).await {
+        Err(status) if elsewhere(&status) => match service(&cluster, &args.name).await {
+            Err(status) if elsewhere(&status) => task(&cluster, &args.name).await?,
+            other => other.map_err(|status| refused(&status))?,
+        },
+        other => other.map_err(|status| refused(&status))?,
+    };
+    let mut text = found
+        .reasons
+        .iter()
+        .fold(String::new(), |text, reason| text + reason + "\n");
+    text.push_str(&passed_over(&cluster, found.framework_id).await?);
+    print(&text)?;
+    Ok(0)
+}
+
+/// Not here: no such name, or no such framework. A name no client could give is no job's name either.
+fn elsewhere(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::NotFound | Code::Unavailable | Code::Unimplemented | Code::InvalidArgument
+    )
+}
+
+async fn job(cluster: &Cluster, name: &str) -> Result<Explanation, Status> {
+    let job = cluster
+        .jobs()
+        .get_job(v1::GetJobRequest {
+            name: name.to_owned(),
+        })
+        .await?
+        .into_inner();
+    let request = v1::ExplainJobRequest {
+        name: name.to_owned(),
+    };
+    let reasons = cluster.jobs().explain_job(request).await?.into_inner().reasons;
+    Ok(Explanation {
+        reasons,
+        framework_id: job.framework_id,
+    })
+}
+
+async fn service(cluster: &Cluster, name: &str) -> Result<Explanation, Status> {
+    let view = cluster
+        .services()
+        .get_service(v1::GetServiceRequest {
+            name: name.to_owned(),
+        })
+        .await?
+        .into_inner();
+    let request = v1::ExplainServiceRequest {
+        name: name.to_owned(),
+    };
+    let reasons = cluster
+        .services()
+        .explain_service(request)
+        .await?
+        .into_inner()
+        .reasons;
+    Ok(Explanation {
+        reasons,
+        framework_id: view.framework_id,
+    })
+}
+
+async fn task(cluster: &Cluster, id: &str) -> Result<Explanation> {
+    let Ok(task) = cluster.find_task(id).await else {
+        anyhow::bail!(
+            "no job, service or task `{id}`; `proffer job list`, `proffer service list` and `proffer tasks` show them"
+        );
+    };
+    let status = task
+        .latest_status
+        .clone()
+        .map(StatusView::from)
+        .unwrap_or_default();
+    let framework_id = task.framework_id.clone();
+    let view = TaskView::from(task);
+    let reason = match status.why() {
+        why if why.is_empty() => format!("Task {id} is {}.", view.state()),
+        why => format!("Task {id} is {}: {why}.", view.state()),
+    };
+    Ok(Explanation {
+        reasons: vec![reason],
+        framework_id,
+    })
+}
+
+/// Why the allocator passed the framework over, most frequent first.
+async fn passed_over(cluster: &Cluster, framework_id: String) -> Result<String> {
+    let request = v1::ExplainFrameworkRequest { framework_id };
+    let answer = cluster
+        .operator()
+        .explain_framework(request)
+        .await
+        .map_err(|status| refused(&status))?;
+    let mut counted = answer.into_inner().reasons;
+    counted.retain(|reason| reason.count > 0);
+    counted.sort_by_key(|reason| std::cmp::Reverse(reason.count));
+    let mut text = String::new();
+    if !counted.is_empty() {
+        text.push_str("The allocator passed its framework over:\n");
+    }
+    for reason in counted {
+        writeln!(text, "{:>8} x {}", reason.count, reason.reason)?;
+    }
+    Ok(text)
+}

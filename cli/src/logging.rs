@@ -1,0 +1,47 @@
+//! The program's own log, on stderr.
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LogArgs {
+    /// What to log: error, warn, info, debug, trace, or filters such as `info,proffer_master=debug`
+    #[arg(long, env = "PROFFER_LOG", global = true, value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+    /// The form of log lines
+    #[arg(
+        long,
+        env = "PROFFER_LOG_FORMAT",
+        global = true,
+        value_enum,
+        default_value = "text",
+        value_name = "FORM"
+    )]
+    pub(crate) log_format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl LogArgs {
+    /// Starts logging. A client that was not asked to logs nothing; `default` is what a daemon logs unasked.
+    pub(crate) fn start(&self, default: Option<&str>) -> Result<(), String> {
+        let Some(level) = self.log_level.as_deref().or(default) else {
+            return Ok(());
+        };
+        let filter = EnvFilter::try_new(level).map_err(|error| format!("--log-level `{level}`: {error}"))?;
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr);
+        match self.log_format {
+            LogFormat::Text => subscriber.with_ansi(console::Term::stderr().is_term()).init(),
+            LogFormat::Json => subscriber.json().init(),
+        }
+        Ok(())
+    }
+}

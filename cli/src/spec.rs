@@ -1,0 +1,16 @@
+//! What a person writes to have something run: flags of `run`, job files and service files.
+//!
+//! All three share one task description, [`task::TaskSpec`], and one reader of files, which names file, line,
+//! column and field of whatever it refuses.
+
+mod file;
+mod job;
+mod quantity;
+mod service;
+mod task;
+
+pub(crate) use file::{SpecError, read};
+pub(crate) use job::JobFile;
+pub(crate) use quantity::{Bytes, Cores, Span, Whole};
+pub(crate) use service::ServiceFile;
+pub(crate) use task::{DEFAULT_CPUS, DEFAULT_MEM, TaskSpec};

@@ -1,0 +1,289 @@
+//! Reads a YAML file and says precisely what is wrong with it: `job.yaml:6:10: tasks[0].mem: ...`.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+/// The largest file read: far more than any spec a person writes, far less than the message limit of the wire.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// What the parser says, and what a person who never saw it understands.
+const PLAIN_WORDS: [(&str, &str); 3] = [
+    (
+        "expected sequence start",
+        "expected a list, such as [\"/bin/echo\", \"hi\"]",
+    ),
+    ("expected mapping start", "expected fields, each as `name: value`"),
+    (", set DuplicateKeyPolicy in Options if acceptable", ""),
+];
+
+/// A file that cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum SpecError {
+    #[error("cannot read {file}: {source}")]
+    Read { file: String, source: io::Error },
+    #[error("{file} is larger than {MAX_FILE_BYTES} bytes; split it")]
+    TooLarge { file: String },
+    #[error("{place}: {problem}")]
+    Invalid { place: String, problem: String },
+}
+
+/// Reads one file; `-` is standard input.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, SpecError> {
+    let stdin = path == Path::new("-");
+    let file = if stdin {
+        "<stdin>".to_owned()
+    } else {
+        path.display().to_string()
+    };
+    let refuse = |source| SpecError::Read {
+        file: file.clone(),
+        source,
+    };
+    let mut text = String::new();
+    if stdin {
+        io::stdin()
+            .take(MAX_FILE_BYTES + 1)
+            .read_to_string(&mut text)
+            .map_err(refuse)?;
+    } else {
+        let opened = File::open(path).map_err(refuse)?;
+        opened
+            .take(MAX_FILE_BYTES + 1)
+            .read_to_string(&mut text)
+            .map_err(refuse)?;
+    }
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(SpecError::TooLarge { file });
+    }
+    parse(&file, &text)
+}
+
+/// Reads one document from a text; `file` is its name in errors.
+pub(crate) fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, SpecError> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    let mut place_in_tree = String::new();
+    let parsed = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
+        serde_path_to_error::deserialize(deserializer).map_err(|error| {
+            place_in_tree = error.path().to_string();
+            error.into_inner()
+        })
+    });
+    parsed.map_err(|error: serde_saphyr::Error| invalid(file, &place_in_tree, &error))
+}
+
+fn invalid(file: &str, field: &str, error: &serde_saphyr::Error) -> SpecError {
+    let mut place = file.to_owned();
+    let mut text = error.without_snippet().to_string();
+    if let Some(location) = error.location() {
+        let (line, column) = (location.line(), location.column());
+        place = format!("{file}:{line}:{column}");
+        text = text.replace(&format!(" at line {line}, column {column}"), "");
+    }
+    for (jargon, plain) in PLAIN_WORDS {
+        text = text.replace(jargon, plain);
+    }
+    let problem = match field {
+        "" | "." | "?" => text,
+        field => format!("{field}: {text}"),
+    };
+    SpecError::Invalid { place, problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use proffer_wire::v1;
+
+    use super::super::{JobFile, ServiceFile};
+    use super::*;
+
+    fn check_job(text: &str, expected: Expect) {
+        let actual = match parse::<JobFile>("job.yaml", text) {
+            Ok(job) => format!("{:#?}", v1::JobSpec::from(job)),
+            Err(error) => error.to_string(),
+        };
+        expected.assert_eq(&actual);
+    }
+
+    fn check_service(text: &str, expected: Expect) {
+        let actual = match parse::<ServiceFile>("web.yaml", text) {
+            Ok(service) => format!("{:#?}", v1::ServiceSpec::from(service)),
+            Err(error) => error.to_string(),
+        };
+        expected.assert_eq(&actual);
+    }
+
+    #[test]
+    fn a_job_file_becomes_what_the_wire_carries() {
+        check_job(
+            "name: corpus\nrole: analytics\npriority: 50\ntasks:\n  - name: count\n    count: 8\n    cpus: 0.1\n    mem: 64MiB\n    command: [\"/bin/sh\", \"-c\", \"echo $PROFFER_TASK_INDEX\"]\n    retries: 2\n    timeout: 5m\n    env: {A: 1, B: yes}\n  - name: sum\n    after: [count]\n    command: [\"true\"]\n",
+            expect![[r#"
+                JobSpec {
+                    name: "corpus",
+                    role: "analytics",
+                    priority: 50,
+                    tasks: [
+                        JobTask {
+                            name: "count",
+                            count: 8,
+                            after: [],
+                            resources: Some(
+                                Resources {
+                                    items: [
+                                        Resource {
+                                            name: "cpus",
+                                            value: Some(
+                                                Scalar(
+                                                    0.1,
+                                                ),
+                                            ),
+                                        },
+                                        Resource {
+                                            name: "mem",
+                                            value: Some(
+                                                Scalar(
+                                                    67108864.0,
+                                                ),
+                                            ),
+                                        },
+                                    ],
+                                },
+                            ),
+                            container: Some(
+                                ContainerSpec {
+                                    command: [
+                                        "/bin/sh",
+                                        "-c",
+                                        "echo $PROFFER_TASK_INDEX",
+                                    ],
+                                    env: {
+                                        "A": "1",
+                                        "B": "yes",
+                                    },
+                                    working_directory: "",
+                                    pids_limit: 0,
+                                },
+                            ),
+                            retries: 2,
+                            timeout_ms: 300000,
+                            kill_policy: None,
+                        },
+                        JobTask {
+                            name: "sum",
+                            count: 1,
+                            after: [
+                                "count",
+                            ],
+                            resources: Some(
+                                Resources {
+                                    items: [
+                                        Resource {
+                                            name: "cpus",
+                                            value: Some(
+                                                Scalar(
+                                                    0.1,
+                                                ),
+                                            ),
+                                        },
+                                        Resource {
+                                            name: "mem",
+                                            value: Some(
+                                                Scalar(
+                                                    134217728.0,
+                                                ),
+                                            ),
+                                        },
+                                    ],
+                                },
+                            ),
+                            container: Some(
+                                ContainerSpec {
+                                    command: [
+                                        "true",
+                                    ],
+                                    env: {},
+                                    working_directory: "",
+                                    pids_limit: 0,
+                                },
+                            ),
+                            retries: 0,
+                            timeout_ms: 0,
+                            kill_policy: None,
+                        },
+                    ],
+                }"#]],
+        );
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused_where_it_stands() {
+        check_job(
+            "name: j\ntasks:\n  - name: t\n    command: [a]\n    image: alpine\n",
+            expect![
+                "job.yaml:5:5: tasks[0].image: unknown field `image`, expected one of name, count, after, retries, timeout, command, cpus, mem, disk, pids, env, working_directory, kill_grace"
+            ],
+        );
+        check_job(
+            "name: j\ntask: []\n",
+            expect!["job.yaml:2:1: task: unknown field `task`, expected one of name, role, priority, tasks"],
+        );
+        check_service(
+            "name: web\nreplicas: 2\ntask: { command: [a] }\nhealth: { interval: 2s }\n",
+            expect![
+                "web.yaml:4:1: health: unknown field `health`, expected one of name, role, replicas, task"
+            ],
+        );
+    }
+
+    #[test]
+    fn a_bad_quantity_is_refused_with_its_allowed_form() {
+        check_job(
+            "name: j\ntasks:\n  - name: t\n    command: [a]\n    mem: -64MiB\n",
+            expect![
+                "job.yaml:5:10: tasks[0].mem: `-64MiB` is not a size; write it like 64MiB, 1.5GiB or a number of bytes"
+            ],
+        );
+        check_job(
+            "name: j\ntasks:\n  - name: t\n    command: [a]\n    cpus: -1\n",
+            expect![
+                "job.yaml:5:11: tasks[0].cpus: `-1` is not a number of cores; write it like 0.25 or 2, with at most three decimals"
+            ],
+        );
+        check_job(
+            "name: j\ntasks:\n  - name: t\n    command: [a]\n    timeout: 5 parsecs\n",
+            expect![
+                "job.yaml:5:14: tasks[0].timeout: `5 parsecs` is not a duration; write it like 5m30s or 500ms"
+            ],
+        );
+        check_job(
+            "name: j\ntasks:\n  - name: t\n    command: [a]\n    count: -3\n",
+            expect!["job.yaml:5:12: tasks[0].count: `-3` is not a whole number from 0 to 4294967295"],
+        );
+        check_service(
+            "name: web\nreplicas: many\ntask: { command: [a] }\n",
+            expect!["web.yaml:2:11: replicas: `many` is not a whole number from 0 to 4294967295"],
+        );
+    }
+
+    #[test]
+    fn a_misshapen_file_is_refused_where_it_breaks() {
+        check_job("name: j\n", expect!["job.yaml:1:1: missing field `tasks`"]);
+        check_job("", expect!["job.yaml:1:1: unexpected end of input"]);
+        check_job(
+            "name: j\ntasks:\n  - name: t\n    command: echo hi\n",
+            expect![[r#"job.yaml:4:14: tasks[0].command: expected a list, such as ["/bin/echo", "hi"]"#]],
+        );
+        check_job(
+            "name: j\ntasks: [\n",
+            expect!["job.yaml:2:8: tasks: unclosed bracket '['"],
+        );
+        check_job(
+            "name: j\nname: k\ntasks: []\n",
+            expect!["job.yaml:2:1: duplicate mapping key: name"],
+        );
+    }
+}

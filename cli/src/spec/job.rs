@@ -1,0 +1,59 @@
+//! Job files.
+
+use proffer_wire::v1;
+use serde::Deserialize;
+
+use super::task::with_task_fields;
+use super::{Span, Whole};
+
+/// A job file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JobFile {
+    name: String,
+    #[serde(default)]
+    role: String,
+    #[serde(default)]
+    priority: Whole<i32>,
+    tasks: Vec<JobTaskFile>,
+}
+
+with_task_fields! {
+    /// One task of a job, or an array of them.
+    struct JobTaskFile {
+        name: String,
+        count: Option<Whole<u32>>,
+        #[serde(default)]
+        after: Vec<String>,
+        #[serde(default)]
+        retries: Whole<u32>,
+        timeout: Option<Span>,
+    }
+}
+
+impl From<JobFile> for v1::JobSpec {
+    fn from(job: JobFile) -> Self {
+        Self {
+            name: job.name,
+            role: job.role,
+            priority: job.priority.0,
+            tasks: job.tasks.into_iter().map(v1::JobTask::from).collect(),
+        }
+    }
+}
+
+impl From<JobTaskFile> for v1::JobTask {
+    fn from(file: JobTaskFile) -> Self {
+        let task = file.task();
+        Self {
+            name: file.name,
+            count: file.count.map_or(1, |count| count.0),
+            after: file.after,
+            resources: Some(task.resources()),
+            container: Some(task.container()),
+            retries: file.retries.0,
+            timeout_ms: file.timeout.map_or(0, Span::millis),
+            kill_policy: task.kill_policy(),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Quantities as a person writes them: cores, sizes and durations, in flags and in files alike.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use proffer_types::resources::format::{format_millis, format_size, parse_millis, parse_size};
+use serde::de::{Deserialize, Deserializer, Error as _};
+
+/// Thousandths of a core, written like `0.25`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cores(pub(crate) u64);
+
+/// Bytes, written like `64MiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bytes(pub(crate) u64);
+
+/// A duration, written like `5m30s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) Duration);
+
+/// A whole number of type `T`, such as a count or a priority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Whole<T>(pub(crate) T);
+
+impl Span {
+    /// Whole milliseconds.
+    pub(crate) fn millis(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl FromStr for Cores {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse_millis(text).map(Self).map_err(|_| {
+            format!("`{text}` is not a number of cores; write it like 0.25 or 2, with at most three decimals")
+        })
+    }
+}
+
+impl FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse_size(text).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        humantime::parse_duration(text)
+            .map(Self)
+            .map_err(|_| format!("`{text}` is not a duration; write it like 5m30s or 500ms"))
+    }
+}
+
+macro_rules! whole {
+    ($($number:ty),*) => {$(
+        impl FromStr for Whole<$number> {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let (least, most) = (<$number>::MIN, <$number>::MAX);
+                text.parse()
+                    .map(Self)
+                    .map_err(|_| format!("`{text}` is not a whole number from {least} to {most}"))
+            }
+        }
+    )*};
+}
+
+whole!(i32, u32, u64);
+
+impl fmt::Display for Cores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&format_millis(self.0))
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&format_size(self.0))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+/// Reads the scalar's own text, so that `0.1` is exact and `1.5GiB` needs no quotes.
+macro_rules! deserialize_from_text {
+    ($($name:ty),*) => {$(
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    )*};
+}
+
+deserialize_from_text!(Cores, Bytes, Span, Whole<i32>, Whole<u32>, Whole<u64>);

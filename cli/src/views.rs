@@ -1,0 +1,21 @@
+//! What lists and tables show of the wire's messages: the stable JSON of `-o json`, and the cells of tables.
+//!
+//! Field names are snake_case with the unit at the end; states are upper case without prefix, as everywhere.
+
+mod agent;
+mod framework;
+mod job;
+mod offer;
+mod role;
+mod service;
+mod task;
+mod text;
+
+pub(crate) use agent::AgentView;
+pub(crate) use framework::FrameworkView;
+pub(crate) use job::{JobSummaryView, JobView};
+pub(crate) use offer::OfferView;
+pub(crate) use role::RoleView;
+pub(crate) use service::{ServiceSummaryView, ServiceView};
+pub(crate) use task::{ActiveTask, StatusView, TaskView, is_terminal};
+pub(crate) use text::{instance_name, state_name};

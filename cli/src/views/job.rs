@@ -1,0 +1,173 @@
+//! Jobs.
+
+use proffer_wire::v1;
+use proffer_wire::v1::list_jobs_response::JobSummary;
+use serde::Serialize;
+
+use super::task::StatusView;
+use super::text::{ago, instance_name, state_name, took};
+use crate::output::{Answer, Column, Row, left, render, right};
+
+/// One job of a list.
+#[derive(Debug, Serialize)]
+pub(crate) struct JobSummaryView {
+    name: String,
+    role: String,
+    state: String,
+    n_tasks: u32,
+    n_running: u32,
+    n_finished: u32,
+    n_failed: u32,
+    submitted_ms: u64,
+    ended_ms: u64,
+}
+
+impl From<JobSummary> for JobSummaryView {
+    fn from(job: JobSummary) -> Self {
+        Self {
+            state: state_name(job.state().as_str_name(), "JOB_"),
+            name: job.name,
+            role: job.role,
+            n_tasks: job.n_tasks,
+            n_running: job.n_running,
+            n_finished: job.n_finished,
+            n_failed: job.n_failed,
+            submitted_ms: job.submitted_ms,
+            ended_ms: job.ended_ms,
+        }
+    }
+}
+
+impl Row for JobSummaryView {
+    const COLUMNS: &'static [Column] = &[
+        left("JOB"),
+        left("ROLE"),
+        left("STATE"),
+        right("TASKS"),
+        right("RUNNING"),
+        right("FINISHED"),
+        right("FAILED"),
+        right("TOOK"),
+        right("SUBMITTED"),
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            self.role.clone(),
+            self.state.clone(),
+            self.n_tasks.to_string(),
+            self.n_running.to_string(),
+            self.n_finished.to_string(),
+            self.n_failed.to_string(),
+            took(self.submitted_ms, self.ended_ms),
+            ago(self.submitted_ms),
+        ]
+    }
+}
+
+/// One job with its tasks.
+#[derive(Debug, Serialize)]
+pub(crate) struct JobView {
+    name: String,
+    role: String,
+    priority: i32,
+    state: String,
+    framework_id: String,
+    submitted_ms: u64,
+    ended_ms: u64,
+    tasks: Vec<InstanceView>,
+}
+
+/// One index of one task of a job.
+#[derive(Debug, Serialize)]
+struct InstanceView {
+    name: String,
+    index: u32,
+    task_id: String,
+    state: String,
+    attempts: u32,
+    latest_status: Option<StatusView>,
+    #[serde(skip)]
+    shown_name: String,
+}
+
+impl From<v1::Job> for JobView {
+    fn from(job: v1::Job) -> Self {
+        let state = state_name(job.state().as_str_name(), "JOB_");
+        let spec = job.spec.unwrap_or_default();
+        let count = |name: &str| {
+            spec.tasks
+                .iter()
+                .find(|task| task.name == name)
+                .map_or(1, |task| task.count)
+        };
+        let instance = |instance: v1::JobTaskInstance| InstanceView {
+            state: state_name(instance.state().as_str_name(), "JOB_TASK_"),
+            shown_name: instance_name(&instance.name, instance.index, count(&instance.name)),
+            name: instance.name,
+            index: instance.index,
+            task_id: instance.task_id,
+            attempts: instance.attempts,
+            latest_status: instance.status.map(StatusView::from),
+        };
+        Self {
+            tasks: job.tasks.into_iter().map(instance).collect(),
+            name: spec.name,
+            role: if spec.role.is_empty() {
+                "*".to_owned()
+            } else {
+                spec.role
+            },
+            priority: spec.priority,
+            state,
+            framework_id: job.framework_id,
+            submitted_ms: job.submitted_ms,
+            ended_ms: job.ended_ms,
+        }
+    }
+}
+
+impl Row for InstanceView {
+    const COLUMNS: &'static [Column] = &[
+        left("TASK"),
+        left("STATE"),
+        StatusView::EXIT,
+        right("WALL"),
+        right("CPU"),
+        right("PEAK MEM"),
+        right("ATTEMPTS"),
+        left("REASON"),
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let none = StatusView::default();
+        let status = self.latest_status.as_ref().unwrap_or(&none);
+        let [wall, cpu, mem] = status.usage();
+        vec![
+            self.shown_name.clone(),
+            self.state.clone(),
+            status.exit(),
+            wall,
+            cpu,
+            mem,
+            self.attempts.to_string(),
+            status.why(),
+        ]
+    }
+}
+
+impl Answer for JobView {
+    fn text(&self, width: usize) -> String {
+        let head = format!(
+            "job {}  {}  role {}  submitted {}  took {}\n",
+            self.name,
+            self.state,
+            self.role,
+            ago(self.submitted_ms),
+            took(self.submitted_ms, self.ended_ms),
+        );
+        let rows: Vec<_> = self.tasks.iter().map(Row::cells).collect();
+        head + &render(InstanceView::COLUMNS, &rows, width)
+    }
+}

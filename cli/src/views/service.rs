@@ -1,0 +1,161 @@
+//! Services.
+
+use proffer_wire::v1;
+use serde::Serialize;
+
+use super::task::StatusView;
+use super::text::{bundle, bundle_json, state_name};
+use crate::output::{Answer, Column, Row, left, render, right};
+
+/// One service with its replicas.
+#[derive(Debug, Serialize)]
+pub(crate) struct ServiceView {
+    name: String,
+    role: String,
+    replicas_wanted: u32,
+    replicas_running: usize,
+    version: u64,
+    deleting: bool,
+    framework_id: String,
+    command: Vec<String>,
+    resources: std::collections::BTreeMap<String, serde_json::Value>,
+    replicas: Vec<ReplicaView>,
+    #[serde(skip)]
+    resources_text: String,
+}
+
+/// One replica.
+#[derive(Debug, Serialize)]
+struct ReplicaView {
+    slot: u32,
+    task_id: String,
+    state: String,
+    version: u64,
+    starts: u64,
+    latest_status: Option<StatusView>,
+}
+
+impl From<v1::Replica> for ReplicaView {
+    fn from(replica: v1::Replica) -> Self {
+        Self {
+            state: state_name(replica.state().as_str_name(), "REPLICA_"),
+            slot: replica.slot,
+            task_id: replica.task_id,
+            version: replica.version,
+            starts: replica.starts,
+            latest_status: replica.status.map(StatusView::from),
+        }
+    }
+}
+
+impl From<v1::ServiceView> for ServiceView {
+    fn from(service: v1::ServiceView) -> Self {
+        let spec = service.spec.unwrap_or_default();
+        let task = spec.task.unwrap_or_default();
+        let running = service
+            .replicas
+            .iter()
+            .filter(|replica| replica.state() == v1::ReplicaState::ReplicaRunning);
+        Self {
+            replicas_running: running.count(),
+            name: spec.name,
+            role: if spec.role.is_empty() {
+                "*".to_owned()
+            } else {
+                spec.role
+            },
+            replicas_wanted: spec.replicas,
+            version: service.version,
+            deleting: service.deleting,
+            framework_id: service.framework_id,
+            resources: bundle_json(task.resources.as_ref()),
+            resources_text: bundle(task.resources.as_ref()),
+            command: task.container.unwrap_or_default().command,
+            replicas: service.replicas.into_iter().map(ReplicaView::from).collect(),
+        }
+    }
+}
+
+impl ServiceView {
+    fn state(&self) -> &'static str {
+        match self.replicas_running {
+            _ if self.deleting => "DELETING",
+            running if running == self.replicas_wanted as usize => "STEADY",
+            _ => "CHANGING",
+        }
+    }
+}
+
+/// One service of a list. The same JSON as [`ServiceView`].
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct ServiceSummaryView(pub(crate) ServiceView);
+
+impl Row for ServiceSummaryView {
+    const COLUMNS: &'static [Column] = &[
+        left("SERVICE"),
+        left("ROLE"),
+        left("STATE"),
+        right("RUNNING"),
+        right("WANTED"),
+        right("VERSION"),
+        left("EACH"),
+        left("COMMAND"),
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let service = &self.0;
+        vec![
+            service.name.clone(),
+            service.role.clone(),
+            service.state().to_owned(),
+            service.replicas_running.to_string(),
+            service.replicas_wanted.to_string(),
+            service.version.to_string(),
+            service.resources_text.clone(),
+            service.command.join(" "),
+        ]
+    }
+}
+
+impl Row for ReplicaView {
+    const COLUMNS: &'static [Column] = &[
+        right("SLOT"),
+        left("TASK"),
+        left("STATE"),
+        right("VERSION"),
+        right("STARTS"),
+        left("LAST STATUS"),
+        left("REASON"),
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let none = StatusView::default();
+        let status = self.latest_status.as_ref().unwrap_or(&none);
+        vec![
+            self.slot.to_string(),
+            self.task_id.clone(),
+            self.state.clone(),
+            self.version.to_string(),
+            self.starts.to_string(),
+            status.state.clone(),
+            status.why(),
+        ]
+    }
+}
+
+impl Answer for ServiceView {
+    fn text(&self, width: usize) -> String {
+        let head = format!(
+            "service {}  {}  role {}  {} of {} running  version {}\n",
+            self.name,
+            self.state(),
+            self.role,
+            self.replicas_running,
+            self.replicas_wanted,
+            self.version,
+        );
+        let rows: Vec<_> = self.replicas.iter().map(Row::cells).collect();
+        head + &render(ReplicaView::COLUMNS, &rows, width)
+    }
+}

@@ -1,0 +1,230 @@
+//! Tasks and what is known of how they run or ran.
+
+use std::collections::BTreeMap;
+
+use proffer_types::resources::format::format_size;
+use proffer_wire::v1;
+use proffer_wire::v1::list_tasks_response::Task;
+use proffer_wire::v1::task_exit::How;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::text::{bundle_json, scalar, span_us, state_name};
+use crate::output::{Column, Row, left, right};
+
+/// Whether a wire state is final.
+pub(crate) fn is_terminal(state: i32) -> bool {
+    use v1::TaskState as S;
+    match S::try_from(state).unwrap_or(S::Unspecified) {
+        S::TaskFinished
+        | S::TaskFailed
+        | S::TaskKilled
+        | S::TaskError
+        | S::TaskLost
+        | S::TaskDropped
+        | S::TaskGone
+        | S::TaskGoneByOperator => true,
+        S::Unspecified
+        | S::TaskStaging
+        | S::TaskStarting
+        | S::TaskRunning
+        | S::TaskKilling
+        | S::TaskUnreachable
+        | S::TaskUnknown => false,
+    }
+}
+
+/// The latest status of a task.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct StatusView {
+    pub(crate) state: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) message: String,
+    pub(crate) exit_code: Option<i32>,
+    pub(crate) exit_signal: Option<i32>,
+    pub(crate) wall_time_us: Option<u64>,
+    pub(crate) cpu_time_us: Option<u64>,
+    pub(crate) mem_peak_bytes: Option<u64>,
+    pub(crate) pids_refused: Option<u64>,
+    pub(crate) oom_kills: Option<u64>,
+    pub(crate) timestamp_ms: u64,
+}
+
+impl From<v1::TaskStatus> for StatusView {
+    fn from(status: v1::TaskStatus) -> Self {
+        let how = status.exit.as_ref().and_then(|exit| exit.how);
+        let usage = status.usage.as_ref();
+        let reason = status.reason();
+        let reason =
+            (reason != v1::StatusReason::Unspecified).then(|| state_name(reason.as_str_name(), "REASON_"));
+        Self {
+            state: state_name(status.state().as_str_name(), "TASK_"),
+            reason,
+            exit_code: match how {
+                Some(How::Code(code)) => Some(code),
+                Some(How::Signal(_)) | None => None,
+            },
+            exit_signal: match how {
+                Some(How::Signal(signal)) => Some(signal),
+                Some(How::Code(_)) | None => None,
+            },
+            wall_time_us: usage.map(|usage| usage.wall_time_us),
+            cpu_time_us: usage.map(|usage| usage.cpu_time_us),
+            mem_peak_bytes: usage.map(|usage| usage.mem_peak_bytes),
+            pids_refused: usage.map(|usage| usage.pids_refused),
+            oom_kills: usage.map(|usage| usage.oom_kills),
+            timestamp_ms: status.timestamp_ms,
+            message: status.message,
+        }
+    }
+}
+
+impl StatusView {
+    /// Columns of [`StatusView::usage_cells`].
+    pub(super) const EXIT: Column = right("EXIT");
+
+    /// `3`, `signal 9`, or `-` while there is none.
+    pub(super) fn exit(&self) -> String {
+        match (self.exit_code, self.exit_signal) {
+            (Some(code), _) => code.to_string(),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => "-".to_owned(),
+        }
+    }
+
+    /// Wall time, cpu time and peak memory as the kernel counted them.
+    pub(super) fn usage(&self) -> [String; 3] {
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        [
+            or_dash(self.wall_time_us.map(span_us)),
+            or_dash(self.cpu_time_us.map(span_us)),
+            or_dash(self.mem_peak_bytes.map(format_size)),
+        ]
+    }
+
+    /// `CONTAINER_LIMITATION_MEMORY: used 64MiB of 64MiB`.
+    pub(crate) fn why(&self) -> String {
+        match (&self.reason, self.message.as_str()) {
+            (None, message) => message.to_owned(),
+            (Some(reason), "") => reason.clone(),
+            (Some(reason), message) => format!("{reason}: {message}"),
+        }
+    }
+}
+
+/// One task, with everything known of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct TaskView {
+    task_id: String,
+    name: String,
+    framework_id: String,
+    framework_name: String,
+    role: String,
+    state: String,
+    agent_id: String,
+    agent_hostname: String,
+    agent_address: String,
+    command: Vec<String>,
+    resources: BTreeMap<String, Value>,
+    labels: BTreeMap<String, String>,
+    latest_status: Option<StatusView>,
+    #[serde(skip)]
+    cpus: String,
+    #[serde(skip)]
+    mem: String,
+}
+
+impl TaskView {
+    /// The state, as tables write it.
+    pub(crate) fn state(&self) -> &str {
+        &self.state
+    }
+}
+
+impl From<Task> for TaskView {
+    fn from(task: Task) -> Self {
+        let state = state_name(task.state().as_str_name(), "TASK_");
+        let info = task.info.unwrap_or_default();
+        let resources = info.resources.as_ref();
+        Self {
+            state,
+            cpus: scalar(resources, "cpus"),
+            mem: scalar(resources, "mem"),
+            resources: bundle_json(resources),
+            task_id: info.task_id,
+            name: info.name,
+            framework_id: task.framework_id,
+            framework_name: task.framework_name,
+            role: task.role,
+            agent_id: info.agent_id,
+            agent_hostname: task.agent_hostname,
+            agent_address: task.agent_address,
+            command: info.container.unwrap_or_default().command,
+            labels: info.labels,
+            latest_status: task.latest_status.map(StatusView::from),
+        }
+    }
+}
+
+impl Row for TaskView {
+    const COLUMNS: &'static [Column] = &[
+        left("TASK"),
+        left("FRAMEWORK"),
+        left("STATE"),
+        StatusView::EXIT,
+        right("WALL"),
+        right("CPU"),
+        right("PEAK MEM"),
+        left("HOST"),
+        left("REASON"),
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let none = StatusView::default();
+        let status = self.latest_status.as_ref().unwrap_or(&none);
+        let [wall, cpu, mem] = status.usage();
+        vec![
+            self.task_id.clone(),
+            self.framework_name.clone(),
+            self.state.clone(),
+            status.exit(),
+            wall,
+            cpu,
+            mem,
+            self.agent_hostname.clone(),
+            status.why(),
+        ]
+    }
+}
+
+/// One task that is not over, for `ps`. The same JSON as [`TaskView`].
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct ActiveTask(pub(crate) TaskView);
+
+impl Row for ActiveTask {
+    const COLUMNS: &'static [Column] = &[
+        left("TASK"),
+        left("FRAMEWORK"),
+        left("ROLE"),
+        left("STATE"),
+        right("CPUS"),
+        right("MEM"),
+        left("HOST"),
+        left("COMMAND"),
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let task = &self.0;
+        vec![
+            task.task_id.clone(),
+            task.framework_name.clone(),
+            task.role.clone(),
+            task.state.clone(),
+            task.cpus.clone(),
+            task.mem.clone(),
+            task.agent_hostname.clone(),
+            task.command.join(" "),
+        ]
+    }
+}

@@ -1,0 +1,197 @@
+//! Words for values: states, resources, times.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use proffer_types::resources::format::{format_millis, format_size};
+use proffer_wire::v1;
+use proffer_wire::v1::resource::Value;
+use serde_json::json;
+
+/// An enum value's name without its prefix: `JOB_TASK_FAILED` is `FAILED`.
+pub(crate) fn state_name(name: &str, prefix: &str) -> String {
+    name.strip_prefix(prefix).unwrap_or(name).to_owned()
+}
+
+/// How one index of a job's task is named for people: `count[3]`.
+pub(crate) fn instance_name(name: &str, index: u32, count: u32) -> String {
+    if count > 1 {
+        format!("{name}[{index}]")
+    } else {
+        name.to_owned()
+    }
+}
+
+/// One scalar as a table writes it; empty when absent.
+pub(super) fn scalar(resources: Option<&v1::Resources>, name: &str) -> String {
+    let found = items(resources)
+        .find(|item| item.name == name)
+        .and_then(|item| item.value.as_ref());
+    match found {
+        Some(value) => value_text(name, value),
+        None => "0".to_owned(),
+    }
+}
+
+/// A bundle as people write it: `cpus:0.5;mem:64MiB`.
+pub(super) fn bundle(resources: Option<&v1::Resources>) -> String {
+    let all: Vec<String> = items(resources)
+        .filter_map(|item| {
+            Some(format!(
+                "{}:{}",
+                item.name,
+                value_text(&item.name, item.value.as_ref()?)
+            ))
+        })
+        .collect();
+    all.join(";")
+}
+
+/// A bundle for JSON: cores and custom scalars as numbers, sizes in bytes, ranges as pairs.
+pub(super) fn bundle_json(resources: Option<&v1::Resources>) -> BTreeMap<String, serde_json::Value> {
+    let value = |item: &v1::Resource| {
+        Some(match item.value.as_ref()? {
+            Value::Scalar(scalar) if matches!(item.name.as_str(), "mem" | "disk") => json!(whole(*scalar)),
+            Value::Scalar(scalar) => json!(scalar),
+            Value::Ranges(ranges) => {
+                json!(
+                    ranges
+                        .items
+                        .iter()
+                        .map(|range| (range.begin, range.end))
+                        .collect::<Vec<_>>()
+                )
+            }
+        })
+    };
+    items(resources)
+        .filter_map(|item| Some((item.name.clone(), value(item)?)))
+        .collect()
+}
+
+fn items(resources: Option<&v1::Resources>) -> impl Iterator<Item = &v1::Resource> {
+    resources.into_iter().flat_map(|resources| &resources.items)
+}
+
+fn value_text(name: &str, value: &Value) -> String {
+    match value {
+        Value::Scalar(scalar) if matches!(name, "mem" | "disk") => format_size(whole(*scalar)),
+        Value::Scalar(scalar) => format_millis(whole(scalar * 1000.0)),
+        Value::Ranges(ranges) => {
+            let pairs: Vec<_> = ranges
+                .items
+                .iter()
+                .map(|range| format!("{}-{}", range.begin, range.end))
+                .collect();
+            format!("[{}]", pairs.join(","))
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates, and the value is only shown"
+)]
+fn whole(scalar: f64) -> u64 {
+    scalar.round() as u64
+}
+
+/// A share in thousandths as percent.
+pub(super) fn percent(permille: u32) -> String {
+    format!("{}.{}%", permille / 10, permille % 10)
+}
+
+/// A span measured in microseconds: `1.3s`, `4m12s`, `850ms`.
+pub(crate) fn span_us(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us}us"),
+        1_000..1_000_000 => format!("{}ms", us / 1_000),
+        1_000_000..60_000_000 => format!("{}.{}s", us / 1_000_000, us % 1_000_000 / 100_000),
+        _ => {
+            let seconds = us / 1_000_000;
+            match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+                (0, minutes, seconds) => format!("{minutes}m{seconds}s"),
+                (hours, minutes, _) => format!("{hours}h{minutes}m"),
+            }
+        }
+    }
+}
+
+/// How long ago a moment was; `-` for 0, which stands for never.
+pub(super) fn ago(at_ms: u64) -> String {
+    if at_ms == 0 {
+        return "-".to_owned();
+    }
+    format!("{} ago", seconds(now_ms().saturating_sub(at_ms)))
+}
+
+/// How long until a moment; `-` for 0, which stands for never.
+pub(super) fn until(at_ms: u64) -> String {
+    if at_ms == 0 {
+        return "-".to_owned();
+    }
+    format!("in {}", seconds(at_ms.saturating_sub(now_ms())))
+}
+
+/// How long something took, or has taken if it has not ended.
+pub(super) fn took(from_ms: u64, to_ms: u64) -> String {
+    let end = if to_ms == 0 { now_ms() } else { to_ms };
+    span_us(end.saturating_sub(from_ms).saturating_mul(1000))
+}
+
+fn seconds(ms: u64) -> String {
+    match ms / 1000 {
+        seconds @ 0..60 => format!("{seconds}s"),
+        seconds @ 60..3_600 => format!("{}m", seconds / 60),
+        seconds @ 3_600..172_800 => format!("{}h", seconds / 3_600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_short_and_keep_two_digits_that_matter() {
+        let shown: Vec<String> = [0, 850, 12_345, 1_340_000, 59_999_999, 252_000_000, 7_320_000_000]
+            .map(span_us)
+            .to_vec();
+        assert_eq!(shown, ["0us", "850us", "12ms", "1.3s", "59.9s", "4m12s", "2h2m"]);
+    }
+
+    #[test]
+    fn resources_are_written_in_the_unit_a_person_reads() {
+        let item = |name: &str, value| v1::Resource {
+            name: name.to_owned(),
+            value: Some(value),
+        };
+        let ranges = v1::Ranges {
+            items: vec![v1::ranges::Range {
+                begin: 31000,
+                end: 32000,
+            }],
+        };
+        let resources = v1::Resources {
+            items: vec![
+                item("cpus", Value::Scalar(0.25)),
+                item("mem", Value::Scalar(67_108_864.0)),
+                item("ports", Value::Ranges(ranges)),
+            ],
+        };
+        assert_eq!(
+            bundle(Some(&resources)),
+            "cpus:0.25;mem:64MiB;ports:[31000-32000]"
+        );
+        let json = serde_json::to_string(&bundle_json(Some(&resources))).unwrap();
+        assert_eq!(json, r#"{"cpus":0.25,"mem":67108864,"ports":[[31000,32000]]}"#);
+    }
+}
