@@ -1,0 +1,130 @@
+//! The gRPC service `proffer.v1.Services`: each call is one closure on the scheduler.
+
+use proffer_sdk::{CallError, Context, Handle};
+use proffer_service_core::{ApplyError, NoSuchServiceError, ScaleError, ServiceSpec, Services};
+use proffer_wire::v1;
+use proffer_wire::v1::services_server;
+use tonic::{Request, Response, Status};
+
+use crate::convert;
+
+pub(crate) struct Api {
+    handle: Handle<Services>,
+}
+
+impl Api {
+    pub(crate) fn new(handle: Handle<Services>) -> Self {
+        Self { handle }
+    }
+
+    async fn call<R, F>(&self, call: F) -> Result<R, Status>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut Services, &mut Context<'_>) -> R + Send + 'static,
+    {
+        self.handle.call(call).await.map_err(unavailable)
+    }
+
+    fn framework_id(&self) -> String {
+        let progress = self.handle.watch();
+        let id = progress.borrow().framework_id.clone();
+        id.map(|id| id.to_string()).unwrap_or_default()
+    }
+}
+
+#[tonic::async_trait]
+impl services_server::Services for Api {
+    async fn apply_service(
+        &self,
+        request: Request<v1::ApplyServiceRequest>,
+    ) -> Result<Response<v1::ApplyServiceResponse>, Status> {
+        let spec: ServiceSpec = convert::spec(request.into_inner().spec)?;
+        let applied = self.call(|services, cx| services.apply(spec, cx)).await?;
+        let applied = applied.map_err(|error| refuse_apply(&error))?;
+        Ok(Response::new(v1::ApplyServiceResponse {
+            created: applied.created,
+            version: applied.version,
+        }))
+    }
+
+    async fn list_services(
+        &self,
+        _request: Request<v1::ListServicesRequest>,
+    ) -> Result<Response<v1::ListServicesResponse>, Status> {
+        let views = self.call(|services, _| services.list()).await?;
+        let id = self.framework_id();
+        let services = views.into_iter().map(|view| convert::view(view, &id)).collect();
+        Ok(Response::new(v1::ListServicesResponse {
+            services: convert::fit(services),
+        }))
+    }
+
+    async fn get_service(
+        &self,
+        request: Request<v1::GetServiceRequest>,
+    ) -> Result<Response<v1::ServiceView>, Status> {
+        let name = request.into_inner().name;
+        let view = self.call(move |services, _| services.get(&name)).await?;
+        let view = view.map_err(|error| not_found(&error))?;
+        let view = convert::view(view, &self.framework_id());
+        let fitting = convert::fit(vec![view]).pop();
+        Ok(Response::new(fitting.unwrap_or_default()))
+    }
+
+    async fn scale_service(
+        &self,
+        request: Request<v1::ScaleServiceRequest>,
+    ) -> Result<Response<v1::ScaleServiceResponse>, Status> {
+        let v1::ScaleServiceRequest { name, replicas } = request.into_inner();
+        let scaled = self
+            .call(move |services, cx| services.scale(&name, replicas, cx))
+            .await?;
+        scaled.map_err(|error| refuse_scale(&error))?;
+        Ok(Response::new(v1::ScaleServiceResponse {}))
+    }
+
+    async fn delete_service(
+        &self,
+        request: Request<v1::DeleteServiceRequest>,
+    ) -> Result<Response<v1::DeleteServiceResponse>, Status> {
+        let name = request.into_inner().name;
+        let deleted = self.call(move |services, cx| services.delete(&name, cx)).await?;
+        deleted.map_err(|error| not_found(&error))?;
+        Ok(Response::new(v1::DeleteServiceResponse {}))
+    }
+
+    async fn explain_service(
+        &self,
+        request: Request<v1::ExplainServiceRequest>,
+    ) -> Result<Response<v1::ExplainServiceResponse>, Status> {
+        let name = request.into_inner().name;
+        let reasons = self
+            .call(move |services, cx| services.explain(&name, cx.now()))
+            .await?;
+        let reasons = reasons.map_err(|error| not_found(&error))?;
+        Ok(Response::new(v1::ExplainServiceResponse { reasons }))
+    }
+}
+
+fn unavailable(error: CallError) -> Status {
+    Status::unavailable(error.to_string())
+}
+
+fn not_found(error: &NoSuchServiceError) -> Status {
+    Status::not_found(error.to_string())
+}
+
+fn refuse_apply(error: &ApplyError) -> Status {
+    match error {
+        ApplyError::Spec(_) => Status::invalid_argument(error.to_string()),
+        ApplyError::Deleting(_) => Status::failed_precondition(error.to_string()),
+    }
+}
+
+fn refuse_scale(error: &ScaleError) -> Status {
+    match error {
+        ScaleError::NoSuchService(error) => not_found(error),
+        ScaleError::Replicas(_) => Status::invalid_argument(error.to_string()),
+        ScaleError::Deleting(_) => Status::failed_precondition(error.to_string()),
+    }
+}
