@@ -1,6 +1,10 @@
 //! What a host can enforce, as found once at the agent's start.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// The directories a container mounts over where the host has them.
+pub const OPTIONAL_MOUNT_POINTS: [&str; 2] = ["/dev/shm", "/dev/mqueue"];
 
 /// One cgroup controller a limit or a count may need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +53,10 @@ pub struct HostFacts {
     pub has_swap: bool,
     /// Bytes; memory limits are multiples of it.
     pub page_size: u64,
+    /// Where the host's cgroups are mounted.
+    pub cgroup_mount: PathBuf,
+    /// Which of [`OPTIONAL_MOUNT_POINTS`] the host has; a file system for one that it lacks would have nowhere to go.
+    pub mount_points: BTreeSet<&'static str>,
 }
 
 impl HostFacts {

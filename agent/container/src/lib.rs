@@ -10,7 +10,7 @@ mod isolators;
 pub mod plan;
 pub mod step;
 
-pub use config::{ContainerConfig, ContainerId, ParseContainerIdError};
-pub use host::{Controller, HostFacts, Version};
+pub use config::{ContainerConfig, ContainerId, DEFAULT_PIDS_LIMIT, ParseContainerIdError};
+pub use host::{Controller, HostFacts, OPTIONAL_MOUNT_POINTS, Version};
 pub use plan::{LaunchPlan, PlanError, plan};
 pub use step::{Capability, FileRole, InitStep, Leaf, Limit, Mount, Namespace, PayloadStep, PrepareStep};

@@ -1,7 +1,7 @@
 //! Planning a launch: the isolators in their order.
 //!
-//! The order is the point: limits are in place before anything runs, mounts before privileges go, and the
-//! command comes last.
+//! The order is the point: the cgroups come first, since their names tell whether the container exists already;
+//! limits are in place before anything runs, mounts before privileges go, and the command comes last.
 
 use std::path::PathBuf;
 
@@ -51,8 +51,8 @@ pub enum PlanError {
 /// Plans one launch. Fails when the config is invalid or the host cannot enforce it.
 pub fn plan(config: &ContainerConfig, host: &HostFacts) -> Result<LaunchPlan, PlanError> {
     let mut draft = Draft::default();
-    isolators::sandbox::prepare(config, &mut draft)?;
     isolators::cgroup::create(&mut draft);
+    isolators::sandbox::prepare(config, &mut draft)?;
     isolators::cpu::limit(config, host, &mut draft)?;
     isolators::memory::limit(config, host, &mut draft)?;
     isolators::pids::limit(config, host, &mut draft)?;

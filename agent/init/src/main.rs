@@ -1,3 +1,21 @@
-//! Pid 1 of each container.
+//! Pid 1 of each container: sets it up, reaps, forwards signals, writes the exit status.
+//!
+//! One program runs through up to three processes. The agent spawns the first; `EnterInit` leaves it behind and goes
+//! on in pid 1 of the container, `EnterPayload` leaves that behind, to supervise, and goes on in the payload's
+//! process, which ends the program by executing the command. No thread, and no allocation once pid 1 is up.
+//!
+//!     agent --spawn--> stage one --EnterInit--> pid 1 --EnterPayload--> payload --Execute--> the command
+//!                      (ends)                   (supervises)
+#![expect(unsafe_code, reason = "this program is system calls")]
 
-fn main() {}
+mod run;
+mod supervise;
+mod sys;
+
+fn main() {
+    sys::start();
+    match sys::map_program() {
+        Ok(program) => run::run(program),
+        Err(failure) => sys::fail(None, failure),
+    }
+}

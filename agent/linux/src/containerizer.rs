@@ -1,18 +1,40 @@
 //! The containers of one agent: launched, adopted, signalled, counted, destroyed.
+//!
+//! A container is its cgroups and its pid 1; the agent can lose sight of both (a restart) and find them again.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use proffer_container::{ContainerId, HostFacts, LaunchPlan};
+use nix::libc;
+use nix::unistd::{SysconfVar, sysconf};
+use proffer_container::{ContainerId, HostFacts, LaunchPlan, OPTIONAL_MOUNT_POINTS};
+use proffer_init::SIGNAL_KILL_ALL;
 use proffer_types::Usage;
 
-use crate::{DestroyErrors, ExitRecord, ExitRecordError, LaunchError, SetupError, SignalError, UsageError};
+use crate::cgroups::Cgroups;
+use crate::process::Process;
+use crate::{
+    DestroyError, DestroyErrors, ExitRecord, ExitRecordError, LaunchError, ListError, SetupError,
+    SignalError, UsageError, embedded, launch,
+};
+
+/// How long a killed process may take to vanish: writing back a core or leaving a slow device. Then something is wrong
+/// with the host.
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Between looks at a cgroup that is being emptied: cgroup v1 tells nobody when it is.
+const KILL_POLL: Duration = Duration::from_millis(1);
 
 /// Where containers are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The agent's own cgroup below the mount, as `proffer/agent-1`; created, and removed by [`Containerizer::remove_root`].
+    /// The agent's own cgroup below the mount, as `proffer/agent-1`; created, and removed by
+    /// [`Containerizer::remove_root`]. Two agents of one host must not share it.
     pub cgroup_root: String,
     /// Where cgroups are mounted: `/sys/fs/cgroup`.
     pub cgroup_mount: PathBuf,
@@ -23,7 +45,8 @@ pub struct Config {
 pub struct Launched {
     /// The host's pid of the container's pid 1 (proffer-init).
     pub pid: u32,
-    /// When it started, in clock ticks since boot, as `/proc/PID/stat` has it; with the pid it names one process for good.
+    /// When it started, in clock ticks since boot, as `/proc/PID/stat` has it; with the pid it names one process for
+    /// good.
     pub start_time: u64,
     /// Readable when the container has ended.
     pub pidfd: OwnedFd,
@@ -32,7 +55,7 @@ pub struct Launched {
 /// What became of a container while no agent watched.
 #[derive(Debug)]
 pub enum Adoption {
-    /// It runs; the pidfd becomes readable when it ends.
+    /// It runs, or ended just now; the pidfd becomes readable when it has.
     Adopted { pidfd: OwnedFd },
     /// It has ended (see its exit record), or the host was rebooted.
     Gone,
@@ -41,15 +64,28 @@ pub enum Adoption {
 /// Runs containers on this host. Every method blocks, for milliseconds as a rule; call them off the runtime's threads.
 #[derive(Debug)]
 pub struct Containerizer {
+    cgroups: Cgroups,
     facts: HostFacts,
-    processes: std::sync::Mutex<BTreeMap<ContainerId, u32>>,
+    init: OwnedFd,
+    processes: Mutex<BTreeMap<ContainerId, Arc<Process>>>,
 }
 
 impl Containerizer {
     /// Detects what the host has, creates the root cgroup, and puts proffer-init into a sealed memfd.
     pub fn new(config: &Config) -> Result<Self, SetupError> {
-        Err(SetupError::NoHierarchy {
-            mount: config.cgroup_mount.clone(),
+        let uid = nix::unistd::geteuid();
+        if !uid.is_root() {
+            return Err(SetupError::NotRoot { uid: uid.as_raw() });
+        }
+        let cgroups = Cgroups::new(&config.cgroup_mount, &config.cgroup_root)?;
+        let facts = host_facts(&cgroups, &config.cgroup_mount);
+        let init = embedded::init().map_err(|source| SetupError::Init { source })?;
+        let processes = Mutex::default();
+        Ok(Self {
+            cgroups,
+            facts,
+            init,
+            processes,
         })
     }
 
@@ -61,21 +97,55 @@ impl Containerizer {
 
     /// Carries out a plan. Returns when the command has been executed; on failure everything is undone.
     pub fn launch(&self, plan: &LaunchPlan) -> Result<Launched, LaunchError> {
-        let _ = &self.processes;
-        Err(LaunchError::Exists(plan.container_id.clone()))
+        let process = launch::launch(&self.cgroups, &self.init, plan)?;
+        let pidfd = process.pidfd().map_err(|source| LaunchError::Spawn {
+            source,
+            undo: self
+                .destroy_process(&plan.container_id, Some(&process))
+                .err()
+                .unwrap_or_default(),
+        })?;
+        let (pid, start_time) = (process.pid, process.start_time);
+        self.processes()
+            .insert(plan.container_id.clone(), Arc::new(process));
+        Ok(Launched {
+            pid,
+            start_time,
+            pidfd,
+        })
     }
 
     /// Takes a container back that an earlier agent launched.
     pub fn adopt(&self, container_id: &ContainerId, pid: u32, start_time: u64) -> Adoption {
-        let _ = (container_id, pid, start_time);
-        Adoption::Gone
+        let same = |process: &Process| process.start_time == start_time;
+        let Some(process) = Process::open(pid).ok().filter(same) else {
+            return Adoption::Gone;
+        };
+        let Ok(pidfd) = process.pidfd() else {
+            return Adoption::Gone;
+        };
+        self.processes().insert(container_id.clone(), Arc::new(process));
+        Adoption::Adopted { pidfd }
     }
 
-    /// Signals the payload's process group: SIGTERM, SIGINT, SIGHUP, SIGUSR1 or SIGUSR2. SIGKILL instead kills every
-    /// process of the container but init, which then leaves the exit record and ends.
+    /// Signals the payload's process group, that is its first process and all it started that did not make groups of
+    /// their own: SIGTERM, SIGINT, SIGHUP, SIGUSR1 or SIGUSR2. SIGKILL goes to every process of the container but init,
+    /// which then leaves the exit record and ends.
     pub fn signal(&self, container_id: &ContainerId, signal: i32) -> Result<(), SignalError> {
-        let _ = signal;
-        Err(SignalError::Gone(container_id.clone()))
+        let signal = match signal {
+            libc::SIGKILL => SIGNAL_KILL_ALL,
+            libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGUSR1 | libc::SIGUSR2 => signal,
+            signal => return Err(SignalError::Unsupported { signal }),
+        };
+        let process = self.processes().get(container_id).cloned();
+        let process = process.ok_or_else(|| SignalError::Gone(container_id.clone()))?;
+        let container_id = container_id.clone();
+        process
+            .signal(signal)
+            .map_err(|source| match source.raw_os_error() {
+                Some(libc::ESRCH) => SignalError::Gone(container_id),
+                _ => SignalError::Send { container_id, source },
+            })
     }
 
     /// Reads a container's exit record; `None` while it runs, or when it ended without one.
@@ -83,25 +153,122 @@ impl Containerizer {
         ExitRecord::read(exit_file)
     }
 
-    /// What the kernel counted for the payload so far; `wall_time_us` is 0, the exit record has it. To be read before [`Self::destroy`].
+    /// What the kernel counted for the payload so far; `wall_time_us` is 0, the exit record has it. To be read before
+    /// [`Self::destroy`].
     pub fn usage(&self, container_id: &ContainerId) -> Result<Usage, UsageError> {
-        let _ = container_id;
-        Ok(Usage::default())
+        self.cgroups.usage(container_id)
     }
 
     /// Kills what is left of a container, reaps it, and removes its cgroups. Destroying what is not there succeeds.
+    /// The sandbox and the exit file stay.
     pub fn destroy(&self, container_id: &ContainerId) -> Result<(), DestroyErrors> {
-        let _ = container_id;
-        Ok(())
+        let process = self.processes().remove(container_id);
+        self.destroy_process(container_id, process.as_deref())
     }
 
-    /// The containers that have cgroups on this host, whoever launched them.
-    pub fn list(&self) -> Result<Vec<ContainerId>, UsageError> {
-        Ok(Vec::new())
+    fn destroy_process(&self, id: &ContainerId, process: Option<&Process>) -> Result<(), DestroyErrors> {
+        let mut errors = DestroyErrors::default();
+        if let Some(process) = process {
+            errors.note(end(process));
+        }
+        errors.extend(clear(&self.cgroups, id));
+        errors.into_result()
+    }
+
+    /// The containers that have cgroups below this agent's root, whoever launched them.
+    pub fn list(&self) -> Result<Vec<ContainerId>, ListError> {
+        Ok(self.cgroups.list()?.into_iter().collect())
     }
 
     /// Removes the root cgroup. Fails while containers are left in it.
     pub fn remove_root(&self) -> Result<(), DestroyErrors> {
-        DestroyErrors::default().into_result()
+        self.cgroups.remove_roots()
     }
+
+    fn processes(&self) -> MutexGuard<'_, BTreeMap<ContainerId, Arc<Process>>> {
+        // Every change is one call on the map, so a thread that panicked left it whole.
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Kills pid 1, and with it the whole pid namespace, and waits until it is gone.
+fn end(process: &Process) -> Result<(), DestroyError> {
+    let pid = process.pid;
+    match process.signal(libc::SIGKILL) {
+        Err(source) if source.raw_os_error() != Some(libc::ESRCH) => {
+            return Err(DestroyError::Kill { pid, source });
+        }
+        _ => {}
+    }
+    match process.wait(KILL_TIMEOUT) {
+        Ok(true) => {
+            process.reap();
+            Ok(())
+        }
+        Ok(false) => Err(DestroyError::StillAlive {
+            pids: vec![pid],
+            after: KILL_TIMEOUT,
+        }),
+        Err(source) => Err(DestroyError::Kill { pid, source }),
+    }
+}
+
+/// Kills whatever a container's cgroups still hold, and removes them.
+pub(crate) fn clear(cgroups: &Cgroups, id: &ContainerId) -> Result<(), DestroyErrors> {
+    let deadline = Instant::now() + KILL_TIMEOUT;
+    loop {
+        let pids = cgroups.processes(id);
+        for pid in &pids {
+            kill_and_reap(cgroups, id, *pid);
+        }
+        // A dying process leaves its group a moment after it leaves the list.
+        let removed = cgroups.remove(id);
+        if removed.is_ok() {
+            return removed;
+        }
+        if Instant::now() >= deadline {
+            let mut errors = removed.err().unwrap_or_default();
+            if !pids.is_empty() {
+                let pids = pids.into_iter().collect();
+                let after = KILL_TIMEOUT;
+                errors.0.insert(0, DestroyError::StillAlive { pids, after });
+            }
+            return Err(errors);
+        }
+        thread::sleep(KILL_POLL);
+    }
+}
+
+/// Kills a process found in a container's cgroups.
+fn kill_and_reap(cgroups: &Cgroups, id: &ContainerId, pid: u32) {
+    let Ok(process) = Process::open(pid) else { return };
+    // Looked up again now that the pidfd is held: the pid may have changed hands since it was listed.
+    if cgroups.processes(id).contains(&pid) && process.signal(libc::SIGKILL).is_ok() {
+        // Long enough for most; the caller looks again.
+        let _ = process.wait(KILL_POLL);
+        process.reap();
+    }
+}
+
+fn host_facts(cgroups: &Cgroups, mount: &Path) -> HostFacts {
+    let page_size = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
+    let mount_points = OPTIONAL_MOUNT_POINTS
+        .into_iter()
+        .filter(|path| Path::new(path).is_dir());
+    HostFacts {
+        version: cgroups.version,
+        controllers: cgroups.controllers(),
+        swap_limit: cgroups.has_swap_limit(),
+        has_swap: has_swap(),
+        page_size: page_size
+            .and_then(|size| u64::try_from(size).ok())
+            .unwrap_or(4096),
+        cgroup_mount: mount.to_owned(),
+        mount_points: mount_points.collect(),
+    }
+}
+
+/// Whether any swap is in use on the host: a line below the heading of `/proc/swaps`.
+fn has_swap() -> bool {
+    fs::read_to_string("/proc/swaps").is_ok_and(|swaps| swaps.lines().count() > 1)
 }

@@ -97,6 +97,14 @@ pub enum UsageError {
     Parse { path: PathBuf, key: &'static str },
 }
 
+/// The containers could not be listed.
+#[derive(Debug, Error)]
+#[error("cannot list the agent's cgroups")]
+pub struct ListError {
+    #[from]
+    source: io::Error,
+}
+
 /// One thing that could not be taken away.
 #[derive(Debug, Error)]
 pub enum DestroyError {
@@ -113,6 +121,15 @@ pub enum DestroyError {
 pub struct DestroyErrors(pub Vec<DestroyError>);
 
 impl DestroyErrors {
+    pub(crate) fn note(&mut self, outcome: Result<(), DestroyError>) {
+        self.0.extend(outcome.err());
+    }
+
+    pub(crate) fn extend(&mut self, outcome: Result<(), Self>) {
+        self.0
+            .extend(outcome.err().into_iter().flat_map(|errors| errors.0));
+    }
+
     pub(crate) fn into_result(self) -> Result<(), Self> {
         if self.0.is_empty() { Ok(()) } else { Err(self) }
     }

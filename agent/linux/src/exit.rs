@@ -1,7 +1,11 @@
 //! The exit record proffer-init leaves behind, read by the agent, now or after a restart.
 
+use std::fs;
+use std::io;
 use std::path::Path;
 
+use nix::libc;
+use proffer_init::record::Record;
 use proffer_types::TaskExit;
 
 use crate::ExitRecordError;
@@ -10,23 +14,89 @@ use crate::ExitRecordError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExitRecord {
     pub exit: TaskExit,
-    /// From the start of the command to its end, in microseconds.
+    /// From the start of the payload to its end, in microseconds.
     pub wall_time_us: u64,
 }
 
 impl ExitRecord {
     /// Reads the record; `None` while (or when) nothing has been written. Fails on a file that is no whole record.
     pub fn read(path: &Path) -> Result<Option<Self>, ExitRecordError> {
-        match std::fs::read(path) {
-            Ok(bytes) if bytes.is_empty() => Ok(None),
-            Ok(_) => Err(ExitRecordError::Damaged {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                let path = path.to_owned();
+                return Err(ExitRecordError::Read { path, source });
+            }
+        };
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        match Record::from_bytes(&bytes) {
+            Some(record) => Ok(Some(Self::from(record))),
+            None => Err(ExitRecordError::Damaged {
                 path: path.to_owned(),
-            }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(ExitRecordError::Read {
-                path: path.to_owned(),
-                source,
             }),
         }
+    }
+}
+
+impl From<Record> for ExitRecord {
+    fn from(record: Record) -> Self {
+        let status = record.wait_status;
+        let exit = if libc::WIFSIGNALED(status) {
+            TaskExit::Signal(libc::WTERMSIG(status))
+        } else {
+            TaskExit::Code(libc::WEXITSTATUS(status))
+        };
+        Self {
+            exit,
+            wall_time_us: record.wall_time_us,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_no_record_and_a_torn_one_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("exit");
+        assert_eq!(ExitRecord::read(&path).unwrap(), None);
+        fs::write(&path, "").unwrap();
+        assert_eq!(ExitRecord::read(&path).unwrap(), None);
+        let record = Record {
+            wait_status: 3 << 8,
+            wall_time_us: 5,
+        };
+        fs::write(&path, &record.to_bytes()[..20]).unwrap();
+        assert!(matches!(
+            ExitRecord::read(&path),
+            Err(ExitRecordError::Damaged { .. })
+        ));
+        fs::write(&path, record.to_bytes()).unwrap();
+        let exit = TaskExit::Code(3);
+        assert_eq!(
+            ExitRecord::read(&path).unwrap(),
+            Some(ExitRecord {
+                exit,
+                wall_time_us: 5
+            })
+        );
+    }
+
+    #[test]
+    fn an_end_by_a_signal_is_told_from_an_exit_code() {
+        let ended = |wait_status| {
+            ExitRecord::from(Record {
+                wait_status,
+                wall_time_us: 0,
+            })
+        };
+        assert_eq!(ended(9).exit, TaskExit::Signal(9));
+        assert_eq!(ended(0x80 | 11).exit, TaskExit::Signal(11));
+        assert_eq!(ended(137 << 8).exit, TaskExit::Code(137));
     }
 }

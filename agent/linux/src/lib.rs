@@ -2,13 +2,20 @@
 //!
 //! [`Containerizer`] is the whole of it: blocking, `Send + Sync`, with no thread of its own. It forks nothing:
 //! containers start from a small program (`proffer-init`) that it spawns with vfork semantics, and that outlives it.
+#![expect(unsafe_code, reason = "pidfds and raw descriptors have no safe calls in nix")]
 
+mod cgroups;
 pub mod containerizer;
+mod embedded;
 pub mod error;
 pub mod exit;
+mod launch;
+mod process;
+mod program;
+mod spawn;
 
 pub use containerizer::{Adoption, Config, Containerizer, Launched};
 pub use error::{
-    DestroyError, DestroyErrors, ExitRecordError, LaunchError, SetupError, SignalError, UsageError,
+    DestroyError, DestroyErrors, ExitRecordError, LaunchError, ListError, SetupError, SignalError, UsageError,
 };
 pub use exit::ExitRecord;

@@ -14,7 +14,8 @@ pub(crate) fn mount(host: &HostFacts, draft: &mut Draft) {
         ("tmpfs", "/dev/shm", "mode=1777"),
         ("mqueue", "/dev/mqueue", ""),
     ];
-    for (filesystem, target, options) in own {
+    let has = |target: &str| target == "/proc" || host.mount_points.contains(target);
+    for (filesystem, target, options) in own.into_iter().filter(|(_, target, _)| has(target)) {
         draft.init.push(InitStep::Mount(Mount {
             filesystem,
             target: PathBuf::from(target),
@@ -29,7 +30,7 @@ pub(crate) fn mount(host: &HostFacts, draft: &mut Draft) {
     };
     draft.payload.push(PayloadStep::Mount(Mount {
         filesystem,
-        target: PathBuf::from("/sys/fs/cgroup"),
+        target: host.cgroup_mount.clone(),
         read_only: true,
         options,
     }));

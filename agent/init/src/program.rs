@@ -1,0 +1,188 @@
+//! The program init runs: instructions one after the other, each an opcode and its operands.
+//!
+//! Numbers are little-endian; texts end with a NUL, so that they can be handed to the kernel where they lie; a list
+//! is its length as `u32` and its items.
+
+/// One kind of instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Op {
+    /// `flags: u64, cgroup`: starts pid 1 in new namespaces; the starting process reports its pid and ends.
+    EnterInit = 1,
+    /// `name: text`
+    SetHostname,
+    MakeMountsPrivate,
+    /// `filesystem: text, target: text, flags: u64, options: text`
+    Mount,
+    ForbidDumping,
+    /// `cgroup`: starts the payload's process; pid 1 stays behind to supervise it.
+    EnterPayload,
+    /// `flags: u64`
+    Unshare,
+    /// `path: text`
+    ChangeDirectory,
+    /// `mask: u64`, a bit for each capability that is kept.
+    KeepCapabilities,
+    NoNewPrivileges,
+    /// `argv: list of text, env: list of text`
+    Execute,
+}
+
+/// Every instruction, in the order of the opcodes from 1.
+pub const OPS: [Op; 11] = [
+    Op::EnterInit,
+    Op::SetHostname,
+    Op::MakeMountsPrivate,
+    Op::Mount,
+    Op::ForbidDumping,
+    Op::EnterPayload,
+    Op::Unshare,
+    Op::ChangeDirectory,
+    Op::KeepCapabilities,
+    Op::NoNewPrivileges,
+    Op::Execute,
+];
+
+impl Op {
+    /// The instruction with that opcode.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        OPS.get(usize::from(code).checked_sub(1)?).copied()
+    }
+
+    /// What it does, to complete "cannot ..".
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::EnterInit => "start pid 1",
+            Self::SetHostname => "set the host name",
+            Self::MakeMountsPrivate => "make mounts private",
+            Self::Mount => "mount",
+            Self::ForbidDumping => "make init undumpable",
+            Self::EnterPayload => "start the payload's process",
+            Self::Unshare => "enter new namespaces",
+            Self::ChangeDirectory => "change into",
+            Self::KeepCapabilities => "drop capabilities",
+            Self::NoNewPrivileges => "set no_new_privs",
+            Self::Execute => "execute",
+        }
+    }
+}
+
+/// How a new process gets into its cgroup: an operand of the two `Enter` instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Join {
+    /// cgroup v2: it is born in the one directory listed.
+    Born = 0,
+    /// cgroup v1: it writes itself into each `tasks` file listed.
+    Write = 1,
+}
+
+/// Writes a program.
+#[derive(Debug, Default)]
+pub struct Writer(pub Vec<u8>);
+
+impl Writer {
+    pub fn op(&mut self, op: Op) -> &mut Self {
+        self.0.push(op as u8);
+        self
+    }
+
+    pub fn join(&mut self, join: Join) -> &mut Self {
+        self.0.push(join as u8);
+        self
+    }
+
+    pub fn number(&mut self, number: u64) -> &mut Self {
+        self.0.extend(number.to_le_bytes());
+        self
+    }
+
+    /// Appends a text, which must not contain a NUL.
+    pub fn text(&mut self, text: impl AsRef<[u8]>) -> &mut Self {
+        self.0.extend(text.as_ref());
+        self.0.push(0);
+        self
+    }
+
+    /// Appends a list. Programs are far below 4 Gi items.
+    pub fn list<T: AsRef<[u8]>>(&mut self, items: &[T]) -> &mut Self {
+        let n_items = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        self.0.extend(n_items.to_le_bytes());
+        for item in items {
+            self.text(item);
+        }
+        self
+    }
+}
+
+/// Reads a program; every read is `None` past the end.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a>(pub &'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    pub fn number(&mut self) -> Option<u64> {
+        let (bytes, rest) = self.0.split_first_chunk::<8>()?;
+        self.0 = rest;
+        Some(u64::from_le_bytes(*bytes))
+    }
+
+    pub fn length(&mut self) -> Option<u32> {
+        let (bytes, rest) = self.0.split_first_chunk::<4>()?;
+        self.0 = rest;
+        Some(u32::from_le_bytes(*bytes))
+    }
+
+    pub fn join(&mut self) -> Option<Join> {
+        match self.byte()? {
+            0 => Some(Join::Born),
+            1 => Some(Join::Write),
+            _ => None,
+        }
+    }
+
+    pub fn text(&mut self) -> Option<&'a core::ffi::CStr> {
+        let text = core::ffi::CStr::from_bytes_until_nul(self.0).ok()?;
+        self.0 = self.0.get(text.to_bytes_with_nul().len()..)?;
+        Some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_reads_as_it_was_written() {
+        let mut writer = Writer::default();
+        writer
+            .op(Op::EnterInit)
+            .number(7)
+            .join(Join::Write)
+            .list(&["/a", ""]);
+        let mut reader = Reader(&writer.0);
+        assert_eq!(reader.byte().and_then(Op::from_code), Some(Op::EnterInit));
+        assert_eq!(reader.number(), Some(7));
+        assert_eq!(reader.join(), Some(Join::Write));
+        assert_eq!(reader.length(), Some(2));
+        assert_eq!(reader.text(), Some(c"/a"));
+        assert_eq!(reader.text(), Some(c""));
+        assert_eq!(reader.byte(), None);
+    }
+
+    #[test]
+    fn every_opcode_names_its_instruction() {
+        for op in OPS {
+            assert_eq!(Op::from_code(op as u8), Some(op));
+        }
+        assert_eq!(Op::from_code(0), None);
+        assert_eq!(Op::from_code(12), None);
+    }
+}

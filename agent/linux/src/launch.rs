@@ -1,0 +1,257 @@
+//! One launch: the prepare steps, the start of init, and on failure everything taken back in reverse.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::libc;
+use proffer_container::{ContainerId, FileRole, LaunchPlan, PayloadStep, PrepareStep};
+use proffer_init::program::Op;
+use proffer_init::report::{Failure, Report};
+
+use crate::cgroups::Cgroups;
+use crate::embedded::{self, out_of_the_way};
+use crate::process::Process;
+use crate::spawn::{self, Descriptors, LAUNCH_TIMEOUT};
+use crate::{DestroyError, DestroyErrors, LaunchError};
+
+/// Task output and exit records are the operator's, the task's sandbox the task's; nobody else reads them.
+const FILE_MODE: u32 = 0o640;
+
+/// A launch in progress.
+pub(crate) struct Launch<'a> {
+    cgroups: &'a Cgroups,
+    plan: &'a LaunchPlan,
+    files: Files,
+    done: Vec<Done>,
+}
+
+#[derive(Default)]
+struct Files {
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+    exit: Option<OwnedFd>,
+}
+
+/// Something to take back.
+enum Done {
+    Cgroups,
+    Directory(PathBuf),
+    File(PathBuf),
+}
+
+/// Carries out a plan, and returns pid 1.
+pub(crate) fn launch(cgroups: &Cgroups, init: &OwnedFd, plan: &LaunchPlan) -> Result<Process, LaunchError> {
+    let mut launch = Launch {
+        cgroups,
+        plan,
+        files: Files::default(),
+        done: Vec::new(),
+    };
+    match launch.prepare().and_then(|()| launch.start(init)) {
+        Ok(process) => Ok(process),
+        Err(failed) => Err(failed(launch.undo())),
+    }
+}
+
+/// An error that waits for what the undo has to say.
+type Failed = Box<dyn FnOnce(DestroyErrors) -> LaunchError>;
+
+impl Launch<'_> {
+    fn prepare(&mut self) -> Result<(), Failed> {
+        let id = &self.plan.container_id;
+        if let Err(source) = self.cgroups.create(id) {
+            if source.kind() != io::ErrorKind::AlreadyExists {
+                self.done.push(Done::Cgroups);
+            }
+            return Err(not_created(id, source));
+        }
+        self.done.push(Done::Cgroups);
+        for step in &self.plan.prepare {
+            self.step(step).map_err(|source| -> Failed {
+                let step = describe(step);
+                Box::new(move |undo| LaunchError::Prepare { step, source, undo })
+            })?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: &PrepareStep) -> io::Result<()> {
+        let id = &self.plan.container_id;
+        match step {
+            PrepareStep::CreateDirectory(path) => self.create_directory(path),
+            PrepareStep::OpenFile { role, path } => self.open(*role, path),
+            PrepareStep::CreateCgroup(leaf) => self.cgroups.create_leaf(id, *leaf),
+            PrepareStep::SetLimit(limit) => self.cgroups.limit(id, *limit).map_err(io::Error::other),
+        }
+    }
+
+    fn create_directory(&mut self, path: &Path) -> io::Result<()> {
+        let missing = path
+            .ancestors()
+            .take_while(|path| !path.exists())
+            .map(Path::to_owned);
+        let missing = missing.collect::<Vec<_>>();
+        fs::create_dir_all(path)?;
+        self.done.extend(missing.into_iter().rev().map(Done::Directory));
+        Ok(())
+    }
+
+    fn open(&mut self, role: FileRole, path: &Path) -> io::Result<()> {
+        let is_new = !path.exists();
+        let mut options = OpenOptions::new();
+        options.create(true).mode(FILE_MODE);
+        match role {
+            FileRole::Stdout | FileRole::Stderr => options.append(true),
+            FileRole::ExitRecord => options.write(true).truncate(true),
+        };
+        let file = out_of_the_way(options.open(path)?.into())?;
+        if is_new {
+            self.done.push(Done::File(path.to_owned()));
+        }
+        match role {
+            FileRole::Stdout => self.files.stdout = Some(file),
+            FileRole::Stderr => self.files.stderr = Some(file),
+            FileRole::ExitRecord => self.files.exit = Some(file),
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, init: &OwnedFd) -> Result<Process, Failed> {
+        let report = self
+            .descriptors()
+            .and_then(|descriptors| spawn::run(init, descriptors))
+            .map_err(|source| -> Failed { Box::new(move |undo| LaunchError::Spawn { source, undo }) })?;
+        match report {
+            None => Err(Box::new(|undo| LaunchError::TimedOut {
+                after: LAUNCH_TIMEOUT,
+                undo,
+            })),
+            Some(Report {
+                failure: Some(failure),
+                pid,
+            }) => {
+                reap_failed(pid);
+                Err(self.failed(failure))
+            }
+            Some(Report { pid: None, .. }) => Err(Box::new(|undo| LaunchError::InitDied { undo })),
+            Some(Report { pid: Some(pid), .. }) => Process::open(pid)
+                .map_err(|source| -> Failed { Box::new(move |undo| LaunchError::Spawn { source, undo }) }),
+        }
+    }
+
+    fn descriptors(&mut self) -> io::Result<Descriptors> {
+        let program =
+            crate::program::write(self.plan, |leaf| self.cgroups.join(&self.plan.container_id, leaf));
+        let null = File::options().read(true).open("/dev/null")?;
+        let missing = || {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the plan opens no file for stdout, stderr or exit",
+            )
+        };
+        Ok(Descriptors {
+            stdin: out_of_the_way(null.into())?,
+            stdout: self.files.stdout.take().ok_or_else(missing)?,
+            stderr: self.files.stderr.take().ok_or_else(missing)?,
+            program: embedded::file(c"proffer-program", &program)?,
+            exit: self.files.exit.take().ok_or_else(missing)?,
+        })
+    }
+
+    /// The failure of a step in the container: of the task's own making, or the host's.
+    fn failed(&self, failure: Failure) -> Failed {
+        let Failure { op, errno, subject } = failure;
+        let source = io::Error::from_raw_os_error(errno);
+        let program = match self.plan.payload.last() {
+            Some(PayloadStep::Execute { argv, .. }) => argv.first().cloned().unwrap_or_default(),
+            _ => String::new(),
+        };
+        match op {
+            Some(Op::Execute) => {
+                let reason = match errno {
+                    libc::ENOENT if program.contains('/') => {
+                        "no such file, or its interpreter is missing".to_owned()
+                    }
+                    libc::ENOENT => "not found on PATH".to_owned(),
+                    _ => reason(&source),
+                };
+                Box::new(move |undo| LaunchError::Command {
+                    program,
+                    reason,
+                    undo,
+                })
+            }
+            Some(Op::ChangeDirectory) => {
+                let reason = format!("its working directory `{subject}`: {}", reason(&source));
+                Box::new(move |undo| LaunchError::Command {
+                    program,
+                    reason,
+                    undo,
+                })
+            }
+            op => {
+                let step = op.map_or("read the program", Op::describe);
+                let step = format!("{step} {subject}").trim_end().to_owned();
+                Box::new(move |undo| LaunchError::Container { step, source, undo })
+            }
+        }
+    }
+
+    fn undo(self) -> DestroyErrors {
+        let mut errors = DestroyErrors::default();
+        for done in self.done.into_iter().rev() {
+            match done {
+                Done::Cgroups => {
+                    errors.extend(crate::containerizer::clear(self.cgroups, &self.plan.container_id))
+                }
+                Done::Directory(path) => errors.note(removed(&path, fs::remove_dir(&path))),
+                Done::File(path) => errors.note(removed(&path, fs::remove_file(&path))),
+            }
+        }
+        errors
+    }
+}
+
+fn not_created(id: &ContainerId, source: io::Error) -> Failed {
+    let id = id.clone();
+    if source.kind() == io::ErrorKind::AlreadyExists {
+        return Box::new(move |_| LaunchError::Exists(id));
+    }
+    let step = format!("create the cgroups of `{id}`");
+    Box::new(move |undo| LaunchError::Prepare { step, source, undo })
+}
+
+/// Waits for pid 1 of a container that did not come up; it ends by itself, with all in its namespace.
+fn reap_failed(pid: Option<u32>) {
+    if let Some(process) = pid.and_then(|pid| Process::open(pid).ok()) {
+        let _ = process.signal(libc::SIGKILL);
+        let _ = process.wait(LAUNCH_TIMEOUT);
+        process.reap();
+    }
+}
+
+fn removed(path: &Path, outcome: io::Result<()>) -> Result<(), DestroyError> {
+    outcome.map_err(|source| DestroyError::Remove {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The kernel's words for an error, without the number.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or_default();
+    words.to_lowercase()
+}
+
+fn describe(step: &PrepareStep) -> String {
+    match step {
+        PrepareStep::CreateDirectory(path) => format!("create the directory `{}`", path.display()),
+        PrepareStep::OpenFile { path, .. } => format!("open `{}`", path.display()),
+        PrepareStep::CreateCgroup(leaf) => format!("create the cgroup `{}`", leaf.as_str()),
+        PrepareStep::SetLimit(limit) => format!("set the limit {limit:?}"),
+    }
+}

@@ -1,0 +1,101 @@
+//! A plan's init and payload steps as the program proffer-init runs.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use nix::libc;
+use nix::mount::MsFlags;
+use proffer_container::{InitStep, LaunchPlan, Leaf, Mount, Namespace, PayloadStep};
+use proffer_init::program::{Join, Op, Writer};
+
+/// Writes the program; `join` tells how a process gets into a leaf.
+pub(crate) fn write(plan: &LaunchPlan, join: impl Fn(Leaf) -> (Join, Vec<PathBuf>)) -> Vec<u8> {
+    let mut writer = Writer::default();
+    for step in &plan.init {
+        init_step(step, &join, &mut writer);
+    }
+    for step in &plan.payload {
+        payload_step(step, &join, &mut writer);
+    }
+    writer.0
+}
+
+fn init_step(step: &InitStep, join: &impl Fn(Leaf) -> (Join, Vec<PathBuf>), writer: &mut Writer) {
+    match step {
+        InitStep::Enter { leaf, namespaces } => {
+            writer.op(Op::EnterInit).number(flags(namespaces));
+            enter(join(*leaf), writer);
+        }
+        InitStep::SetHostname(name) => {
+            writer.op(Op::SetHostname).text(name);
+        }
+        InitStep::MakeMountsPrivate => {
+            writer.op(Op::MakeMountsPrivate);
+        }
+        InitStep::Mount(step) => mount(step, writer),
+        InitStep::ForbidDumping => {
+            writer.op(Op::ForbidDumping);
+        }
+    }
+}
+
+fn payload_step(step: &PayloadStep, join: &impl Fn(Leaf) -> (Join, Vec<PathBuf>), writer: &mut Writer) {
+    match step {
+        PayloadStep::Enter { leaf } => {
+            writer.op(Op::EnterPayload);
+            enter(join(*leaf), writer);
+        }
+        PayloadStep::Unshare(namespaces) => {
+            writer.op(Op::Unshare).number(flags(namespaces));
+        }
+        PayloadStep::Mount(step) => mount(step, writer),
+        PayloadStep::ChangeDirectory(path) => {
+            writer.op(Op::ChangeDirectory).text(path.as_os_str().as_bytes());
+        }
+        PayloadStep::KeepCapabilities(kept) => {
+            let mask = kept
+                .iter()
+                .fold(0, |mask, capability| mask | 1 << *capability as u8);
+            writer.op(Op::KeepCapabilities).number(mask);
+        }
+        PayloadStep::NoNewPrivileges => {
+            writer.op(Op::NoNewPrivileges);
+        }
+        PayloadStep::Execute { argv, env } => {
+            writer.op(Op::Execute).list(argv).list(env);
+        }
+    }
+}
+
+fn enter((join, paths): (Join, Vec<PathBuf>), writer: &mut Writer) {
+    let paths = paths
+        .iter()
+        .map(|path| path.as_os_str().as_bytes())
+        .collect::<Vec<_>>();
+    writer.join(join).list(&paths);
+}
+
+fn mount(mount: &Mount, writer: &mut Writer) {
+    let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    flags.set(MsFlags::MS_RDONLY, mount.read_only);
+    writer
+        .op(Op::Mount)
+        .text(mount.filesystem)
+        .text(mount.target.as_os_str().as_bytes())
+        .number(flags.bits())
+        .text(mount.options);
+}
+
+fn flags(namespaces: &[Namespace]) -> u64 {
+    let flag = |namespace: &Namespace| match namespace {
+        Namespace::Pid => libc::CLONE_NEWPID,
+        Namespace::Mount => libc::CLONE_NEWNS,
+        Namespace::Uts => libc::CLONE_NEWUTS,
+        Namespace::Ipc => libc::CLONE_NEWIPC,
+        Namespace::Cgroup => libc::CLONE_NEWCGROUP,
+    };
+    let all = namespaces
+        .iter()
+        .fold(0, |flags, namespace| flags | flag(namespace));
+    u64::from(all.cast_unsigned())
+}
