@@ -9,6 +9,7 @@ pub mod containerizer;
 mod embedded;
 pub mod error;
 pub mod exit;
+pub mod host;
 mod launch;
 mod process;
 mod program;
@@ -19,3 +20,4 @@ pub use error::{
     DestroyError, DestroyErrors, ExitRecordError, LaunchError, ListError, SetupError, SignalError, UsageError,
 };
 pub use exit::ExitRecord;
+pub use host::free_disk_bytes;
