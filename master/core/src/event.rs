@@ -127,6 +127,12 @@ pub enum Event {
         info: TaskInfo,
         status: TaskStatus,
     },
+    /// An agent listed a live task at registration; its statuses follow.
+    TaskReported {
+        framework_id: FrameworkId,
+        task_id: TaskId,
+        state: TaskState,
+    },
     /// A status came by; `latest_state` is the newest state known at its source.
     TaskUpdated {
         framework_id: FrameworkId,
@@ -138,6 +144,11 @@ pub enum Event {
         framework_id: FrameworkId,
         task_id: TaskId,
         kill_policy: KillPolicy,
+    },
+    /// The framework's acknowledgement of the newest status passed by.
+    TaskAcknowledged {
+        framework_id: FrameworkId,
+        task_id: TaskId,
     },
     /// A terminal task needs nothing more; it moves to the bounded list.
     TaskCompleted {
@@ -180,8 +191,10 @@ impl Event {
             | Self::FiltersExpired { .. }
             | Self::TaskLaunched { .. }
             | Self::TaskAdded { .. }
+            | Self::TaskReported { .. }
             | Self::TaskUpdated { .. }
             | Self::TaskKillRequested { .. }
+            | Self::TaskAcknowledged { .. }
             | Self::TaskCompleted { .. } => false,
         }
     }

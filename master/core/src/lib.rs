@@ -4,12 +4,18 @@
 
 mod command;
 mod config;
+mod cx;
 mod event;
+mod handlers;
 pub mod limits;
+mod links;
 mod master;
 mod output;
 mod registry;
+mod round;
 mod snapshot;
+mod state;
+mod validate;
 
 pub use command::{Command, LinkId, OperatorRequest, RequestId};
 pub use config::Config;
@@ -18,3 +24,4 @@ pub use master::Master;
 pub use output::{CloseReason, Effect, OperatorError, Output};
 pub use registry::{AgentRecord, FrameworkRecord, Registry, RegistryChange, RoleRecord};
 pub use snapshot::{AgentState, AgentView, FrameworkState, FrameworkView, RoleView, Snapshot, TaskView};
+pub use state::{Agent, AgentPresence, Framework, FrameworkPresence, OfferEntry, Peer, State, Task};

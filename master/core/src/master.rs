@@ -1,19 +1,36 @@
 //! The master: one step at a time.
+//!
+//! A step is: the command's handler; then one round of allocation, if anything changed that could lead to an offer.
+//! Nothing in a step depends on anything but the state, the command, the time and the seed.
 
-use proffer_allocator::Allocator;
-use proffer_types::{MasterId, Timestamp};
-use rand::Rng;
-use rand::SeedableRng;
+use std::collections::BTreeMap;
+
+use proffer_allocator::{Allocator, Change, Counted, Reason};
+use proffer_types::{FrameworkId, MasterId, Timestamp, scheduler_link};
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{Command, Config, Output, Registry, Snapshot};
+use crate::cx::Cx;
+use crate::handlers::{agent_lost, agent_register, agent_status, calls, framework_gone, operator, tick};
+use crate::round::allocate;
+use crate::snapshot::{Snapshot, snapshot};
+use crate::state::State;
+use crate::{Command, Config, Event, LinkId, Output, Registry, links};
 
 /// The master's state machine.
 #[derive(Debug)]
 pub struct Master {
     config: Config,
+    state: State,
     allocator: Box<dyn Allocator>,
-    id: MasterId,
+    rng: ChaCha8Rng,
+    /// When each link was last heard of.
+    heard: BTreeMap<LinkId, Timestamp>,
+    next_heartbeat: Option<Timestamp>,
+    /// When to allocate though nothing changes: a filter expires, or the last round was cut short.
+    next_round: Option<Timestamp>,
+    /// What frameworks were last told of the agents' sizes.
+    shapes: scheduler_link::Event,
 }
 
 impl Master {
@@ -22,52 +39,167 @@ impl Master {
     #[must_use]
     pub fn recover(
         config: Config,
-        allocator: Box<dyn Allocator>,
+        mut allocator: Box<dyn Allocator>,
         seed: u64,
         term: u32,
         registry: Registry,
     ) -> Self {
-        let _ = (term, registry);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let state = State::new(MasterId::from_random(rng.next_u32()), term, &registry);
+        for role in &registry.roles {
+            allocator.observe(state.ledger(), &Change::Weight(role.role.clone()));
+        }
+        let shapes = tick::shapes(&state);
         Self {
             config,
+            state,
             allocator,
-            id: MasterId::from_random(rng.next_u32()),
+            rng,
+            heard: BTreeMap::new(),
+            next_heartbeat: None,
+            next_round: None,
+            shapes,
         }
     }
 
     /// Takes one command. Appends to `out`, never clears it.
     pub fn step(&mut self, now: Timestamp, command: Command, out: &mut Output) {
-        let _ = (now, command, out, &self.config);
+        let first_event = out.events.len();
+        let mut changes = Vec::new();
+        let mut cx = Cx {
+            now,
+            config: &self.config,
+            state: &mut self.state,
+            out,
+            changes: &mut changes,
+        };
+        if !cx.state.is_started() {
+            tick::start(&mut cx);
+        }
+        let link = links::link_of(&command);
+        match command {
+            Command::AgentRegister {
+                link,
+                info,
+                agent_id,
+                tasks,
+            } => agent_register::handle(&mut cx, link, info, agent_id, tasks),
+            Command::AgentFrame {
+                link,
+                session,
+                messages,
+            } => agent_status::handle(&mut cx, link, session, messages),
+            Command::AgentLinkLost { link } => agent_lost::link_lost(&mut cx, link),
+            Command::SchedulerCalls { link, calls } => calls::handle(&mut cx, link, calls),
+            Command::SchedulerLinkLost { link } => framework_gone::link_lost(&mut cx, link),
+            Command::Operator { request, operation } => operator::handle(&mut cx, request, operation),
+            Command::Tick => tick::handle(&mut cx),
+        }
+        if let Some(link) = link {
+            self.heard.insert(link, now);
+        }
+        if self.next_heartbeat.is_some_and(|at| at <= now) {
+            links::beat(&mut cx, &mut self.heard);
+            self.next_heartbeat = None;
+        }
+        self.heard.retain(|link, _| cx.state.peer(*link).is_some());
+        if self.next_heartbeat.is_none() && !self.heard.is_empty() {
+            self.next_heartbeat = Some(now.after(self.config.heartbeat_interval));
+        }
+        self.tell_shapes(out, first_event);
+        self.allocate(now, changes, out);
+    }
+
+    fn tell_shapes(&mut self, out: &mut Output, first_event: usize) {
+        let may_differ = out.events[first_event..].iter().any(|event| {
+            matches!(
+                event,
+                Event::AgentAdmitted { .. } | Event::AgentUnreachable { .. } | Event::AgentForgotten { .. }
+            )
+        });
+        if !may_differ {
+            return;
+        }
+        let shapes = tick::shapes(&self.state);
+        if shapes != self.shapes {
+            self.shapes = shapes;
+            for link in self.state.frameworks().filter_map(|(_, f)| f.link()) {
+                let event = self.shapes.clone();
+                out.effects.push(crate::Effect::ToFramework { link, event });
+            }
+        }
+    }
+
+    fn allocate(&mut self, now: Timestamp, mut changes: Vec<Change>, out: &mut Output) {
+        let mut cx = Cx {
+            now,
+            config: &self.config,
+            state: &mut self.state,
+            out,
+            changes: &mut changes,
+        };
+        if cx.state.ledger().next_filter_expiry().is_some_and(|at| at <= now) {
+            cx.emit(Event::FiltersExpired { at: now });
+        }
+        let due = self.next_round.is_some_and(|at| at <= now);
+        if cx.changes.is_empty() && !due {
+            return;
+        }
+        for change in std::mem::take(cx.changes) {
+            self.allocator.observe(cx.state.ledger(), &change);
+        }
+        let outcome = allocate(&mut cx, self.allocator.as_mut(), &mut self.rng);
+        self.next_round = if outcome.more { Some(now) } else { outcome.next };
     }
 
     /// When a [`Command::Tick`] is wanted; at once, when it is not in the future.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        None
+        if !self.state.is_started() {
+            return Some(Timestamp(0));
+        }
+        let filters = self.state.ledger().next_filter_expiry();
+        let all = [
+            self.state.next_deadline(),
+            self.next_heartbeat,
+            self.next_round,
+            filters,
+        ];
+        all.into_iter().flatten().min()
     }
 
     /// The name of this leadership.
     #[must_use]
     pub fn id(&self) -> &MasterId {
-        &self.id
+        self.state.master_id()
     }
 
-    /// A copy of the state for readers.
+    /// The state, to read.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The allocator's name.
+    #[must_use]
+    pub fn allocator_name(&self) -> &'static str {
+        self.allocator.name()
+    }
+
+    /// Why a framework was passed over since its last offer.
+    #[must_use]
+    pub fn explain(&self, framework: &FrameworkId) -> Vec<Counted<Reason>> {
+        self.allocator.explain(self.state.ledger(), framework)
+    }
+
+    /// A copy of the state for readers. Costs a few allocations per agent, framework and offer; a pointer per task.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            master_id: self.id.clone(),
-            allocator: self.allocator.name(),
-            agents: Vec::new(),
-            frameworks: Vec::new(),
-            tasks: Vec::new(),
-            completed_tasks: Vec::new(),
-            offers: Vec::new(),
-            roles: Vec::new(),
-        }
+        snapshot(&self.state, self.allocator.as_ref())
     }
 
     /// Checks every invariant of the state. Panics with what is broken; for tests and the simulator.
-    pub fn sanity_check(&self) {}
+    pub fn sanity_check(&self) {
+        self.state.check();
+    }
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use proffer_allocator::{Counted, Reason};
+use proffer_allocator::{Allocator, Counted, Reason};
 use proffer_types::{
     AgentId, AgentInfo, FrameworkId, FrameworkInfo, MasterId, Offer, Resources, Role, TaskInfo, TaskState,
     TaskStatus, Timestamp,
 };
+
+use crate::state::{Agent, AgentPresence, Framework, FrameworkPresence, State, Task};
 
 /// The cluster at one moment. Tasks are shared, not copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,4 +97,112 @@ pub struct RoleView {
     pub allocated: Resources,
     /// Those subscribed in this very role.
     pub n_frameworks: u32,
+}
+
+pub(crate) fn snapshot(state: &State, allocator: &dyn Allocator) -> Snapshot {
+    Snapshot {
+        master_id: state.master_id().clone(),
+        allocator: allocator.name(),
+        agents: state
+            .agents()
+            .map(|(id, agent)| agent_view(state, id, agent))
+            .collect(),
+        frameworks: state
+            .frameworks()
+            .filter_map(|(id, framework)| framework_view(state, allocator, id, framework))
+            .collect(),
+        tasks: state.tasks().map(|task| Arc::clone(&task.view)).collect(),
+        completed_tasks: state.completed_tasks().map(Arc::clone).collect(),
+        offers: state
+            .offers()
+            .filter_map(|(id, _)| state.offer_view(id))
+            .collect(),
+        roles: state
+            .ledger()
+            .roles()
+            .map(|role| role_view(state, role))
+            .collect(),
+    }
+}
+
+/// What of some claims is used by tasks, what is offered, and how many tasks there are.
+fn sums<'a>(tasks: impl Iterator<Item = &'a Task>, offers: impl Iterator<Item = &'a Resources>) -> Sums {
+    let mut sums = Sums {
+        offered: offers.sum(),
+        ..Sums::default()
+    };
+    for task in tasks.filter(|task| task.view.state.holds_resources()) {
+        sums.used.add(&task.view.info.resources);
+        sums.n_tasks += 1;
+    }
+    sums
+}
+
+#[derive(Default)]
+struct Sums {
+    used: Resources,
+    offered: Resources,
+    n_tasks: u32,
+}
+
+fn agent_view(state: &State, id: &AgentId, agent: &Agent) -> AgentView {
+    let tasks = agent
+        .tasks
+        .iter()
+        .filter_map(|(framework, task)| state.task(framework, task));
+    let offers = agent.offers.iter().filter_map(|id| state.offer(id));
+    let sums = sums(tasks, offers.map(|offer| &offer.resources));
+    AgentView {
+        agent_id: id.clone(),
+        info: agent.info.clone(),
+        state: match agent.presence {
+            AgentPresence::Active { .. } => AgentState::Active,
+            AgentPresence::Disconnected { .. } => AgentState::Disconnected,
+            AgentPresence::Recovered { .. } => AgentState::Recovered,
+            AgentPresence::Unreachable { .. } => AgentState::Unreachable,
+        },
+        used: sums.used,
+        offered: sums.offered,
+        n_tasks: sums.n_tasks,
+    }
+}
+
+fn framework_view(
+    state: &State,
+    allocator: &dyn Allocator,
+    id: &FrameworkId,
+    framework: &Framework,
+) -> Option<FrameworkView> {
+    let presence = match framework.presence {
+        FrameworkPresence::Active { .. } => FrameworkState::Active,
+        FrameworkPresence::Disconnected { .. } => FrameworkState::Disconnected,
+        FrameworkPresence::Recovered { .. } => FrameworkState::Recovered,
+        FrameworkPresence::Completed => return None,
+    };
+    let tasks = state.tasks_of(id).map(|(_, task)| task);
+    let offers = framework.offers.iter().filter_map(|id| state.offer(id));
+    let sums = sums(tasks, offers.map(|offer| &offer.resources));
+    Some(FrameworkView {
+        framework_id: id.clone(),
+        info: framework.info.clone(),
+        state: presence,
+        used: sums.used,
+        offered: sums.offered,
+        n_tasks: sums.n_tasks,
+        dominant_share_permille: state.ledger().share(id).permille(),
+        failover_deadline: framework.deadline(),
+        reasons: allocator.explain(state.ledger(), id),
+    })
+}
+
+fn role_view(state: &State, role: &Role) -> RoleView {
+    let ledger = state.ledger();
+    let allocated = ledger.subtree(role).map(|usage| usage.claimed.to_resources());
+    let n_frameworks = ledger.role(role).map_or(0, |usage| usage.n_frameworks);
+    RoleView {
+        role: role.clone(),
+        weight_millis: ledger.weight_millis(role),
+        allocated: allocated.unwrap_or_default(),
+        n_frameworks: u32::try_from(n_frameworks).unwrap_or(u32::MAX),
+    }
 }

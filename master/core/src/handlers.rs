@@ -1,0 +1,15 @@
+//! One file per command.
+
+pub(crate) mod accept;
+pub(crate) mod acknowledge;
+pub(crate) mod agent_lost;
+pub(crate) mod agent_register;
+pub(crate) mod agent_status;
+pub(crate) mod calls;
+pub(crate) mod framework_gone;
+pub(crate) mod kill;
+pub(crate) mod offers;
+pub(crate) mod operator;
+pub(crate) mod reconcile;
+pub(crate) mod subscribe;
+pub(crate) mod tick;

@@ -1,0 +1,86 @@
+//! An agent leaves: its link is down, then it is unreachable, in the end forgotten.
+
+use proffer_types::{AgentId, StatusReason, TaskState, Timestamp, scheduler_link};
+
+use super::{framework_gone, offers};
+use crate::cx::Cx;
+use crate::limits::MAX_UNREACHABLE_AGENTS;
+use crate::state::{AgentPresence, Framework, Peer};
+use crate::{Event, LinkId};
+
+/// An agent's stream ended.
+pub(crate) fn link_lost(cx: &mut Cx<'_>, link: LinkId) {
+    if let Some(Peer::Agent(agent)) = cx.state.peer(link).cloned() {
+        disconnected(cx, &agent);
+    }
+}
+
+/// The session is over; the agent has a while to open another one.
+pub(crate) fn disconnected(cx: &mut Cx<'_>, agent: &AgentId) {
+    rescind_offers(cx, agent);
+    cx.emit(Event::AgentDisconnected {
+        agent_id: agent.clone(),
+        deadline: cx.now.after(cx.config.agent_reregister_timeout),
+    });
+}
+
+pub(crate) fn rescind_offers(cx: &mut Cx<'_>, agent: &AgentId) {
+    let offers = cx.state.agent(agent).map(|agent| agent.offers.clone());
+    for offer in offers.unwrap_or_default() {
+        offers::rescind(cx, &offer);
+    }
+}
+
+/// The agent stayed away too long. Its tasks may still run; nobody can say.
+pub(crate) fn unreachable(cx: &mut Cx<'_>, agent: &AgentId) {
+    rescind_offers(cx, agent);
+    cx.emit(Event::AgentUnreachable {
+        agent_id: agent.clone(),
+        since: cx.now,
+    });
+    let links: Vec<_> = cx.state.frameworks().filter_map(|(_, f)| f.link()).collect();
+    for link in links {
+        cx.send(link, scheduler_link::Event::AgentLost(agent.clone()));
+    }
+    let tasks = cx.state.agent(agent).map(|agent| agent.tasks.clone());
+    for (framework, task) in tasks.unwrap_or_default() {
+        if cx.state.framework(&framework).is_none_or(Framework::is_completed) {
+            framework_gone::finish(cx, &framework, &task, agent);
+            continue;
+        }
+        let live = cx.state.task(&framework, &task);
+        if live.is_some_and(|live| live.view.state == TaskState::Unreachable) {
+            let reason = StatusReason::AgentRemoved;
+            let message = "the agent is unreachable";
+            let status = cx.status(&task, Some(agent), TaskState::Unreachable, reason, message);
+            cx.update_task(&framework, status);
+        }
+    }
+    forget_surplus(cx);
+}
+
+/// Beyond the bound, the agent that is unreachable for longest is dropped; its tasks are gone.
+fn forget_surplus(cx: &mut Cx<'_>) {
+    let unreachable = cx.state.agents().filter_map(|(id, agent)| match agent.presence {
+        AgentPresence::Unreachable { since } => Some((since, id)),
+        AgentPresence::Active { .. }
+        | AgentPresence::Disconnected { .. }
+        | AgentPresence::Recovered { .. } => None,
+    });
+    let unreachable: Vec<(Timestamp, &AgentId)> = unreachable.collect();
+    if unreachable.len() <= MAX_UNREACHABLE_AGENTS {
+        return;
+    }
+    let Some(oldest) = unreachable.iter().min().map(|(_, id)| (*id).clone()) else {
+        return;
+    };
+    let tasks = cx.state.agent(&oldest).map(|agent| agent.tasks.clone());
+    for (framework, task) in tasks.unwrap_or_default() {
+        let reason = StatusReason::AgentRemoved;
+        let message = "the agent is unreachable for too long";
+        let status = cx.status(&task, Some(&oldest), TaskState::Gone, reason, message);
+        cx.update_task(&framework, status);
+    }
+    let agent_id = oldest;
+    cx.emit(Event::AgentForgotten { agent_id });
+}

@@ -1,0 +1,102 @@
+//! An agent speaks within its session: statuses and heartbeats.
+
+use proffer_types::agent_link::{AgentMessage, MasterMessage};
+use proffer_types::{AgentId, FrameworkId, Session, StatusReason, TaskState, TaskStatus, scheduler_link};
+
+use super::{acknowledge, agent_lost};
+use crate::cx::Cx;
+use crate::state::{Agent, Framework, Peer};
+use crate::{CloseReason, Event, LinkId};
+
+pub(crate) fn handle(cx: &mut Cx<'_>, link: LinkId, session: Session, messages: Vec<AgentMessage>) {
+    let Some(Peer::Agent(agent)) = cx.state.peer(link).cloned() else {
+        return cx.close(link, CloseReason::NotRegistered);
+    };
+    if cx.state.agent(&agent).and_then(Agent::link) != Some((link, session)) {
+        // The frame was on its way when its session ended.
+        return;
+    }
+    for message in messages {
+        match message {
+            AgentMessage::Status {
+                framework_id,
+                status,
+                latest_state,
+            } => take(cx, &agent, &framework_id, status, latest_state),
+            AgentMessage::Heartbeat => {}
+            AgentMessage::Register { .. } => {
+                agent_lost::link_lost(cx, link);
+                return cx.close(link, CloseReason::AlreadyRegistered);
+            }
+        }
+    }
+}
+
+fn take(cx: &mut Cx<'_>, agent: &AgentId, framework: &FrameworkId, status: TaskStatus, latest: TaskState) {
+    if status.uuid.is_none() || !is_of_an_agent(status.state) || !is_of_an_agent(latest) {
+        return;
+    }
+    let completed = cx.state.framework(framework).is_none_or(Framework::is_completed);
+    let reason = if completed && status.state == TaskState::Killed {
+        Some(StatusReason::FrameworkRemoved)
+    } else {
+        status.reason
+    };
+    let status = TaskStatus {
+        agent_id: Some(agent.clone()),
+        reason,
+        ..status
+    };
+    let live = cx.state.task(framework, &status.task_id);
+    let is_live = live.is_some_and(|live| live.view.info.agent_id == *agent);
+    if is_live {
+        cx.emit(Event::TaskUpdated {
+            framework_id: framework.clone(),
+            status: status.clone(),
+            latest_state: latest,
+        });
+    }
+    // A task that was given up has had its last word, unless this is it: its framework may not have heard.
+    let stale = !is_live && (live_elsewhere(cx, framework, &status) || !status.state.is_terminal());
+    if completed || stale {
+        acknowledge_for(cx, agent, framework, &status);
+    } else {
+        cx.tell_framework(framework, scheduler_link::Event::Update(status));
+    }
+}
+
+/// Whether an agent can know a task to be in that state; the others are the master's to conclude.
+pub(crate) fn is_of_an_agent(state: TaskState) -> bool {
+    match state {
+        TaskState::Unreachable | TaskState::GoneByOperator | TaskState::Unknown => false,
+        TaskState::Staging
+        | TaskState::Starting
+        | TaskState::Running
+        | TaskState::Killing
+        | TaskState::Finished
+        | TaskState::Failed
+        | TaskState::Killed
+        | TaskState::Error
+        | TaskState::Lost
+        | TaskState::Dropped
+        | TaskState::Gone => true,
+    }
+}
+
+fn live_elsewhere(cx: &Cx<'_>, framework: &FrameworkId, status: &TaskStatus) -> bool {
+    cx.state.task(framework, &status.task_id).is_some()
+}
+
+/// Nobody else will: the framework is gone, or must not hear of this copy.
+fn acknowledge_for(cx: &mut Cx<'_>, agent: &AgentId, framework: &FrameworkId, status: &TaskStatus) {
+    let Some(uuid) = status.uuid else {
+        return;
+    };
+    let message = MasterMessage::AcknowledgeStatus {
+        framework_id: framework.clone(),
+        task_id: status.task_id.clone(),
+        uuid,
+    };
+    cx.tell_agent(agent, message);
+    acknowledge::passed(cx, framework, agent, &status.task_id, uuid);
+}

@@ -1,0 +1,73 @@
+//! Reconciliation: what the master knows of a task, asked outright.
+//!
+//! Silence means "ask later": an agent that may run the task is not back yet since the master's start.
+
+use proffer_types::{
+    AgentId, FrameworkId, StatusReason, StatusSource, TaskId, TaskState, TaskStatus, scheduler_link,
+};
+
+use crate::cx::Cx;
+use crate::state::{Agent, AgentPresence};
+
+pub(crate) fn handle(cx: &mut Cx<'_>, framework: &FrameworkId, tasks: &[(TaskId, Option<AgentId>)]) {
+    if tasks.is_empty() {
+        return implicit(cx, framework);
+    }
+    for (task, agent) in tasks {
+        explicit(cx, framework, task, agent.as_ref());
+    }
+}
+
+fn implicit(cx: &mut Cx<'_>, framework: &FrameworkId) {
+    let live = cx.state.tasks_of(framework);
+    let live = live.filter(|(_, task)| !task.view.state.is_terminal());
+    let statuses: Vec<_> = live.map(|(_, task)| task.view.status.clone()).collect();
+    for status in statuses {
+        answer(cx, framework, status);
+    }
+}
+
+/// Answers for one task by the first rule that holds.
+pub(crate) fn explicit(cx: &mut Cx<'_>, framework: &FrameworkId, task: &TaskId, agent: Option<&AgentId>) {
+    let live = cx.state.task(framework, task);
+    if live.is_some_and(|live| live.view.status.state.is_terminal() && !live.unacknowledged) {
+        // An agent listed its end; the statuses up to it are on the way, in order.
+        return;
+    }
+    let live = live.map(|live| &live.view);
+    let known = live.or_else(|| cx.state.completed_task(framework, task));
+    if let Some(view) = known {
+        let status = view.status.clone();
+        return answer(cx, framework, status);
+    }
+    if let Some(state) = state_of_unknown(cx, agent) {
+        let reason = StatusReason::Reconciliation;
+        let status = cx.status(task, agent, state, reason, String::new());
+        answer(cx, framework, status);
+    }
+}
+
+fn state_of_unknown(cx: &Cx<'_>, agent: Option<&AgentId>) -> Option<TaskState> {
+    let Some(id) = agent else {
+        let mut agents = cx.state.agents();
+        let waiting = agents.any(|(_, agent)| agent.is_recovered());
+        return (!waiting).then_some(TaskState::Unknown);
+    };
+    match cx.state.agent(id).map(|agent: &Agent| &agent.presence) {
+        Some(AgentPresence::Recovered { .. }) => None,
+        Some(AgentPresence::Active { .. } | AgentPresence::Disconnected { .. }) => Some(TaskState::Gone),
+        Some(AgentPresence::Unreachable { .. }) => Some(TaskState::Unreachable),
+        None => Some(TaskState::Unknown),
+    }
+}
+
+fn answer(cx: &mut Cx<'_>, framework: &FrameworkId, status: TaskStatus) {
+    let answer = TaskStatus {
+        source: StatusSource::Master,
+        reason: Some(StatusReason::Reconciliation),
+        message: String::new(),
+        uuid: None,
+        ..status
+    };
+    cx.tell_framework(framework, scheduler_link::Event::Update(answer));
+}

@@ -1,0 +1,95 @@
+//! A scheduler subscribes: a new framework, one that comes back, or a second instance that takes over.
+
+use std::collections::BTreeSet;
+
+use proffer_types::{FrameworkId, FrameworkInfo, Role, TaskStatus, scheduler_link};
+
+use super::{framework_gone, tick};
+use crate::cx::Cx;
+use crate::limits::{MAX_FRAMEWORK_ROLES, MAX_NAME_BYTES, MAX_SERVICES};
+use crate::state::Framework;
+use crate::validate::check_labels;
+use crate::{CloseReason, Event, LinkId};
+
+pub(crate) fn handle(cx: &mut Cx<'_>, link: LinkId, info: FrameworkInfo, suppressed: BTreeSet<Role>) {
+    if let Err(message) = check_info(&info, &suppressed) {
+        return cx.refuse_scheduler(link, message);
+    }
+    let framework_id = match known_id(cx, &info) {
+        Ok(id) => id,
+        Err(message) => return cx.refuse_scheduler(link, message),
+    };
+    take_over(cx, &framework_id);
+    cx.emit(Event::FrameworkSubscribed {
+        framework_id: framework_id.clone(),
+        info,
+        suppressed_roles: suppressed,
+        link,
+    });
+    cx.send(
+        link,
+        scheduler_link::Event::Subscribed {
+            framework_id: framework_id.clone(),
+            master_id: cx.state.master_id().clone(),
+            heartbeat_interval: cx.config.heartbeat_interval,
+        },
+    );
+    cx.send(link, tick::shapes(cx.state));
+    resend_unacknowledged(cx, &framework_id);
+}
+
+fn known_id(cx: &Cx<'_>, info: &FrameworkInfo) -> Result<FrameworkId, String> {
+    let Some(id) = &info.id else {
+        return Ok(cx.state.next_framework_id());
+    };
+    match cx.state.framework(id) {
+        None => Err(format!(
+            "framework id `{id}` was never given out; subscribe without one"
+        )),
+        Some(framework) if framework.is_completed() => Err(format!(
+            "framework `{id}` is completed (torn down, or away for longer than its failover timeout); its id is spent"
+        )),
+        Some(_) => Ok(id.clone()),
+    }
+}
+
+/// The older of two links ends with an error; its offers are void.
+fn take_over(cx: &mut Cx<'_>, framework: &FrameworkId) {
+    let Some(old) = cx.state.framework(framework).and_then(Framework::link) else {
+        return;
+    };
+    let message = "another instance of the framework subscribed".to_owned();
+    cx.send(old, scheduler_link::Event::Error { message });
+    cx.close(old, CloseReason::TakenOver);
+    framework_gone::end_offers(cx, framework);
+}
+
+/// What the framework did not acknowledge before it left: its agents retry only every few minutes.
+fn resend_unacknowledged(cx: &mut Cx<'_>, framework: &FrameworkId) {
+    let waiting = cx
+        .state
+        .tasks_of(framework)
+        .filter(|(_, task)| task.unacknowledged);
+    let waiting: Vec<TaskStatus> = waiting.map(|(_, task)| task.view.status.clone()).collect();
+    for status in waiting {
+        cx.tell_framework(framework, scheduler_link::Event::Update(status));
+    }
+}
+
+fn check_info(info: &FrameworkInfo, suppressed: &BTreeSet<Role>) -> Result<(), String> {
+    if info.roles.is_empty() || info.roles.len() > MAX_FRAMEWORK_ROLES {
+        return Err(format!("a framework has 1 to {MAX_FRAMEWORK_ROLES} roles"));
+    }
+    if !suppressed.is_subset(&info.roles) {
+        return Err("a suppressed role is not one of the framework's roles".to_owned());
+    }
+    if info.name.len() > MAX_NAME_BYTES {
+        return Err(format!(
+            "the framework's name has more than {MAX_NAME_BYTES} bytes"
+        ));
+    }
+    if info.services.len() > MAX_SERVICES {
+        return Err(format!("a framework advertises at most {MAX_SERVICES} services"));
+    }
+    check_labels(&info.labels)
+}

@@ -1,0 +1,91 @@
+//! Time passes: those who stayed away too long, and offers nobody answered.
+
+use proffer_types::{Filters, FrameworkId, Resources, scheduler_link};
+
+use super::{agent_lost, framework_gone, offers};
+use crate::Event;
+use crate::cx::Cx;
+use crate::limits::MAX_SHAPES;
+use crate::state::{Deadline, Framework, FrameworkPresence, State};
+
+/// The first step after a start: everybody known gets their time to come back.
+pub(crate) fn start(cx: &mut Cx<'_>) {
+    cx.emit(Event::Started {
+        at: cx.now,
+        deadline: cx.now.after(cx.config.agent_reregister_timeout),
+    });
+    let was_connected =
+        |framework: &Framework| framework.presence == FrameworkPresence::Recovered { deadline: None };
+    let frameworks = cx.state.frameworks().filter(|(_, f)| was_connected(f));
+    let frameworks: Vec<FrameworkId> = frameworks.map(|(id, _)| id.clone()).collect();
+    for framework_id in frameworks {
+        // Whatever its failover timeout: it was the master that went away.
+        let timeout = cx.state.framework(&framework_id).map(|f| f.info.failover_timeout);
+        let timeout = timeout
+            .unwrap_or_default()
+            .max(cx.config.agent_reregister_timeout);
+        let deadline = cx.now.after(timeout);
+        cx.emit(Event::FrameworkDisconnected {
+            framework_id,
+            deadline,
+        });
+    }
+}
+
+pub(crate) fn handle(cx: &mut Cx<'_>) {
+    for whose in cx.state.due(cx.now) {
+        match whose {
+            Deadline::Agent(agent) => agent_lost::unreachable(cx, &agent),
+            Deadline::Framework(framework) => {
+                framework_gone::evict(cx, &framework, "the framework was away for too long");
+            }
+            Deadline::Offer(offer) => {
+                let entry = cx.state.offer(&offer).cloned();
+                offers::rescind(cx, &offer);
+                // Or the same framework, being next in line, would sit on it again at once.
+                if let Some(entry) = entry {
+                    let (framework, role) = (&entry.framework_id, &entry.role);
+                    let refused = entry.resources;
+                    offers::set_filter(cx, framework, role, &entry.agent_id, refused, Filters::DEFAULT);
+                }
+            }
+        }
+    }
+}
+
+/// The largest agents there are, those expected back included.
+pub(crate) fn shapes(state: &State) -> scheduler_link::Event {
+    let totals = state.shapes();
+    let n_agents = totals.values().fold(0, |sum: u32, n| sum.saturating_add(*n));
+    let mut largest = maximal(totals.keys().cloned());
+    if largest.len() > MAX_SHAPES {
+        let rest = largest.split_off(MAX_SHAPES - 1);
+        let common = rest.into_iter().reduce(|a, b| maximum(&a, &b));
+        largest = maximal(largest.into_iter().chain(common));
+    }
+    scheduler_link::Event::Shapes { n_agents, largest }
+}
+
+fn maximal(totals: impl Iterator<Item = Resources>) -> Vec<Resources> {
+    let mut largest: Vec<Resources> = Vec::new();
+    for total in totals {
+        if !largest.iter().any(|larger| larger.contains(&total)) {
+            largest.retain(|smaller| !total.contains(smaller));
+            largest.push(total);
+        }
+    }
+    largest
+}
+
+fn maximum(a: &Resources, b: &Resources) -> Resources {
+    let mut maximum = a.clone();
+    for (name, units) in b.scalars() {
+        maximum = maximum.with(name.clone(), units.max(a.scalar(name)));
+    }
+    for (name, ranges) in b.all_ranges() {
+        let mut union = a.ranges(name).cloned().unwrap_or_default();
+        union.add(ranges);
+        maximum = maximum.with_ranges(name.clone(), union);
+    }
+    maximum
+}

@@ -1,0 +1,251 @@
+//! Agents: admitted once, then active, away or unreachable.
+//!
+//! `Recovered | Disconnected --register--> Active --link lost--> Disconnected --deadline--> Unreachable --register--> Active`
+//! An agent is in the ledger from its registration until it is unreachable, and offered only while active.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proffer_allocator::Change;
+use proffer_types::{AgentId, AgentInfo, OfferId, Resources, Session, TaskState, Timestamp};
+
+use super::{Deadline, Peer, State, TaskKey};
+use crate::{AgentRecord, LinkId};
+
+/// Where an agent is in its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentPresence {
+    Active {
+        link: LinkId,
+        session: Session,
+    },
+    Disconnected {
+        deadline: Timestamp,
+    },
+    /// Known from the registry, not back since the start; the deadline is set by the first step.
+    Recovered {
+        deadline: Option<Timestamp>,
+    },
+    Unreachable {
+        since: Timestamp,
+    },
+}
+
+/// One admitted agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    pub info: AgentInfo,
+    pub presence: AgentPresence,
+    /// Live tasks there, by framework and id.
+    pub(crate) tasks: BTreeSet<TaskKey>,
+    pub(crate) offers: BTreeSet<OfferId>,
+}
+
+impl Agent {
+    /// The link and session, while there is one.
+    #[must_use]
+    pub fn link(&self) -> Option<(LinkId, Session)> {
+        match self.presence {
+            AgentPresence::Active { link, session } => Some((link, session)),
+            AgentPresence::Disconnected { .. }
+            | AgentPresence::Recovered { .. }
+            | AgentPresence::Unreachable { .. } => None,
+        }
+    }
+
+    /// Whether the agent is expected back from before the master's start.
+    #[must_use]
+    pub fn is_recovered(&self) -> bool {
+        matches!(self.presence, AgentPresence::Recovered { .. })
+    }
+
+    /// Whether the agent was given up.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self.presence, AgentPresence::Unreachable { .. })
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        match self.presence {
+            AgentPresence::Disconnected { deadline } => Some(deadline),
+            AgentPresence::Recovered { deadline } => deadline,
+            AgentPresence::Active { .. } | AgentPresence::Unreachable { .. } => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Agents {
+    by_id: BTreeMap<AgentId, Agent>,
+    n_admitted: u64,
+    /// How many agents that are not unreachable have just this total.
+    shapes: BTreeMap<Resources, u32>,
+}
+
+impl State {
+    /// One admitted agent.
+    #[must_use]
+    pub fn agent(&self, agent: &AgentId) -> Option<&Agent> {
+        self.agents.by_id.get(agent)
+    }
+
+    /// All admitted agents, by id.
+    pub fn agents(&self) -> impl Iterator<Item = (&AgentId, &Agent)> {
+        self.agents.by_id.iter()
+    }
+
+    /// The id for the next new agent.
+    pub(crate) fn next_agent_id(&self) -> AgentId {
+        self.master_id.agent(self.agents.n_admitted)
+    }
+
+    /// The totals of the agents that are not unreachable, and how many have each.
+    pub(crate) fn shapes(&self) -> &BTreeMap<Resources, u32> {
+        &self.agents.shapes
+    }
+
+    pub(super) fn agent_mut(&mut self, agent: &AgentId) -> Option<&mut Agent> {
+        self.agents.by_id.get_mut(agent)
+    }
+
+    pub(super) fn agent_record(&self, agent_id: &AgentId) -> Option<AgentRecord> {
+        let agent = self.agent(agent_id)?;
+        let unreachable_since = match agent.presence {
+            AgentPresence::Unreachable { since } => Some(since),
+            AgentPresence::Active { .. }
+            | AgentPresence::Disconnected { .. }
+            | AgentPresence::Recovered { .. } => None,
+        };
+        Some(AgentRecord {
+            agent_id: agent_id.clone(),
+            info: agent.info.clone(),
+            unreachable_since,
+        })
+    }
+
+    pub(super) fn recover_agents(&mut self, records: &[AgentRecord]) {
+        for record in records {
+            let recovered = AgentPresence::Recovered { deadline: None };
+            let presence = record
+                .unreachable_since
+                .map_or(recovered, |since| AgentPresence::Unreachable { since });
+            self.insert_agent(&record.agent_id, &record.info, presence);
+        }
+        self.agents.n_admitted = 0;
+    }
+
+    pub(super) fn expect_recovered_agents(&mut self, deadline: Timestamp) {
+        let recovered = self.agents().filter(|(_, agent)| agent.is_recovered());
+        for id in recovered.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            let deadline = Some(deadline);
+            self.set_agent_presence(&id, AgentPresence::Recovered { deadline });
+        }
+    }
+
+    pub(super) fn agent_admitted(&mut self, id: &AgentId, info: &AgentInfo) -> Vec<Change> {
+        match self.agent(id).map(|agent| agent.presence.clone()) {
+            None | Some(AgentPresence::Unreachable { .. }) => {
+                // Registered right after: expected, with no deadline of its own.
+                let recovered = AgentPresence::Recovered { deadline: None };
+                if self.agent(id).is_some() {
+                    self.set_agent_presence(id, recovered);
+                    self.set_agent_info(id, info);
+                } else {
+                    self.insert_agent(id, info, recovered);
+                }
+            }
+            Some(_) => self.set_agent_info(id, info),
+        }
+        Vec::new()
+    }
+
+    pub(super) fn agent_registered(&mut self, id: &AgentId, link: LinkId, session: Session) -> Vec<Change> {
+        self.n_sessions += 1;
+        self.set_agent_presence(id, AgentPresence::Active { link, session });
+        self.links.insert(link, Peer::Agent(id.clone()));
+        let Some(total) = self.agent(id).map(|agent| agent.info.resources.clone()) else {
+            return Vec::new();
+        };
+        vec![
+            self.ledger.set_agent(id, &total),
+            self.ledger.set_agent_active(id, true),
+        ]
+    }
+
+    pub(super) fn agent_disconnected(&mut self, id: &AgentId, deadline: Timestamp) -> Vec<Change> {
+        self.unlink_agent(id);
+        self.set_agent_presence(id, AgentPresence::Disconnected { deadline });
+        vec![self.ledger.set_agent_active(id, false)]
+    }
+
+    pub(super) fn agent_unreachable(&mut self, id: &AgentId, since: Timestamp) -> Vec<Change> {
+        self.unlink_agent(id);
+        self.set_agent_presence(id, AgentPresence::Unreachable { since });
+        for key in self
+            .agent(id)
+            .map(|agent| agent.tasks.clone())
+            .unwrap_or_default()
+        {
+            self.set_task_state(&key, TaskState::Unreachable);
+        }
+        vec![self.ledger.remove_agent(id)]
+    }
+
+    pub(super) fn agent_forgotten(&mut self, id: &AgentId) -> Vec<Change> {
+        self.set_agent_presence(id, AgentPresence::Unreachable { since: Timestamp(0) });
+        self.agents.by_id.remove(id);
+        vec![self.ledger.remove_agent(id)]
+    }
+
+    fn unlink_agent(&mut self, id: &AgentId) {
+        if let Some((link, _)) = self.agent(id).and_then(Agent::link) {
+            self.links.remove(&link);
+        }
+    }
+
+    fn insert_agent(&mut self, id: &AgentId, info: &AgentInfo, presence: AgentPresence) {
+        let agent = Agent {
+            info: info.clone(),
+            presence,
+            tasks: BTreeSet::new(),
+            offers: BTreeSet::new(),
+        };
+        self.agents.n_admitted += 1;
+        if !agent.is_unreachable() {
+            self.count_shape(&info.resources, true);
+        }
+        self.agents.by_id.insert(id.clone(), agent);
+    }
+
+    fn set_agent_info(&mut self, id: &AgentId, info: &AgentInfo) {
+        let Some(agent) = self.agents.by_id.get_mut(id) else {
+            return;
+        };
+        let old = std::mem::replace(&mut agent.info, info.clone()).resources;
+        if !agent.is_unreachable() {
+            self.count_shape(&info.resources, true);
+            self.count_shape(&old, false);
+        }
+    }
+
+    fn set_agent_presence(&mut self, id: &AgentId, presence: AgentPresence) {
+        let Some(agent) = self.agents.by_id.get_mut(id) else {
+            return;
+        };
+        let (was_unreachable, old) = (agent.is_unreachable(), agent.deadline());
+        agent.presence = presence;
+        let (is_unreachable, new) = (agent.is_unreachable(), agent.deadline());
+        let total = agent.info.resources.clone();
+        if was_unreachable != is_unreachable {
+            self.count_shape(&total, was_unreachable);
+        }
+        self.set_deadline(&Deadline::Agent(id.clone()), old, new);
+    }
+
+    fn count_shape(&mut self, total: &Resources, joins: bool) {
+        let n = self.agents.shapes.entry(total.clone()).or_default();
+        *n = if joins { *n + 1 } else { *n - 1 };
+        if *n == 0 {
+            self.agents.shapes.remove(total);
+        }
+    }
+}

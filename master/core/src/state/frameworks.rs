@@ -1,0 +1,247 @@
+//! Frameworks: subscribed, away for a while, or completed for good.
+//!
+//! `Active --link lost--> Disconnected --subscribe--> Active`; `--deadline | teardown--> Completed`, never back.
+//! A completed framework keeps its spent id, and its claims until agents report its tasks dead.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use proffer_allocator::{Change, FrameworkEntry};
+use proffer_types::{FrameworkId, FrameworkInfo, OfferId, Role, Timestamp};
+
+use super::{Deadline, Peer, State};
+use crate::{FrameworkRecord, LinkId};
+
+/// Where a framework is in its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FrameworkPresence {
+    Active {
+        link: LinkId,
+    },
+    Disconnected {
+        deadline: Timestamp,
+    },
+    /// Known from the registry or from agents, not back since the start.
+    Recovered {
+        deadline: Option<Timestamp>,
+    },
+    Completed,
+}
+
+/// One framework.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Framework {
+    /// Its id is always present.
+    pub info: FrameworkInfo,
+    /// Order of first registration.
+    pub order: u64,
+    pub presence: FrameworkPresence,
+    pub(crate) offers: BTreeSet<OfferId>,
+}
+
+impl Framework {
+    /// The link, while it is subscribed.
+    #[must_use]
+    pub fn link(&self) -> Option<LinkId> {
+        match self.presence {
+            FrameworkPresence::Active { link } => Some(link),
+            FrameworkPresence::Disconnected { .. }
+            | FrameworkPresence::Recovered { .. }
+            | FrameworkPresence::Completed => None,
+        }
+    }
+
+    /// Whether its id is spent.
+    #[must_use]
+    pub fn is_completed(&self) -> bool {
+        self.presence == FrameworkPresence::Completed
+    }
+
+    /// When its tasks are killed if it stays away.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        match self.presence {
+            FrameworkPresence::Disconnected { deadline } => Some(deadline),
+            FrameworkPresence::Recovered { deadline } => deadline,
+            FrameworkPresence::Active { .. } | FrameworkPresence::Completed => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Frameworks {
+    by_id: BTreeMap<FrameworkId, Framework>,
+    n_minted: u64,
+    next_order: u64,
+    /// In the order in which they were completed.
+    completed: VecDeque<FrameworkId>,
+}
+
+impl State {
+    /// One framework, completed or not.
+    #[must_use]
+    pub fn framework(&self, framework: &FrameworkId) -> Option<&Framework> {
+        self.frameworks.by_id.get(framework)
+    }
+
+    /// All frameworks, completed or not, by id.
+    pub fn frameworks(&self) -> impl Iterator<Item = (&FrameworkId, &Framework)> {
+        self.frameworks.by_id.iter()
+    }
+
+    /// The id for the next new framework.
+    pub(crate) fn next_framework_id(&self) -> FrameworkId {
+        self.master_id.framework(self.frameworks.n_minted)
+    }
+
+    /// The completed framework to forget first, when there are more than `limit`.
+    pub(crate) fn surplus_framework(&self, limit: usize) -> Option<&FrameworkId> {
+        let completed = &self.frameworks.completed;
+        completed.front().filter(|_| completed.len() > limit)
+    }
+
+    pub(super) fn framework_mut(&mut self, framework: &FrameworkId) -> Option<&mut Framework> {
+        self.frameworks.by_id.get_mut(framework)
+    }
+
+    pub(super) fn framework_record(&self, id: &FrameworkId) -> Option<FrameworkRecord> {
+        let framework = self.framework(id)?;
+        Some(FrameworkRecord {
+            framework_id: id.clone(),
+            info: framework.info.clone(),
+            order: framework.order,
+            failover_deadline: framework.deadline(),
+            completed: framework.is_completed(),
+        })
+    }
+
+    pub(super) fn recover_frameworks(&mut self, records: &[FrameworkRecord]) {
+        let mut records: Vec<_> = records.iter().collect();
+        records.sort_by_key(|record| record.order);
+        for record in records {
+            let id = &record.framework_id;
+            let presence = if record.completed {
+                self.frameworks.completed.push_back(id.clone());
+                FrameworkPresence::Completed
+            } else {
+                FrameworkPresence::Recovered {
+                    deadline: record.failover_deadline,
+                }
+            };
+            self.insert_framework(id, &record.info, record.order, presence);
+        }
+    }
+
+    pub(super) fn framework_subscribed(
+        &mut self,
+        id: &FrameworkId,
+        info: &FrameworkInfo,
+        suppressed: &BTreeSet<Role>,
+        link: LinkId,
+    ) -> Vec<Change> {
+        self.unlink_framework(id);
+        let presence = FrameworkPresence::Active { link };
+        if let Some(framework) = self.frameworks.by_id.get_mut(id) {
+            framework.info = with_id(info, id);
+            self.set_framework_presence(id, presence);
+        } else {
+            self.frameworks.n_minted += 1;
+            self.insert_framework(id, info, self.frameworks.next_order, presence);
+        }
+        self.links.insert(link, Peer::Framework(id.clone()));
+        // The filters of an earlier subscription die with it.
+        self.ledger.set_framework_active(id, false);
+        let order = self.framework(id).map_or(u64::MAX, |framework| framework.order);
+        let entry = FrameworkEntry {
+            order,
+            active: true,
+            roles: info.roles.clone(),
+            suppressed: suppressed.clone(),
+        };
+        vec![self.ledger.set_framework(id, entry)]
+    }
+
+    pub(super) fn framework_recovered(
+        &mut self,
+        id: &FrameworkId,
+        info: &FrameworkInfo,
+        deadline: Timestamp,
+    ) -> Vec<Change> {
+        let presence = FrameworkPresence::Recovered {
+            deadline: Some(deadline),
+        };
+        self.insert_framework(id, info, self.frameworks.next_order, presence);
+        Vec::new()
+    }
+
+    pub(super) fn framework_disconnected(&mut self, id: &FrameworkId, deadline: Timestamp) -> Vec<Change> {
+        self.unlink_framework(id);
+        let was_recovered = self
+            .framework(id)
+            .is_some_and(|framework| matches!(framework.presence, FrameworkPresence::Recovered { .. }));
+        let presence = if was_recovered {
+            FrameworkPresence::Recovered {
+                deadline: Some(deadline),
+            }
+        } else {
+            FrameworkPresence::Disconnected { deadline }
+        };
+        self.set_framework_presence(id, presence);
+        vec![self.ledger.set_framework_active(id, false)]
+    }
+
+    pub(super) fn framework_completed(&mut self, id: &FrameworkId) -> Vec<Change> {
+        self.unlink_framework(id);
+        self.set_framework_presence(id, FrameworkPresence::Completed);
+        self.frameworks.completed.push_back(id.clone());
+        vec![self.ledger.remove_framework(id)]
+    }
+
+    pub(super) fn framework_forgotten(&mut self, id: &FrameworkId) -> Vec<Change> {
+        self.frameworks.by_id.remove(id);
+        self.frameworks.completed.retain(|completed| completed != id);
+        self.forget_completed_tasks(id);
+        Vec::new()
+    }
+
+    fn unlink_framework(&mut self, id: &FrameworkId) {
+        if let Some(link) = self.framework(id).and_then(Framework::link) {
+            self.links.remove(&link);
+        }
+    }
+
+    fn insert_framework(
+        &mut self,
+        id: &FrameworkId,
+        info: &FrameworkInfo,
+        order: u64,
+        presence: FrameworkPresence,
+    ) {
+        let framework = Framework {
+            info: with_id(info, id),
+            order,
+            presence,
+            offers: BTreeSet::new(),
+        };
+        let deadline = framework.deadline();
+        self.frameworks.next_order = self.frameworks.next_order.max(order.saturating_add(1));
+        self.frameworks.by_id.insert(id.clone(), framework);
+        self.set_deadline(&Deadline::Framework(id.clone()), None, deadline);
+    }
+
+    fn set_framework_presence(&mut self, id: &FrameworkId, presence: FrameworkPresence) {
+        let Some(framework) = self.frameworks.by_id.get_mut(id) else {
+            return;
+        };
+        let old = framework.deadline();
+        framework.presence = presence;
+        let new = framework.deadline();
+        self.set_deadline(&Deadline::Framework(id.clone()), old, new);
+    }
+}
+
+fn with_id(info: &FrameworkInfo, id: &FrameworkId) -> FrameworkInfo {
+    FrameworkInfo {
+        id: Some(id.clone()),
+        ..info.clone()
+    }
+}

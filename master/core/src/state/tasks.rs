@@ -1,0 +1,244 @@
+//! Tasks: live until their framework has seen the end of them, then in a bounded list.
+//!
+//! `state` is the newest state known and never leaves a terminal one; `status` is the newest status that came by
+//! and may lag behind, for agents send only the head of each task's queue. A live task claims its resources exactly
+//! while its state holds them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use proffer_allocator::{Change, Claim, ClaimId};
+use proffer_types::{
+    FrameworkId, KillPolicy, Role, StatusSource, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+};
+
+use super::{State, TaskKey};
+use crate::TaskView;
+use crate::limits::MAX_COMPLETED_TASKS;
+
+/// One live task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Shared with snapshots; copied when it changes under one.
+    pub view: Arc<TaskView>,
+    /// A kill that is wanted: repeated when the agent comes back.
+    pub kill: Option<KillPolicy>,
+    /// Whether `view.status` waits for the framework's acknowledgement.
+    pub unacknowledged: bool,
+    /// Whether the agent ever spoke of the task.
+    pub reported: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Tasks {
+    live: BTreeMap<FrameworkId, BTreeMap<TaskId, Task>>,
+    completed: BTreeMap<FrameworkId, VecDeque<Arc<TaskView>>>,
+}
+
+impl State {
+    /// One live task.
+    #[must_use]
+    pub fn task(&self, framework: &FrameworkId, task: &TaskId) -> Option<&Task> {
+        self.tasks.live.get(framework)?.get(task)
+    }
+
+    /// The live tasks of a framework, by id.
+    pub fn tasks_of(&self, framework: &FrameworkId) -> impl Iterator<Item = (&TaskId, &Task)> {
+        self.tasks.live.get(framework).into_iter().flatten()
+    }
+
+    /// All live tasks, by framework and id.
+    pub fn tasks(&self) -> impl Iterator<Item = &Task> {
+        self.tasks.live.values().flat_map(BTreeMap::values)
+    }
+
+    /// The tasks that ended, oldest first per framework.
+    pub fn completed_tasks(&self) -> impl Iterator<Item = &Arc<TaskView>> {
+        self.tasks.completed.values().flatten()
+    }
+
+    /// A task that ended, while it is remembered. Looks from the newest on.
+    #[must_use]
+    pub fn completed_task(&self, framework: &FrameworkId, task: &TaskId) -> Option<&Arc<TaskView>> {
+        let completed = self.tasks.completed.get(framework)?;
+        completed.iter().rev().find(|view| view.info.id == *task)
+    }
+
+    pub(super) fn task_launched(
+        &mut self,
+        framework: &FrameworkId,
+        role: &Role,
+        info: &TaskInfo,
+        at: Timestamp,
+    ) -> Vec<Change> {
+        let status = TaskStatus {
+            task_id: info.id.clone(),
+            agent_id: Some(info.agent_id.clone()),
+            state: TaskState::Staging,
+            source: StatusSource::Master,
+            reason: None,
+            message: String::new(),
+            timestamp: at,
+            uuid: None,
+            exit: None,
+            usage: None,
+        };
+        self.insert_task(framework, role, info, status, false)
+    }
+
+    pub(super) fn task_added(
+        &mut self,
+        framework: &FrameworkId,
+        role: &Role,
+        info: &TaskInfo,
+        status: &TaskStatus,
+    ) -> Vec<Change> {
+        self.insert_task(framework, role, info, status.clone(), true)
+    }
+
+    pub(super) fn task_reported(
+        &mut self,
+        framework: &FrameworkId,
+        task: &TaskId,
+        state: TaskState,
+    ) -> Vec<Change> {
+        let key = (framework.clone(), task.clone());
+        if let Some(task) = self.task_mut(&key) {
+            task.reported = true;
+        }
+        self.set_task_state(&key, state)
+    }
+
+    pub(super) fn task_updated(
+        &mut self,
+        framework: &FrameworkId,
+        status: &TaskStatus,
+        latest_state: TaskState,
+    ) -> Vec<Change> {
+        let key = (framework.clone(), status.task_id.clone());
+        let Some(task) = self.task_mut(&key) else {
+            return Vec::new();
+        };
+        task.reported |= status.source == StatusSource::Agent;
+        task.unacknowledged = status.uuid.is_some();
+        Arc::make_mut(&mut task.view).status = status.clone();
+        self.set_task_state(&key, latest_state)
+    }
+
+    pub(super) fn task_kill_requested(
+        &mut self,
+        framework: &FrameworkId,
+        task: &TaskId,
+        kill_policy: KillPolicy,
+    ) -> Vec<Change> {
+        if let Some(task) = self.task_mut(&(framework.clone(), task.clone())) {
+            let old = task.kill.and_then(|kill| kill.grace_period);
+            let new = kill_policy.grace_period;
+            // A later kill can only shorten the grace.
+            let grace_period = old.map_or(new, |old| Some(new.map_or(old, |new| new.min(old))));
+            task.kill = Some(KillPolicy { grace_period });
+        }
+        Vec::new()
+    }
+
+    pub(super) fn task_acknowledged(&mut self, framework: &FrameworkId, task: &TaskId) -> Vec<Change> {
+        if let Some(task) = self.task_mut(&(framework.clone(), task.clone())) {
+            task.unacknowledged = false;
+        }
+        Vec::new()
+    }
+
+    pub(super) fn task_completed(&mut self, framework: &FrameworkId, task: &TaskId) -> Vec<Change> {
+        let Some(task) = self.take_task(framework, task) else {
+            return Vec::new();
+        };
+        let claim = ClaimId::Task(framework.clone(), task.view.info.id.clone());
+        let released = self.ledger.release(&claim);
+        let completed = self.tasks.completed.entry(framework.clone()).or_default();
+        completed.push_back(task.view);
+        if completed.len() > MAX_COMPLETED_TASKS {
+            completed.pop_front();
+        }
+        released.into_iter().collect()
+    }
+
+    pub(super) fn forget_completed_tasks(&mut self, framework: &FrameworkId) {
+        self.tasks.completed.remove(framework);
+    }
+
+    /// Moves a task to a state, unless it is in a terminal one, and keeps its claim in step.
+    pub(super) fn set_task_state(&mut self, key: &TaskKey, state: TaskState) -> Vec<Change> {
+        let Some(task) = self.task_mut(key) else {
+            return Vec::new();
+        };
+        if task.view.state.is_terminal() || task.view.state == state {
+            return Vec::new();
+        }
+        Arc::make_mut(&mut task.view).state = state;
+        let view = Arc::clone(&task.view);
+        self.keep_claim(&view).into_iter().collect()
+    }
+
+    fn insert_task(
+        &mut self,
+        framework: &FrameworkId,
+        role: &Role,
+        info: &TaskInfo,
+        status: TaskStatus,
+        reported: bool,
+    ) -> Vec<Change> {
+        let view = Arc::new(TaskView {
+            framework_id: framework.clone(),
+            role: role.clone(),
+            info: info.clone(),
+            state: status.state,
+            status,
+        });
+        let task = Task {
+            view: Arc::clone(&view),
+            kill: None,
+            unacknowledged: false,
+            reported,
+        };
+        let key = (framework.clone(), info.id.clone());
+        if let Some(agent) = self.agent_mut(&info.agent_id) {
+            agent.tasks.insert(key);
+        }
+        let live = self.tasks.live.entry(framework.clone()).or_default();
+        live.insert(info.id.clone(), task);
+        self.keep_claim(&view).into_iter().collect()
+    }
+
+    fn keep_claim(&mut self, view: &TaskView) -> Option<Change> {
+        let id = ClaimId::Task(view.framework_id.clone(), view.info.id.clone());
+        if !view.state.holds_resources() {
+            return self.ledger.release(&id);
+        }
+        if self.ledger.has_claim(&id) {
+            return None;
+        }
+        let claim = Claim {
+            agent_id: view.info.agent_id.clone(),
+            framework_id: view.framework_id.clone(),
+            role: view.role.clone(),
+            resources: view.info.resources.clone(),
+        };
+        Some(self.ledger.claim(id, claim))
+    }
+
+    fn task_mut(&mut self, key: &TaskKey) -> Option<&mut Task> {
+        self.tasks.live.get_mut(&key.0)?.get_mut(&key.1)
+    }
+
+    fn take_task(&mut self, framework: &FrameworkId, task: &TaskId) -> Option<Task> {
+        let live = self.tasks.live.get_mut(framework)?;
+        let taken = live.remove(task)?;
+        if live.is_empty() {
+            self.tasks.live.remove(framework);
+        }
+        if let Some(agent) = self.agent_mut(&taken.view.info.agent_id) {
+            agent.tasks.remove(&(framework.clone(), task.clone()));
+        }
+        Some(taken)
+    }
+}
