@@ -156,7 +156,9 @@ async fn a_wrong_request_is_answered_with_what_is_wrong_and_changes_nothing() {
     let refusal = client.apply_service(apply(0.0)).await.unwrap_err();
     assert_eq!(refusal.code(), Code::InvalidArgument);
     assert!(
-        refusal.message().starts_with("service `web` asks for no cpus"),
+        refusal
+            .message()
+            .starts_with("service `web` must ask for more than 0 cpus"),
         "{refusal}"
     );
     let scale = v1::ScaleServiceRequest {

@@ -42,8 +42,8 @@ fn waiting(service: &Service, cluster: &Cluster) -> Vec<String> {
         reasons.push("the framework is not connected to a master".to_owned());
     } else if cluster.n_agents == 0 {
         reasons.push("the cluster has no agents".to_owned());
-    } else if let Some((asked, offered)) = unplaceable(request, &cluster.largest) {
-        reasons.push(format!("it asks for {asked}, but {offered}"));
+    } else if let Some((asked, agent)) = unplaceable(request, &cluster.largest) {
+        reasons.push(format!("it asks for {asked}, and the largest agent has {agent}"));
     } else if let Some(passed) = &service.passed_over {
         reasons.push(format!(
             "none of the latest offers was enough ({}); the nearest, of {}, lacked {}",

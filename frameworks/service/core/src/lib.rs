@@ -20,5 +20,5 @@ mod tests;
 
 pub use replica::{BACK_OFF_FIRST, BACK_OFF_MAX, STEADY};
 pub use services::{Applied, ApplyError, NoSuchServiceError, ScaleError, Services};
-pub use spec::{MAX_NAME_BYTES, MAX_REPLICAS, MAX_SPEC_BYTES, ServiceSpec, ServiceTask, SpecError};
+pub use spec::{MAX_CONTAINER_BYTES, MAX_NAME_BYTES, MAX_REPLICAS, ServiceSpec, ServiceTask, SpecError};
 pub use view::{ReplicaState, ReplicaView, ServiceView};

@@ -80,7 +80,7 @@ fn place_service(service: &mut Service, candidates: &mut [Candidate], cx: &mut C
     if service.index.waiting.is_empty() {
         return false;
     }
-    let bytes = service.spec.task.bytes() + TASK_OVERHEAD_BYTES;
+    let bytes = service.spec.task.container_bytes() + TASK_OVERHEAD_BYTES;
     let mut cut_short = false;
     let mut order = spread(service, candidates);
     let n_offers = order.len();

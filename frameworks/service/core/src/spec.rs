@@ -10,8 +10,8 @@ use thiserror::Error;
 pub const MAX_NAME_BYTES: usize = 63;
 /// The most replicas of one service: each is a record and a task to the master.
 pub const MAX_REPLICAS: u32 = 10_000;
-/// The longest command and environment together, in bytes: a task must fit well in a frame of 1 MiB.
-pub const MAX_SPEC_BYTES: usize = 128 << 10;
+/// The largest command and environment of a task, in bytes; each launch sends it.
+pub const MAX_CONTAINER_BYTES: usize = 64 << 10;
 
 /// A service as its owner wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,29 +35,27 @@ pub struct ServiceTask {
 /// Why a spec is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SpecError {
-    #[error("service name `{0}` must be 1 to {MAX_NAME_BYTES} letters, digits, `.`, `_` or `-`")]
+    #[error(
+        "service name `{0}` must be 1 to {MAX_NAME_BYTES} letters, digits, `.`, `_` or `-`, and begin with a letter or digit"
+    )]
     Name(String),
     #[error("service `{name}` asks for {replicas} replicas, at most {MAX_REPLICAS} are allowed")]
     Replicas { name: String, replicas: u32 },
     #[error("service `{name}` has no command")]
     NoCommand { name: String },
-    #[error("service `{name}` asks for no {resource}; give it some, such as {resource}: {example}")]
-    NoResource {
-        name: String,
-        resource: ResourceName,
-        example: &'static str,
-    },
+    #[error("service `{name}` must ask for more than 0 {resource}")]
+    AsksForNone { name: String, resource: ResourceName },
     #[error(
-        "service `{name}` has {bytes} bytes of command and environment, at most {MAX_SPEC_BYTES} are allowed"
+        "service `{name}` has {n_bytes} bytes of command and environment, at most {MAX_CONTAINER_BYTES} are allowed"
     )]
-    TooLarge { name: String, bytes: usize },
+    LargeContainer { name: String, n_bytes: usize },
     #[error("service `{name}` is in role `{role}`, but the framework is subscribed to {roles}")]
     Role { name: String, role: Role, roles: String },
-    #[error("service `{name}` asks for {asked}, but {offered}")]
+    #[error("service `{name}` asks for {asked}, and the largest agent has {largest}")]
     FitsNowhere {
         name: String,
         asked: String,
-        offered: String,
+        largest: Resources,
     },
 }
 
@@ -66,8 +64,11 @@ impl ServiceSpec {
     pub fn check(&self) -> Result<(), SpecError> {
         let name = &self.name;
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if !(1..=MAX_NAME_BYTES).contains(&name.len()) || !name.chars().all(good) {
-            return Err(SpecError::Name(name.escape_debug().to_string()));
+        let first = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if !first || name.len() > MAX_NAME_BYTES || !name.chars().all(good) {
+            // As much of it as helps to recognise it.
+            let quoted: String = name.chars().take(80).collect();
+            return Err(SpecError::Name(quoted.escape_debug().to_string()));
         }
         check_replicas(name, self.replicas)?;
         self.task.check(name)
@@ -91,65 +92,65 @@ impl ServiceTask {
         if self.container.command.first().is_none_or(String::is_empty) {
             return Err(SpecError::NoCommand { name: name() });
         }
-        for (resource, example) in [(ResourceName::Cpus, "0.1"), (ResourceName::Mem, "32MiB")] {
+        for resource in [ResourceName::Cpus, ResourceName::Mem] {
             if self.resources.scalar(&resource) == 0 {
-                return Err(SpecError::NoResource {
+                return Err(SpecError::AsksForNone {
                     name: name(),
                     resource,
-                    example,
                 });
             }
         }
-        let bytes = self.bytes();
-        if bytes > MAX_SPEC_BYTES {
-            return Err(SpecError::TooLarge { name: name(), bytes });
+        let n_bytes = self.container_bytes();
+        if n_bytes > MAX_CONTAINER_BYTES {
+            return Err(SpecError::LargeContainer {
+                name: name(),
+                n_bytes,
+            });
         }
         Ok(())
     }
 
-    /// How long command and environment are, in bytes.
-    pub(crate) fn bytes(&self) -> usize {
+    /// The bytes of command and environment.
+    pub(crate) fn container_bytes(&self) -> usize {
         let command: usize = self.container.command.iter().map(String::len).sum();
         let env = self.container.env.iter();
         command + env.map(|(key, value)| key.len() + value.len()).sum::<usize>()
     }
 }
 
-/// Checks that the request fits in one of the largest agents; passes when none is known.
+/// Refuses what no agent could hold. No agent known means that it is too early to tell.
 pub(crate) fn check_fit(name: &str, request: &Resources, largest: &[Resources]) -> Result<(), SpecError> {
     match unplaceable(request, largest) {
-        Some((asked, offered)) => Err(SpecError::FitsNowhere {
+        Some((asked, agent)) => Err(SpecError::FitsNowhere {
             name: name.to_owned(),
             asked,
-            offered,
+            largest: agent.clone(),
         }),
         None => Ok(()),
     }
 }
 
-/// Says what is asked and what the largest agent has of it, when the request fits in no agent there is.
-pub(crate) fn unplaceable(request: &Resources, largest: &[Resources]) -> Option<(String, String)> {
-    let lacking: Vec<_> = largest.iter().map(|shape| shape.first_lacking(request)).collect();
-    // The last shape's want stands for all when no single resource is too scarce everywhere.
-    let name = (*lacking.last()?)?;
-    if lacking.iter().any(Option::is_none) {
+/// What is asked too much, and the agent that comes nearest, when no agent could hold the request.
+pub(crate) fn unplaceable<'a>(
+    request: &Resources,
+    largest: &'a [Resources],
+) -> Option<(String, &'a Resources)> {
+    let n_lacking = |agent: &&Resources| {
+        let scalars = request.scalars();
+        scalars
+            .filter(|(name, units)| agent.scalar(name) < *units)
+            .count()
+    };
+    if largest.iter().any(|agent| agent.contains(request)) {
         return None;
     }
-    let scarce = request
-        .scalars()
-        .find(|(name, units)| largest.iter().all(|shape| shape.scalar(name) < *units));
-    Some(match scarce {
-        Some((name, units)) => {
-            let most = largest.iter().map(|shape| shape.scalar(name)).max().unwrap_or(0);
-            let asked = format!("{name}:{}", format_scalar(name, units));
-            let has = format!("the largest agent has {name}:{}", format_scalar(name, most));
-            (asked, has)
-        }
-        None => (
-            request.to_string(),
-            format!("no agent has that much at once: the nearest lacks {name}"),
-        ),
-    })
+    let nearest = largest.iter().min_by_key(n_lacking)?;
+    let name = nearest.first_lacking(request)?;
+    let asked = match request.ranges(name) {
+        Some(ranges) => format!("{name}:{ranges}"),
+        None => format!("{name}:{}", format_scalar(name, request.scalar(name))),
+    };
+    Some((asked, nearest))
 }
 
 #[cfg(test)]
@@ -169,12 +170,8 @@ mod tests {
             check_fit("web", &request, &shapes(largest))
                 .map_or_else(|error| error.to_string(), |()| "fits".into())
         };
-        expect!["service `web` asks for mem:8GiB, but the largest agent has mem:4GiB"]
+        expect!["service `web` asks for mem:8GiB, and the largest agent has cpus:4;mem:4GiB"]
             .assert_eq(&refusal(&["cpus:4;mem:4GiB", "cpus:8;mem:2GiB"]));
-        expect![
-            "service `web` asks for cpus:2;mem:8GiB, but no agent has that much at once: the nearest lacks cpus"
-        ]
-        .assert_eq(&refusal(&["cpus:4;mem:4GiB", "cpus:1;mem:16GiB"]));
         expect!["fits"].assert_eq(&refusal(&["cpus:1;mem:16GiB", "cpus:2;mem:8GiB"]));
         expect!["fits"].assert_eq(&refusal(&[]));
     }

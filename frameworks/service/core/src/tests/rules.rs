@@ -335,11 +335,11 @@ fn a_wrong_spec_is_refused_with_what_to_change() {
         show",
         expect![[r#"
             shapes cpus:4;mem:4GiB ->
-            apply we/b 1 cpus:1;mem:64MiB -> service name `we/b` must be 1 to 63 letters, digits, `.`, `_` or `-`
+            apply we/b 1 cpus:1;mem:64MiB -> service name `we/b` must be 1 to 63 letters, digits, `.`, `_` or `-`, and begin with a letter or digit
             apply web 10001 cpus:1;mem:64MiB -> service `web` asks for 10001 replicas, at most 10000 are allowed
-            apply web 1 mem:64MiB -> service `web` asks for no cpus; give it some, such as cpus: 0.1
-            apply web 1 cpus:1 -> service `web` asks for no mem; give it some, such as mem: 32MiB
-            apply web 1 cpus:5;mem:64MiB -> service `web` asks for cpus:5, but the largest agent has cpus:4
+            apply web 1 mem:64MiB -> service `web` must ask for more than 0 cpus
+            apply web 1 cpus:1 -> service `web` must ask for more than 0 mem
+            apply web 1 cpus:5;mem:64MiB -> service `web` asks for cpus:5, and the largest agent has cpus:4;mem:4GiB
             scale web 1 -> there is no service `web`
             delete web -> there is no service `web`
             show ->
@@ -383,7 +383,7 @@ fn why_tells_what_is_missing() {
             shapes cpus:2;mem:4GiB ->
             why web -> service `web` has 0 of 2 replicas running
                 replicas waiting for an offer of cpus:3;mem:64MiB: 1
-                it asks for cpus:3, but the largest agent has cpus:2
+                it asks for cpus:3, and the largest agent has cpus:2;mem:4GiB
                 replicas backing off after quick failures: 1; replica 0 starts again in 1s after 1 in a row, the latest FAILED
         "#]],
     );
