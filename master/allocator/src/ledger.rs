@@ -3,6 +3,7 @@
 //! Invariant: every sum equals the sum of the claims. An agent's free resources are its total without its
 //! claims, never negative: an agent that came back smaller is over-claimed and simply has nothing free.
 
+mod check;
 mod filters;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -152,6 +153,12 @@ impl Ledger {
     /// The claims, by what holds them.
     pub fn claims(&self) -> impl Iterator<Item = (&ClaimId, &Claim)> {
         self.claims.iter()
+    }
+
+    /// Whether there is a claim of that id.
+    #[must_use]
+    pub fn has_claim(&self, id: &ClaimId) -> bool {
+        self.claims.contains_key(id)
     }
 
     /// The weight of a role among its siblings, in thousandths.
@@ -414,62 +421,6 @@ impl Ledger {
             if idle(self.subtrees.get(&role)) {
                 self.subtrees.remove(&role);
             }
-        }
-    }
-}
-
-impl Ledger {
-    /// Whether there is a claim of that id.
-    #[must_use]
-    pub fn has_claim(&self, id: &ClaimId) -> bool {
-        self.claims.contains_key(id)
-    }
-
-    /// Checks every invariant. Panics with what is broken; for tests and the simulator.
-    pub fn check(&self) {
-        let mut total = Quantities::default();
-        for (id, agent) in &self.agents {
-            total.add(&agent.total);
-            let claims = self.claims.iter().filter(|(_, claim)| claim.agent_id == *id);
-            let ids: BTreeSet<_> = claims.clone().map(|(claim, _)| claim.clone()).collect();
-            assert_eq!(agent.claims, ids, "the index of claims on agent {id}");
-            let mut claimed = Quantities::default();
-            claims.for_each(|(_, claim)| claimed.add(&claim.resources));
-            assert_eq!(agent.claimed, claimed, "the claims on agent {id} summed up");
-            assert_eq!(
-                agent.free,
-                free_of(agent, &self.claims),
-                "what agent {id} has free"
-            );
-            let offered = ids.iter().any(|claim| matches!(claim, ClaimId::Offer(_)));
-            let fits = claimed
-                .iter()
-                .all(|(name, units)| units <= u128::from(agent.total.scalar(name)));
-            assert!(
-                fits || !offered,
-                "agent {id} is over-committed: {claimed:?} of {:?}",
-                agent.total
-            );
-        }
-        assert_eq!(self.total, total, "the totals of all agents summed up");
-        for (role, usage) in &self.subtrees {
-            let below = self
-                .claims
-                .values()
-                .filter(|claim| lineage(&claim.role).any(|up| up == *role));
-            let mut claimed = Quantities::default();
-            below.for_each(|claim| claimed.add(&claim.resources));
-            assert_eq!(usage.claimed, claimed, "the claims of role {role} summed up");
-        }
-        for ((role, framework), usage) in &self.leaves {
-            let own = self.claims.values();
-            let mut claimed = Quantities::default();
-            own.filter(|claim| claim.role == *role && claim.framework_id == *framework)
-                .for_each(|claim| claimed.add(&claim.resources));
-            assert_eq!(
-                usage.claimed, claimed,
-                "the claims of {framework} in role {role} summed up"
-            );
         }
     }
 }

@@ -1,0 +1,11 @@
+//! The built-in allocators, driven through the public interface alone.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may fail; helpers of tests are not seen as such"
+)]
+
+mod bench;
+mod drf;
+mod fairness;
+mod properties;
