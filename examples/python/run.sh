@@ -19,7 +19,7 @@ if [ ! -d "$made" ]; then
     "$making/venv/bin/python" -m grpc_tools.protoc -I "$protos" \
         --python_out="$making/stubs" --grpc_python_out="$making/stubs" "$protos"/proffer/v1/*.proto
     # Another run may have been faster: then its result serves as well.
-    mv -T "$making" "$made" 2>/dev/null || [ -d "$made" ]
+    mv -T "$making" "$made" 2>/dev/null || { rm -rf "$making" && [ -d "$made" ]; }
 fi
 
 PYTHONPATH="$made/stubs" exec "$made/venv/bin/python" "$here/hello.py" "$@"
