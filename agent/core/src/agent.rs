@@ -171,6 +171,18 @@ impl Agent {
         })
     }
 
+    /// The task a container is for, until it is forgotten.
+    #[must_use]
+    pub fn key_of(&self, container_id: ContainerId) -> Option<&TaskKey> {
+        self.containers.get(&container_id)
+    }
+
+    /// The container of a task, until it is forgotten.
+    #[must_use]
+    pub fn container_of(&self, key: &TaskKey) -> Option<ContainerId> {
+        self.tasks.get(key).map(|task| task.container_id)
+    }
+
     /// What live tasks hold.
     #[must_use]
     pub fn used(&self) -> Resources {

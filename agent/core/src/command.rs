@@ -39,7 +39,7 @@ pub enum Command {
         usage: Option<Usage>,
     },
     /// A checkpoint was not written. The rest of what the same output wanted for this container was skipped,
-    /// signals excepted. Must be told before any other command.
+    /// signals excepted.
     CheckpointFailed {
         container_id: ContainerId,
         /// Whether a launch was among what was skipped.

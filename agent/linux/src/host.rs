@@ -8,5 +8,5 @@ use nix::sys::statvfs::statvfs;
 /// Bytes that an unprivileged process could still write to the file system of `path`.
 pub fn free_disk_bytes(path: &Path) -> io::Result<u64> {
     let stat = statvfs(path)?;
-    Ok(u64::from(stat.blocks_available()).saturating_mul(u64::from(stat.fragment_size())))
+    Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
 }

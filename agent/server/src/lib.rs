@@ -1,1 +1,24 @@
 //! The agent's shell: the link to the master, checkpoints, containers, its own API.
+//!
+//! [`run`] is the whole of it. One task, the [`driver`], owns the core; everything else sends it commands and
+//! gets its effects. Nothing the core decides is decided again here.
+
+mod api;
+mod checkpoint;
+mod clock;
+mod config;
+mod containers;
+mod data_dir;
+mod driver;
+mod error;
+mod host;
+mod link;
+mod metrics;
+mod perform;
+mod run;
+mod sandbox;
+mod shared;
+
+pub use config::Config;
+pub use error::AgentError;
+pub use run::run;

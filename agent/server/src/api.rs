@@ -1,0 +1,56 @@
+//! The agent's own port: gRPC (logs, health, reflection) and plain HTTP beside it.
+
+mod http;
+mod log;
+
+use std::sync::Arc;
+
+use axum::serve::ListenerExt as _;
+use proffer_types::AgentInfo;
+use proffer_wire::v1::agent_server::AgentServer;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tracing::debug;
+
+use crate::AgentError;
+use crate::data_dir::DataDir;
+use crate::metrics::Metrics;
+use crate::shared::Shared;
+
+/// What every request may read.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) data_dir: Arc<DataDir>,
+    pub(crate) info: AgentInfo,
+    /// Ends open streams.
+    pub(crate) end: CancellationToken,
+}
+
+/// Serves the port until the state's token ends it.
+pub(crate) async fn serve(listener: TcpListener, state: State) -> Result<(), AgentError> {
+    let (health_reporter, health) = tonic_health::server::health_reporter();
+    let logs = AgentServer::new(log::Logs::new(state.clone()));
+    health_reporter.set_serving::<AgentServer<log::Logs>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proffer_wire::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let grpc = Routes::new(health)
+        .add_service(reflection)
+        .add_service(logs)
+        .prepare()
+        .into_axum_router();
+    let end = state.end.clone();
+    let router = http::router(state).merge(grpc);
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "cannot turn off Nagle's algorithm");
+        }
+    });
+    axum::serve(listener, router)
+        .with_graceful_shutdown(end.cancelled_owned())
+        .await
+        .map_err(|source| AgentError::Api { source })
+}

@@ -1,0 +1,60 @@
+//! Plain HTTP: an index, metrics, and whether the agent lives and is ready.
+
+use axum::Router;
+use axum::extract::State as Extract;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+use super::State;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+pub(super) fn router(state: State) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(state)
+}
+
+async fn index(Extract(state): Extract<State>) -> String {
+    let info = &state.info;
+    format!(
+        "proffer agent {version} on {hostname}\n\
+         resources: {resources}\n\
+         limits are enforced by {cgroups}\n\
+         {registered}\n\n\
+         /metrics  Prometheus\n\
+         /healthz  the process lives\n\
+         /readyz   it is registered with a master\n\
+         gRPC      proffer.v1.Agent, reflection, health\n",
+        version = info.version,
+        hostname = info.hostname,
+        resources = info.resources,
+        cgroups = info.cgroups,
+        registered = registered(&state),
+    )
+}
+
+fn registered(state: &State) -> &'static str {
+    if state.shared.is_registered() {
+        "registered with a master"
+    } else {
+        "not registered: no master has answered yet, or the link to it is lost"
+    }
+}
+
+async fn metrics(Extract(state): Extract<State>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], state.metrics.encode())
+}
+
+async fn ready(Extract(state): Extract<State>) -> (StatusCode, String) {
+    let code = if state.shared.is_registered() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (code, format!("{}\n", registered(&state)))
+}

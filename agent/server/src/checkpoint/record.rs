@@ -1,0 +1,137 @@
+//! The records as protobuf messages, with the wire's own messages inside.
+
+use proffer_agent_core::{KillCause, KillRecord, Process, StateRecord, TaskRecord};
+use proffer_types::{FrameworkId, Timestamp};
+use proffer_wire::{ConvertError, v1};
+use prost::Message;
+use thiserror::Error;
+
+/// A record that does not make sense although its checksum fits.
+#[derive(Debug, Error)]
+pub(crate) enum DecodeError {
+    #[error(transparent)]
+    Message(#[from] prost::DecodeError),
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
+    #[error(transparent)]
+    Id(#[from] proffer_types::id::ParseIdError),
+    #[error("`{0}` is missing or unknown")]
+    Field(&'static str),
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Task {
+    #[prost(string, tag = "1")]
+    framework_id: String,
+    #[prost(message, optional, tag = "2")]
+    info: Option<v1::TaskInfo>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct State {
+    #[prost(message, optional, tag = "1")]
+    process: Option<ProcessMessage>,
+    #[prost(uint64, optional, tag = "2")]
+    started_at_ms: Option<u64>,
+    #[prost(message, optional, tag = "3")]
+    kill: Option<Kill>,
+    #[prost(message, optional, tag = "4")]
+    latest: Option<v1::TaskStatus>,
+    #[prost(message, repeated, tag = "5")]
+    updates: Vec<v1::TaskStatus>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+struct ProcessMessage {
+    #[prost(uint32, tag = "1")]
+    pid: u32,
+    #[prost(uint64, tag = "2")]
+    start_time: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+struct Kill {
+    #[prost(uint32, tag = "1")]
+    cause: u32,
+    #[prost(uint64, tag = "2")]
+    kill_at_ms: u64,
+}
+
+pub(super) fn encode_task(task: &TaskRecord) -> Vec<u8> {
+    Task {
+        framework_id: task.framework_id.to_string(),
+        info: Some((&task.info).into()),
+    }
+    .encode_to_vec()
+}
+
+pub(super) fn decode_task(bytes: &[u8]) -> Result<TaskRecord, DecodeError> {
+    let task = Task::decode(bytes)?;
+    Ok(TaskRecord {
+        framework_id: FrameworkId::new(task.framework_id)?,
+        info: task.info.ok_or(DecodeError::Field("info"))?.try_into()?,
+    })
+}
+
+pub(super) fn encode_state(state: &StateRecord) -> Vec<u8> {
+    State {
+        process: state.process.map(|process| ProcessMessage {
+            pid: process.pid,
+            start_time: process.start_time,
+        }),
+        started_at_ms: state.started_at.map(|at| at.0),
+        kill: state.kill.as_ref().map(|kill| Kill {
+            cause: cause_number(kill.cause),
+            kill_at_ms: kill.kill_at.0,
+        }),
+        latest: Some((&state.latest).into()),
+        updates: state.updates.iter().map(Into::into).collect(),
+    }
+    .encode_to_vec()
+}
+
+pub(super) fn decode_state(bytes: &[u8]) -> Result<StateRecord, DecodeError> {
+    let state = State::decode(bytes)?;
+    Ok(StateRecord {
+        process: state.process.map(|process| Process {
+            pid: process.pid,
+            start_time: process.start_time,
+        }),
+        started_at: state.started_at_ms.map(Timestamp),
+        kill: state.kill.map(decode_kill).transpose()?,
+        latest: state.latest.ok_or(DecodeError::Field("latest"))?.try_into()?,
+        updates: state
+            .updates
+            .into_iter()
+            .map(TryInto::try_into)
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn decode_kill(kill: Kill) -> Result<KillRecord, DecodeError> {
+    Ok(KillRecord {
+        cause: cause(kill.cause).ok_or(DecodeError::Field("kill.cause"))?,
+        kill_at: Timestamp(kill.kill_at_ms),
+    })
+}
+
+fn cause_number(cause: KillCause) -> u32 {
+    match cause {
+        KillCause::Requested => 1,
+        KillCause::RequestedDuringLaunch => 2,
+        KillCause::FrameworkShutdown => 3,
+        KillCause::MaxCompletionTime => 4,
+        KillCause::AgentStopping => 5,
+    }
+}
+
+fn cause(number: u32) -> Option<KillCause> {
+    let all = [
+        KillCause::Requested,
+        KillCause::RequestedDuringLaunch,
+        KillCause::FrameworkShutdown,
+        KillCause::MaxCompletionTime,
+        KillCause::AgentStopping,
+    ];
+    all.into_iter().find(|cause| cause_number(*cause) == number)
+}

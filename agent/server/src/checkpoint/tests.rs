@@ -1,0 +1,140 @@
+//! What is written is read back, and what is damaged costs one task.
+
+use std::collections::BTreeMap;
+
+use proffer_agent_core::{KillCause, KillRecord, Process};
+use proffer_types::{
+    ContainerSpec, FrameworkId, KillPolicy, Resources, StatusSource, StatusUuid, TaskExit, TaskId, TaskInfo,
+    TaskState, TaskStatus, Timestamp, Usage,
+};
+
+use super::*;
+
+fn checkpoints(dir: &Path) -> Checkpoints {
+    Checkpoints::new(Arc::new(DataDir::open(dir).unwrap()))
+}
+
+fn task(name: &str) -> TaskRecord {
+    TaskRecord {
+        framework_id: FrameworkId::new("f").unwrap(),
+        info: TaskInfo {
+            id: TaskId::new(name).unwrap(),
+            name: name.into(),
+            agent_id: AgentId::new("a").unwrap(),
+            resources: Resources::of(500, 1 << 20, 0),
+            container: ContainerSpec {
+                command: vec!["true".into()],
+                ..ContainerSpec::default()
+            },
+            kill_policy: KillPolicy::default(),
+            labels: BTreeMap::new(),
+            max_completion_time: Some(std::time::Duration::from_secs(5)),
+        },
+    }
+}
+
+fn state(name: &str, state: TaskState) -> StateRecord {
+    let latest = TaskStatus {
+        task_id: TaskId::new(name).unwrap(),
+        agent_id: Some(AgentId::new("a").unwrap()),
+        state,
+        source: StatusSource::Agent,
+        reason: None,
+        message: String::new(),
+        timestamp: Timestamp(7),
+        uuid: Some(StatusUuid([3; 16])),
+        exit: Some(TaskExit::Code(0)),
+        usage: Some(Usage::default()),
+    };
+    StateRecord {
+        process: Some(Process {
+            pid: 4,
+            start_time: 5,
+        }),
+        started_at: Some(Timestamp(6)),
+        kill: Some(KillRecord {
+            cause: KillCause::MaxCompletionTime,
+            kill_at: Timestamp(9),
+        }),
+        latest: latest.clone(),
+        updates: vec![latest],
+    }
+}
+
+/// Two tasks on disk, then what `damage` does to the directory of the first.
+fn recovered_after(damage: impl FnOnce(&Path)) -> (Recovered, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoints = checkpoints(dir.path());
+    for (id, name) in [(1, "t"), (2, "u")] {
+        checkpoints.save_task(ContainerId(id), &task(name)).unwrap();
+        let state = state(name, TaskState::Finished);
+        checkpoints.save_state(ContainerId(id), &state).unwrap();
+    }
+    damage(&checkpoints.data_dir.task(ContainerId(1)));
+    (checkpoints.recover().unwrap(), dir)
+}
+
+fn flip_last_byte(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let (recovered, _dir) = recovered_after(|_| ());
+    let expected = [(1, "t"), (2, "u")].map(|(id, name)| RecoveredTask {
+        container_id: ContainerId(id),
+        task: task(name),
+        state: Some(state(name, TaskState::Finished)),
+    });
+    assert_eq!(recovered.tasks, expected);
+    assert_eq!(recovered.agent_id, Some(AgentId::new("a").unwrap()));
+}
+
+#[test]
+fn a_damaged_task_record_costs_that_task_only_and_is_kept_for_inspection() {
+    let truncate = |path: &Path| {
+        let bytes = fs::read(path).unwrap();
+        fs::write(path, &bytes[..7]).unwrap();
+    };
+    for damage in [flip_last_byte, truncate] {
+        let (recovered, dir) = recovered_after(|task| damage(&task.join("task")));
+        assert_eq!(recovered.tasks.len(), 1);
+        assert_eq!(recovered.tasks[0].container_id, ContainerId(2));
+        assert!(dir.path().join("tasks/0000000000000001.bad/task.bad").exists());
+    }
+}
+
+#[test]
+fn a_damaged_state_leaves_the_task_known() {
+    let (recovered, _dir) = recovered_after(|task| flip_last_byte(&task.join("state")));
+    assert_eq!(recovered.tasks.len(), 2);
+    assert_eq!(recovered.tasks[0].state, None);
+}
+
+#[test]
+fn a_removal_cut_short_is_finished_at_the_next_start() {
+    let (recovered, dir) = recovered_after(|task| fs::remove_file(task.join("task")).unwrap());
+    assert_eq!(recovered.tasks.len(), 1);
+    assert!(!dir.path().join("tasks/0000000000000001").exists());
+}
+
+#[test]
+fn a_forgotten_task_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoints = checkpoints(dir.path());
+    checkpoints.save_task(ContainerId(1), &task("t")).unwrap();
+    checkpoints.forget(ContainerId(1)).unwrap();
+    checkpoints.forget(ContainerId(1)).unwrap();
+    assert_eq!(fs::read_dir(dir.path().join("tasks")).unwrap().count(), 0);
+}
+
+#[test]
+fn an_agent_keeps_its_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoints = checkpoints(dir.path());
+    let id = AgentId::new("m-a7").unwrap();
+    checkpoints.save_agent_id(&id).unwrap();
+    assert_eq!(checkpoints.recover().unwrap().agent_id, Some(id));
+}

@@ -1,0 +1,51 @@
+//! What an operator tells an agent.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use proffer_types::{Attribute, Resources};
+use tokio::sync::oneshot;
+
+/// What an operator tells an agent.
+#[derive(Debug)]
+pub struct Config {
+    /// `host:port` of each master; tried in turn. Not empty.
+    pub masters: Vec<String>,
+    /// Where the agent's own API listens.
+    pub listen: SocketAddr,
+    /// `host:port` under which others reach the API; absent means `listen`, with the host name in place of
+    /// an unspecified address.
+    pub advertise: Option<String>,
+    /// Checkpoints, sandboxes and the agent's id. One agent a directory.
+    pub data_dir: PathBuf,
+    /// What to offer; names not given here are detected.
+    pub resources: Resources,
+    pub attributes: Vec<Attribute>,
+    /// Absent means the host's own name.
+    pub hostname: Option<String>,
+    /// Allows `listen` to be other than loopback although there is no authentication.
+    pub insecure_listen: bool,
+    /// Whether tasks end with the agent; by default they go on and the next agent takes them back.
+    pub kill_tasks_on_stop: bool,
+    /// Told the bound address, for those who listen on port 0.
+    pub listening: Option<oneshot::Sender<SocketAddr>>,
+}
+
+impl Config {
+    /// A config with nothing but defaults: it runs everything that fits on this host.
+    #[must_use]
+    pub fn new(masters: Vec<String>, listen: SocketAddr, data_dir: PathBuf) -> Self {
+        Self {
+            masters,
+            listen,
+            advertise: None,
+            data_dir,
+            resources: Resources::new(),
+            attributes: Vec::new(),
+            hostname: None,
+            insecure_listen: false,
+            kill_tasks_on_stop: false,
+            listening: None,
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Containers: from the core's orders to calls of the containerizer, and back.
+//!
+//! Each container has one task that launches it, waits for its end on a pidfd, and tells the driver. Calls
+//! block, so they run on the blocking pool, a few at a time.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proffer_agent_core::{Command, ContainerEnd, ContainerId, Process, Signal, TaskKey};
+use proffer_container::ContainerConfig;
+use proffer_linux::{Adoption, Containerizer, Launched, SignalError};
+use proffer_types::{TaskInfo, Usage};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, error, warn};
+
+use crate::data_dir::DataDir;
+use crate::driver::Input;
+use crate::metrics::Metrics;
+use crate::sandbox;
+
+/// The most launches and removals at once. They are kernel work: more than this only queue in it, each on a
+/// thread of its own.
+const MAX_BLOCKING_CALLS: usize = 8;
+
+/// How often the removal of a container is tried; the sweep at the next start does the rest.
+const DESTROY_ATTEMPTS: u32 = 5;
+
+/// The wait before the second removal; doubles.
+const DESTROY_RETRY: Duration = Duration::from_millis(200);
+
+const SIGTERM: i32 = 15;
+const SIGKILL: i32 = 9;
+
+/// All containers of one agent.
+#[derive(Debug, Clone)]
+pub(crate) struct Containers {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    containerizer: Containerizer,
+    data_dir: Arc<DataDir>,
+    metrics: Arc<Metrics>,
+    driver: mpsc::Sender<Input>,
+    permits: Semaphore,
+    removals: TaskTracker,
+}
+
+/// The container's name in the kernel.
+fn name(container_id: ContainerId) -> proffer_container::ContainerId {
+    match proffer_container::ContainerId::new(container_id.to_string()) {
+        Ok(name) => name,
+        Err(error) => unreachable!("16 hex digits are a container id: {error}"),
+    }
+}
+
+impl Containers {
+    pub(crate) fn new(
+        containerizer: Containerizer,
+        data_dir: Arc<DataDir>,
+        metrics: Arc<Metrics>,
+        driver: mpsc::Sender<Input>,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                containerizer,
+                data_dir,
+                metrics,
+                driver,
+                permits: Semaphore::new(MAX_BLOCKING_CALLS),
+                removals: TaskTracker::new(),
+            }),
+        }
+    }
+
+    /// Launches a container; `Launched` or `LaunchFailed` follows, then `Exited`.
+    pub(crate) fn launch(&self, container_id: ContainerId, key: TaskKey, info: TaskInfo) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            let started = Instant::now();
+            let launched = this
+                .blocking(move |inner| inner.launch(container_id, &key, info))
+                .await;
+            match launched {
+                Some(Ok(launched)) => {
+                    this.inner.metrics.launched(started.elapsed());
+                    let process = Process {
+                        pid: launched.pid,
+                        start_time: launched.start_time,
+                    };
+                    this.tell(Command::Launched {
+                        container_id,
+                        process,
+                    })
+                    .await;
+                    this.watch(container_id, launched.pidfd).await;
+                }
+                Some(Err(error)) => {
+                    this.inner.metrics.launch_failed();
+                    this.tell(Command::LaunchFailed { container_id, error }).await;
+                }
+                None => {}
+            }
+        });
+    }
+
+    /// Takes a container back; `Exited` follows when it ends, or at once.
+    pub(crate) fn adopt(&self, container_id: ContainerId, process: Option<Process>) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            let adopted = this
+                .blocking(move |inner| inner.adopt(container_id, process))
+                .await;
+            match adopted {
+                Some(Some(pidfd)) => this.watch(container_id, pidfd).await,
+                Some(None) => this.ended(container_id).await,
+                None => {}
+            }
+        });
+    }
+
+    /// Signals a container. One that has ended meanwhile is left to its watcher.
+    pub(crate) fn signal(&self, container_id: ContainerId, signal: Signal) {
+        let number = match signal {
+            Signal::Term => SIGTERM,
+            Signal::Kill => SIGKILL,
+        };
+        let call = move |inner: &Inner| inner.containerizer.signal(&name(container_id), number);
+        let this = self.clone();
+        tokio::spawn(async move {
+            match this.blocking(call).await {
+                Some(Err(SignalError::Gone(_))) => debug!(%container_id, "nothing left to signal"),
+                Some(Err(error)) => warn!(%container_id, number, %error, "cannot signal a container"),
+                Some(Ok(())) | None => {}
+            }
+        });
+    }
+
+    /// Removes what is left of a container.
+    pub(crate) fn destroy(&self, container_id: ContainerId, key: Option<TaskKey>) {
+        if let Some(key) = key {
+            sandbox::touch(&self.inner.data_dir.sandbox(&key));
+        }
+        let this = self.clone();
+        self.inner.removals.spawn(this.destroy_name(name(container_id)));
+    }
+
+    async fn destroy_name(self, name: proffer_container::ContainerId) {
+        let mut wait = DESTROY_RETRY;
+        for attempt in 1..=DESTROY_ATTEMPTS {
+            let of = name.clone();
+            let destroyed = self.blocking(move |inner| inner.containerizer.destroy(&of)).await;
+            match destroyed {
+                Some(Err(error)) if attempt == DESTROY_ATTEMPTS => {
+                    error!(container_id = %name, %error, "cannot remove a container; the next start tries again");
+                }
+                Some(Err(error)) => {
+                    warn!(container_id = %name, %error, "cannot remove a container yet");
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+                Some(Ok(())) | None => return,
+            }
+        }
+    }
+
+    /// Removes containers that no checkpoint knows.
+    pub(crate) async fn destroy_orphans(&self, known: &[ContainerId]) {
+        let known: Vec<_> = known.iter().map(|id| name(*id)).collect();
+        match self.blocking(|inner| inner.containerizer.list()).await {
+            Some(Ok(found)) => {
+                for orphan in found.into_iter().filter(|id| !known.contains(id)) {
+                    warn!(container_id = %orphan, "removing a container that no checkpoint knows");
+                    self.inner.removals.spawn(self.clone().destroy_name(orphan));
+                }
+            }
+            Some(Err(error)) => warn!(%error, "cannot list containers"),
+            None => {}
+        }
+    }
+
+    /// Waits for removals under way.
+    pub(crate) async fn settle(&self) {
+        self.inner.removals.close();
+        self.inner.removals.wait().await;
+    }
+
+    /// Removes the agent's own cgroup, when nothing is left in it.
+    pub(crate) async fn remove_root(&self) {
+        if let Some(Err(error)) = self.blocking(|inner| inner.containerizer.remove_root()).await {
+            warn!(%error, "cannot remove the agent's cgroup");
+        }
+    }
+
+    async fn watch(&self, container_id: ContainerId, pidfd: OwnedFd) {
+        if let Err(error) = readable(pidfd).await {
+            // Without a pidfd its end cannot be waited for, so it is brought about.
+            error!(%container_id, %error, "cannot wait for a container, killing it");
+            self.clone().destroy_name(name(container_id)).await;
+        }
+        self.ended(container_id).await;
+    }
+
+    async fn ended(&self, container_id: ContainerId) {
+        let read = self.blocking(move |inner| inner.end(container_id)).await;
+        let (end, usage) = read.unwrap_or((ContainerEnd::Unknown, None));
+        self.tell(Command::Exited {
+            container_id,
+            end,
+            usage,
+        })
+        .await;
+    }
+
+    async fn tell(&self, command: Command) {
+        // The driver is gone only when the agent ends.
+        let _ = self.inner.driver.send(Input::Command(command)).await;
+    }
+
+    /// Runs a call on the blocking pool; `None` when the runtime is shutting down or the call panicked.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Inner) -> T + Send + 'static,
+    ) -> Option<T> {
+        let _permit = self.inner.permits.acquire().await.ok()?;
+        let inner = Arc::clone(&self.inner);
+        let result = tokio::task::spawn_blocking(move || call(&inner)).await;
+        result
+            .inspect_err(|error| error!(%error, "a container call did not finish"))
+            .ok()
+    }
+}
+
+impl Inner {
+    fn launch(&self, container_id: ContainerId, key: &TaskKey, info: TaskInfo) -> Result<Launched, String> {
+        let sandbox = self.data_dir.sandbox(key);
+        sandbox::clear(&sandbox)
+            .map_err(|error| format!("cannot clear the sandbox `{}`: {error}", sandbox.display()))?;
+        let mut spec = info.container;
+        for (name, value) in [
+            ("PROFFER_TASK_ID", key.task_id.as_str()),
+            ("PROFFER_FRAMEWORK_ID", key.framework_id.as_str()),
+        ] {
+            spec.env
+                .entry(name.to_owned())
+                .or_insert_with(|| value.to_owned());
+        }
+        let config = ContainerConfig {
+            container_id: name(container_id),
+            spec,
+            resources: info.resources,
+            stdout: sandbox.join("stdout"),
+            stderr: sandbox.join("stderr"),
+            exit_file: self.data_dir.exit(container_id),
+            sandbox,
+            hostname: None,
+        };
+        let plan =
+            proffer_container::plan(&config, self.containerizer.host_facts()).map_err(|e| chain(&e))?;
+        self.containerizer.launch(&plan).map_err(|e| chain(&e))
+    }
+
+    /// The pidfd of a container that runs. One whose launch was cut short is removed: without its process's
+    /// start time it cannot be told from another's.
+    fn adopt(&self, container_id: ContainerId, process: Option<Process>) -> Option<OwnedFd> {
+        let name = name(container_id);
+        let Some(process) = process else {
+            if !matches!(self.end(container_id), (ContainerEnd::Exit(_), _))
+                && let Err(error) = self.containerizer.destroy(&name)
+            {
+                warn!(container_id = %name, %error, "cannot remove a half-launched container");
+            }
+            return None;
+        };
+        match self.containerizer.adopt(&name, process.pid, process.start_time) {
+            Adoption::Adopted { pidfd } => Some(pidfd),
+            Adoption::Gone => None,
+        }
+    }
+
+    fn end(&self, container_id: ContainerId) -> (ContainerEnd, Option<Usage>) {
+        let record = self
+            .containerizer
+            .exit_record(&self.data_dir.exit(container_id))
+            .unwrap_or_else(|error| {
+                warn!(%container_id, error = chain(&error), "cannot read an exit record");
+                None
+            });
+        let usage = self.containerizer.usage(&name(container_id));
+        let usage = usage
+            .inspect_err(|error| debug!(%container_id, error = chain(error), "no usage of a container"))
+            .ok();
+        match record {
+            Some(record) => (
+                ContainerEnd::Exit(record.exit),
+                Some(Usage {
+                    wall_time_us: record.wall_time_us,
+                    ..usage.unwrap_or_default()
+                }),
+            ),
+            None => (ContainerEnd::Unknown, usage),
+        }
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+async fn readable(pidfd: OwnedFd) -> std::io::Result<()> {
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe; an OwnedFd that is moved in cannot be closed elsewhere"
+    )]
+    let pidfd = AsyncFd::with_interest(pidfd, Interest::READABLE)?;
+    pidfd.readable().await.map(drop)
+}

@@ -1,0 +1,117 @@
+//! The agent's directory: what lies where, and that one agent at a time uses it.
+//!
+//! ```text
+//! lock                                   held while an agent runs
+//! agent_id                               given by the master
+//! tasks/<container>/{task,state,exit}    checkpoints; `exit` is written by proffer-init
+//! sandboxes/<framework>/<task>/          kept after the task until collected
+//! ```
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use proffer_agent_core::{ContainerId, TaskKey};
+
+use crate::AgentError;
+
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    root: PathBuf,
+    /// Released by the kernel when the process ends, however it ends.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Creates what is missing and takes the lock.
+    pub(crate) fn open(path: &Path) -> Result<Self, AgentError> {
+        let refuse = |source| AgentError::DataDir {
+            path: path.to_owned(),
+            source,
+        };
+        fs::create_dir_all(path).map_err(refuse)?;
+        let root = path.canonicalize().map_err(refuse)?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(root.join("lock"))
+            .map_err(refuse)?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => AgentError::DataDirInUse { path: root.clone() },
+            TryLockError::Error(source) => refuse(source),
+        })?;
+        let data_dir = Self { root, _lock: lock };
+        for dir in [data_dir.tasks(), data_dir.sandboxes()] {
+            fs::create_dir_all(dir).map_err(refuse)?;
+        }
+        Ok(data_dir)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn agent_id(&self) -> PathBuf {
+        self.root.join("agent_id")
+    }
+
+    pub(crate) fn tasks(&self) -> PathBuf {
+        self.root.join("tasks")
+    }
+
+    pub(crate) fn task(&self, container_id: ContainerId) -> PathBuf {
+        self.tasks().join(container_id.to_string())
+    }
+
+    /// Where proffer-init leaves the exit record.
+    pub(crate) fn exit(&self, container_id: ContainerId) -> PathBuf {
+        self.task(container_id).join("exit")
+    }
+
+    pub(crate) fn sandboxes(&self) -> PathBuf {
+        self.root.join("sandboxes")
+    }
+
+    /// Ids are checked when they are made: they are plain names, so this is below [`Self::sandboxes`].
+    pub(crate) fn sandbox(&self, key: &TaskKey) -> PathBuf {
+        self.sandboxes()
+            .join(key.framework_id.as_str())
+            .join(key.task_id.as_str())
+    }
+
+    /// A cgroup of the agent's own, the same at every start on this directory.
+    pub(crate) fn cgroup_root(&self) -> String {
+        let hash = crc32fast::hash(self.root.as_os_str().as_encoded_bytes());
+        format!("proffer/{hash:08x}")
+    }
+}
+
+/// Removes a file or directory; one that is not there is no error.
+pub(crate) fn remove(path: &Path, how: fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    match how(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_agents_cannot_share_a_data_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DataDir::open(dir.path()).unwrap();
+        let second = DataDir::open(dir.path());
+        assert!(matches!(second, Err(AgentError::DataDirInUse { .. })));
+        drop(first);
+        assert!(DataDir::open(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn a_data_directory_that_cannot_be_made_is_named() {
+        let error = DataDir::open(Path::new("/proc/none/such")).unwrap_err();
+        assert!(error.to_string().contains("/proc/none/such"), "{error}");
+    }
+}

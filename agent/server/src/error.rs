@@ -1,0 +1,40 @@
+//! Why an agent does not start, or ends.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use proffer_wire::net::ListenError;
+use thiserror::Error;
+
+/// Why an agent does not start, or ends; says what to do.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    #[error("no master is given: name at least one as host:port")]
+    NoMaster,
+    #[error("master `{address}` is not a host:port")]
+    MasterAddress { address: String },
+    #[error("cannot use the data directory `{}`: give one that this user can write, with --data-dir", path.display())]
+    DataDir { path: PathBuf, source: io::Error },
+    #[error("the data directory `{}` is in use by another agent: stop that one, or give another --data-dir", path.display())]
+    DataDirInUse { path: PathBuf },
+    #[error("cannot write the agent's id to `{}`: free some space or fix its permissions", path.display())]
+    SaveAgentId { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    ListenAddress(#[from] ListenError),
+    #[error("cannot listen on {address}: stop what uses the port, or give another --listen")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot find out this host's {what}: state it with --resources")]
+    Detect {
+        what: &'static str,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("cannot run containers on this host")]
+    Containers(#[from] proffer_linux::SetupError),
+    #[error("the master refused this agent: {message}")]
+    Refused { message: String },
+    #[error("the agent's API ended")]
+    Api { source: io::Error },
+    #[error("gRPC reflection could not be set up")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}

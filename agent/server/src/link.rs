@@ -1,0 +1,187 @@
+//! The stream to the master: dialled, read, dialled again.
+//!
+//! Each stream has a number of its own and ends as a whole: whatever loses a message loses the stream.
+
+use std::time::Duration;
+
+use proffer_agent_core::{Command, LinkId};
+use proffer_wire::agent_link::from_master_frame;
+use proffer_wire::frame::MAX_MESSAGE_BYTES;
+use proffer_wire::v1;
+use proffer_wire::v1::agent_link_client::AgentLinkClient;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+use tracing::{debug, info, warn};
+
+use crate::AgentError;
+use crate::containers::chain;
+use crate::driver::Input;
+
+/// Frames waiting to be sent; a full queue means the master does not read, and the stream is closed. Takes
+/// the largest registration (64 MiB in frames of 1 MiB) and then some.
+pub(crate) const MAX_FRAMES_QUEUED: usize = 256;
+
+/// The first wait before dialling again; doubles up to [`RETRY_MAX`].
+const RETRY_MIN: Duration = Duration::from_millis(50);
+
+/// The longest wait before dialling again.
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// How long a master may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a silent connection may stay silent before it is probed, and how long the probe may take.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// One open stream, as the driver uses it.
+#[derive(Debug)]
+pub(crate) struct LinkHandle {
+    pub(crate) link: LinkId,
+    pub(crate) frames: mpsc::Sender<v1::AgentFrame>,
+    /// Ends the stream.
+    pub(crate) close: CancellationToken,
+}
+
+/// A master to dial.
+#[derive(Debug, Clone)]
+pub(crate) struct Master {
+    address: String,
+    endpoint: Endpoint,
+}
+
+/// Checks the masters' addresses.
+pub(crate) fn masters(addresses: &[String]) -> Result<Vec<Master>, AgentError> {
+    if addresses.is_empty() {
+        return Err(AgentError::NoMaster);
+    }
+    addresses.iter().map(|address| master(address)).collect()
+}
+
+fn master(address: &str) -> Result<Master, AgentError> {
+    let refuse = || AgentError::MasterAddress {
+        address: address.to_owned(),
+    };
+    let port = address
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse::<u16>().ok());
+    port.filter(|port| *port > 0).ok_or_else(refuse)?;
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|_| refuse())?;
+    Ok(Master {
+        address: address.to_owned(),
+        endpoint: endpoint
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE)
+            .keep_alive_while_idle(true),
+    })
+}
+
+/// Keeps a stream to one of the masters until `shutdown`.
+pub(crate) async fn run(
+    masters: Vec<Master>,
+    seed: u64,
+    driver: mpsc::Sender<Input>,
+    shutdown: CancellationToken,
+) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut wait = RETRY_MIN;
+    for (n, master) in (1_u64..).zip(masters.iter().cycle()) {
+        let dialled = shutdown
+            .run_until_cancelled(one_stream(master, LinkId(n), &driver))
+            .await;
+        let Some(was_used) = dialled else { return };
+        if was_used {
+            wait = RETRY_MIN;
+        }
+        // Jitter keeps a thousand agents from dialling a new master in step.
+        let jittered = wait.mul_f64(rng.random_range(0.5..1.0));
+        if shutdown
+            .run_until_cancelled(tokio::time::sleep(jittered))
+            .await
+            .is_none()
+        {
+            return;
+        }
+        wait = (wait * 2).min(RETRY_MAX);
+    }
+}
+
+/// Opens one stream and reads it to its end. Answers whether the master ever said anything on it.
+async fn one_stream(master: &Master, link: LinkId, driver: &mpsc::Sender<Input>) -> bool {
+    let channel = match master.endpoint.connect().await {
+        Ok(channel) => channel,
+        Err(error) => {
+            debug!(
+                master = master.address,
+                error = chain(&error),
+                "cannot reach the master"
+            );
+            return false;
+        }
+    };
+    let (frames, queue) = mpsc::channel(MAX_FRAMES_QUEUED);
+    let close = CancellationToken::new();
+    let handle = LinkHandle {
+        link,
+        frames,
+        close: close.clone(),
+    };
+    if driver.send(Input::LinkUp(handle)).await.is_err() {
+        return false;
+    }
+    let mut was_used = false;
+    let read = read(channel, queue, link, driver, &mut was_used);
+    match close.run_until_cancelled(read).await {
+        None => debug!(master = master.address, "stream closed"),
+        Some(Ok(())) => info!(master = master.address, "the master ended the stream"),
+        Some(Err(status)) => {
+            warn!(master = master.address, code = ?status.code(), message = status.message(), "stream to the master lost");
+        }
+    }
+    let _ = driver.send(Input::Command(Command::LinkDown { link })).await;
+    was_used
+}
+
+async fn read(
+    channel: Channel,
+    queue: mpsc::Receiver<v1::AgentFrame>,
+    link: LinkId,
+    driver: &mpsc::Sender<Input>,
+    was_used: &mut bool,
+) -> Result<(), tonic::Status> {
+    let mut client = AgentLinkClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let mut incoming = client.register(ReceiverStream::new(queue)).await?.into_inner();
+    while let Some(frame) = incoming.message().await? {
+        *was_used = true;
+        let (session, messages) = from_master_frame(frame)
+            .map_err(|error| tonic::Status::internal(format!("the master sent a bad frame: {error}")))?;
+        let command = Command::MasterFrame {
+            link,
+            session,
+            messages,
+        };
+        if driver.send(Input::Command(command)).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_master_address_is_a_host_and_a_port() {
+        for bad in ["", "host", "host:", "host:x", "host:0", "host:70000", "a b:1"] {
+            assert!(masters(&[bad.to_owned()]).is_err(), "{bad:?}");
+        }
+        assert!(masters(&["127.0.0.1:5050".to_owned(), "master.example:5050".to_owned()]).is_ok());
+        assert!(matches!(masters(&[]), Err(AgentError::NoMaster)));
+    }
+}

@@ -1,0 +1,294 @@
+//! Effects carried out: checkpoints first, then the rest in order.
+//!
+//! What belongs to a container whose checkpoint failed is skipped, signals excepted, and the core is told.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use proffer_agent_core::{Agent, Command, ContainerId, Effect, LinkId, TaskKey};
+use proffer_types::Session;
+use proffer_types::agent_link::AgentMessage;
+use proffer_wire::agent_link::agent_frames;
+use tracing::warn;
+
+use crate::AgentError;
+use crate::checkpoint::Checkpoints;
+use crate::containers::Containers;
+use crate::driver::{is_checkpoint, link_down};
+use crate::link::LinkHandle;
+
+/// What came of a batch of effects.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    /// To be told to the core.
+    pub(crate) failures: Vec<Command>,
+    /// How the agent ends, if it does.
+    pub(crate) end: Option<Result<(), AgentError>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Performer {
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) containers: Containers,
+    link: Option<LinkHandle>,
+}
+
+/// A container whose checkpoint failed.
+#[derive(Debug)]
+struct Failure {
+    error: String,
+    launch_skipped: bool,
+}
+
+/// Messages for one frame.
+#[derive(Debug)]
+struct Outgoing {
+    link: LinkId,
+    session: Session,
+    messages: Vec<AgentMessage>,
+}
+
+impl Performer {
+    pub(crate) fn new(checkpoints: Checkpoints, containers: Containers) -> Self {
+        Self {
+            checkpoints,
+            containers,
+            link: None,
+        }
+    }
+
+    /// Takes a new stream; an older one ends.
+    pub(crate) fn open(&mut self, handle: LinkHandle) {
+        if let Some(old) = self.link.replace(handle) {
+            old.close.cancel();
+        }
+    }
+
+    pub(crate) async fn perform(&mut self, agent: &Agent, effects: Vec<Effect>) -> Verdict {
+        let (writes, rest): (Vec<_>, Vec<_>) = effects.into_iter().partition(is_checkpoint);
+        let mut verdict = Verdict {
+            failures: Vec::new(),
+            end: None,
+        };
+        let mut failed = match self.write(writes, agent).await {
+            Ok(failed) => failed,
+            Err(error) => {
+                verdict.end = Some(Err(error));
+                return verdict;
+            }
+        };
+        let mut outgoing: Option<Outgoing> = None;
+        for effect in rest {
+            if let Some(failure) = owner(agent, &effect).and_then(|id| failed.get_mut(&id)) {
+                failure.launch_skipped |= matches!(effect, Effect::Launch { .. });
+                continue;
+            }
+            self.one(agent, effect, &mut outgoing, &mut verdict);
+        }
+        self.flush(outgoing, &mut verdict);
+        let told = failed
+            .into_iter()
+            .map(|(container_id, failure)| Command::CheckpointFailed {
+                container_id,
+                launch_skipped: failure.launch_skipped,
+                error: failure.error,
+            });
+        verdict.failures.extend(told);
+        verdict
+    }
+
+    /// Writes checkpoints off the runtime's threads. Without its id the agent must not go on.
+    async fn write(
+        &self,
+        writes: Vec<Effect>,
+        agent: &Agent,
+    ) -> Result<BTreeMap<ContainerId, Failure>, AgentError> {
+        if writes.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let checkpoints = self.checkpoints.clone();
+        let ids: Vec<ContainerId> = writes.iter().filter_map(|effect| owner(agent, effect)).collect();
+        let written = tokio::task::spawn_blocking(move || write_all(&checkpoints, writes)).await;
+        written.unwrap_or_else(|error| {
+            // Nothing is known of any of them.
+            let failure = || Failure {
+                error: format!("writing did not finish: {error}"),
+                launch_skipped: false,
+            };
+            Ok(ids.into_iter().map(|id| (id, failure())).collect())
+        })
+    }
+
+    fn one(&mut self, agent: &Agent, effect: Effect, outgoing: &mut Option<Outgoing>, verdict: &mut Verdict) {
+        match effect {
+            Effect::Launch {
+                container_id,
+                framework_id,
+                info,
+            } => {
+                let key = TaskKey {
+                    framework_id,
+                    task_id: info.id.clone(),
+                };
+                self.containers.launch(container_id, key, info);
+            }
+            Effect::Adopt {
+                container_id,
+                process,
+            } => self.containers.adopt(container_id, process),
+            Effect::Signal { container_id, signal } => self.containers.signal(container_id, signal),
+            Effect::Destroy { container_id } => {
+                let key = agent.key_of(container_id).cloned();
+                self.containers.destroy(container_id, key);
+            }
+            Effect::Send {
+                link,
+                session,
+                message,
+            } => self.queue(link, session, message, outgoing, verdict),
+            Effect::CloseLink { link } => {
+                self.flush(outgoing.take(), verdict);
+                self.close(link);
+            }
+            Effect::Exit { error } => {
+                self.flush(outgoing.take(), verdict);
+                verdict.end = Some(match error {
+                    Some(message) => Err(AgentError::Refused { message }),
+                    None => Ok(()),
+                });
+            }
+            Effect::SaveAgentId(_)
+            | Effect::CheckpointTask { .. }
+            | Effect::CheckpointState { .. }
+            | Effect::Forget { .. } => {}
+        }
+    }
+
+    /// Collects messages of one link and session into one list of frames.
+    fn queue(
+        &mut self,
+        link: LinkId,
+        session: Session,
+        message: AgentMessage,
+        outgoing: &mut Option<Outgoing>,
+        verdict: &mut Verdict,
+    ) {
+        match outgoing {
+            Some(open) if open.link == link && open.session == session => open.messages.push(message),
+            Some(_) | None => {
+                let next = Outgoing {
+                    link,
+                    session,
+                    messages: vec![message],
+                };
+                self.flush(outgoing.replace(next), verdict);
+            }
+        }
+    }
+
+    fn flush(&mut self, outgoing: Option<Outgoing>, verdict: &mut Verdict) {
+        let Some(Outgoing {
+            link,
+            session,
+            messages,
+        }) = outgoing
+        else {
+            return;
+        };
+        let Some(handle) = self.link.as_ref().filter(|handle| handle.link == link) else {
+            return;
+        };
+        let session = (session != Session(0)).then_some(session);
+        for frame in agent_frames(session, &messages) {
+            if handle.frames.try_send(frame).is_err() {
+                warn!("the master does not take frames, closing the stream");
+                self.close(link);
+                verdict.failures.push(link_down(link));
+                return;
+            }
+        }
+    }
+
+    fn close(&mut self, link: LinkId) {
+        if let Some(handle) = self.link.take_if(|handle| handle.link == link) {
+            handle.close.cancel();
+        }
+    }
+}
+
+/// The container an effect must be skipped for when its checkpoint failed.
+fn owner(agent: &Agent, effect: &Effect) -> Option<ContainerId> {
+    match effect {
+        Effect::CheckpointTask { container_id, .. }
+        | Effect::CheckpointState { container_id, .. }
+        | Effect::Launch { container_id, .. }
+        | Effect::Destroy { container_id } => Some(*container_id),
+        Effect::Send { message, .. } => match message {
+            AgentMessage::Status {
+                framework_id, status, ..
+            } => agent.container_of(&TaskKey {
+                framework_id: framework_id.clone(),
+                task_id: status.task_id.clone(),
+            }),
+            AgentMessage::Register { .. } | AgentMessage::Heartbeat => None,
+        },
+        Effect::SaveAgentId(_)
+        | Effect::Forget { .. }
+        | Effect::Adopt { .. }
+        | Effect::Signal { .. }
+        | Effect::CloseLink { .. }
+        | Effect::Exit { .. } => None,
+    }
+}
+
+/// Writes checkpoints in order; those of a container are skipped after its first failure.
+fn write_all(
+    checkpoints: &Checkpoints,
+    writes: Vec<Effect>,
+) -> Result<BTreeMap<ContainerId, Failure>, AgentError> {
+    let mut failed = BTreeMap::new();
+    for write in writes {
+        let (container_id, result) = match write {
+            Effect::SaveAgentId(id) => {
+                checkpoints.save_agent_id(&id)?;
+                continue;
+            }
+            Effect::CheckpointTask { container_id, task } => {
+                (container_id, checkpoints.save_task(container_id, &task))
+            }
+            Effect::CheckpointState { container_id, state } if !failed.contains_key(&container_id) => {
+                (container_id, checkpoints.save_state(container_id, &state))
+            }
+            Effect::Forget { container_id } => {
+                forget(checkpoints, container_id);
+                continue;
+            }
+            Effect::CheckpointState { .. }
+            | Effect::Launch { .. }
+            | Effect::Adopt { .. }
+            | Effect::Signal { .. }
+            | Effect::Destroy { .. }
+            | Effect::Send { .. }
+            | Effect::CloseLink { .. }
+            | Effect::Exit { .. } => continue,
+        };
+        if let Err(error) = result {
+            failed.insert(container_id, failure(&error));
+        }
+    }
+    Ok(failed)
+}
+
+fn failure(error: &io::Error) -> Failure {
+    Failure {
+        error: error.to_string(),
+        launch_skipped: false,
+    }
+}
+
+/// A record that stays is found again at the next start, and its task reported once more.
+fn forget(checkpoints: &Checkpoints, container_id: ContainerId) {
+    if let Err(error) = checkpoints.forget(container_id) {
+        warn!(%container_id, %error, "cannot remove a checkpoint");
+    }
+}

@@ -1,0 +1,235 @@
+//! The start and the end of an agent.
+//!
+//! Everything that can be refused is refused before anything is changed: addresses, the port, the directory,
+//! the host.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proffer_agent_core::{Agent, Output};
+use proffer_linux::Containerizer;
+use proffer_types::AgentInfo;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::checkpoint::Checkpoints;
+use crate::clock::Clock;
+use crate::containers::Containers;
+use crate::data_dir::DataDir;
+use crate::driver::{Driver, MAX_COMMANDS_QUEUED};
+use crate::metrics::Metrics;
+use crate::perform::Performer;
+use crate::shared::Shared;
+use crate::{AgentError, Config, api, host, link, sandbox};
+
+/// Where Linux mounts cgroups.
+const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
+
+/// How long what is under way may take when the agent ends; then it is cut off.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Runs an agent until `shutdown`, or until it cannot go on. Must be called on a tokio runtime with IO and
+/// time enabled.
+pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), AgentError> {
+    let masters = link::masters(&config.masters)?;
+    let (listener, address) = listen(&config).await?;
+    let data_dir = Arc::new(DataDir::open(&config.data_dir)?);
+    let resources = host::resources(&config.resources, data_dir.root())?;
+    let containerizer = Containerizer::new(&proffer_linux::Config {
+        cgroup_root: data_dir.cgroup_root(),
+        cgroup_mount: CGROUP_MOUNT.into(),
+    })?;
+    let hostname = config.hostname.take().unwrap_or_else(host::name);
+    let info = AgentInfo {
+        address: config
+            .advertise
+            .take()
+            .unwrap_or_else(|| reachable(address, &hostname)),
+        hostname,
+        resources,
+        attributes: std::mem::take(&mut config.attributes),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        cgroups: containerizer.host_facts().cgroups().to_owned(),
+    };
+    info!(%address, data_dir = %data_dir.root().display(), resources = %info.resources, cgroups = info.cgroups, "agent listening");
+    if let Some(listening) = config.listening.take() {
+        // Nobody waiting is nobody's loss.
+        let _ = listening.send(address);
+    }
+    let parts = Parts {
+        listener,
+        data_dir,
+        containerizer,
+        masters,
+        info,
+    };
+    parts.run(config.kill_tasks_on_stop, shutdown).await
+}
+
+/// An agent that may start.
+struct Parts {
+    listener: TcpListener,
+    data_dir: Arc<DataDir>,
+    containerizer: Containerizer,
+    masters: Vec<link::Master>,
+    info: AgentInfo,
+}
+
+impl Parts {
+    async fn run(self, kill_tasks_on_stop: bool, shutdown: CancellationToken) -> Result<(), AgentError> {
+        let clock = Clock::start();
+        let checkpoints = Checkpoints::new(Arc::clone(&self.data_dir));
+        let (agent, recovered) = recover(&checkpoints, clock, self.info)?;
+        let shared = Arc::new(Shared::new(&agent));
+        let metrics = Arc::new(Metrics::new());
+        let (driver_tx, driver_rx) = mpsc::channel(MAX_COMMANDS_QUEUED);
+        let containers = Containers::new(
+            self.containerizer,
+            Arc::clone(&self.data_dir),
+            Arc::clone(&metrics),
+            driver_tx.clone(),
+        );
+        let known: Vec<_> = agent.tasks().map(|task| task.container_id).collect();
+        containers.destroy_orphans(&known).await;
+
+        // Ends after the driver: the API answers while tasks are being killed.
+        let end = CancellationToken::new();
+        let _end_guard = end.clone().drop_guard();
+        let state = api::State {
+            shared: Arc::clone(&shared),
+            metrics: Arc::clone(&metrics),
+            data_dir: Arc::clone(&self.data_dir),
+            info: agent.info().clone(),
+            end: end.clone(),
+        };
+        let mut served = tokio::spawn(api::serve(self.listener, state));
+        tokio::spawn(link::run(self.masters, random_seed()?, driver_tx, end.clone()));
+        tokio::spawn(collect_sandboxes(
+            Arc::clone(&self.data_dir),
+            Arc::clone(&shared),
+            end.clone(),
+        ));
+
+        let driver = Driver {
+            agent,
+            clock,
+            performer: Performer::new(checkpoints, containers.clone()),
+            shared,
+            metrics,
+            kill_tasks_on_stop,
+        };
+        let result = tokio::select! {
+            result = driver.run(recovered, driver_rx, shutdown) => result,
+            served = &mut served => served.unwrap_or_else(|error| {
+                Err(AgentError::Api { source: std::io::Error::other(error) })
+            }),
+        };
+        stop(&containers, result.is_ok() && kill_tasks_on_stop).await;
+        end.cancel();
+        if !served.is_finished() && tokio::time::timeout(STOP_TIMEOUT, &mut served).await.is_err() {
+            warn!("cutting off what still uses the API");
+            served.abort();
+        }
+        result
+    }
+}
+
+async fn listen(config: &Config) -> Result<(TcpListener, SocketAddr), AgentError> {
+    proffer_wire::net::check_listen(config.listen, config.insecure_listen)?;
+    if !config.listen.ip().is_loopback() {
+        warn!(address = %config.listen, "listening without authentication: whoever reaches this address can read every task's output");
+    }
+    let refuse = |source| AgentError::Listen {
+        address: config.listen,
+        source,
+    };
+    let listener = TcpListener::bind(config.listen).await.map_err(refuse)?;
+    let address = listener.local_addr().map_err(refuse)?;
+    Ok((listener, address))
+}
+
+/// Where others reach a listening address.
+fn reachable(address: SocketAddr, hostname: &str) -> String {
+    if address.ip().is_unspecified() {
+        format!("{hostname}:{}", address.port())
+    } else {
+        address.to_string()
+    }
+}
+
+fn recover(checkpoints: &Checkpoints, clock: Clock, info: AgentInfo) -> Result<(Agent, Output), AgentError> {
+    let found = checkpoints.recover()?;
+    if !found.tasks.is_empty() {
+        info!(n_tasks = found.tasks.len(), "taking tasks back");
+    }
+    let config = proffer_agent_core::Config { info };
+    Ok(Agent::recover(clock.now(), config, random_seed()?, found))
+}
+
+/// The core's only randomness: ids of updates and containers must not repeat between starts.
+fn random_seed() -> Result<u64, AgentError> {
+    let mut bytes = [0; 8];
+    File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut bytes))
+        .map_err(|source| AgentError::Detect {
+            what: "random numbers",
+            source: source.into(),
+        })?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+async fn collect_sandboxes(data_dir: Arc<DataDir>, shared: Arc<Shared>, end: CancellationToken) {
+    let mut interval = tokio::time::interval(sandbox::COLLECT_INTERVAL);
+    while end.run_until_cancelled(interval.tick()).await.is_some() {
+        let (data_dir, shared) = (Arc::clone(&data_dir), Arc::clone(&shared));
+        let collected = tokio::task::spawn_blocking(move || sandbox::collect(&data_dir, &shared));
+        if let Err(error) = collected.await {
+            warn!(%error, "sandboxes were not collected");
+        }
+    }
+}
+
+/// Waits for removals under way; with all tasks gone, the agent's cgroup goes too.
+async fn stop(containers: &Containers, tasks_are_gone: bool) {
+    let settled = async {
+        containers.settle().await;
+        if tasks_are_gone {
+            containers.remove_root().await;
+        }
+    };
+    if tokio::time::timeout(STOP_TIMEOUT, settled).await.is_err() {
+        warn!("containers were not removed in time; the next start tries again");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unspecified_address_is_advertised_by_host_name() {
+        let advertised = |address: &str| reachable(address.parse().unwrap(), "node-1");
+        assert_eq!(advertised("0.0.0.0:5051"), "node-1:5051");
+        assert_eq!(advertised("127.0.0.1:5051"), "127.0.0.1:5051");
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named_and_nothing_is_made() {
+        let used = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("agent");
+        let config = Config::new(
+            vec!["127.0.0.1:1".to_owned()],
+            used.local_addr().unwrap(),
+            data_dir.clone(),
+        );
+        let error = run(config, CancellationToken::new()).await.unwrap_err();
+        assert!(matches!(error, AgentError::Listen { .. }), "{error}");
+        assert!(!data_dir.exists());
+    }
+}

@@ -1,0 +1,80 @@
+//! What the API reads while the driver writes: which tasks are live, and whether a session is open.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use proffer_agent_core::{Agent, Event, TaskKey};
+use tokio::sync::watch;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    live: Mutex<BTreeSet<TaskKey>>,
+    /// Counts tasks that ended; readers of logs wait on it.
+    ended: watch::Sender<u64>,
+    registered: watch::Sender<bool>,
+}
+
+impl Shared {
+    pub(crate) fn new(agent: &Agent) -> Self {
+        let live = agent.tasks().filter(|task| !task.latest.state.is_terminal());
+        Self {
+            live: Mutex::new(live.map(|task| task.key.clone()).collect()),
+            ended: watch::Sender::new(0),
+            registered: watch::Sender::new(false),
+        }
+    }
+
+    fn live(&self) -> MutexGuard<'_, BTreeSet<TaskKey>> {
+        // A set is whole between its operations, whoever panicked.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn apply(&self, event: &Event) {
+        if let Event::TaskAccepted { key, .. } = event {
+            self.live().insert(key.clone());
+        }
+        if let Event::TaskState { key, state, .. } = event
+            && state.is_terminal()
+            && self.live().remove(key)
+        {
+            self.ended.send_modify(|n| *n += 1);
+        }
+    }
+
+    pub(crate) fn set_registered(&self, registered: bool) {
+        self.registered.send_if_modified(|present| {
+            let changed = *present != registered;
+            *present = registered;
+            changed
+        });
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        *self.registered.borrow()
+    }
+
+    /// Whether a task may still write to its sandbox.
+    pub(crate) fn is_live(&self, key: &TaskKey) -> bool {
+        self.live().contains(key)
+    }
+
+    /// Changes whenever a task ends.
+    pub(crate) fn ended(&self) -> watch::Receiver<u64> {
+        self.ended.subscribe()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_live(live: impl IntoIterator<Item = TaskKey>) -> Self {
+        Self {
+            live: Mutex::new(live.into_iter().collect()),
+            ended: watch::Sender::new(0),
+            registered: watch::Sender::new(false),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn end(&self, key: &TaskKey) {
+        self.live().remove(key);
+        self.ended.send_modify(|n| *n += 1);
+    }
+}
