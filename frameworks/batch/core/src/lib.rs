@@ -1,1 +1,20 @@
-//! The batch scheduler: jobs, arrays, dependencies, retries.
+//! The batch scheduler: jobs of array tasks that come after one another, with retries.
+//!
+//! Pure. [`Batch`] implements the session's `Scheduler`; its methods `submit`, `cancel`, `list`, `get` and `explain` are
+//! what the framework's API calls. Every change is a durable record in the same step.
+
+mod batch;
+mod job;
+mod queue;
+mod records;
+mod spec;
+mod validate;
+mod view;
+
+pub use batch::{Batch, CancelError, NoSuchJob};
+pub use job::{JobState, Phase};
+pub use spec::{JobSpec, TaskSpec};
+pub use validate::{
+    MAX_CONTAINER_BYTES, MAX_INSTANCES, MAX_NAME_BYTES, MAX_PRIORITY, MAX_RETRIES, MAX_TASKS, SubmitError,
+};
+pub use view::{InstanceView, JobSummary, JobView};

@@ -1,0 +1,258 @@
+//! The scheduler: all jobs, and the only place where an instance changes its phase.
+//!
+//! Invariant: `running` holds exactly the instances that are running, under the id of their latest attempt, and
+//! `queue` exactly those that wait. At most one attempt of an instance is not known to have ended.
+
+mod cancel;
+mod explain;
+mod offers;
+mod recover;
+mod submit;
+#[cfg(test)]
+mod tests;
+mod update;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proffer_session::{Context, RecoverError, Scheduler};
+use proffer_types::{FrameworkId, Offer, Resources, Role, TaskId, TaskStatus, Timestamp};
+use thiserror::Error;
+
+use crate::job::{Job, Phase, Place};
+use crate::queue::Queue;
+use crate::{JobSummary, JobView, records};
+
+pub use cancel::CancelError;
+
+use self::offers::Misses;
+
+/// Ended jobs that are kept for people to look at.
+const MAX_ENDED_JOBS: usize = 1000;
+/// Instances of ended jobs that are kept: at some 400 bytes each, with its status, 80 MB.
+const MAX_ENDED_INSTANCES: usize = 200_000;
+
+/// No job of that name, or it ended so long ago that it was dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("no job is named `{0}`")]
+pub struct NoSuchJob(pub String);
+
+/// The batch scheduler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    jobs: BTreeMap<u64, Job>,
+    /// The latest job of each name.
+    names: BTreeMap<String, u64>,
+    /// How many jobs were ever submitted; the number of the latest.
+    submissions: u64,
+    queue: Queue,
+    running: BTreeMap<TaskId, Place>,
+    /// Jobs that have ended, by when.
+    ended: BTreeSet<(Timestamp, u64)>,
+    /// Those of the jobs, and the default one.
+    roles: BTreeSet<Role>,
+    /// Roles that got something to wait for an offer since the last call about it.
+    fresh: BTreeSet<Role>,
+    /// Roles that the master was asked to make no offers in.
+    suppressed: BTreeSet<Role>,
+    connected: bool,
+    largest: Vec<Resources>,
+    /// By job and task.
+    misses: BTreeMap<(u64, usize), Misses>,
+}
+
+impl Batch {
+    /// A scheduler without jobs.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            jobs: BTreeMap::new(),
+            names: BTreeMap::new(),
+            submissions: 0,
+            queue: Queue::default(),
+            running: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            roles: [Role::default()].into(),
+            fresh: BTreeSet::new(),
+            suppressed: BTreeSet::new(),
+            connected: false,
+            largest: Vec::new(),
+            misses: BTreeMap::new(),
+        }
+    }
+
+    /// All jobs, in the order of submission.
+    #[must_use]
+    pub fn list(&self) -> Vec<JobSummary> {
+        self.jobs.values().map(JobSummary::of).collect()
+    }
+
+    /// One job with its instances.
+    pub fn get(&self, name: &str) -> Result<JobView, NoSuchJob> {
+        self.named(name).map(JobView::of)
+    }
+
+    fn named(&self, name: &str) -> Result<&Job, NoSuchJob> {
+        let number = self.names.get(name);
+        number
+            .and_then(|number| self.jobs.get(number))
+            .ok_or_else(|| NoSuchJob(name.chars().take(80).collect()))
+    }
+
+    fn move_to(&mut self, place: Place, phase: Phase) {
+        let Some(job) = self.jobs.get_mut(&place.job) else {
+            return;
+        };
+        let id = job.task_id(place.task, place.index);
+        match job.tasks[place.task].set_phase(place.index, phase) {
+            Phase::Waiting => self.queue.remove(job, place),
+            Phase::Running => {
+                id.as_ref().map(|id| self.running.remove(id));
+            }
+            Phase::Blocked | Phase::Finished | Phase::Failed | Phase::Cancelled => {}
+        }
+        match phase {
+            Phase::Waiting => {
+                self.queue.insert(job, place);
+                self.fresh.insert(job.spec.role.clone());
+            }
+            Phase::Running => {
+                id.map(|id| self.running.insert(id, place));
+            }
+            Phase::Blocked | Phase::Finished | Phase::Failed | Phase::Cancelled => {}
+        }
+    }
+
+    /// Moves what follows from a change in the job, in one pass, since `order` goes forward; ends the job
+    /// when nothing is left to do.
+    fn settle(&mut self, number: u64, now: Timestamp) {
+        let Some(order) = self.jobs.get(&number).map(|job| job.order.clone()) else {
+            return;
+        };
+        for task in order {
+            for phase in [Phase::Blocked, Phase::Waiting] {
+                self.settle_task(number, task, phase);
+            }
+        }
+        if let Some(job) = self.jobs.get_mut(&number)
+            && job.is_over()
+        {
+            let ended = *job.ended.get_or_insert(now);
+            self.ended.insert((ended, number));
+        }
+    }
+
+    fn settle_task(&mut self, number: u64, task: usize, phase: Phase) {
+        let Some(job) = self.jobs.get(&number) else {
+            return;
+        };
+        let due = job.due(task, phase);
+        if due == phase || job.tasks[task].count(phase) == 0 {
+            return;
+        }
+        let instances = job.tasks[task].instances.iter().enumerate();
+        let moving: Vec<_> = instances
+            .filter(|(_, instance)| instance.phase == phase)
+            .map(|(index, _)| index)
+            .collect();
+        for index in moving {
+            let job = number;
+            self.move_to(Place { job, task, index }, due);
+        }
+    }
+
+    /// What every change ends with: the job settles, its end is recorded, and the master is told what is wanted.
+    fn conclude(&mut self, number: u64, cx: &mut Context<'_>) {
+        let had_ended = self.has_ended(number);
+        self.settle(number, cx.now());
+        if self.has_ended(number) && !had_ended {
+            if let Some(job) = self.jobs.get(&number) {
+                put(cx, records::end(job));
+            }
+            self.misses.retain(|(job, _), _| *job != number);
+            self.drop_oldest(cx);
+        }
+        self.follow_demand(cx);
+    }
+
+    fn has_ended(&self, number: u64) -> bool {
+        self.jobs.get(&number).is_some_and(|job| job.ended.is_some())
+    }
+
+    /// Keeps what has ended bounded; the latest stays in any case.
+    fn drop_oldest(&mut self, cx: &mut Context<'_>) {
+        let size = |number: &u64| self.jobs.get(number).map_or(0, Job::n_instances);
+        let mut n_instances: usize = self.ended.iter().map(|(_, number)| size(number)).sum();
+        while self.ended.len() > 1
+            && (self.ended.len() > MAX_ENDED_JOBS || n_instances > MAX_ENDED_INSTANCES)
+            && let Some((_, number)) = self.ended.first().copied()
+        {
+            n_instances -= self.jobs.get(&number).map_or(0, Job::n_instances);
+            self.drop_job(number, cx);
+        }
+    }
+
+    fn drop_job(&mut self, number: u64, cx: &mut Context<'_>) {
+        let Some(job) = self.jobs.remove(&number) else {
+            return;
+        };
+        records::keys(&job).into_iter().for_each(|key| cx.delete(key));
+        self.ended.retain(|(_, other)| *other != number);
+        if self.names.get(&job.spec.name) == Some(&number) {
+            self.names.remove(&job.spec.name);
+        }
+    }
+
+    /// Asks for offers where something new waits, and for none where nothing does.
+    fn follow_demand(&mut self, cx: &mut Context<'_>) {
+        let fresh = std::mem::take(&mut self.fresh);
+        let revived: Vec<_> = fresh.into_iter().filter(|role| self.queue.wants(role)).collect();
+        self.suppressed.retain(|role| !revived.contains(role));
+        cx.revive_roles(revived);
+        let idle = |role: &&Role| !self.queue.wants(role) && !self.suppressed.contains(*role);
+        let suppressed: Vec<_> = self.roles.iter().filter(idle).cloned().collect();
+        self.suppressed.extend(suppressed.iter().cloned());
+        cx.suppress_roles(suppressed);
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Scheduler for Batch {
+    fn recover(&mut self, records: &[(String, Vec<u8>)]) -> Result<(), RecoverError> {
+        *self = recover::recover(records)?;
+        Ok(())
+    }
+
+    fn subscribed(&mut self, cx: &mut Context<'_>, _: &FrameworkId) {
+        self.connected = true;
+        self.follow_demand(cx);
+    }
+
+    fn disconnected(&mut self, _: &mut Context<'_>) {
+        self.connected = false;
+    }
+
+    fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
+        self.take_all(&offers, cx);
+    }
+
+    fn update(&mut self, cx: &mut Context<'_>, status: &TaskStatus) {
+        self.hear(status, cx);
+    }
+
+    fn shapes(&mut self, _: &mut Context<'_>, _: u32, largest: &[Resources]) {
+        self.largest = largest.to_vec();
+    }
+
+    fn roles(&self) -> Option<&BTreeSet<Role>> {
+        Some(&self.roles)
+    }
+}
+
+fn put(cx: &mut Context<'_>, (key, value): (String, Vec<u8>)) {
+    cx.put(key, value);
+}

@@ -1,0 +1,195 @@
+//! The scheduler driven by text, and by chance.
+
+mod property;
+mod world;
+
+use expect_test::expect;
+
+use self::world::check;
+
+#[test]
+fn an_offer_is_filled_with_as_many_waiting_tasks_as_fit() {
+    check(
+        "submit J a*3 | offer O1 cpus:2.5;mem:8GiB | offer O2 cpus:2.5;mem:8GiB | show J",
+        expect![[r#"
+            submit J a*3: 3 instances; revive *
+            offer O1 cpus:2.5;mem:8GiB: accept O1 J-1.a.0 J-1.a.1 1s
+            offer O2 cpus:2.5;mem:8GiB: accept O2 J-1.a.2 5s; suppress *
+            show J: Running a.0:Running a.1:Running a.2:Running
+        "#]],
+    );
+}
+
+#[test]
+fn a_higher_priority_goes_first_and_then_the_earlier_job() {
+    check(
+        "submit J1 a | submit J2 a | submit J3 a p5 | offer O1 cpus:2;mem:8GiB | offer O2 cpus:2;mem:8GiB",
+        expect![[r#"
+            submit J1 a: 1 instances; revive *
+            submit J2 a: 1 instances; revive *
+            submit J3 a p5: 1 instances; revive *
+            offer O1 cpus:2;mem:8GiB: accept O1 J3-3.a.0 J1-1.a.0 1s
+            offer O2 cpus:2;mem:8GiB: accept O2 J2-2.a.0 5s; suppress *
+        "#]],
+    );
+}
+
+#[test]
+fn a_small_task_passes_a_large_one_that_does_not_fit() {
+    check(
+        "submit J a:cpus:4 b:cpus:1 | offer O1 cpus:2;mem:8GiB | explain J",
+        expect![[r#"
+            submit J a:cpus:4 b:cpus:1: 2 instances; revive *
+            offer O1 cpus:2;mem:8GiB: accept O1 J-1.b.0 1s
+            explain J: 1 instances of `a` wait for an offer with cpus:4;mem:1GiB: 1 offers were too small; the latest had cpus:2, and cpus:4 is needed. / 1 instances of `b` are running.
+        "#]],
+    );
+}
+
+#[test]
+fn a_task_waits_until_every_instance_before_it_has_finished() {
+    check(
+        "submit J a*2 b<a | offer O1 cpus:4;mem:8GiB | J-1.a.0 FINISHED | explain J | crash \
+         | J-1.a.1 FINISHED | offer O2 cpus:4;mem:8GiB | J-1.b.0 RUNNING | J-1.b.0 FINISHED | show J",
+        expect![[r#"
+            submit J a*2 b<a: 3 instances; revive *
+            offer O1 cpus:4;mem:8GiB: accept O1 J-1.a.0 J-1.a.1 5s; suppress *
+            explain J: 1 instances of `a` are running. / 1 instances of `b` come after `a` (1 of 2 finished).
+            crash: suppress *
+            J-1.a.1 FINISHED: revive *
+            offer O2 cpus:4;mem:8GiB: accept O2 J-1.b.0 5s; suppress *
+            show J: Finished a.0:Finished a.1:Finished b.0:Finished
+        "#]],
+    );
+}
+
+#[test]
+fn a_failure_is_retried_as_often_as_asked_and_then_cancels_what_comes_after() {
+    check(
+        "submit J a*2 b<a c r1 | offer O1 cpus:4;mem:8GiB | J-1.a.0 FAILED | J-1.a.0 FAILED \
+         | offer O2 cpus:4;mem:8GiB | crash | J-1.a.0-2 FAILED | show J | J-1.a.1 FINISHED | J-1.c.0 FINISHED \
+         | show J | explain J",
+        expect![[r#"
+            submit J a*2 b<a c r1: 4 instances; revive *
+            offer O1 cpus:4;mem:8GiB: accept O1 J-1.a.0 J-1.a.1 J-1.c.0 5s; suppress *
+            J-1.a.0 FAILED: revive *
+            offer O2 cpus:4;mem:8GiB: accept O2 J-1.a.0-2 5s; suppress *
+            crash: suppress *
+            show J: Running a.0:Failed a.1:Running b.0:Cancelled c.0:Running
+            show J: Failed a.0:Failed a.1:Finished b.0:Cancelled c.0:Finished
+            explain J: job `J` has failed. / 1 instances of `a` failed; they ended as FAILED.
+        "#]],
+    );
+}
+
+#[test]
+fn a_task_lost_to_the_cluster_starts_again_without_costing_a_retry_and_an_unreachable_one_is_waited_for() {
+    check(
+        "submit J a*5 | offer O1 cpus:5;mem:8GiB | J-1.a.0 GONE | J-1.a.1 UNKNOWN | J-1.a.2 DROPPED \
+         | J-1.a.3 UNREACHABLE | J-1.a.4 ERROR | offer O2 cpus:5;mem:8GiB | J-1.a.1 RUNNING | show J",
+        expect![[r#"
+            submit J a*5: 5 instances; revive *
+            offer O1 cpus:5;mem:8GiB: accept O1 J-1.a.0 J-1.a.1 J-1.a.2 J-1.a.3 J-1.a.4 5s; suppress *
+            J-1.a.0 GONE: revive *
+            J-1.a.1 UNKNOWN: revive *
+            J-1.a.2 DROPPED: revive *
+            offer O2 cpus:5;mem:8GiB: accept O2 J-1.a.0-2 J-1.a.1-2 J-1.a.2-2 5s; suppress *
+            J-1.a.1 RUNNING: kill J-1.a.1
+            show J: Running a.0:Running a.1:Running a.2:Running a.3:Running a.4:Failed
+        "#]],
+    );
+}
+
+#[test]
+fn cancelling_kills_what_runs_and_drops_what_waits() {
+    check(
+        "submit J a*2 b<a | offer O1 cpus:1;mem:8GiB | cancel J | show J | crash | J-1.a.0 KILLED | show J \
+         | cancel J | cancel K",
+        expect![[r#"
+            submit J a*2 b<a: 3 instances; revive *
+            offer O1 cpus:1;mem:8GiB: accept O1 J-1.a.0 1s
+            cancel J: kill J-1.a.0; suppress *
+            show J: Running a.0:Running a.1:Cancelled b.0:Cancelled
+            crash: suppress *
+            show J: Cancelled a.0:Cancelled a.1:Cancelled b.0:Cancelled
+            cancel K: no job is named `K`
+        "#]],
+    );
+}
+
+#[test]
+fn a_kill_nobody_asked_for_is_a_failure() {
+    check(
+        "submit J a | offer O1 cpus:1;mem:8GiB | J-1.a.0 KILLED | show J",
+        expect![[r#"
+            submit J a: 1 instances; revive *
+            offer O1 cpus:1;mem:8GiB: accept O1 J-1.a.0 5s; suppress *
+            show J: Failed a.0:Failed
+        "#]],
+    );
+}
+
+#[test]
+fn a_name_is_free_again_once_its_job_has_ended_and_task_ids_are_never_used_twice() {
+    check(
+        "submit J a | submit J a | cancel J | submit J a | crash | offer O1 cpus:1;mem:8GiB",
+        expect![[r#"
+            submit J a: 1 instances; revive *
+            submit J a: job `J` exists and has not ended; cancel it or choose another name
+            cancel J: suppress *
+            submit J a: 1 instances; revive *
+            crash: revive *
+            offer O1 cpus:1;mem:8GiB: accept O1 J-2.a.0 5s; suppress *
+        "#]],
+    );
+}
+
+#[test]
+fn an_offer_is_used_only_for_jobs_of_its_role() {
+    check(
+        "submit J a @eng | offer O1 cpus:1;mem:8GiB | offer O2 cpus:1;mem:8GiB @eng",
+        expect![[r#"
+            submit J a @eng: 1 instances; revive eng
+            offer O1 cpus:1;mem:8GiB: decline O1 5s
+            offer O2 cpus:1;mem:8GiB @eng: accept O2 J-1.a.0 5s; suppress eng
+        "#]],
+    );
+}
+
+#[test]
+fn a_request_that_fits_on_no_agent_is_refused_once_agents_are_known() {
+    check(
+        "submit J a:cpus:64 | shapes cpus:2;mem:8GiB cpus:1;mem:64GiB | submit K a:cpus:64 | explain J \
+         | submit K a:cpus:2;mem:64GiB",
+        expect![[r#"
+            submit J a:cpus:64: 1 instances; revive *
+            submit K a:cpus:64: task `a` asks for cpus:64, and the largest agent has cpus:2;mem:8GiB
+            explain J: 1 instances of `a` wait for an offer with cpus:64;mem:1GiB: task `a` asks for cpus:64, and the largest agent has cpus:2;mem:8GiB.
+            submit K a:cpus:2;mem:64GiB: task `a` asks for mem:64GiB, and the largest agent has cpus:2;mem:8GiB
+        "#]],
+    );
+}
+
+#[test]
+fn a_wrong_job_is_refused_by_name_and_place() {
+    check(
+        "submit a/b a | submit J a.b | submit J a a | submit J a*0 | submit J a*100001 | submit J a<x \
+         | submit J a<c b<a c<b | submit J a<a | submit J a:cpus:0 | submit J a:mem:0 | submit J a p1001 \
+         | submit J a r101 | submit J",
+        expect![[r#"
+            submit a/b a: job name `a/b` must be 1 to 63 letters, digits, `.`, `_` or `-`, and begin with a letter or digit
+            submit J a.b: task name `a.b` must be 1 to 63 letters, digits, `_` or `-`
+            submit J a a: task `a` is named twice
+            submit J a*0: task `a` has a count of 0
+            submit J a*100001: 100001 instances in one job, at most 100000 are allowed
+            submit J a<x: task `a` comes after `x`, which is not a task of the job
+            submit J a<c b<a c<b: tasks come after each other in a cycle: a -> c -> b -> a
+            submit J a<a: tasks come after each other in a cycle: a -> a
+            submit J a:cpus:0: task `a` must ask for more than 0 cpus
+            submit J a:mem:0: task `a` must ask for more than 0 mem
+            submit J a p1001: priority 1001 is not between -1000 and 1000
+            submit J a r101: task `a` has 101 retries, at most 100 are allowed
+            submit J: job `J` has no tasks
+        "#]],
+    );
+}

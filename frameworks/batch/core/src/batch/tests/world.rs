@@ -1,0 +1,257 @@
+//! A scheduler, its store and its master, for tests.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use expect_test::Expect;
+use proffer_session::{Context, Output, Scheduler, Write};
+use proffer_types::scheduler_link::{Call, Operation};
+use proffer_types::{
+    AgentId, ContainerSpec, FrameworkId, KillPolicy, Offer, OfferId, ResourceName, Resources, Role,
+    StatusSource, TaskId, TaskState, TaskStatus, Timestamp,
+};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::{Batch, JobSpec, TaskSpec};
+
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) batch: Batch,
+    pub(super) store: BTreeMap<String, Vec<u8>>,
+    now: Timestamp,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let mut world = Self {
+            batch: Batch::new(),
+            store: BTreeMap::new(),
+            now: Timestamp(0),
+        };
+        world.subscribe();
+        world
+    }
+
+    /// Runs one method, commits what it wrote, returns it with the calls.
+    pub(super) fn run<R>(
+        &mut self,
+        method: impl FnOnce(&mut Batch, &mut Context<'_>) -> R,
+    ) -> (R, Vec<Call>) {
+        self.now.0 += 1;
+        let mut out = Output::default();
+        let mut held = Vec::new();
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let mut cx = Context::new(self.now, &mut rng, &mut out, &mut held);
+        let result = method(&mut self.batch, &mut cx);
+        for write in out.writes {
+            match write {
+                Write::Put { key, value } => self.store.insert(key, value),
+                Write::Delete { key } => self.store.remove(&key),
+            };
+        }
+        (result, out.calls)
+    }
+
+    pub(super) fn subscribe(&mut self) -> Vec<Call> {
+        let id = FrameworkId::new("F1").unwrap();
+        self.run(|batch, cx| batch.subscribed(cx, &id)).1
+    }
+
+    /// A scheduler that knows nothing but the records.
+    pub(super) fn recovered(&self) -> Batch {
+        let records: Vec<_> = self.store.clone().into_iter().collect();
+        let mut batch = Batch::new();
+        batch.recover(&records).unwrap();
+        batch
+    }
+
+    pub(super) fn crash(&mut self) -> Vec<Call> {
+        self.batch = self.recovered();
+        self.subscribe()
+    }
+}
+
+/// Runs the steps, separated by `|`; shows what the master or the user hears of each, if anything.
+pub(super) fn check(steps: &str, expected: Expect) {
+    let mut world = World::new();
+    let mut trace = String::new();
+    for step in steps.split('|').map(str::trim) {
+        let shown = apply(&mut world, step);
+        if !shown.is_empty() {
+            writeln!(trace, "{step}: {shown}").unwrap();
+        }
+    }
+    expected.assert_eq(&trace);
+}
+
+fn apply(world: &mut World, step: &str) -> String {
+    let words: Vec<_> = step.split_whitespace().collect();
+    let (answer, calls) = match words[0] {
+        "submit" => {
+            let spec = job(&words[1..]);
+            let (result, calls) = world.run(|batch, cx| batch.submit(spec, cx));
+            (
+                result.map_or_else(|error| error.to_string(), |n| format!("{n} instances")),
+                calls,
+            )
+        }
+        "cancel" => {
+            let (result, calls) = world.run(|batch, cx| batch.cancel(words[1], cx));
+            (
+                result.err().map(|error| error.to_string()).unwrap_or_default(),
+                calls,
+            )
+        }
+        "offer" => {
+            let offer = offer(words[1], words[2], words.get(3).copied());
+            world.run(|batch, cx| {
+                batch.offers(cx, vec![offer]);
+                String::new()
+            })
+        }
+        "shapes" => {
+            let largest: Vec<_> = words[1..].iter().map(|text| text.parse().unwrap()).collect();
+            world.run(|batch, cx| {
+                batch.shapes(cx, 1, &largest);
+                String::new()
+            })
+        }
+        "crash" => (String::new(), world.crash()),
+        "show" => (show(&world.batch, words[1]), Vec::new()),
+        "explain" => (world.batch.explain(words[1]).unwrap().join(" / "), Vec::new()),
+        id => {
+            let status = status(id, words[1]);
+            world.run(|batch, cx| {
+                batch.update(cx, &status);
+                String::new()
+            })
+        }
+    };
+    let answer = (!answer.is_empty()).then_some(answer);
+    let all: Vec<_> = answer.into_iter().chain(calls.iter().map(show_call)).collect();
+    all.join("; ")
+}
+
+/// `J a*2 b<a c:cpus:4 r1 p5 @role`: tasks, then what holds for all of them.
+fn job(words: &[&str]) -> JobSpec {
+    let mut spec = JobSpec {
+        name: words[0].to_owned(),
+        role: Role::default(),
+        priority: 0,
+        tasks: Vec::new(),
+    };
+    let number = |word: &str| word[1..].parse::<i32>().ok();
+    for word in &words[1..] {
+        if let Some(role) = word.strip_prefix('@') {
+            spec.role = Role::new(role).unwrap();
+        } else if let Some(priority) = number(word).filter(|_| word.starts_with('p')) {
+            spec.priority = priority;
+        } else if let Some(retries) = number(word).filter(|_| word.starts_with('r')) {
+            spec.tasks
+                .iter_mut()
+                .for_each(|task| task.retries = retries.try_into().unwrap());
+        } else {
+            spec.tasks.push(task(word));
+        }
+    }
+    spec
+}
+
+fn task(word: &str) -> TaskSpec {
+    let (word, asks) = word.split_once(':').unwrap_or((word, ""));
+    let (word, after) = word
+        .split_once('<')
+        .map_or((word, None), |(word, after)| (word, Some(after)));
+    let (name, count) = word.split_once('*').unwrap_or((word, "1"));
+    let mut resources = Resources::of(1000, 1 << 30, 0);
+    for ask in asks.split(';').filter(|ask| !ask.is_empty()) {
+        let (name, _) = ask.split_once(':').unwrap();
+        let name = ResourceName::new(name).unwrap();
+        let units = ask.parse::<Resources>().unwrap().scalar(&name);
+        resources = resources.with(name, units);
+    }
+    spec_of(name, count.parse().unwrap(), after, resources)
+}
+
+pub(super) fn spec_of(name: &str, count: u32, after: Option<&str>, resources: Resources) -> TaskSpec {
+    TaskSpec {
+        name: name.to_owned(),
+        count,
+        after: after.map(str::to_owned).into_iter().collect(),
+        resources,
+        container: ContainerSpec {
+            command: vec!["true".to_owned()],
+            ..ContainerSpec::default()
+        },
+        retries: 0,
+        timeout: None,
+        kill_policy: KillPolicy::default(),
+    }
+}
+
+pub(super) fn offer(id: &str, resources: &str, role: Option<&str>) -> Offer {
+    Offer {
+        id: OfferId::new(id).unwrap(),
+        framework_id: FrameworkId::new("F1").unwrap(),
+        agent_id: AgentId::new("A1").unwrap(),
+        hostname: "host".to_owned(),
+        role: Role::new(role.map_or("*", |role| &role[1..])).unwrap(),
+        resources: resources.parse().unwrap(),
+        attributes: Vec::new(),
+    }
+}
+
+pub(super) fn status(id: &str, state: &str) -> TaskStatus {
+    let state = TaskState::ALL.into_iter().find(|known| known.as_str() == state);
+    TaskStatus {
+        task_id: TaskId::new(id).unwrap(),
+        agent_id: Some(AgentId::new("A1").unwrap()),
+        state: state.unwrap(),
+        source: StatusSource::Agent,
+        reason: None,
+        message: String::new(),
+        timestamp: Timestamp(0),
+        uuid: None,
+        exit: None,
+        usage: None,
+    }
+}
+
+fn show(batch: &Batch, name: &str) -> String {
+    let view = batch.get(name).unwrap();
+    let instances = view.instances.iter().map(|instance| {
+        let task = &view.spec.tasks[instance.task].name;
+        format!(" {task}.{}:{:?}", instance.index, instance.phase)
+    });
+    format!("{:?}{}", view.state, instances.collect::<String>())
+}
+
+fn show_call(call: &Call) -> String {
+    fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+        items
+            .into_iter()
+            .map(|item| format!(" {}", item.to_string()))
+            .collect()
+    }
+    match call {
+        Call::Accept {
+            offers,
+            operations,
+            filters,
+        } => {
+            let Operation::Launch(tasks) = &operations[0];
+            let tasks = list(tasks.iter().map(|task| &task.id));
+            format!("accept{}{tasks} {:?}", list(offers), filters.refuse)
+        }
+        Call::Decline { offers, filters } => format!("decline{} {:?}", list(offers), filters.refuse),
+        Call::Revive { roles } => format!("revive{}", list(roles)),
+        Call::Suppress { roles } => format!("suppress{}", list(roles)),
+        Call::Kill { task_id, .. } => format!("kill {task_id}"),
+        Call::Subscribe { .. }
+        | Call::Acknowledge { .. }
+        | Call::Reconcile { .. }
+        | Call::Teardown
+        | Call::Ping => format!("{call:?}"),
+    }
+}

@@ -1,0 +1,182 @@
+//! Durable records: what each key holds.
+//!
+//! | key | value | written |
+//! |---|---|---|
+//! | `batch/submissions` | `Counter` | with each submission |
+//! | `job/<number>` | `JobRecord` | when submitted |
+//! | `job/<number>/end` | `EndRecord` | when cancelled, and when ended |
+//! | `job/<number>/<task>.<index>` | `InstanceRecord` | when launched, and when an attempt ended |
+//!
+//! The number has twenty digits, so that the order of keys is the order of submission. An instance without a record was
+//! never launched; its phase follows from the others. Numbers of fields are for ever.
+
+mod spec;
+mod status;
+
+use proffer_session::RecoverError;
+use proffer_types::Timestamp;
+use prost::Message;
+
+use crate::JobSpec;
+use crate::job::{Instance, Job, Phase, Place};
+
+const SUBMISSIONS: &str = "batch/submissions";
+const JOBS: &str = "job/";
+
+#[derive(Clone, PartialEq, Message)]
+struct Counter {
+    #[prost(uint64, tag = "1")]
+    value: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct EndRecord {
+    #[prost(bool, tag = "1")]
+    cancelled: bool,
+    /// Absent while a cancelled job still has something running.
+    #[prost(uint64, optional, tag = "2")]
+    ended_ms: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct InstanceRecord {
+    /// Index into `Phase::ALL`.
+    #[prost(uint32, tag = "1")]
+    phase: u32,
+    #[prost(uint32, tag = "2")]
+    attempts: u32,
+    #[prost(uint32, tag = "3")]
+    failures: u32,
+    #[prost(message, optional, tag = "4")]
+    status: Option<status::StatusRecord>,
+}
+
+/// One record, understood.
+#[derive(Debug)]
+pub(crate) enum Record {
+    Submissions(u64),
+    Job {
+        number: u64,
+        spec: JobSpec,
+        submitted: Timestamp,
+    },
+    End {
+        number: u64,
+        cancelled: bool,
+        ended: Option<Timestamp>,
+    },
+    Instance {
+        number: u64,
+        task: String,
+        index: usize,
+        instance: Instance,
+    },
+}
+
+pub(crate) fn submissions(value: u64) -> (String, Vec<u8>) {
+    (SUBMISSIONS.to_owned(), Counter { value }.encode_to_vec())
+}
+
+pub(crate) fn job(job: &Job) -> (String, Vec<u8>) {
+    let record = spec::JobRecord::of(&job.spec, job.submitted);
+    (job_key(job), record.encode_to_vec())
+}
+
+pub(crate) fn end(job: &Job) -> (String, Vec<u8>) {
+    let record = EndRecord {
+        cancelled: job.cancelled,
+        ended_ms: job.ended.map(|ended| ended.0),
+    };
+    (format!("{}/end", job_key(job)), record.encode_to_vec())
+}
+
+/// The status of a running attempt is not recorded: reconciliation brings it again.
+pub(crate) fn instance(job: &Job, place: Place) -> (String, Vec<u8>) {
+    let instance = &job.tasks[place.task].instances[place.index];
+    let status = instance
+        .status
+        .as_deref()
+        .filter(|_| instance.phase != Phase::Running);
+    let record = InstanceRecord {
+        phase: instance.phase as u32,
+        attempts: instance.attempts,
+        failures: instance.failures,
+        status: status.map(Into::into),
+    };
+    (instance_key(job, place.task, place.index), record.encode_to_vec())
+}
+
+/// The keys of all records a job may have.
+pub(crate) fn keys(job: &Job) -> Vec<String> {
+    let instances = job.tasks.iter().enumerate().flat_map(|(task, state)| {
+        let launched = state
+            .instances
+            .iter()
+            .enumerate()
+            .filter(|(_, instance)| instance.attempts > 0);
+        launched.map(move |(index, _)| instance_key(job, task, index))
+    });
+    let own = [job_key(job), format!("{}/end", job_key(job))];
+    own.into_iter().chain(instances).collect()
+}
+
+fn job_key(job: &Job) -> String {
+    format!("{JOBS}{:020}", job.number)
+}
+
+fn instance_key(job: &Job, task: usize, index: usize) -> String {
+    format!("{}/{}.{index}", job_key(job), job.task_spec(task).name)
+}
+
+/// Understands one record.
+pub(crate) fn read(key: &str, value: &[u8]) -> Result<Record, RecoverError> {
+    let unknown = || RecoverError::new(key, "no such record; is it of a newer version?");
+    if key == SUBMISSIONS {
+        return Ok(Record::Submissions(decode::<Counter>(key, value)?.value));
+    }
+    let rest = key.strip_prefix(JOBS).ok_or_else(unknown)?;
+    let (number, rest) = rest.split_once('/').unwrap_or((rest, ""));
+    let number = number.parse().map_err(|error| RecoverError::new(key, error))?;
+    match (rest, rest.split_once('.')) {
+        ("", _) => {
+            let (spec, submitted) = decode::<spec::JobRecord>(key, value)?.into_spec(key)?;
+            Ok(Record::Job {
+                number,
+                spec,
+                submitted,
+            })
+        }
+        ("end", _) => {
+            let record = decode::<EndRecord>(key, value)?;
+            Ok(Record::End {
+                number,
+                cancelled: record.cancelled,
+                ended: record.ended_ms.map(Timestamp),
+            })
+        }
+        (_, Some((task, index))) => Ok(Record::Instance {
+            number,
+            task: task.to_owned(),
+            index: index.parse().map_err(|error| RecoverError::new(key, error))?,
+            instance: read_instance(key, decode(key, value)?)?,
+        }),
+        (_, None) => Err(unknown()),
+    }
+}
+
+fn read_instance(key: &str, record: InstanceRecord) -> Result<Instance, RecoverError> {
+    let phase = Phase::ALL.get(record.phase as usize);
+    Ok(Instance {
+        phase: *phase.ok_or_else(|| RecoverError::new(key, format!("{} is no phase", record.phase)))?,
+        attempts: record.attempts,
+        failures: record.failures,
+        status: record
+            .status
+            .map(|status| status.into_status(key).map(Box::new))
+            .transpose()?,
+    })
+}
+
+fn decode<M: Message + Default>(key: &str, value: &[u8]) -> Result<M, RecoverError> {
+    M::decode(value).map_err(|error| RecoverError::new(key, error))
+}

@@ -1,0 +1,35 @@
+//! What a user submits.
+
+use std::time::Duration;
+
+use proffer_types::{ContainerSpec, KillPolicy, Resources, Role};
+
+/// A job: tasks, and the order between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobSpec {
+    /// Unique among the jobs that have not ended.
+    pub name: String,
+    pub role: Role,
+    /// Higher goes first.
+    pub priority: i32,
+    pub tasks: Vec<TaskSpec>,
+}
+
+/// A task of a job: an array of like instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskSpec {
+    /// Unique in the job.
+    pub name: String,
+    /// Size of the array.
+    pub count: u32,
+    /// Names of the tasks whose instances must all have finished first.
+    pub after: Vec<String>,
+    /// What one instance needs.
+    pub resources: Resources,
+    pub container: ContainerSpec,
+    /// How often one instance is started again after a failure.
+    pub retries: u32,
+    /// An instance that runs longer fails.
+    pub timeout: Option<Duration>,
+    pub kill_policy: KillPolicy,
+}

@@ -1,0 +1,247 @@
+//! What a job must be like to be accepted. Whoever holds an accepted spec need not check it again.
+
+use std::collections::BTreeMap;
+
+use proffer_types::resources::format::format_scalar;
+use proffer_types::{ResourceName, Resources};
+use thiserror::Error;
+
+use crate::{JobSpec, TaskSpec};
+
+/// The longest name of a job or task, in bytes: two of them and three numbers fit in a task id.
+pub const MAX_NAME_BYTES: usize = 63;
+/// The most tasks in one job: the spec is one record and one message.
+pub const MAX_TASKS: usize = 1000;
+/// The most instances in one job, over all of its tasks: a view of the job is one message.
+pub const MAX_INSTANCES: u32 = 100_000;
+/// The largest priority, and minus that the smallest.
+pub const MAX_PRIORITY: i32 = 1000;
+/// The most retries: what has failed a hundred times will fail again.
+pub const MAX_RETRIES: u32 = 100;
+/// The largest command and environment of one task, in bytes; each launch sends it.
+pub const MAX_CONTAINER_BYTES: usize = 64 << 10;
+
+/// Why a job was not accepted. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SubmitError {
+    #[error(
+        "job name `{0}` must be 1 to {MAX_NAME_BYTES} letters, digits, `.`, `_` or `-`, and begin with a letter or digit"
+    )]
+    JobName(String),
+    #[error("task name `{0}` must be 1 to {MAX_NAME_BYTES} letters, digits, `_` or `-`")]
+    TaskName(String),
+    #[error("job `{0}` has no tasks")]
+    NoTasks(String),
+    #[error("{0} tasks in one job, at most {MAX_TASKS} are allowed; use `count` for an array")]
+    TooManyTasks(usize),
+    #[error("task `{0}` is named twice")]
+    TaskTwice(String),
+    #[error("task `{0}` has a count of 0")]
+    NoInstance(String),
+    #[error("{0} instances in one job, at most {MAX_INSTANCES} are allowed")]
+    TooManyInstances(u64),
+    #[error("task `{task}` comes after `{after}`, which is not a task of the job")]
+    UnknownAfter { task: String, after: String },
+    #[error("tasks come after each other in a cycle: {0}")]
+    Cycle(String),
+    #[error("task `{task}` must ask for more than 0 {resource}")]
+    AsksForNone { task: String, resource: ResourceName },
+    #[error("task `{task}` asks for {asked}, and the largest agent has {largest}")]
+    FitsNowhere {
+        task: String,
+        asked: String,
+        largest: Resources,
+    },
+    #[error("task `{0}` has no command")]
+    NoCommand(String),
+    #[error(
+        "task `{task}` has {n_bytes} bytes of command and environment, at most {MAX_CONTAINER_BYTES} are allowed"
+    )]
+    LargeContainer { task: String, n_bytes: usize },
+    #[error("task `{task}` has {retries} retries, at most {MAX_RETRIES} are allowed")]
+    Retries { task: String, retries: u32 },
+    #[error("priority {0} is not between -{MAX_PRIORITY} and {MAX_PRIORITY}")]
+    Priority(i32),
+    /// The name may be used again once that job has ended.
+    #[error("job `{0}` exists and has not ended; cancel it or choose another name")]
+    NameInUse(String),
+    #[error("too much has not ended yet; submit again later")]
+    Full,
+}
+
+/// Checks all that does not depend on other jobs. Returns the tasks' indexes, each after those it comes after.
+pub(crate) fn validate(spec: &JobSpec, largest: &[Resources]) -> Result<Vec<usize>, SubmitError> {
+    if !is_name(&spec.name, "._-") || !spec.name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return Err(SubmitError::JobName(quoted(&spec.name)));
+    }
+    if !(-MAX_PRIORITY..=MAX_PRIORITY).contains(&spec.priority) {
+        return Err(SubmitError::Priority(spec.priority));
+    }
+    if spec.tasks.is_empty() {
+        return Err(SubmitError::NoTasks(spec.name.clone()));
+    }
+    if spec.tasks.len() > MAX_TASKS {
+        return Err(SubmitError::TooManyTasks(spec.tasks.len()));
+    }
+    let n_instances = spec.tasks.iter().map(|task| u64::from(task.count)).sum();
+    if n_instances > u64::from(MAX_INSTANCES) {
+        return Err(SubmitError::TooManyInstances(n_instances));
+    }
+    for task in &spec.tasks {
+        check_task(task)?;
+        check_fit(task, largest)?;
+    }
+    order(&spec.tasks)
+}
+
+fn is_name(name: &str, punctuation: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || punctuation.contains(c);
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.chars().all(good)
+}
+
+/// As much of a wrong name as helps to recognise it.
+fn quoted(name: &str) -> String {
+    name.chars()
+        .take(80)
+        .collect::<String>()
+        .escape_debug()
+        .to_string()
+}
+
+fn check_task(task: &TaskSpec) -> Result<(), SubmitError> {
+    // No dot: it parts a task id, which so tells job, task and index apart.
+    if !is_name(&task.name, "_-") {
+        return Err(SubmitError::TaskName(quoted(&task.name)));
+    }
+    let name = || task.name.clone();
+    if task.count == 0 {
+        return Err(SubmitError::NoInstance(name()));
+    }
+    for resource in [ResourceName::Cpus, ResourceName::Mem] {
+        if task.resources.scalar(&resource) == 0 {
+            return Err(SubmitError::AsksForNone {
+                task: name(),
+                resource,
+            });
+        }
+    }
+    if task.container.command.first().is_none_or(String::is_empty) {
+        return Err(SubmitError::NoCommand(name()));
+    }
+    let n_bytes = container_bytes(task);
+    if n_bytes > MAX_CONTAINER_BYTES {
+        return Err(SubmitError::LargeContainer {
+            task: name(),
+            n_bytes,
+        });
+    }
+    if task.retries > MAX_RETRIES {
+        return Err(SubmitError::Retries {
+            task: name(),
+            retries: task.retries,
+        });
+    }
+    Ok(())
+}
+
+/// The bytes of command and environment.
+pub(crate) fn container_bytes(task: &TaskSpec) -> usize {
+    let env = task
+        .container
+        .env
+        .iter()
+        .map(|(key, value)| key.len() + value.len());
+    let command = task.container.command.iter().map(String::len);
+    command.chain(env).sum()
+}
+
+/// Refuses what no agent could hold. No agent known means that it is too early to tell.
+pub(crate) fn check_fit(task: &TaskSpec, largest: &[Resources]) -> Result<(), SubmitError> {
+    if largest.is_empty() || largest.iter().any(|agent| agent.contains(&task.resources)) {
+        return Ok(());
+    }
+    let n_lacking = |agent: &&Resources| {
+        let scalars = task.resources.scalars();
+        scalars
+            .filter(|(name, units)| agent.scalar(name) < *units)
+            .count()
+    };
+    let nearest = largest.iter().min_by_key(n_lacking);
+    let Some((agent, name)) = nearest.and_then(|agent| Some((agent, agent.first_lacking(&task.resources)?)))
+    else {
+        return Ok(());
+    };
+    Err(SubmitError::FitsNowhere {
+        task: task.name.clone(),
+        asked: asked(&task.resources, name),
+        largest: agent.clone(),
+    })
+}
+
+/// One resource of a request, as a person writes it.
+pub(crate) fn asked(resources: &Resources, name: &ResourceName) -> String {
+    match resources.ranges(name) {
+        Some(ranges) => format!("{name}:{ranges}"),
+        None => format!("{name}:{}", format_scalar(name, resources.scalar(name))),
+    }
+}
+
+/// Orders tasks after those they come after, depth first.
+pub(crate) fn order(tasks: &[TaskSpec]) -> Result<Vec<usize>, SubmitError> {
+    let mut by_name = BTreeMap::new();
+    for (index, task) in tasks.iter().enumerate() {
+        if by_name.insert(task.name.as_str(), index).is_some() {
+            return Err(SubmitError::TaskTwice(task.name.clone()));
+        }
+    }
+    let mut after = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let find = |name: &String| {
+            let found = by_name.get(name.as_str()).copied();
+            found.ok_or_else(|| SubmitError::UnknownAfter {
+                task: task.name.clone(),
+                after: quoted(name),
+            })
+        };
+        after.push(task.after.iter().map(find).collect::<Result<Vec<_>, _>>()?);
+    }
+    let mut walk = Walk {
+        tasks,
+        after: &after,
+        path: Vec::new(),
+        done: vec![false; tasks.len()],
+        order: Vec::with_capacity(tasks.len()),
+    };
+    (0..tasks.len()).try_for_each(|index| walk.visit(index))?;
+    Ok(walk.order)
+}
+
+struct Walk<'a> {
+    tasks: &'a [TaskSpec],
+    after: &'a [Vec<usize>],
+    /// From where the walk began to where it is; no longer than there are tasks.
+    path: Vec<usize>,
+    done: Vec<bool>,
+    order: Vec<usize>,
+}
+
+impl Walk<'_> {
+    fn visit(&mut self, index: usize) -> Result<(), SubmitError> {
+        if self.done[index] {
+            return Ok(());
+        }
+        if let Some(begin) = self.path.iter().position(|earlier| *earlier == index) {
+            let names = self.path[begin..].iter().chain([&index]);
+            let names: Vec<_> = names.map(|index| self.tasks[*index].name.as_str()).collect();
+            return Err(SubmitError::Cycle(names.join(" -> ")));
+        }
+        self.path.push(index);
+        for earlier in &self.after[index] {
+            self.visit(*earlier)?;
+        }
+        self.path.pop();
+        self.done[index] = true;
+        self.order.push(index);
+        Ok(())
+    }
+}
