@@ -1,0 +1,76 @@
+//! An agent's checkpoints: what its checkpoint effects wrote, and nothing else, is there after a crash.
+
+use std::collections::BTreeMap;
+
+use proffer_agent_core::{ContainerId, Recovered, RecoveredTask, StateRecord, TaskKey, TaskRecord};
+use proffer_types::{AgentId, StatusUuid};
+
+#[derive(Debug, Default)]
+pub(crate) struct Disk {
+    pub(crate) agent_id: Option<AgentId>,
+    records: BTreeMap<ContainerId, (TaskRecord, Option<StateRecord>)>,
+}
+
+impl Disk {
+    pub(crate) fn put_task(&mut self, id: ContainerId, task: TaskRecord) {
+        self.records.insert(id, (task, None));
+    }
+
+    /// Replaces the state of a task that has a record.
+    pub(crate) fn put_state(&mut self, id: ContainerId, state: StateRecord) {
+        if let Some((_, slot)) = self.records.get_mut(&id) {
+            *slot = Some(state);
+        }
+    }
+
+    pub(crate) fn forget(&mut self, id: ContainerId) {
+        self.records.remove(&id);
+    }
+
+    fn state(&self, id: ContainerId) -> Option<&StateRecord> {
+        self.records.get(&id).and_then(|(_, state)| state.as_ref())
+    }
+
+    /// The container of a task, if it has a record.
+    pub(crate) fn container(&self, key: &TaskKey) -> Option<ContainerId> {
+        let named = |task: &TaskRecord| task.framework_id == key.framework_id && task.info.id == key.task_id;
+        self.records
+            .iter()
+            .find(|(_, (task, _))| named(task))
+            .map(|(id, _)| *id)
+    }
+
+    /// The updates of a container that wait on disk, oldest first.
+    pub(crate) fn pending(&self, id: ContainerId) -> Vec<StatusUuid> {
+        let updates = self
+            .state(id)
+            .map(|state| state.updates.as_slice())
+            .unwrap_or_default();
+        updates.iter().filter_map(|status| status.uuid).collect()
+    }
+
+    /// The task a container was launched for.
+    pub(crate) fn key(&self, id: ContainerId) -> Option<TaskKey> {
+        let (task, _) = self.records.get(&id)?;
+        Some(TaskKey {
+            framework_id: task.framework_id.clone(),
+            task_id: task.info.id.clone(),
+        })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    pub(crate) fn recover(&self) -> Recovered {
+        let task = |(id, (task, state)): (&ContainerId, &(TaskRecord, Option<StateRecord>))| RecoveredTask {
+            container_id: *id,
+            task: task.clone(),
+            state: state.clone(),
+        };
+        Recovered {
+            agent_id: self.agent_id.clone(),
+            tasks: self.records.iter().map(task).collect(),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What the oracle sees: facts as they happen, from every side at once.
+
+use proffer_agent_core::TaskKey;
+use proffer_master_core::{Event, Snapshot, State};
+use proffer_types::scheduler_link::Call;
+use proffer_types::{AgentId, FrameworkId, Resources, StatusUuid, TaskState, TaskStatus};
+
+use crate::machine::Machine;
+
+/// One fact, seen by the simulator and by nobody in it.
+#[derive(Debug)]
+pub(crate) enum Fact<'a> {
+    /// A master begins, from the registry alone.
+    MasterStarted(&'a State),
+    /// A fact of the master whose effects will be carried out.
+    MasterEvent(&'a Event),
+    /// The master between two batches.
+    MasterState {
+        state: &'a State,
+        snapshot: &'a Snapshot,
+    },
+    /// A container began to be built.
+    ContainerLaunched { agent: usize, key: &'a TaskKey },
+    /// The containers of an agent's host, after a launch.
+    Host {
+        agent: usize,
+        total: &'a Resources,
+        machine: &'a Machine,
+    },
+    /// An agent keeps this id.
+    AgentId { agent: usize, id: &'a AgentId },
+    /// What waits for acknowledgement on an agent's disk, after a write.
+    Checkpointed {
+        key: &'a TaskKey,
+        pending: &'a [StatusUuid],
+    },
+    /// An agent reports a state; `on_disk` says whether its disk holds the update, where it holds the task at all.
+    Reported {
+        key: &'a TaskKey,
+        state: TaskState,
+        on_disk: Option<bool>,
+    },
+    /// A framework keeps this id.
+    FrameworkId { framework: usize, id: &'a FrameworkId },
+    /// A scheduler was told, and what it made of it is written.
+    Told {
+        framework_id: &'a FrameworkId,
+        status: &'a TaskStatus,
+    },
+    /// A call went out.
+    Called(&'a Call),
+    /// The framework's id is spent.
+    FrameworkCompleted { framework_id: &'a FrameworkId },
+}

@@ -1,0 +1,288 @@
+//! A framework's driver: commits what its session writes, then sends what it calls.
+//!
+//! A failed commit drops the session and recovers it from the store; a crash does the same with a new scheduler.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proffer_session::{Input, Output, Session, Write};
+use proffer_store_api::{Batch, Fault, Model};
+use proffer_types::{FrameworkId, FrameworkInfo, Timestamp};
+
+use crate::facts::Fact;
+use crate::network::{Direction, Frame, Parcel, Peer, StreamId};
+use crate::scenario::FrameworkPlan;
+use crate::workload::Workload;
+use crate::world::{Happening, World};
+
+#[derive(Debug)]
+pub(crate) struct FrameworkShell {
+    plan: Arc<FrameworkPlan>,
+    session: Option<Session<Workload>>,
+    /// Counts starts and crashes.
+    pub(crate) life: u32,
+    store: Model,
+    stream: Option<StreamId>,
+    wakes_at: Option<Timestamp>,
+    /// The master ended it for good: it stayed away longer than it had said it would.
+    refused: bool,
+}
+
+impl FrameworkShell {
+    pub(crate) fn new(plan: &FrameworkPlan) -> Self {
+        Self {
+            plan: Arc::new(plan.clone()),
+            session: None,
+            life: 0,
+            store: Model::new(),
+            stream: None,
+            wakes_at: None,
+            refused: false,
+        }
+    }
+
+    pub(crate) fn wants_stream(&self) -> bool {
+        self.session.is_some() && self.stream.is_none() && !self.refused
+    }
+
+    /// Whether every job is done, or nobody waits for it any more.
+    pub(crate) fn is_done(&self) -> bool {
+        let done = |session: &Session<Workload>| session.is_subscribed() && session.scheduler().is_done();
+        self.refused || self.session.as_ref().is_some_and(done)
+    }
+
+    pub(crate) fn unrest(&self) -> String {
+        let Some(session) = &self.session else {
+            return "down".to_owned();
+        };
+        format!(
+            "subscribed {}, left {:?}",
+            session.is_subscribed(),
+            session.scheduler().left()
+        )
+    }
+
+    fn info(&self) -> FrameworkInfo {
+        FrameworkInfo {
+            id: None,
+            name: "workload".to_owned(),
+            roles: self.plan.roles.iter().cloned().collect(),
+            failover_timeout: self.plan.failover_timeout,
+            services: Vec::new(),
+            labels: BTreeMap::new(),
+        }
+    }
+
+    fn records(&self) -> Vec<(String, Vec<u8>)> {
+        self.store
+            .scan("")
+            .into_iter()
+            .map(|entry| (entry.key, entry.value))
+            .collect()
+    }
+}
+
+impl World {
+    pub(crate) fn start_framework(&mut self, n: usize) {
+        let framework = &self.frameworks[n];
+        if framework.session.is_some() || framework.refused {
+            return;
+        }
+        let scheduler = Workload::new(Arc::clone(&framework.plan));
+        self.recover_framework(n, scheduler);
+    }
+
+    fn recover_framework(&mut self, n: usize, scheduler: Workload) {
+        let (now, seed) = (self.now(), self.dice.seed());
+        let framework = &mut self.frameworks[n];
+        framework.life += 1;
+        framework.wakes_at = None;
+        let life = framework.life;
+        self.trace
+            .line(now, format_args!("framework {n} starts, life {life}"));
+        match Session::recover(framework.info(), seed, framework.records(), scheduler) {
+            Ok(session) => framework.session = Some(session),
+            Err(error) => return self.break_rule("records can be read", error.to_string()),
+        }
+        self.framework_sleeps(n);
+        self.redial(Peer::Framework(n), life);
+    }
+
+    pub(crate) fn crash_framework(&mut self, n: usize) {
+        if self.frameworks[n].session.take().is_none() {
+            return;
+        }
+        let now = self.now();
+        self.trace.line(now, format_args!("fault: framework {n} crashes"));
+        self.frameworks[n].life += 1;
+        self.drop_framework_stream(n);
+        let down = self.downtime();
+        self.queue.after(down, Happening::StartFramework(n));
+    }
+
+    fn drop_framework_stream(&mut self, n: usize) {
+        if let Some(stream) = self.frameworks[n].stream.take() {
+            self.network.break_off(stream, &mut self.queue, &mut self.dice);
+            self.network
+                .deafen(stream, Direction::Down, &mut self.queue, &mut self.dice);
+        }
+    }
+
+    pub(crate) fn framework_linked(&mut self, n: usize, stream: StreamId) {
+        self.frameworks[n].stream = Some(stream);
+        self.framework_steps(n, Input::Connected);
+    }
+
+    pub(crate) fn framework_receives(&mut self, n: usize, stream: StreamId, parcel: Parcel) {
+        match parcel {
+            Parcel::Frame(Frame::Events(events)) => {
+                for event in events {
+                    // A step may have dropped the stream: the rest of the frame goes with it.
+                    if self.frameworks[n].stream == Some(stream) {
+                        self.framework_steps(n, Input::Event(event));
+                    }
+                }
+            }
+            Parcel::Frame(_) => {}
+            Parcel::Close => {
+                self.close(stream, Direction::Up);
+                if self.frameworks[n].stream == Some(stream) {
+                    self.framework_unlinked(n);
+                }
+            }
+        }
+    }
+
+    fn framework_unlinked(&mut self, n: usize) {
+        self.frameworks[n].stream = None;
+        self.framework_steps(n, Input::Disconnected);
+        self.redial(Peer::Framework(n), self.frameworks[n].life);
+    }
+
+    pub(crate) fn framework_wakes(&mut self, n: usize, life: u32) {
+        let now = self.now();
+        let framework = &mut self.frameworks[n];
+        if framework.life != life {
+            return;
+        }
+        framework.wakes_at = None;
+        let due = framework.session.as_ref().and_then(Session::next_deadline);
+        if due.is_some_and(|due| due <= now) {
+            self.framework_steps(n, Input::Tick);
+        } else {
+            self.framework_sleeps(n);
+        }
+    }
+
+    fn framework_sleeps(&mut self, n: usize) {
+        let framework = &mut self.frameworks[n];
+        let Some(due) = framework.session.as_ref().and_then(Session::next_deadline) else {
+            return;
+        };
+        if framework.wakes_at.is_none_or(|at| due < at) {
+            framework.wakes_at = Some(due);
+            self.queue.at(
+                due,
+                Happening::FrameworkWakes {
+                    framework: n,
+                    life: framework.life,
+                },
+            );
+        }
+    }
+
+    fn framework_steps(&mut self, n: usize, input: Input) {
+        let now = self.now();
+        let Some(session) = &mut self.frameworks[n].session else {
+            return;
+        };
+        self.trace.line(now, format_args!("framework {n} <- {input:?}"));
+        let mut out = Output::default();
+        session.step(now, input, &mut out);
+        self.trace.line(now, format_args!("framework {n} -> {out:?}"));
+        if self.framework_commits(n, std::mem::take(&mut out.writes)) {
+            self.framework_carries_out(n, out);
+            self.framework_sleeps(n);
+        }
+    }
+
+    /// Writes what the session wants kept. False when that failed, or the framework died of it.
+    fn framework_commits(&mut self, n: usize, writes: Vec<Write>) -> bool {
+        let batch = writes.into_iter().fold(Batch::new(), |batch, write| match write {
+            Write::Put { key, value } => batch.put(key, value),
+            Write::Delete { key } => batch.delete(key),
+        });
+        if !batch.ops.is_empty() {
+            if self.mishap(self.scenario.faults.commit_permille) {
+                let fault = if self.dice.chance(500) {
+                    Fault::Before
+                } else {
+                    Fault::After
+                };
+                self.frameworks[n].store.fail_commit(1, fault);
+            }
+            if let Err(error) = self.frameworks[n].store.commit(batch) {
+                let now = self.now();
+                self.trace.line(
+                    now,
+                    format_args!("fault: a commit of framework {n} fails: {error}"),
+                );
+                self.drop_framework_stream(n);
+                if let Some(session) = self.frameworks[n].session.take() {
+                    let mut scheduler = session.into_scheduler();
+                    scheduler.told.clear();
+                    self.recover_framework(n, scheduler);
+                }
+                return false;
+            }
+        }
+        self.framework_tells(n);
+        if self.mishap(self.scenario.faults.midway_permille) {
+            self.crash_framework(n);
+            return false;
+        }
+        true
+    }
+
+    /// What the scheduler heard of is written: the rules hear of it.
+    fn framework_tells(&mut self, n: usize) {
+        let Some(session) = &mut self.frameworks[n].session else {
+            return;
+        };
+        let told = session.with(self.queue.now(), &mut Output::default(), |scheduler, _| {
+            std::mem::take(&mut scheduler.told)
+        });
+        if let Some(id) = self.kept_id(n) {
+            self.observe(&Fact::FrameworkId {
+                framework: n,
+                id: &id,
+            });
+            for status in &told {
+                self.observe(&Fact::Told {
+                    framework_id: &id,
+                    status,
+                });
+            }
+        }
+    }
+
+    fn kept_id(&self, n: usize) -> Option<FrameworkId> {
+        self.frameworks[n].session.as_ref()?.framework_id().cloned()
+    }
+
+    fn framework_carries_out(&mut self, n: usize, out: Output) {
+        for call in &out.calls {
+            self.observe(&Fact::Called(call));
+        }
+        if let Some(stream) = self.frameworks[n].stream {
+            if !out.calls.is_empty() {
+                self.send(stream, Direction::Up, Frame::Calls(out.calls));
+            }
+            self.frameworks[n].refused |= out.refused.is_some();
+            if out.disconnect {
+                self.close(stream, Direction::Up);
+                self.framework_unlinked(n);
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! An agent's host: launches, takes back and ends containers, with the agent there or without.
+//!
+//! The agent is told as long as its present life lasts; what it misses it learns when it adopts.
+
+use proffer_agent_core::{Command, ContainerEnd, ContainerId, Process, TaskKey};
+use proffer_types::{TaskExit, TaskInfo};
+
+use crate::facts::Fact;
+use crate::machine::{MachineEvent, State};
+use crate::world::{Happening, World};
+
+impl World {
+    pub(crate) fn launch(&mut self, n: usize, id: ContainerId, key: &TaskKey, info: &TaskInfo) {
+        if self.agents[n].machine.launch(id, info).is_none() {
+            self.break_rule(
+                "a container is launched once",
+                format!("agent {n}: {id} of {key}"),
+            );
+        }
+        self.observe(&Fact::ContainerLaunched { agent: n, key });
+        let agent = &self.agents[n];
+        // Cloned, for the rules are part of the same world.
+        let (total, machine) = (agent.total.clone(), agent.machine.clone());
+        self.observe(&Fact::Host {
+            agent: n,
+            total: &total,
+            machine: &machine,
+        });
+        let fails = self.mishap(self.scenario.faults.launch_permille);
+        let slow = self.dice.chance(50);
+        let delay = self.dice.millis(1..if slow { 10_000 } else { 100 });
+        self.queue.after(
+            delay,
+            Happening::Machine {
+                agent: n,
+                container: id,
+                event: MachineEvent::Up { fails },
+            },
+        );
+    }
+
+    pub(crate) fn adopt(&mut self, n: usize, id: ContainerId, process: Option<Process>) {
+        let state = self.agents[n]
+            .machine
+            .containers
+            .get(&id)
+            .map(|container| container.state.clone());
+        let unknown = Command::Exited {
+            container_id: id,
+            end: ContainerEnd::Unknown,
+            usage: None,
+        };
+        let answer = match (state, process) {
+            (Some(State::Running(running)), None) => Command::Launched {
+                container_id: id,
+                process: running,
+            },
+            (Some(State::Running(running)), Some(process)) if running == process => return,
+            (Some(State::Ended(end, usage)), _) => Command::Exited {
+                container_id: id,
+                end,
+                usage: Some(usage),
+            },
+            (Some(State::Running(_) | State::Launching) | None, _) => unknown,
+        };
+        self.answer(n, answer);
+    }
+
+    /// Tells the present life of the agent, in a while.
+    fn answer(&mut self, n: usize, command: Command) {
+        let life = self.agents[n].life;
+        let delay = self.dice.millis(0..20);
+        self.queue.after(
+            delay,
+            Happening::Answer {
+                agent: n,
+                life,
+                command,
+            },
+        );
+    }
+
+    pub(crate) fn machine(&mut self, n: usize, id: ContainerId, event: MachineEvent) {
+        let now = self.now();
+        match event {
+            MachineEvent::Up { fails: true } => {
+                let launching = |state: &State| *state == State::Launching;
+                let container = self.agents[n].machine.containers.get(&id);
+                if container.is_some_and(|container| launching(&container.state)) {
+                    self.agents[n].machine.remove(id);
+                    self.trace
+                        .line(now, format_args!("host {n}: {id} cannot be launched"));
+                    self.answer(
+                        n,
+                        Command::LaunchFailed {
+                            container_id: id,
+                            error: "exec format error".to_owned(),
+                        },
+                    );
+                }
+            }
+            MachineEvent::Up { fails: false } => {
+                if let Some(process) = self.container_up(n, id) {
+                    self.answer(
+                        n,
+                        Command::Launched {
+                            container_id: id,
+                            process,
+                        },
+                    );
+                }
+            }
+            MachineEvent::End(exit) => {
+                if let Some((end, usage)) = self.agents[n].machine.end(id, exit) {
+                    self.trace.line(now, format_args!("host {n}: {id} ends: {end:?}"));
+                    if self.agents[n].core.is_some() {
+                        self.answer(
+                            n,
+                            Command::Exited {
+                                container_id: id,
+                                end,
+                                usage: Some(usage),
+                            },
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn container_up(&mut self, n: usize, id: ContainerId) -> Option<Process> {
+        let (process, behaviour) = self.agents[n].machine.up(id)?;
+        let now = self.now();
+        self.trace
+            .line(now, format_args!("host {n}: {id} runs as {process:?}"));
+        let event = MachineEvent::End(TaskExit::Code(behaviour.code));
+        self.queue.after(
+            behaviour.runs_for,
+            Happening::Machine {
+                agent: n,
+                container: id,
+                event,
+            },
+        );
+        Some(process)
+    }
+}

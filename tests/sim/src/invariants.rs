@@ -1,0 +1,36 @@
+//! The rules no run may break, one a file. Each looks at every fact and complains in words.
+
+mod ids_stay;
+mod offer_ends_once;
+mod over_commit;
+mod reported_is_checkpointed;
+mod runs_once;
+mod state_is_fold;
+mod terminal_is_final;
+mod updates_in_order;
+
+use std::fmt::Debug;
+
+use crate::facts::Fact;
+
+/// One rule, and what it has to remember to judge.
+pub(crate) trait Invariant: Debug {
+    /// The rule in a few words.
+    fn name(&self) -> &'static str;
+    /// Takes note of a fact. Fails with what is wrong.
+    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), String>;
+}
+
+/// All rules that hold at every moment.
+pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
+    vec![
+        Box::new(over_commit::OverCommit),
+        Box::new(offer_ends_once::OfferEndsOnce::default()),
+        Box::new(terminal_is_final::TerminalIsFinal::default()),
+        Box::new(updates_in_order::UpdatesInOrder::default()),
+        Box::new(runs_once::RunsOnce::default()),
+        Box::new(ids_stay::IdsStay::default()),
+        Box::new(reported_is_checkpointed::ReportedIsCheckpointed),
+        Box::new(state_is_fold::StateIsFold::default()),
+    ]
+}

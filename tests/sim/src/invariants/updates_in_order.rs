@@ -1,0 +1,107 @@
+//! Updates arrive in the order in which the agent made them, none is left out, and none is dropped by the agent
+//! before the scheduler wrote down what it made of it. Each delivery is acknowledged once.
+//!
+//! Source: Mesos, "Reconciliation" and `StatusUpdateManager`: at least once, in order, head of the queue only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proffer_agent_core::TaskKey;
+use proffer_types::scheduler_link::Call;
+use proffer_types::{FrameworkId, StatusUuid, TaskStatus};
+
+use super::Invariant;
+use crate::facts::Fact;
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// In the order in which they were made.
+    made: Vec<StatusUuid>,
+    pending: Vec<StatusUuid>,
+    /// How many of `made` the scheduler has seen the first time.
+    n_told: usize,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct UpdatesInOrder {
+    queues: BTreeMap<TaskKey, Queue>,
+    /// Deliveries not acknowledged yet.
+    open: BTreeMap<StatusUuid, u32>,
+    completed: BTreeSet<FrameworkId>,
+}
+
+impl Invariant for UpdatesInOrder {
+    fn name(&self) -> &'static str {
+        "updates in order, acknowledged once"
+    }
+
+    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), String> {
+        match fact {
+            Fact::FrameworkCompleted { framework_id } => {
+                self.completed.insert((*framework_id).clone());
+                Ok(())
+            }
+            Fact::Checkpointed { key, pending, .. } => self.written(key, pending),
+            Fact::Told { framework_id, status } => self.told(framework_id, status),
+            Fact::Called(Call::Acknowledge { uuid, .. }) => self.acknowledged(*uuid),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl UpdatesInOrder {
+    fn written(&mut self, key: &TaskKey, pending: &[StatusUuid]) -> Result<(), String> {
+        let completed = self.completed.contains(&key.framework_id);
+        let queue = self.queues.entry(key.clone()).or_default();
+        for uuid in pending {
+            if !queue.made.contains(uuid) {
+                queue.made.push(*uuid);
+            }
+        }
+        let dropped = queue.pending.iter().filter(|uuid| !pending.contains(uuid));
+        for uuid in dropped {
+            let told = queue.made.iter().take(queue.n_told).any(|made| made == uuid);
+            if !told && !completed {
+                return Err(format!(
+                    "the agent dropped update {uuid} of {key} before its scheduler had it"
+                ));
+            }
+        }
+        queue.pending = pending.to_vec();
+        Ok(())
+    }
+
+    fn told(&mut self, framework_id: &FrameworkId, status: &TaskStatus) -> Result<(), String> {
+        let Some(uuid) = status.uuid else { return Ok(()) };
+        *self.open.entry(uuid).or_default() += 1;
+        let key = TaskKey {
+            framework_id: framework_id.clone(),
+            task_id: status.task_id.clone(),
+        };
+        // Refused tasks have no record on disk: their one update has no order to keep.
+        let Some(queue) = self.queues.get_mut(&key) else {
+            return Ok(());
+        };
+        let Some(at) = queue.made.iter().position(|made| *made == uuid) else {
+            return Ok(());
+        };
+        if at > queue.n_told {
+            return Err(format!(
+                "{key}: update {} came, but only {} came before it",
+                at + 1,
+                queue.n_told
+            ));
+        }
+        queue.n_told = queue.n_told.max(at + 1);
+        Ok(())
+    }
+
+    fn acknowledged(&mut self, uuid: StatusUuid) -> Result<(), String> {
+        match self.open.get_mut(&uuid) {
+            Some(n) if *n > 0 => {
+                *n -= 1;
+                Ok(())
+            }
+            _ => Err(format!("update {uuid} was acknowledged without a delivery")),
+        }
+    }
+}

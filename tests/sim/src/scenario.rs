@@ -1,0 +1,174 @@
+//! What one seed stands for: how many of everything, how much work, and how much goes wrong.
+//!
+//! Drawn whole before the run starts, so that a run can be read from its first lines.
+
+use std::time::Duration;
+
+use proffer_types::{Ranges, ResourceName, Resources, Role, Timestamp};
+
+use crate::dice::Dice;
+use crate::machine::Behaviour;
+
+const MIB: u64 = 1 << 20;
+/// One in so many seeds has no faults at all: what fails there is plainly broken.
+const CALM_PERMILLE: u32 = 50;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Scenario {
+    pub(crate) allocator: &'static str,
+    pub(crate) agents: Vec<Resources>,
+    pub(crate) frameworks: Vec<FrameworkPlan>,
+    pub(crate) faults: FaultPlan,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct FrameworkPlan {
+    pub(crate) roles: Vec<Role>,
+    pub(crate) failover_timeout: Duration,
+    pub(crate) habits: Habits,
+    pub(crate) jobs: Vec<Job>,
+}
+
+/// How a scheduler treats what it is offered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Habits {
+    /// In a thousand: it keeps an offer for a while before it decides.
+    pub(crate) holds: u32,
+    /// It asks for no offers while it has nothing to run.
+    pub(crate) suppresses: bool,
+    /// It gives an unreachable task up and runs it elsewhere.
+    pub(crate) replaces_unreachable: bool,
+    /// It launches at most one task on an offer.
+    pub(crate) one_at_a_time: bool,
+    /// The longest filter it declines with.
+    pub(crate) max_refuse: Duration,
+}
+
+/// One thing that has to be run to its end once, in however many attempts.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    pub(crate) arrives: Timestamp,
+    pub(crate) resources: Resources,
+    pub(crate) takes_port: bool,
+    pub(crate) behaviour: Behaviour,
+    /// So long after it runs, its scheduler kills it.
+    pub(crate) killed_after: Option<Duration>,
+    pub(crate) grace: Duration,
+    pub(crate) max_completion_time: Option<Duration>,
+}
+
+/// Rates are means, in milliseconds between two faults of a kind; zero is never.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FaultPlan {
+    /// When everything is repaired and nothing more goes wrong.
+    pub(crate) until: Timestamp,
+    pub(crate) mean_ms: u64,
+    pub(crate) max_delay_ms: u64,
+    pub(crate) late_permille: u32,
+    /// In a thousand commits of the master's registry.
+    pub(crate) commit_permille: u32,
+    /// In a thousand checkpoints.
+    pub(crate) checkpoint_permille: u32,
+    /// In a thousand launches.
+    pub(crate) launch_permille: u32,
+    /// In a thousand steps with effects, the process dies in the middle of them.
+    pub(crate) midway_permille: u32,
+}
+
+impl Scenario {
+    pub(crate) fn draw(dice: &mut Dice) -> Self {
+        let n_agents = 1 + dice.index(4);
+        let n_frameworks = 1 + dice.index(3);
+        let faults = draw_faults(dice);
+        Self {
+            allocator: if dice.chance(800) { "drf" } else { "fifo" },
+            agents: (0..n_agents).map(|_| draw_agent(dice)).collect(),
+            frameworks: (0..n_frameworks).map(|_| draw_framework(dice, &faults)).collect(),
+            faults,
+        }
+    }
+}
+
+fn draw_agent(dice: &mut Dice) -> Resources {
+    Resources::of(
+        dice.number(2..9) * 1000,
+        dice.number(1..9) * 1024 * MIB,
+        10_240 * MIB,
+    )
+    .with_ranges(
+        ResourceName::Ports,
+        Ranges::new([(31_000, 31_000 + dice.number(1..6))]),
+    )
+}
+
+fn draw_framework(dice: &mut Dice, faults: &FaultPlan) -> FrameworkPlan {
+    let roles = ["*", "eng", "eng/prod", "ops"];
+    let n_roles = 1 + usize::from(dice.chance(200));
+    let first = dice.index(roles.len());
+    let role = |n: usize| Role::new(roles[(first + n) % roles.len()]).expect("a valid role");
+    let n_jobs = 1 + dice.index(12);
+    let patience = if dice.chance(150) {
+        dice.seconds(20..90)
+    } else {
+        Duration::from_secs(7 * 24 * 3600)
+    };
+    FrameworkPlan {
+        roles: (0..n_roles).map(role).collect(),
+        failover_timeout: patience,
+        habits: Habits {
+            holds: if dice.chance(300) { 300 } else { 0 },
+            suppresses: dice.chance(300),
+            replaces_unreachable: dice.chance(400),
+            one_at_a_time: dice.chance(300),
+            max_refuse: dice.seconds(0..40),
+        },
+        jobs: (0..n_jobs).map(|_| draw_job(dice, faults)).collect(),
+    }
+}
+
+fn draw_job(dice: &mut Dice, faults: &FaultPlan) -> Job {
+    let long = dice.chance(250);
+    let runs_for = if long {
+        dice.seconds(20..180)
+    } else {
+        dice.millis(1..15_000)
+    };
+    let killed_after = dice.chance(200).then(|| dice.seconds(0..20));
+    let forever = killed_after.is_some() && dice.chance(500);
+    Job {
+        arrives: Timestamp(dice.number(0..faults.until.0.max(1))),
+        resources: Resources::of(
+            dice.number(1..21) * 100,
+            dice.number(1..17) * 64 * MIB,
+            dice.number(0..5) * MIB,
+        ),
+        takes_port: dice.chance(250),
+        behaviour: Behaviour {
+            runs_for: if forever {
+                Duration::from_secs(365 * 24 * 3600)
+            } else {
+                runs_for
+            },
+            code: if dice.chance(150) { 3 } else { 0 },
+            deaf: dice.chance(200),
+        },
+        killed_after,
+        grace: dice.millis(0..8_000),
+        max_completion_time: dice.chance(100).then(|| dice.seconds(1..30)),
+    }
+}
+
+fn draw_faults(dice: &mut Dice) -> FaultPlan {
+    let calm = dice.chance(CALM_PERMILLE);
+    let per = |permille: u32| if calm { 0 } else { permille };
+    FaultPlan {
+        until: Timestamp(dice.number(60_000..400_000)),
+        mean_ms: if calm { 0 } else { dice.number(1_500..30_000) },
+        max_delay_ms: *[0, 5, 50, 2_000].get(dice.index(4)).unwrap_or(&5),
+        late_permille: per(300),
+        commit_permille: per(50),
+        checkpoint_permille: per(20),
+        launch_permille: per(30),
+        midway_permille: per(5),
+    }
+}

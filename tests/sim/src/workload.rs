@@ -1,0 +1,359 @@
+//! A small real scheduler: it has jobs, and runs each to its end once.
+//!
+//! Each attempt at a job has a task id of its own, written down before the master hears of it; so no attempt is ever
+//! launched twice, whatever crashes. A job is done when an attempt ended as its command says it should.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proffer_session::{Context, RecoverError, Scheduler};
+use proffer_types::{
+    ContainerSpec, Filters, FrameworkId, KillPolicy, Offer, OfferId, Ranges, ResourceName, Resources,
+    StatusReason, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+};
+use rand::RngExt;
+
+use crate::scenario::{FrameworkPlan, Job};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Launched,
+    Done,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Progress {
+    attempt: u32,
+    state: State,
+    /// When the present attempt is to be killed.
+    kill_at: Option<Timestamp>,
+    kill_asked: bool,
+}
+
+const FRESH: Progress = Progress {
+    attempt: 0,
+    state: State::Waiting,
+    kill_at: None,
+    kill_asked: false,
+};
+
+#[derive(Debug)]
+pub(crate) struct Workload {
+    plan: Arc<FrameworkPlan>,
+    jobs: Vec<Progress>,
+    /// Jobs that were there at the last look.
+    n_arrived: usize,
+    held: BTreeMap<OfferId, (Timestamp, Offer)>,
+    suppressed: bool,
+    /// Every update told, for the simulator to look at and take.
+    pub(crate) told: Vec<TaskStatus>,
+}
+
+impl Workload {
+    pub(crate) fn new(plan: Arc<FrameworkPlan>) -> Self {
+        Self {
+            jobs: vec![FRESH; plan.jobs.len()],
+            plan,
+            n_arrived: 0,
+            held: BTreeMap::new(),
+            suppressed: false,
+            told: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.jobs.iter().all(|job| job.state == State::Done)
+    }
+
+    /// The jobs that are not done, for people.
+    pub(crate) fn left(&self) -> Vec<String> {
+        let left = self
+            .jobs
+            .iter()
+            .enumerate()
+            .filter(|(_, job)| job.state != State::Done);
+        left.map(|(n, job)| format!("{} {:?}", task_id(n, job.attempt), job.state))
+            .collect()
+    }
+
+    fn waiting(&self, now: Timestamp) -> impl Iterator<Item = usize> {
+        let ready =
+            move |n: &usize| self.jobs[*n].state == State::Waiting && self.plan.jobs[*n].arrives <= now;
+        (0..self.jobs.len()).filter(ready)
+    }
+
+    fn write(&self, cx: &mut Context<'_>, n: usize) {
+        let job = &self.jobs[n];
+        let state = match job.state {
+            State::Waiting => b'w',
+            State::Launched => b'l',
+            State::Done => b'd',
+        };
+        let mut value = vec![state];
+        value.extend(job.attempt.to_be_bytes());
+        cx.put(format!("job/{n:04}"), value);
+    }
+
+    /// Fills an offer with what waits and fits; what is left is declined.
+    fn fill(&mut self, cx: &mut Context<'_>, offer: &Offer) {
+        let mut free = offer.resources.clone();
+        let mut tasks = Vec::new();
+        for n in self.waiting(cx.now()).collect::<Vec<_>>() {
+            let Some(resources) = fit(&self.plan.jobs[n], &free) else {
+                continue;
+            };
+            free.subtract(&resources);
+            self.jobs[n].state = State::Launched;
+            tasks.push(self.task(n, resources, offer));
+            self.write(cx, n);
+            if self.plan.habits.one_at_a_time {
+                break;
+            }
+        }
+        let refuse = self.refusal(cx);
+        if tasks.is_empty() {
+            cx.decline(offer, refuse);
+        } else {
+            cx.launch(offer, tasks, Filters { refuse });
+        }
+    }
+
+    fn refusal(&self, cx: &mut Context<'_>) -> Duration {
+        let max = u64::try_from(self.plan.habits.max_refuse.as_millis()).unwrap_or(u64::MAX);
+        match cx.rng().random_range(0..3) {
+            0 => Duration::ZERO,
+            1 => Filters::DEFAULT.refuse,
+            _ => Duration::from_millis(cx.rng().random_range(0..max + 1)),
+        }
+    }
+
+    fn task(&self, n: usize, resources: Resources, offer: &Offer) -> TaskInfo {
+        let job = &self.plan.jobs[n];
+        TaskInfo {
+            id: task_id(n, self.jobs[n].attempt),
+            name: format!("job {n}"),
+            agent_id: offer.agent_id.clone(),
+            resources,
+            container: ContainerSpec {
+                command: job.behaviour.command(),
+                ..ContainerSpec::default()
+            },
+            kill_policy: KillPolicy {
+                grace_period: Some(job.grace),
+            },
+            labels: BTreeMap::new(),
+            max_completion_time: job.max_completion_time,
+        }
+    }
+
+    fn retry(&mut self, cx: &mut Context<'_>, n: usize) {
+        self.jobs[n] = Progress {
+            attempt: self.jobs[n].attempt + 1,
+            ..FRESH
+        };
+        self.write(cx, n);
+        self.want(cx);
+    }
+
+    fn done(&mut self, cx: &mut Context<'_>, n: usize) {
+        self.jobs[n].state = State::Done;
+        self.write(cx, n);
+        self.rest(cx);
+    }
+
+    /// Something waits: offers are wanted again.
+    fn want(&mut self, cx: &mut Context<'_>) {
+        if self.suppressed {
+            self.suppressed = false;
+            cx.revive();
+        }
+    }
+
+    fn rest(&mut self, cx: &mut Context<'_>) {
+        if self.plan.habits.suppresses && !self.suppressed && self.waiting(cx.now()).next().is_none() {
+            self.suppressed = true;
+            cx.suppress();
+        }
+    }
+
+    /// Whether the end is the one the job's command comes to by itself, or was brought about on purpose.
+    fn is_meant(&self, n: usize, status: &TaskStatus) -> bool {
+        let job = &self.plan.jobs[n];
+        match status.state {
+            TaskState::Finished => true,
+            TaskState::Failed => match status.reason {
+                Some(StatusReason::CommandFailed) => job.behaviour.code != 0,
+                Some(StatusReason::MaxCompletionTimeReached) => job.max_completion_time.is_some(),
+                _ => false,
+            },
+            TaskState::Killed => self.jobs[n].kill_asked || job.killed_after.is_some(),
+            _ => false,
+        }
+    }
+
+    fn kill_due(&mut self, cx: &mut Context<'_>) {
+        for n in 0..self.jobs.len() {
+            let job = &mut self.jobs[n];
+            if job.state == State::Launched && !job.kill_asked && job.kill_at.is_some_and(|at| at <= cx.now())
+            {
+                job.kill_asked = true;
+                cx.kill(&task_id(n, job.attempt), KillPolicy::default());
+            }
+        }
+    }
+
+    fn release_held(&mut self, cx: &mut Context<'_>) {
+        let due = |(until, _): &(Timestamp, Offer)| *until <= cx.now();
+        let ids: Vec<_> = self
+            .held
+            .iter()
+            .filter(|(_, held)| due(held))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in ids {
+            if let Some((_, offer)) = self.held.remove(&id) {
+                self.fill(cx, &offer);
+            }
+        }
+    }
+}
+
+impl Scheduler for Workload {
+    fn recover(&mut self, records: &[(String, Vec<u8>)]) -> Result<(), RecoverError> {
+        let told = std::mem::take(&mut self.told);
+        *self = Self {
+            told,
+            ..Self::new(Arc::clone(&self.plan))
+        };
+        for (key, value) in records {
+            let n: usize = key
+                .strip_prefix("job/")
+                .and_then(|n| n.parse().ok())
+                .ok_or_else(|| RecoverError::new(key, "key"))?;
+            let [state, attempt @ ..] = value.as_slice() else {
+                return Err(RecoverError::new(key, "empty"));
+            };
+            let attempt = attempt.try_into().map_err(|_| RecoverError::new(key, "length"))?;
+            self.jobs[n] = Progress {
+                attempt: u32::from_be_bytes(attempt),
+                state: match state {
+                    b'w' => State::Waiting,
+                    b'l' => State::Launched,
+                    _ => State::Done,
+                },
+                ..FRESH
+            };
+        }
+        Ok(())
+    }
+
+    fn subscribed(&mut self, cx: &mut Context<'_>, _framework_id: &FrameworkId) {
+        // A revival asked for while the link was down went nowhere.
+        if self.waiting(cx.now()).next().is_some() {
+            self.suppressed = false;
+            cx.revive();
+        }
+    }
+
+    fn disconnected(&mut self, _cx: &mut Context<'_>) {
+        self.held.clear();
+    }
+
+    fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
+        for offer in offers {
+            if cx.rng().random_range(0..1000) < self.plan.habits.holds {
+                let until = cx
+                    .now()
+                    .after(Duration::from_millis(cx.rng().random_range(0..20_000)));
+                cx.hold(&offer);
+                self.held.insert(offer.id.clone(), (until, offer));
+            } else {
+                self.fill(cx, &offer);
+            }
+        }
+        self.rest(cx);
+    }
+
+    fn rescinded(&mut self, _cx: &mut Context<'_>, offer: &OfferId) {
+        self.held.remove(offer);
+    }
+
+    fn update(&mut self, cx: &mut Context<'_>, status: &TaskStatus) {
+        self.told.push(status.clone());
+        let Some((n, attempt)) = parse(&status.task_id).filter(|(n, _)| *n < self.jobs.len()) else {
+            return;
+        };
+        let job = self.jobs[n];
+        if attempt != job.attempt || job.state != State::Launched {
+            // An attempt that was given up came back: one of it is enough.
+            if attempt != job.attempt && !status.state.is_terminal() && status.state != TaskState::Unknown {
+                cx.kill(&status.task_id, KillPolicy::default());
+            }
+        } else if status.state.is_terminal() {
+            if self.is_meant(n, status) {
+                self.done(cx, n)
+            } else {
+                self.retry(cx, n)
+            }
+        } else if status.state == TaskState::Unknown {
+            self.retry(cx, n);
+        } else if status.state == TaskState::Unreachable && self.plan.habits.replaces_unreachable {
+            cx.kill(&status.task_id, KillPolicy::default());
+            self.retry(cx, n);
+        } else if status.state == TaskState::Running && job.kill_at.is_none() {
+            self.jobs[n].kill_at = self.plan.jobs[n].killed_after.map(|after| cx.now().after(after));
+        }
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) {
+        self.kill_due(cx);
+        self.release_held(cx);
+        let now = cx.now();
+        let n_arrived = self.plan.jobs.iter().filter(|job| job.arrives <= now).count();
+        if n_arrived > self.n_arrived {
+            self.n_arrived = n_arrived;
+            if self.waiting(now).next().is_some() {
+                // Some revive when there is more to do; the others wait for their filters.
+                if cx.rng().random_range(0..2) == 0 {
+                    cx.revive();
+                    self.suppressed = false;
+                }
+                self.want(cx);
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        let mut arrivals: Vec<_> = self.plan.jobs.iter().map(|job| job.arrives).collect();
+        arrivals.sort_unstable();
+        let arrival = arrivals.get(self.n_arrived).copied();
+        let running = self
+            .jobs
+            .iter()
+            .filter(|job| job.state == State::Launched && !job.kill_asked);
+        let kill = running.filter_map(|job| job.kill_at).min();
+        let held = self.held.values().map(|(until, _)| *until).min();
+        [arrival, kill, held].into_iter().flatten().min()
+    }
+}
+
+fn task_id(n: usize, attempt: u32) -> TaskId {
+    TaskId::new(format!("j{n}.{attempt}")).expect("a valid id")
+}
+
+fn parse(id: &TaskId) -> Option<(usize, u32)> {
+    let (n, attempt) = id.as_str().strip_prefix('j')?.split_once('.')?;
+    Some((n.parse().ok()?, attempt.parse().ok()?))
+}
+
+/// What of `free` the job takes, if it fits.
+fn fit(job: &Job, free: &Resources) -> Option<Resources> {
+    let mut resources = job.resources.clone();
+    if job.takes_port {
+        let port = free.ranges(&ResourceName::Ports)?.iter().next()?.0;
+        resources = resources.with_ranges(ResourceName::Ports, Ranges::new([(port, port)]));
+    }
+    free.contains(&resources).then_some(resources)
+}
