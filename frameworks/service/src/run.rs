@@ -30,14 +30,12 @@ pub struct Config {
     /// Allows a `listen` that is not a loopback address.
     pub insecure_listen: bool,
     pub name: String,
-    /// The roles services may be in.
-    pub roles: BTreeSet<Role>,
     /// How long replicas outlive this daemon.
     pub failover_timeout: Duration,
 }
 
 impl Config {
-    /// A free loopback port, the default role, replicas that outlive the daemon for a week.
+    /// A free loopback port, replicas that outlive the daemon for a week.
     #[must_use]
     pub fn new(masters: Vec<String>) -> Self {
         Self {
@@ -45,7 +43,6 @@ impl Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             insecure_listen: false,
             name: "service".to_owned(),
-            roles: BTreeSet::from([Role::default()]),
             failover_timeout: DEFAULT_FAILOVER_TIMEOUT,
         }
     }
@@ -77,8 +74,7 @@ pub async fn run(config: Config, store: Arc<dyn Store>, shutdown: CancellationTo
         source,
     })?;
     info!(%address, "service framework listening");
-    let services = Services::new(config.roles.clone());
-    let driver = Driver::new(driver_config(config, address), store, services);
+    let driver = Driver::new(driver_config(config, address), store, Services::new());
     let api = ServicesServer::new(Api::new(driver.handle()));
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<ServicesServer<Api>>().await;
@@ -111,7 +107,8 @@ fn driver_config(config: Config, address: SocketAddr) -> proffer_sdk::Config {
     let info = FrameworkInfo {
         id: None,
         name: config.name,
-        roles: config.roles,
+        // The scheduler adds those of its services.
+        roles: BTreeSet::from([Role::default()]),
         failover_timeout: config.failover_timeout,
         services: vec![AdvertisedService {
             name: SERVICE_NAME.to_owned(),

@@ -19,15 +19,18 @@ use crate::{explain, offers, records};
 /// The service scheduler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Services {
-    /// What the framework is subscribed in.
-    roles: BTreeSet<Role>,
+    /// Those of the services since the start, and the default one.
+    pub(crate) roles: BTreeSet<Role>,
     pub(crate) services: BTreeMap<String, Service>,
     /// The greatest start number of all services that were deleted.
     start_floor: u64,
     pub(crate) cluster: Cluster,
-    /// Whether the master was asked for no more offers.
-    pub(crate) suppressed: bool,
+    /// Roles that the master was asked to make no offers in.
+    pub(crate) suppressed: BTreeSet<Role>,
 }
+
+/// How many replicas wait for an offer, by role.
+type Demand = BTreeMap<Role, usize>;
 
 /// What we know of the cluster; not durable.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -71,15 +74,15 @@ pub enum ScaleError {
 pub struct NoSuchServiceError(String);
 
 impl Services {
-    /// No services yet; `roles` are those of the framework.
+    /// A scheduler without services.
     #[must_use]
-    pub fn new(roles: BTreeSet<Role>) -> Self {
+    pub fn new() -> Self {
         Self {
-            roles,
+            roles: BTreeSet::from([Role::default()]),
             services: BTreeMap::new(),
             start_floor: 0,
             cluster: Cluster::default(),
-            suppressed: false,
+            suppressed: BTreeSet::new(),
         }
     }
 
@@ -87,7 +90,6 @@ impl Services {
     /// is a scale; anything else is a new version, and replaces the replicas one at a time.
     pub fn apply(&mut self, spec: ServiceSpec, cx: &mut Context<'_>) -> Result<Applied, ApplyError> {
         spec.check()?;
-        self.check_role(&spec)?;
         let name = spec.name.clone();
         let old = self.services.get_mut(&name);
         if old.as_ref().is_some_and(|service| service.deleting) {
@@ -100,8 +102,12 @@ impl Services {
             check_fit(&name, &spec.task.resources, &self.cluster.largest)?;
         }
         let created = old.is_none();
+        self.roles.insert(spec.role.clone());
         match old {
-            Some(service) if service.spec == spec => {}
+            Some(service) if service.spec == spec => {
+                let version = service.version;
+                return Ok(Applied { created, version });
+            }
             Some(service) if same_task => service.scale(spec.replicas, cx),
             Some(service) => service.change(spec, cx),
             None => {
@@ -110,7 +116,7 @@ impl Services {
             }
         }
         let version = self.services.get(&name).map_or(0, |service| service.version);
-        self.settle(true, cx);
+        self.settle(&Demand::new(), cx);
         Ok(Applied { created, version })
     }
 
@@ -123,7 +129,7 @@ impl Services {
         }
         if service.spec.replicas != replicas {
             service.scale(replicas, cx);
-            self.settle(true, cx);
+            self.settle(&Demand::new(), cx);
         }
         Ok(())
     }
@@ -135,7 +141,7 @@ impl Services {
             service.delete(cx);
         }
         self.forget_if_over(name, cx);
-        self.settle(false, cx);
+        self.settle(&self.demand(), cx);
         Ok(())
     }
 
@@ -154,18 +160,6 @@ impl Services {
     pub fn explain(&self, name: &str, now: Timestamp) -> Result<Vec<String>, NoSuchServiceError> {
         let service = self.service(name)?;
         Ok(explain::explain(service, &self.cluster, now))
-    }
-
-    fn check_role(&self, spec: &ServiceSpec) -> Result<(), SpecError> {
-        if self.roles.contains(&spec.role) {
-            return Ok(());
-        }
-        let roles: Vec<_> = self.roles.iter().map(|role| format!("`{role}`")).collect();
-        Err(SpecError::Role {
-            name: spec.name.clone(),
-            role: spec.role.clone(),
-            roles: roles.join(", "),
-        })
     }
 
     fn service(&self, name: &str) -> Result<&Service, NoSuchServiceError> {
@@ -193,30 +187,38 @@ impl Services {
         cx.delete(records::service_key(name));
     }
 
-    fn n_waiting(&self) -> usize {
-        self.services
-            .values()
-            .map(|service| service.index.waiting.len())
-            .sum()
+    fn demand(&self) -> Demand {
+        let mut demand = Demand::new();
+        for service in self.services.values() {
+            *demand.entry(service.spec.role.clone()).or_default() += service.index.waiting.len();
+        }
+        demand
     }
 
-    /// Asks for offers when something began to wait, and for none when nothing does.
-    fn settle(&mut self, began_to_wait: bool, cx: &mut Context<'_>) {
-        let waiting = self.n_waiting() > 0;
-        if waiting && (began_to_wait || self.suppressed) {
-            self.suppressed = false;
-            cx.revive();
-        } else if !waiting && !self.suppressed {
-            self.suppressed = true;
-            cx.suppress();
+    /// Asks for offers in the roles where more waits than `before`, and for none where nothing does.
+    fn settle(&mut self, before: &Demand, cx: &mut Context<'_>) {
+        let demand = self.demand();
+        let waiting = |demand: &Demand, role| demand.get(role).copied().unwrap_or(0);
+        let (mut revived, mut suppressed) = (Vec::new(), Vec::new());
+        for role in &self.roles {
+            let is_suppressed = self.suppressed.contains(role);
+            match waiting(&demand, role) {
+                0 if !is_suppressed => suppressed.push(role.clone()),
+                now if now > waiting(before, role) => revived.push(role.clone()),
+                _ => {}
+            }
         }
+        self.suppressed.retain(|role| !revived.contains(role));
+        self.suppressed.extend(suppressed.iter().cloned());
+        cx.revive_roles(revived);
+        cx.suppress_roles(suppressed);
     }
 
     /// Does what changes the waiting slots, then settles.
     fn settle_after(&mut self, cx: &mut Context<'_>, change: impl FnOnce(&mut Self, &mut Context<'_>)) {
-        let before = self.n_waiting();
+        let before = self.demand();
         change(self, cx);
-        self.settle(self.n_waiting() > before, cx);
+        self.settle(&before, cx);
     }
 
     /// Kills a task that is not the latest of a slot, unless it is ended, cut off or being killed.
@@ -240,20 +242,29 @@ impl Services {
     }
 }
 
+impl Default for Services {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Scheduler for Services {
     fn recover(&mut self, records: &[(String, Vec<u8>)]) -> Result<(), RecoverError> {
         let recovered = records::read(records)?;
-        *self = Self {
-            services: recovered.services,
-            start_floor: recovered.start_floor,
-            ..Self::new(std::mem::take(&mut self.roles))
-        };
+        *self = Self::new();
+        let roles = recovered
+            .services
+            .values()
+            .map(|service| service.spec.role.clone());
+        self.roles.extend(roles);
+        self.services = recovered.services;
+        self.start_floor = recovered.start_floor;
         Ok(())
     }
 
     fn subscribed(&mut self, cx: &mut Context<'_>, _framework_id: &FrameworkId) {
         self.cluster.connected = true;
-        self.settle(false, cx);
+        self.settle(&self.demand(), cx);
     }
 
     fn disconnected(&mut self, _cx: &mut Context<'_>) {
@@ -262,7 +273,7 @@ impl Scheduler for Services {
 
     fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
         offers::place(&mut self.services, offers, cx);
-        self.settle(false, cx);
+        self.settle(&self.demand(), cx);
     }
 
     fn update(&mut self, cx: &mut Context<'_>, status: &TaskStatus) {
@@ -287,6 +298,10 @@ impl Scheduler for Services {
         self.settle_after(cx, |this, cx| {
             this.services.values_mut().for_each(|service| service.tick(cx));
         });
+    }
+
+    fn roles(&self) -> Option<&BTreeSet<Role>> {
+        Some(&self.roles)
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {

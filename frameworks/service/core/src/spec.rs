@@ -49,8 +49,6 @@ pub enum SpecError {
         "service `{name}` has {n_bytes} bytes of command and environment, at most {MAX_CONTAINER_BYTES} are allowed"
     )]
     LargeContainer { name: String, n_bytes: usize },
-    #[error("service `{name}` is in role `{role}`, but the framework is subscribed to {roles}")]
-    Role { name: String, role: Role, roles: String },
     #[error("service `{name}` asks for {asked}, and the largest agent has {largest}")]
     FitsNowhere {
         name: String,

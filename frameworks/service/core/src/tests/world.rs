@@ -2,7 +2,7 @@
 //!
 //! After every step the records must give back the very scheduler that wrote them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -24,15 +24,18 @@ pub(super) struct World {
     pub(super) now: Timestamp,
     records: BTreeMap<String, Vec<u8>>,
     n_offers: u64,
+    /// Of what is applied and offered from now on.
+    role: Role,
 }
 
 impl World {
     pub(super) fn new() -> Self {
         Self {
-            services: Services::new(BTreeSet::from([Role::default()])),
+            services: Services::new(),
             now: Timestamp(1_000),
             records: BTreeMap::new(),
             n_offers: 0,
+            role: Role::default(),
         }
     }
 
@@ -79,7 +82,7 @@ impl World {
             framework_id: framework_id(),
             agent_id: AgentId::new(agent).unwrap(),
             hostname: agent.to_owned(),
-            role: Role::default(),
+            role: self.role.clone(),
             resources,
             attributes: Vec::new(),
         }
@@ -100,6 +103,10 @@ impl World {
         let words: Vec<_> = line.split_whitespace().collect();
         let calls = match *words.as_slice() {
             ["subscribe"] => self.subscribe(),
+            ["role", role] => {
+                self.role = Role::new(role).unwrap();
+                Vec::new()
+            }
             ["disconnect"] => self.run(|services, cx| services.disconnected(cx)).1,
             ["restart"] => {
                 self.restart();
@@ -111,7 +118,8 @@ impl World {
                 self.run(|services, cx| services.shapes(cx, n_agents, &shapes)).1
             }
             ["apply", name, replicas, resources, ref command @ ..] => {
-                let spec = spec(name, replicas.parse().unwrap(), resources, command);
+                let mut spec = spec(name, replicas.parse().unwrap(), resources, command);
+                spec.role = self.role.clone();
                 let (result, calls) = self.run(|services, cx| services.apply(spec, cx));
                 return match result {
                     Ok(applied) if applied.created => told("created", &calls),
@@ -175,7 +183,12 @@ impl Services {
     fn without_soft_state(&self) -> Self {
         let mut services = self.clone();
         services.cluster = Cluster::default();
-        services.suppressed = false;
+        services.suppressed.clear();
+        let roles = services
+            .services
+            .values()
+            .map(|service| service.spec.role.clone());
+        services.roles = roles.chain([Role::default()]).collect();
         for service in services.services.values_mut() {
             service.passed_over = None;
         }
@@ -245,8 +258,8 @@ fn tell(call: &Call) -> String {
             format!("launch {} on {}", ids.join(" "), tasks[0].agent_id)
         }
         Call::Kill { task_id, .. } => format!("kill {task_id}"),
-        Call::Revive { .. } => "revive".to_owned(),
-        Call::Suppress { .. } => "suppress".to_owned(),
+        Call::Revive { roles } => format!("revive {roles:?}"),
+        Call::Suppress { roles } => format!("suppress {roles:?}"),
         Call::Subscribe { .. }
         | Call::Decline { .. }
         | Call::Acknowledge { .. }
