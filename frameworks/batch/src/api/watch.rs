@@ -1,0 +1,79 @@
+//! Watching a job: its view now and after each change, until it has ended.
+//!
+//! Changes that come while a view is on its way are told as one. A large job is told less often than a small one, so
+//! that watching costs a bounded share of the time.
+
+use std::time::Duration;
+
+use proffer_batch_core::{Batch, JobView};
+use proffer_sdk::Handle;
+use proffer_wire::v1;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::{not_found, unavailable};
+use crate::convert;
+
+pub(crate) type JobStream = ReceiverStream<Result<v1::Job, Status>>;
+
+/// The pause after a view, for each instance in it. A view costs some 2 us an instance to make and send.
+const PAUSE_PER_INSTANCE: Duration = Duration::from_micros(50);
+/// Jobs up to this size are told of every change at once: someone waits for each.
+const SMALL_JOB: usize = 16;
+
+/// Starts the stream. Fails when there is no such job.
+pub(crate) async fn watch(handle: Handle<Batch>, name: String) -> Result<JobStream, Status> {
+    let first = view(&handle, &name).await?;
+    // One view waits for the client at most; further changes are told together.
+    let (views, stream) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let closed = views.clone();
+        let told = tell(&handle, &name, first, &views);
+        let failed = tokio::select! {
+            () = closed.closed() => return,
+            told = told => told.err(),
+        };
+        if let Some(status) = failed {
+            // A client that went away does not want to know.
+            let _ = views.send(Err(status)).await;
+        }
+    });
+    Ok(ReceiverStream::new(stream))
+}
+
+async fn tell(
+    handle: &Handle<Batch>,
+    name: &str,
+    first: JobView,
+    views: &mpsc::Sender<Result<v1::Job, Status>>,
+) -> Result<(), Status> {
+    let mut changes = handle.watch();
+    let mut job = first;
+    loop {
+        let id = changes.borrow().framework_id.clone();
+        let message = convert::job(&job, &id.map(|id| id.to_string()).unwrap_or_default());
+        if views.send(Ok(message)).await.is_err() || job.ended.is_some() {
+            return Ok(());
+        }
+        let size = job.instances.len();
+        if size > SMALL_JOB {
+            tokio::time::sleep(PAUSE_PER_INSTANCE.saturating_mul(u32::try_from(size).unwrap_or(u32::MAX)))
+                .await;
+        }
+        job = loop {
+            let later = view(handle, name).await?;
+            if later != job {
+                break later;
+            }
+            let stopped = |_| Status::unavailable("the batch framework has stopped");
+            changes.changed().await.map_err(stopped)?;
+        };
+    }
+}
+
+async fn view(handle: &Handle<Batch>, name: &str) -> Result<JobView, Status> {
+    let name = name.to_owned();
+    let view = handle.call(move |batch, _| batch.get(&name)).await;
+    view.map_err(unavailable)?.map_err(|error| not_found(&error))
+}

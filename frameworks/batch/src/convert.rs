@@ -1,0 +1,167 @@
+//! Between the messages of `proffer.v1.Jobs` and the scheduler's types.
+
+use std::time::Duration;
+
+use proffer_batch_core::{InstanceView, JobSpec, JobState, JobSummary, JobView, Phase, TaskSpec};
+use proffer_types::{ContainerSpec, KillPolicy, Resources, Role};
+use proffer_wire::frame::MAX_MESSAGE_BYTES;
+use proffer_wire::{ConvertError, v1};
+use prost::Message as _;
+
+/// Checks what a client sent; what the scheduler checks itself is left to it.
+pub(crate) fn spec(message: Option<v1::JobSpec>) -> Result<JobSpec, ConvertError> {
+    let message = message.ok_or_else(|| missing("spec"))?;
+    let task = |(index, task)| {
+        task_spec(task).map_err(|error| error.under(format_args!("tasks[{index}]")).under("spec"))
+    };
+    Ok(JobSpec {
+        role: role(&message.role).map_err(|error| error.under("spec"))?,
+        name: message.name,
+        priority: message.priority,
+        tasks: message
+            .tasks
+            .into_iter()
+            .enumerate()
+            .map(task)
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn missing(field: &str) -> ConvertError {
+    ConvertError::new(field, "is missing")
+}
+
+fn role(role: &str) -> Result<Role, ConvertError> {
+    match role {
+        "" => Ok(Role::default()),
+        role => Role::new(role).map_err(|error| ConvertError::new("role", error)),
+    }
+}
+
+fn task_spec(message: v1::JobTask) -> Result<TaskSpec, ConvertError> {
+    let resources = message.resources.unwrap_or_default();
+    let container = message.container.ok_or_else(|| missing("container"))?;
+    Ok(TaskSpec {
+        name: message.name,
+        count: message.count.max(1),
+        after: message.after,
+        resources: Resources::try_from(resources).map_err(|error| error.under("resources"))?,
+        container: ContainerSpec::try_from(container).map_err(|error| error.under("container"))?,
+        retries: message.retries,
+        timeout: (message.timeout_ms > 0).then(|| Duration::from_millis(message.timeout_ms)),
+        kill_policy: message.kill_policy.map(KillPolicy::from).unwrap_or_default(),
+    })
+}
+
+/// A job as a message that a client takes: where it would be too large, first the statuses of what did not
+/// fail are left out, then the last instances.
+pub(crate) fn job(view: &JobView, framework_id: &str) -> v1::Job {
+    let mut job = v1::Job {
+        spec: Some(spec_message(&view.spec)),
+        state: job_state(view.state).into(),
+        submitted_ms: view.submitted.0,
+        ended_ms: view.ended.map_or(0, |ended| ended.0),
+        tasks: view
+            .instances
+            .iter()
+            .map(|instance| instance_message(view, instance))
+            .collect(),
+        framework_id: framework_id.to_owned(),
+    };
+    if job.encoded_len() > MAX_MESSAGE_BYTES {
+        let failed = i32::from(v1::JobTaskState::JobTaskFailed);
+        let dull = job.tasks.iter_mut().filter(|task| task.state != failed);
+        dull.for_each(|task| task.status = None);
+    }
+    let excess = job.encoded_len().saturating_sub(MAX_MESSAGE_BYTES);
+    drop_last(&mut job.tasks, excess);
+    job
+}
+
+/// Drops the last instances until at least `excess` bytes are gone.
+fn drop_last(tasks: &mut Vec<v1::JobTaskInstance>, excess: usize) {
+    let mut gone = 0;
+    while gone < excess
+        && let Some(task) = tasks.pop()
+    {
+        gone += task.encoded_len();
+    }
+}
+
+pub(crate) fn summary(summary: JobSummary) -> v1::list_jobs_response::JobSummary {
+    v1::list_jobs_response::JobSummary {
+        name: summary.spec.name.clone(),
+        role: summary.spec.role.to_string(),
+        state: job_state(summary.state).into(),
+        submitted_ms: summary.submitted.0,
+        ended_ms: summary.ended.map_or(0, |ended| ended.0),
+        n_tasks: count(summary.n_instances),
+        n_running: count(summary.n_running),
+        n_finished: count(summary.n_finished),
+        n_failed: count(summary.n_failed),
+    }
+}
+
+/// A count as the wire has it; no job is that large.
+pub(crate) fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn spec_message(spec: &JobSpec) -> v1::JobSpec {
+    v1::JobSpec {
+        name: spec.name.clone(),
+        role: spec.role.to_string(),
+        priority: spec.priority,
+        tasks: spec.tasks.iter().map(task_message).collect(),
+    }
+}
+
+fn task_message(task: &TaskSpec) -> v1::JobTask {
+    let timeout = task.timeout.map(|timeout| timeout.as_millis());
+    v1::JobTask {
+        name: task.name.clone(),
+        count: task.count,
+        after: task.after.clone(),
+        resources: Some((&task.resources).into()),
+        container: Some((&task.container).into()),
+        retries: task.retries,
+        timeout_ms: timeout.map_or(0, |millis| u64::try_from(millis).unwrap_or(u64::MAX)),
+        kill_policy: Some(task.kill_policy.into()),
+    }
+}
+
+fn instance_message(job: &JobView, instance: &InstanceView) -> v1::JobTaskInstance {
+    v1::JobTaskInstance {
+        name: job.spec.tasks[instance.task].name.clone(),
+        index: count(instance.index),
+        task_id: instance
+            .task_id
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        attempts: instance.attempts,
+        state: task_state(instance.phase).into(),
+        status: instance.status.as_deref().map(Into::into),
+    }
+}
+
+fn job_state(state: JobState) -> v1::JobState {
+    match state {
+        JobState::Pending => v1::JobState::JobPending,
+        JobState::Running => v1::JobState::JobRunning,
+        JobState::Finished => v1::JobState::JobFinished,
+        JobState::Failed => v1::JobState::JobFailed,
+        JobState::Cancelled => v1::JobState::JobCancelled,
+    }
+}
+
+fn task_state(phase: Phase) -> v1::JobTaskState {
+    match phase {
+        Phase::Blocked => v1::JobTaskState::JobTaskBlocked,
+        Phase::Waiting => v1::JobTaskState::JobTaskWaiting,
+        Phase::Running => v1::JobTaskState::JobTaskRunning,
+        Phase::Finished => v1::JobTaskState::JobTaskFinished,
+        Phase::Failed => v1::JobTaskState::JobTaskFailed,
+        Phase::Cancelled => v1::JobTaskState::JobTaskCancelled,
+    }
+}
