@@ -315,11 +315,17 @@ impl Agent {
 
     /// Checkpoints what changes of a task; refused tasks are not kept on disk.
     pub(crate) fn save(task: &mut Task, out: &mut Output) {
-        task.save_at = None;
+        let failed_before = task.save_at.take().is_some();
         if task.durable {
             out.effect(Effect::CheckpointState {
                 container_id: task.container_id,
                 state: task.record(),
+            });
+        }
+        // The removal was skipped together with what the failed checkpoint was to come before.
+        if failed_before && !task.is_live() {
+            out.effect(Effect::Destroy {
+                container_id: task.container_id,
             });
         }
     }

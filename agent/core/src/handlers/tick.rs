@@ -74,11 +74,6 @@ fn checkpoint(agent: &mut Agent, now: Timestamp, key: &TaskKey, out: &mut Output
         return;
     }
     Agent::save(task, out);
-    if !task.is_live() {
-        out.effect(Effect::Destroy {
-            container_id: task.container_id,
-        });
-    }
     agent.send_head(now, key, out);
 }
 

@@ -280,6 +280,21 @@ fn nothing_is_reported_of_a_task_while_its_checkpoint_fails() {
 }
 
 #[test]
+fn a_container_whose_last_checkpoint_failed_is_removed_with_whatever_writes_it_next() {
+    let mut world = World::new();
+    world.run(UP);
+    world.run("run t cpus:1 | launched t");
+    world.full_for = Some("t".into());
+    world.run("exit t 0");
+    world.full_for = None;
+    expect![[r#"
+        checkpoint t FINISHED
+        destroy t
+        -> t RUNNING (now FINISHED)
+    "#]].assert_eq(&world.run("ack t"));
+}
+
+#[test]
 fn a_silent_master_loses_its_session() {
     let mut world = World::new();
     world.run(UP);

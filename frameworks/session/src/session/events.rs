@@ -4,7 +4,7 @@
 //! is on disk before the master may forget.
 
 use proffer_types::scheduler_link::{Call, Event};
-use proffer_types::{Filters, FrameworkId, Offer, OfferId, TaskStatus};
+use proffer_types::{Filters, FrameworkId, Offer, OfferId, TaskId, TaskStatus};
 
 use super::{Link, MIN_HEARTBEAT_INTERVAL, Session};
 use crate::records::{self, Live};
@@ -60,15 +60,11 @@ impl<S: Scheduler> Session<S> {
         self.run(out, |scheduler, cx| scheduler.subscribed(cx, &framework_id));
     }
 
-    /// A kill that was asked for on an earlier connection may never have arrived.
+    /// A kill that was asked for on an earlier connection may never have arrived. A master that restarted may not
+    /// know the task yet and forgets the kill; so it is told once more with the first answer about the task.
     fn kill_again(&self, out: &mut Output) {
-        out.calls.extend(self.tasks.iter().filter_map(|(id, live)| {
-            Some(Call::Kill {
-                task_id: id.clone(),
-                agent_id: live.agent_id.clone(),
-                kill_policy: live.kill?,
-            })
-        }));
+        out.calls
+            .extend(self.tasks.iter().filter_map(|(id, live)| kill_of(id, live)));
     }
 
     fn offered(&mut self, offers: Vec<Offer>, out: &mut Output) {
@@ -129,7 +125,10 @@ impl<S: Scheduler> Session<S> {
             return;
         }
         if let Some(live) = self.tasks.get_mut(id) {
-            live.answered = true;
+            let is_first_answer = !std::mem::replace(&mut live.answered, true);
+            if is_first_answer {
+                out.calls.extend(kill_of(id, live));
+            }
             return;
         }
         let live = Live {
@@ -140,4 +139,13 @@ impl<S: Scheduler> Session<S> {
         out.writes.push(records::put_task(id, &live));
         self.tasks.insert(id.clone(), live);
     }
+}
+
+/// The call for the kill that is wanted of a task, if one is.
+fn kill_of(id: &TaskId, live: &Live) -> Option<Call> {
+    Some(Call::Kill {
+        task_id: id.clone(),
+        agent_id: live.agent_id.clone(),
+        kill_policy: live.kill?,
+    })
 }

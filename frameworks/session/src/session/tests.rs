@@ -160,6 +160,24 @@ fn a_kill_outlives_the_connection_and_a_crash() {
 }
 
 #[test]
+fn a_kill_is_told_again_with_the_first_answer_of_a_master_that_did_not_know_the_task() {
+    check(
+        "up | update T1 RUNNING | kill T1 | disconnected | connected | subscribed F1 | +1s | update T1 RUNNING \
+         | update T1 RUNNING",
+        expect![[r#"
+            update T1 RUNNING: put session/task/T1; put seen/T1; [update T1 RUNNING]
+            kill T1: put session/task/T1; kill T1 1.5s
+            disconnected: [disconnected]
+            connected: subscribe F1
+            subscribed F1: reconcile T1@A1; kill T1 1.5s; [subscribed F1]
+            +1s: reconcile T1@A1
+            update T1 RUNNING: put seen/T1; kill T1 1.5s; [update T1 RUNNING]
+            update T1 RUNNING: put seen/T1; [update T1 RUNNING]
+        "#]],
+    );
+}
+
+#[test]
 fn a_silent_master_costs_it_the_link_and_a_talking_one_is_pinged() {
     check(
         "connected | +14999ms | +1ms | disconnected | connected | subscribed F1 \
