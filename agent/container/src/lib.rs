@@ -9,6 +9,8 @@ pub mod host;
 mod isolators;
 pub mod plan;
 pub mod step;
+#[cfg(test)]
+mod tests;
 
 pub use config::{ContainerConfig, ContainerId, DEFAULT_PIDS_LIMIT, ParseContainerIdError};
 pub use host::{Controller, HostFacts, OPTIONAL_MOUNT_POINTS, Version};

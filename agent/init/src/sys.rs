@@ -47,8 +47,10 @@ impl<'a> Failure<'a> {
 /// SIGPIPE among them, so that a dead agent is an error of `write` and nothing more.
 pub(crate) fn start() {
     let all = all_signals();
-    // SAFETY: plain system calls; `all` outlives the first, and the descriptors closed are nobody's in this program.
+    // SAFETY: plain system calls; `all` and the name outlive them, and the descriptors closed are nobody's in this program.
     unsafe {
+        // It was executed by a descriptor's number, which would be its name otherwise.
+        libc::prctl(libc::PR_SET_NAME, c"proffer-init".as_ptr());
         libc::sigprocmask(libc::SIG_SETMASK, &raw const all, ptr::null_mut());
         libc::fcntl(fd::EXIT, libc::F_SETFD, libc::FD_CLOEXEC);
         libc::fcntl(fd::REPORT, libc::F_SETFD, libc::FD_CLOEXEC);
@@ -249,15 +251,31 @@ const LINUX_CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 
 /// Gives the payload a session of its own, and signals as if it had been started from a shell.
 pub(crate) fn become_payload() {
-    // SAFETY: plain system calls; the set outlives its use.
+    // The kernel's sigaction: all zeros is the default action with no flags. glibc's calls leave out its own two signals,
+    // but not what they inherited: some supervisors ignore those.
+    let default = [0_u64; 4];
+    let none = 0_u64;
+    // SAFETY: plain system calls; both values have the kernel's layout and outlive their use.
     unsafe {
         libc::setsid();
         for signal in 1..=LAST_SIGNAL {
-            libc::signal(signal, libc::SIG_DFL);
+            let no_old = ptr::null::<u64>();
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                no_old,
+                size_of::<u64>(),
+            );
         }
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+        let (set, no_old) = (&raw const none, ptr::null::<u64>());
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            set,
+            no_old,
+            size_of::<u64>(),
+        );
     }
 }
 

@@ -213,41 +213,51 @@ fn end(process: &Process) -> Result<(), DestroyError> {
     }
 }
 
-/// Kills whatever a container's cgroups still hold, and removes them.
+/// Kills whatever a container's cgroups still hold, removes them, and waits until the killed are gone.
 pub(crate) fn clear(cgroups: &Cgroups, id: &ContainerId) -> Result<(), DestroyErrors> {
     let deadline = Instant::now() + KILL_TIMEOUT;
+    let mut killed = BTreeMap::new();
     loop {
-        let pids = cgroups.processes(id);
-        for pid in &pids {
-            kill_and_reap(cgroups, id, *pid);
-        }
-        // A dying process leaves its group a moment after it leaves the list.
-        let removed = cgroups.remove(id);
-        if removed.is_ok() {
-            return removed;
-        }
-        if Instant::now() >= deadline {
-            let mut errors = removed.err().unwrap_or_default();
-            if !pids.is_empty() {
-                let pids = pids.into_iter().collect();
-                let after = KILL_TIMEOUT;
-                errors.0.insert(0, DestroyError::StillAlive { pids, after });
+        for pid in cgroups.processes(id) {
+            if let Some(process) = kill_member(cgroups, id, pid) {
+                killed.entry(pid).or_insert(process);
             }
-            return Err(errors);
+        }
+        let removed = cgroups.remove(id);
+        if removed.is_ok() || Instant::now() >= deadline {
+            let mut errors = removed.err().unwrap_or_default();
+            // A process leaves its cgroup before it is gone, pid 1 long before: it waits for its whole namespace.
+            errors.note(gone(&killed, deadline));
+            return errors.into_result();
         }
         thread::sleep(KILL_POLL);
     }
 }
 
 /// Kills a process found in a container's cgroups.
-fn kill_and_reap(cgroups: &Cgroups, id: &ContainerId, pid: u32) {
-    let Ok(process) = Process::open(pid) else { return };
+fn kill_member(cgroups: &Cgroups, id: &ContainerId, pid: u32) -> Option<Process> {
+    let process = Process::open(pid).ok()?;
     // Looked up again now that the pidfd is held: the pid may have changed hands since it was listed.
-    if cgroups.processes(id).contains(&pid) && process.signal(libc::SIGKILL).is_ok() {
-        // Long enough for most; the caller looks again.
-        let _ = process.wait(KILL_POLL);
-        process.reap();
+    let is_member = cgroups.processes(id).contains(&pid);
+    (is_member && process.signal(libc::SIGKILL).is_ok()).then_some(process)
+}
+
+/// Waits until killed processes have ended, and reaps those that are children of ours.
+fn gone(killed: &BTreeMap<u32, Process>, deadline: Instant) -> Result<(), DestroyError> {
+    let mut alive = Vec::new();
+    for process in killed.values() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if process.wait(left).unwrap_or(false) {
+            process.reap();
+        } else {
+            alive.push(process.pid);
+        }
     }
+    if alive.is_empty() {
+        return Ok(());
+    }
+    let after = KILL_TIMEOUT;
+    Err(DestroyError::StillAlive { pids: alive, after })
 }
 
 fn host_facts(cgroups: &Cgroups, mount: &Path) -> HostFacts {

@@ -23,15 +23,19 @@ pub(crate) fn mount(host: &HostFacts, draft: &mut Draft) {
             options,
         }));
     }
-    // On v2 the payload may read its own limits there; on v1 there is nothing to see.
-    let (filesystem, options) = match host.version {
-        Version::V2 => ("cgroup2", ""),
-        Version::V1 => ("tmpfs", "mode=0555"),
-    };
-    draft.payload.push(PayloadStep::Mount(Mount {
+    draft.payload.push(cover(host, "tmpfs", "mode=0555"));
+    if host.version == Version::V2 {
+        // The kernel refuses a file system on top of itself, but not with another in between.
+        draft.payload.push(cover(host, "cgroup2", ""));
+    }
+}
+
+/// Mounts over the host's cgroups. On v1 there is nothing to see then, on v2 the payload's own limits.
+fn cover(host: &HostFacts, filesystem: &'static str, options: &'static str) -> PayloadStep {
+    PayloadStep::Mount(Mount {
         filesystem,
         target: host.cgroup_mount.clone(),
         read_only: true,
         options,
-    }));
+    })
 }

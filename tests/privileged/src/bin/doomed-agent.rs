@@ -1,0 +1,40 @@
+//! An agent that launches one container, says where it is, and waits to be killed.
+//!
+//! `doomed-agent CGROUP_ROOT DIR COMMAND..`: the container is `survivor`, with its files below DIR.
+
+use std::path::PathBuf;
+use std::thread;
+
+use anyhow::{Context, Result};
+use proffer_container::{ContainerConfig, ContainerId, plan};
+use proffer_linux::{Config, Containerizer};
+use proffer_types::{ContainerSpec, Resources};
+
+#[expect(clippy::print_stdout, reason = "its output is what the test reads")]
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let cgroup_root = args.next().context("no cgroup root")?;
+    let dir = PathBuf::from(args.next().context("no directory")?);
+    let containerizer = Containerizer::new(&Config {
+        cgroup_root,
+        cgroup_mount: PathBuf::from("/sys/fs/cgroup"),
+    })?;
+    let config = ContainerConfig {
+        container_id: ContainerId::new("survivor")?,
+        spec: ContainerSpec {
+            command: args.collect(),
+            ..ContainerSpec::default()
+        },
+        resources: Resources::of(500, proffer_privileged_tests::MEM_BYTES, 0),
+        stdout: dir.join("sandbox/stdout"),
+        stderr: dir.join("sandbox/stderr"),
+        sandbox: dir.join("sandbox"),
+        exit_file: dir.join("exit"),
+        hostname: None,
+    };
+    let launched = containerizer.launch(&plan(&config, containerizer.host_facts())?)?;
+    println!("{} {}", launched.pid, launched.start_time);
+    loop {
+        thread::park();
+    }
+}
