@@ -118,6 +118,7 @@ fn refuse_apply(error: &ApplyError) -> Status {
     match error {
         ApplyError::Spec(_) => Status::invalid_argument(error.to_string()),
         ApplyError::Deleting(_) => Status::failed_precondition(error.to_string()),
+        ApplyError::Full(_) | ApplyError::Roles(_) => Status::resource_exhausted(error.to_string()),
     }
 }
 
@@ -126,5 +127,6 @@ fn refuse_scale(error: &ScaleError) -> Status {
         ScaleError::NoSuchService(error) => not_found(error),
         ScaleError::Replicas(_) => Status::invalid_argument(error.to_string()),
         ScaleError::Deleting(_) => Status::failed_precondition(error.to_string()),
+        ScaleError::Full(_) => Status::resource_exhausted(error.to_string()),
     }
 }

@@ -16,6 +16,11 @@ use crate::task_id::Parts;
 use crate::view::ServiceView;
 use crate::{explain, offers, records};
 
+/// The most replicas of all services together: at some 500 bytes each, with its status, 50 MB.
+pub const MAX_TOTAL_REPLICAS: usize = 100_000;
+/// The most roles of all services together: the master takes no more of one framework.
+pub const MAX_ROLES: usize = 64;
+
 /// The service scheduler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Services {
@@ -55,6 +60,10 @@ pub enum ApplyError {
     Spec(#[from] SpecError),
     #[error("service `{0}` is being deleted; apply it again when it is gone")]
     Deleting(String),
+    #[error(transparent)]
+    Full(#[from] FullError),
+    #[error("role `{0}` would be one more than the {MAX_ROLES} that all services together may be in")]
+    Roles(Role),
 }
 
 /// Why a service was not scaled.
@@ -66,12 +75,26 @@ pub enum ScaleError {
     Replicas(SpecError),
     #[error("service `{0}` is being deleted")]
     Deleting(String),
+    #[error(transparent)]
+    Full(#[from] FullError),
 }
+
+/// There are too many replicas.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("all services together would have {0} replicas, at most {MAX_TOTAL_REPLICAS} are allowed")]
+pub struct FullError(usize);
 
 /// Nothing has that name.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("there is no service `{0}`")]
 pub struct NoSuchServiceError(String);
+
+impl NoSuchServiceError {
+    /// As much of the name as helps to recognise it.
+    fn new(name: &str) -> Self {
+        Self(name.chars().take(80).collect())
+    }
+}
 
 impl Services {
     /// A scheduler without services.
@@ -91,23 +114,30 @@ impl Services {
     pub fn apply(&mut self, spec: ServiceSpec, cx: &mut Context<'_>) -> Result<Applied, ApplyError> {
         spec.check()?;
         let name = spec.name.clone();
-        let old = self.services.get_mut(&name);
+        let old = self.services.get(&name);
         if old.as_ref().is_some_and(|service| service.deleting) {
             return Err(ApplyError::Deleting(name));
         }
         let same_task = old
             .as_ref()
             .is_some_and(|old| old.spec.role == spec.role && old.spec.task == spec.task);
+        if let Some(service) = &old
+            && service.spec == spec
+        {
+            let version = service.version;
+            return Ok(Applied {
+                created: false,
+                version,
+            });
+        }
         if !same_task {
             check_fit(&name, &spec.task.resources, &self.cluster.largest)?;
         }
+        self.check_room(&name, spec.replicas)?;
+        self.enter(&spec.role)?;
+        let old = self.services.get_mut(&name);
         let created = old.is_none();
-        self.roles.insert(spec.role.clone());
         match old {
-            Some(service) if service.spec == spec => {
-                let version = service.version;
-                return Ok(Applied { created, version });
-            }
             Some(service) if same_task => service.scale(spec.replicas, cx),
             Some(service) => service.change(spec, cx),
             None => {
@@ -122,11 +152,12 @@ impl Services {
 
     /// Changes the number of replicas: more are started, or the highest slots are stopped.
     pub fn scale(&mut self, name: &str, replicas: u32, cx: &mut Context<'_>) -> Result<(), ScaleError> {
-        let service = self.service_mut(name)?;
-        check_replicas(name, replicas).map_err(ScaleError::Replicas)?;
-        if service.deleting {
+        if self.service(name)?.deleting {
             return Err(ScaleError::Deleting(name.to_owned()));
         }
+        check_replicas(name, replicas).map_err(ScaleError::Replicas)?;
+        self.check_room(name, replicas)?;
+        let service = self.service_mut(name)?;
         if service.spec.replicas != replicas {
             service.scale(replicas, cx);
             self.settle(&Demand::new(), cx);
@@ -162,16 +193,41 @@ impl Services {
         Ok(explain::explain(service, &self.cluster, now))
     }
 
+    fn check_room(&self, name: &str, replicas: u32) -> Result<(), FullError> {
+        let others = self.services.iter().filter(|(other, _)| *other != name);
+        // A service without replicas takes room as well.
+        let taken: usize = others.map(|(_, service)| service.replicas.len().max(1)).sum();
+        match taken.saturating_add(replicas as usize) {
+            total if total > MAX_TOTAL_REPLICAS => Err(FullError(total)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the role one of the framework's.
+    fn enter(&mut self, role: &Role) -> Result<(), ApplyError> {
+        if !self.roles.contains(role) && self.roles.len() >= MAX_ROLES {
+            let used: BTreeSet<_> = self.services.values().map(|service| &service.spec.role).collect();
+            self.roles
+                .retain(|role| used.contains(role) || *role == Role::default());
+            self.suppressed.retain(|role| self.roles.contains(role));
+        }
+        if !self.roles.contains(role) && self.roles.len() >= MAX_ROLES {
+            return Err(ApplyError::Roles(role.clone()));
+        }
+        self.roles.insert(role.clone());
+        Ok(())
+    }
+
     fn service(&self, name: &str) -> Result<&Service, NoSuchServiceError> {
         self.services
             .get(name)
-            .ok_or_else(|| NoSuchServiceError(name.to_owned()))
+            .ok_or_else(|| NoSuchServiceError::new(name))
     }
 
     fn service_mut(&mut self, name: &str) -> Result<&mut Service, NoSuchServiceError> {
         self.services
             .get_mut(name)
-            .ok_or_else(|| NoSuchServiceError(name.to_owned()))
+            .ok_or_else(|| NoSuchServiceError::new(name))
     }
 
     fn forget_if_over(&mut self, name: &str, cx: &mut Context<'_>) {

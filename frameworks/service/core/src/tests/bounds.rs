@@ -1,0 +1,57 @@
+//! What all services together may take.
+
+use proffer_session::{Context, Output};
+use proffer_types::{Role, Timestamp};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::world::spec;
+use crate::{Applied, ApplyError, MAX_REPLICAS, MAX_ROLES, MAX_TOTAL_REPLICAS, Services};
+
+fn run<R>(services: &mut Services, command: impl FnOnce(&mut Services, &mut Context<'_>) -> R) -> R {
+    let (mut output, mut held) = (Output::default(), Vec::new());
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let mut cx = Context::new(Timestamp(0), &mut rng, &mut output, &mut held);
+    command(services, &mut cx)
+}
+
+fn apply(services: &mut Services, name: &str, role: &str, replicas: u32) -> Result<Applied, ApplyError> {
+    let mut spec = spec(name, replicas, "cpus:1;mem:64MiB", &[]);
+    spec.role = Role::new(role).unwrap();
+    run(services, |services, cx| services.apply(spec, cx))
+}
+
+#[test]
+fn replicas_are_bounded_over_all_services_and_an_empty_service_counts_as_one() {
+    let mut services = Services::new();
+    let n_full = MAX_TOTAL_REPLICAS / MAX_REPLICAS as usize - 1;
+    for n in 0..n_full {
+        apply(&mut services, &format!("s{n}"), "*", MAX_REPLICAS).unwrap();
+    }
+    apply(&mut services, "empty", "*", 0).unwrap();
+    let refusal = apply(&mut services, "last", "*", MAX_REPLICAS).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "all services together would have 100001 replicas, at most 100000 are allowed"
+    );
+    apply(&mut services, "last", "*", MAX_REPLICAS - 1).unwrap();
+    let scaled = run(&mut services, |services, cx| {
+        services.scale("last", MAX_REPLICAS, cx)
+    });
+    assert_eq!(scaled.unwrap_err().to_string(), refusal.to_string());
+}
+
+#[test]
+fn roles_are_bounded_over_all_services_and_those_of_deleted_ones_make_room() {
+    let mut services = Services::new();
+    for n in 1..MAX_ROLES {
+        apply(&mut services, &format!("s{n}"), &format!("r{n}"), 0).unwrap();
+    }
+    let refusal = apply(&mut services, "web", "one-more", 0).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "role `one-more` would be one more than the 64 that all services together may be in"
+    );
+    run(&mut services, |services, cx| services.delete("s7", cx)).unwrap();
+    apply(&mut services, "web", "one-more", 0).unwrap();
+}
