@@ -1,0 +1,91 @@
+//! The one queue into the core, and the questions that travel in it.
+
+use std::sync::Arc;
+
+use proffer_master_core::{Command, OperatorError, OperatorRequest, Snapshot};
+use tokio::sync::{mpsc, oneshot};
+use tonic::Status;
+
+use crate::readiness::Readiness;
+
+/// Inputs that may wait for the core. Whoever fills the queue waits in its own task, so a fast peer slows
+/// itself down through its stream's flow control.
+const QUEUED_INPUTS: usize = 1024;
+
+/// One input of the loop.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Command(Command),
+    Operator {
+        operation: OperatorRequest,
+        reply: oneshot::Sender<Result<(), OperatorError>>,
+    },
+    /// Answered after the inputs before it took effect.
+    Snapshot(oneshot::Sender<Arc<Snapshot>>),
+}
+
+/// The sending end; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Inbox {
+    queue: mpsc::Sender<Input>,
+    readiness: Readiness,
+}
+
+impl Inbox {
+    pub(crate) fn new(readiness: Readiness) -> (Self, mpsc::Receiver<Input>) {
+        let (queue, inputs) = mpsc::channel(QUEUED_INPUTS);
+        (Self { queue, readiness }, inputs)
+    }
+
+    /// Refuses new work while there is no core, with the cause.
+    pub(crate) fn check_ready(&self) -> Result<(), Status> {
+        self.readiness.check().map_err(Status::unavailable)
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// Queues a command; waits for room. Does nothing when the master is shutting down.
+    pub(crate) async fn command(&self, command: Command) {
+        let _ = self.queue.send(Input::Command(command)).await;
+    }
+
+    /// Asks for a change; returns once it is committed.
+    pub(crate) async fn operator(&self, operation: OperatorRequest) -> Result<(), Status> {
+        self.ask(|reply| Input::Operator { operation, reply })
+            .await?
+            .map_err(|error| operator_status(&error))
+    }
+
+    /// The state as of now.
+    pub(crate) async fn snapshot(&self) -> Result<Arc<Snapshot>, Status> {
+        self.ask(Input::Snapshot).await
+    }
+
+    async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, Status> {
+        self.check_ready()?;
+        let (reply, answer) = oneshot::channel();
+        let unavailable = || {
+            self.readiness
+                .check()
+                .err()
+                .unwrap_or_else(|| "the master was interrupted; try again".to_owned())
+        };
+        if self.queue.send(input(reply)).await.is_err() {
+            return Err(Status::unavailable(unavailable()));
+        }
+        answer
+            .await
+            .map_err(|_dropped| Status::unavailable(unavailable()))
+    }
+}
+
+fn operator_status(error: &OperatorError) -> Status {
+    let text = error.to_string();
+    match error {
+        OperatorError::UnknownFramework(_) | OperatorError::UnknownTask { .. } => Status::not_found(text),
+        OperatorError::WeightOutOfRange { .. } => Status::invalid_argument(text),
+        OperatorError::TooManyRoles { .. } => Status::resource_exhausted(text),
+    }
+}

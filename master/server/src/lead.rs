@@ -1,0 +1,129 @@
+//! The loop that owns the core: a batch of inputs in, one commit, then the effects.
+//!
+//! Nothing uncommitted is ever told: a failed commit drops the core with its effects, closes every link and
+//! starts again from the store, by the same code as a start.
+//!
+//! `begin term -> load -> serve --commit fails--> back off -> begin term ..`
+
+mod effects;
+mod tenure;
+
+use std::time::Duration;
+
+use proffer_master_core::Master;
+use proffer_store::{CommitError, Store};
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tracing::{error, info};
+
+use crate::MasterError;
+use crate::clock::Clock;
+use crate::config::NewAllocator;
+use crate::forward::Services;
+use crate::inbox::Input;
+use crate::lead::tenure::{End, Tenure};
+use crate::links::Links;
+use crate::metrics::{Metrics, Timed};
+use crate::readiness::Readiness;
+use crate::registry::{self, Fence};
+
+/// The first pause after a failed store, doubled by each further failure.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+/// The longest pause: an operator who freed the disk should not wait for the master.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// Everything the loop works with, across recoveries.
+pub(crate) struct Lead<'a> {
+    pub(crate) config: proffer_master_core::Config,
+    pub(crate) new_allocator: NewAllocator,
+    pub(crate) store: &'a dyn Store,
+    pub(crate) inputs: mpsc::Receiver<Input>,
+    pub(crate) links: Links,
+    pub(crate) services: Services,
+    pub(crate) metrics: Metrics,
+    pub(crate) readiness: Readiness,
+    pub(crate) clock: Clock,
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl Lead<'_> {
+    /// Runs until the shutdown, or until going on would be wrong. A store that fails at the very start ends it;
+    /// one that fails later is waited for.
+    pub(crate) async fn run(mut self) -> Result<(), MasterError> {
+        let mut last_term = None;
+        let mut backoff = FIRST_BACKOFF;
+        let mut begun = self.begin(&mut last_term).await?;
+        loop {
+            let (master, fence) = begun;
+            let (end, committed) = self.serve(master, fence).await;
+            if committed {
+                backoff = FIRST_BACKOFF;
+            }
+            let cause = match end {
+                End::Shutdown => return Ok(()),
+                End::Failed(cause) => cause,
+            };
+            begun = loop {
+                self.interrupt(&cause).await;
+                let pause = tokio::time::sleep(backoff);
+                if self.shutdown.run_until_cancelled(pause).await.is_none() {
+                    return Ok(());
+                }
+                backoff = LONGEST_BACKOFF.min(backoff * 2);
+                match self.begin(&mut last_term).await {
+                    Ok(begun) => break begun,
+                    Err(MasterError::Read(error)) => self.report(&error).await,
+                    Err(MasterError::Write(error)) if !is_conflict(&error) => self.report(&error).await,
+                    Err(error) => return Err(error),
+                }
+            };
+        }
+    }
+
+    async fn begin(&self, last_term: &mut Option<u32>) -> Result<(Master, Fence), MasterError> {
+        let fence = registry::begin_term(self.store, last_term).await?;
+        let registry = registry::load(self.store).await?;
+        let seed = SysRng.try_next_u64().map_err(MasterError::Randomness)? ^ self.clock.now().0;
+        let (n_agents, n_frameworks) = (registry.agents.len(), registry.frameworks.len());
+        let allocator = Box::new(Timed::new((self.new_allocator)(), self.metrics.clone()));
+        let master = Master::recover(self.config.clone(), allocator, seed, fence.term, registry);
+        info!(master_id = %master.id(), term = fence.term, n_agents, n_frameworks, "registry recovered");
+        Ok((master, fence))
+    }
+
+    /// Serves with one core until it ends; says whether anything was committed.
+    async fn serve(&mut self, master: Master, fence: Fence) -> (End, bool) {
+        // What was asked of the last core is void, and those who asked were told so.
+        while self.inputs.try_recv().is_ok() {}
+        let mut tenure = Tenure::new(self, master, fence);
+        let end = tenure.run().await;
+        let committed = tenure.committed();
+        let status = match &end {
+            End::Shutdown => Status::unavailable("the master is shutting down"),
+            End::Failed(cause) => Status::unavailable(cause.clone()),
+        };
+        self.readiness.set_not_ready(status.message()).await;
+        self.links.close_all(&status);
+        self.services.clear();
+        (end, committed)
+    }
+
+    /// Refuses what still comes in for the core that is gone. Dropped questions are answered UNAVAILABLE.
+    async fn interrupt(&mut self, cause: &str) {
+        self.links.close_all(&Status::unavailable(cause));
+        while self.inputs.try_recv().is_ok() {}
+    }
+
+    async fn report(&self, error: &(dyn std::error::Error + Sync)) {
+        error!(error = %error, "registry is not available; retrying");
+        self.readiness.set_not_ready(&error.to_string()).await;
+    }
+}
+
+/// A lost race for the term means that another master is alive on this store.
+fn is_conflict(error: &CommitError) -> bool {
+    matches!(error, CommitError::Conflict { .. })
+}

@@ -1,0 +1,109 @@
+//! What there is now: counted from a snapshot when the metrics are read.
+
+use std::collections::BTreeMap;
+
+use proffer_master_core::{AgentState, FrameworkState, Snapshot};
+use proffer_types::TaskState;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::metrics::{State, state_label};
+
+const AGENT_STATES: [AgentState; 4] = [
+    AgentState::Active,
+    AgentState::Disconnected,
+    AgentState::Recovered,
+    AgentState::Unreachable,
+];
+const FRAMEWORK_STATES: [FrameworkState; 3] = [
+    FrameworkState::Active,
+    FrameworkState::Disconnected,
+    FrameworkState::Recovered,
+];
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Gauges {
+    agents: Family<State, Gauge>,
+    frameworks: Family<State, Gauge>,
+    tasks: Family<State, Gauge>,
+    offers: Gauge,
+    queue_depth: Gauge,
+}
+
+impl Gauges {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let gauges = Self::default();
+        registry.register("agents", "Agents, by state", gauges.agents.clone());
+        registry.register("frameworks", "Frameworks, by state", gauges.frameworks.clone());
+        registry.register("tasks", "Tasks not yet completed, by state", gauges.tasks.clone());
+        registry.register(
+            "offers_outstanding",
+            "Offers not yet answered",
+            gauges.offers.clone(),
+        );
+        registry.register(
+            "queue_depth",
+            "Commands waiting for the core",
+            gauges.queue_depth.clone(),
+        );
+        gauges
+    }
+
+    pub(super) fn set(&self, snapshot: Option<&Snapshot>, queue_depth: usize) {
+        self.queue_depth.set(gauge(queue_depth));
+        let Some(snapshot) = snapshot else {
+            return;
+        };
+        self.offers.set(gauge(snapshot.offers.len()));
+        let agents = snapshot.agents.iter().map(|agent| agent_label(agent.state));
+        set_all(&self.agents, AGENT_STATES.map(agent_label), agents);
+        let frameworks = snapshot
+            .frameworks
+            .iter()
+            .map(|framework| framework_label(framework.state));
+        set_all(
+            &self.frameworks,
+            FRAMEWORK_STATES.map(framework_label),
+            frameworks,
+        );
+        let tasks = snapshot.tasks.iter().map(|task| state_label(task.state));
+        set_all(&self.tasks, TaskState::ALL.map(state_label), tasks);
+    }
+}
+
+/// Sets a gauge for each label there can be, so that none keeps an old value.
+fn set_all<const N: usize>(
+    family: &Family<State, Gauge>,
+    labels: [&'static str; N],
+    found: impl Iterator<Item = &'static str>,
+) {
+    let mut counts: BTreeMap<&'static str, usize> = labels.into_iter().map(|label| (label, 0)).collect();
+    for label in found {
+        *counts.entry(label).or_default() += 1;
+    }
+    for (state, n) in counts {
+        family.get_or_create(&State { state }).set(gauge(n));
+    }
+}
+
+fn gauge(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn agent_label(state: AgentState) -> &'static str {
+    match state {
+        AgentState::Active => "active",
+        AgentState::Disconnected => "disconnected",
+        AgentState::Recovered => "recovered",
+        AgentState::Unreachable => "unreachable",
+    }
+}
+
+fn framework_label(state: FrameworkState) -> &'static str {
+    match state {
+        FrameworkState::Active => "active",
+        FrameworkState::Disconnected => "disconnected",
+        FrameworkState::Recovered => "recovered",
+    }
+}

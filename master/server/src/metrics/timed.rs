@@ -1,0 +1,42 @@
+//! An allocator with a stopwatch around it.
+
+use std::time::Instant;
+
+use proffer_allocator::{Allocator, Change, Counted, Ledger, Outcome, Reason, Round};
+use proffer_types::FrameworkId;
+
+use crate::metrics::Metrics;
+
+/// Does what the allocator inside does, and measures it.
+#[derive(Debug)]
+pub(crate) struct Timed {
+    inner: Box<dyn Allocator>,
+    metrics: Metrics,
+}
+
+impl Timed {
+    pub(crate) fn new(inner: Box<dyn Allocator>, metrics: Metrics) -> Self {
+        Self { inner, metrics }
+    }
+}
+
+impl Allocator for Timed {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn observe(&mut self, ledger: &Ledger, change: &Change) {
+        self.inner.observe(ledger, change);
+    }
+
+    fn allocate(&mut self, round: &mut Round<'_>) -> Outcome {
+        let started = Instant::now();
+        let outcome = self.inner.allocate(round);
+        self.metrics.allocation(started.elapsed());
+        outcome
+    }
+
+    fn explain(&self, ledger: &Ledger, framework: &FrameworkId) -> Vec<Counted<Reason>> {
+        self.inner.explain(ledger, framework)
+    }
+}

@@ -1,0 +1,143 @@
+//! The operators' API. Reads come from a snapshot, changes go through the core and are answered once committed.
+
+mod views;
+
+use std::sync::Arc;
+
+use proffer_master_core::{OperatorRequest, Snapshot, TaskView};
+use proffer_types::{KillPolicy, Timestamp};
+use proffer_wire::v1::operator_server::Operator;
+use proffer_wire::{ConvertError, offer, v1};
+use tonic::{Request, Response, Status};
+
+use crate::inbox::Inbox;
+
+/// The gRPC service.
+#[derive(Debug)]
+pub(crate) struct OperatorApi {
+    pub(crate) inbox: Inbox,
+    pub(crate) store_name: String,
+    pub(crate) started: Timestamp,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Operator for OperatorApi {
+    async fn get_cluster(&self, _request: Request<v1::GetClusterRequest>) -> Answer<v1::Cluster> {
+        let snapshot = self.inbox.snapshot().await?;
+        Ok(Response::new(v1::Cluster {
+            master_id: snapshot.master_id.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            allocator: snapshot.allocator.to_owned(),
+            store: self.store_name.clone(),
+            started_ms: self.started.0,
+        }))
+    }
+
+    async fn list_agents(&self, _request: Request<v1::ListAgentsRequest>) -> Answer<v1::ListAgentsResponse> {
+        let snapshot = self.inbox.snapshot().await?;
+        let agents = snapshot.agents.iter().map(views::agent).collect();
+        Ok(Response::new(v1::ListAgentsResponse { agents }))
+    }
+
+    async fn list_frameworks(
+        &self,
+        _request: Request<v1::ListFrameworksRequest>,
+    ) -> Answer<v1::ListFrameworksResponse> {
+        let snapshot = self.inbox.snapshot().await?;
+        let frameworks = snapshot.frameworks.iter().map(views::framework).collect();
+        Ok(Response::new(v1::ListFrameworksResponse { frameworks }))
+    }
+
+    async fn list_tasks(&self, request: Request<v1::ListTasksRequest>) -> Answer<v1::ListTasksResponse> {
+        let wanted = request.into_inner();
+        let snapshot = self.inbox.snapshot().await?;
+        let index = views::Index::new(&snapshot);
+        let tasks = listed(&snapshot, &wanted).map(|task| index.task(task)).collect();
+        Ok(Response::new(v1::ListTasksResponse { tasks }))
+    }
+
+    async fn list_offers(&self, _request: Request<v1::ListOffersRequest>) -> Answer<v1::ListOffersResponse> {
+        let snapshot = self.inbox.snapshot().await?;
+        let offers = snapshot.offers.iter().map(Into::into).collect();
+        Ok(Response::new(v1::ListOffersResponse { offers }))
+    }
+
+    async fn list_roles(&self, _request: Request<v1::ListRolesRequest>) -> Answer<v1::ListRolesResponse> {
+        let snapshot = self.inbox.snapshot().await?;
+        let roles = snapshot.roles.iter().map(views::role).collect();
+        Ok(Response::new(v1::ListRolesResponse { roles }))
+    }
+
+    async fn set_role(&self, request: Request<v1::SetRoleRequest>) -> Answer<v1::SetRoleResponse> {
+        let request = request.into_inner();
+        let operation = OperatorRequest::SetRole {
+            role: parse("role", &request.role)?,
+            weight_millis: offer::weight_millis("weight", request.weight)?,
+        };
+        self.inbox.operator(operation).await?;
+        Ok(Response::new(v1::SetRoleResponse {}))
+    }
+
+    async fn kill_task(&self, request: Request<v1::KillTaskRequest>) -> Answer<v1::KillTaskResponse> {
+        let request = request.into_inner();
+        let operation = OperatorRequest::KillTask {
+            framework_id: parse("framework_id", &request.framework_id)?,
+            task_id: parse("task_id", &request.task_id)?,
+            kill_policy: request.kill_policy.map(KillPolicy::from).unwrap_or_default(),
+        };
+        self.inbox.operator(operation).await?;
+        Ok(Response::new(v1::KillTaskResponse {}))
+    }
+
+    async fn teardown_framework(
+        &self,
+        request: Request<v1::TeardownFrameworkRequest>,
+    ) -> Answer<v1::TeardownFrameworkResponse> {
+        let framework_id = parse("framework_id", &request.into_inner().framework_id)?;
+        let operation = OperatorRequest::TeardownFramework { framework_id };
+        self.inbox.operator(operation).await?;
+        Ok(Response::new(v1::TeardownFrameworkResponse {}))
+    }
+
+    async fn explain_framework(
+        &self,
+        request: Request<v1::ExplainFrameworkRequest>,
+    ) -> Answer<v1::ExplainFrameworkResponse> {
+        let wanted = request.into_inner().framework_id;
+        let snapshot = self.inbox.snapshot().await?;
+        let framework = snapshot
+            .frameworks
+            .iter()
+            .find(|framework| framework.framework_id.as_str() == wanted)
+            .ok_or_else(|| Status::not_found(format!("no framework `{}`", wanted.escape_debug())))?;
+        Ok(Response::new(views::explanation(framework)))
+    }
+}
+
+/// The tasks a request asks for: current ones, then, if wanted, completed ones.
+fn listed<'a>(
+    snapshot: &'a Snapshot,
+    wanted: &'a v1::ListTasksRequest,
+) -> impl Iterator<Item = &'a Arc<TaskView>> {
+    let completed = wanted.include_completed.then_some(&snapshot.completed_tasks);
+    let any_or = |wanted: &str, id: &str| wanted.is_empty() || wanted == id;
+    snapshot
+        .tasks
+        .iter()
+        .chain(completed.into_iter().flatten())
+        .filter(move |task| {
+            any_or(&wanted.framework_id, task.framework_id.as_str())
+                && any_or(&wanted.task_id, task.info.id.as_str())
+        })
+}
+
+fn parse<T>(field: &str, text: &str) -> Result<T, Status>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    text.parse()
+        .map_err(|error| ConvertError::new(field, error).into())
+}

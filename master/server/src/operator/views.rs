@@ -1,0 +1,105 @@
+//! A snapshot's views as messages.
+
+use std::collections::BTreeMap;
+
+use proffer_master_core::{
+    AgentState, AgentView, FrameworkState, FrameworkView, RoleView, Snapshot, TaskView,
+};
+use proffer_types::{AgentId, AgentInfo, FrameworkId};
+use proffer_wire::v1;
+
+pub(super) fn agent(view: &AgentView) -> v1::list_agents_response::Agent {
+    let state = match view.state {
+        AgentState::Active => v1::AgentState::AgentActive,
+        AgentState::Disconnected => v1::AgentState::AgentDisconnected,
+        AgentState::Recovered => v1::AgentState::AgentRecovered,
+        AgentState::Unreachable => v1::AgentState::AgentUnreachable,
+    };
+    v1::list_agents_response::Agent {
+        agent_id: view.agent_id.to_string(),
+        info: Some((&view.info).into()),
+        state: state.into(),
+        used: Some((&view.used).into()),
+        offered: Some((&view.offered).into()),
+        n_tasks: view.n_tasks,
+    }
+}
+
+pub(super) fn framework(view: &FrameworkView) -> v1::list_frameworks_response::Framework {
+    let state = match view.state {
+        FrameworkState::Active => v1::FrameworkState::FrameworkActive,
+        FrameworkState::Disconnected => v1::FrameworkState::FrameworkDisconnected,
+        FrameworkState::Recovered => v1::FrameworkState::FrameworkRecovered,
+    };
+    v1::list_frameworks_response::Framework {
+        framework_id: view.framework_id.to_string(),
+        info: Some((&view.info).into()),
+        state: state.into(),
+        used: Some((&view.used).into()),
+        offered: Some((&view.offered).into()),
+        n_tasks: view.n_tasks,
+        dominant_share_permille: view.dominant_share_permille,
+        failover_deadline_ms: view.failover_deadline.map_or(0, |at| at.0),
+    }
+}
+
+pub(super) fn role(view: &RoleView) -> v1::list_roles_response::Role {
+    v1::list_roles_response::Role {
+        name: view.role.to_string(),
+        weight: view.weight_millis as f64 / 1000.0,
+        allocated: Some((&view.allocated).into()),
+        n_frameworks: view.n_frameworks,
+    }
+}
+
+pub(super) fn explanation(view: &FrameworkView) -> v1::ExplainFrameworkResponse {
+    let counted = view
+        .reasons
+        .iter()
+        .map(|reason| v1::explain_framework_response::Counted {
+            reason: reason.what.to_string(),
+            count: reason.count,
+        });
+    v1::ExplainFrameworkResponse {
+        reasons: counted.collect(),
+    }
+}
+
+/// Agents and frameworks by id, to join tasks with.
+pub(super) struct Index<'a> {
+    agents: BTreeMap<&'a AgentId, &'a AgentInfo>,
+    frameworks: BTreeMap<&'a FrameworkId, &'a str>,
+}
+
+impl<'a> Index<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot) -> Self {
+        let agents = snapshot.agents.iter().map(|agent| (&agent.agent_id, &agent.info));
+        let frameworks = snapshot
+            .frameworks
+            .iter()
+            .map(|framework| (&framework.framework_id, framework.info.name.as_str()));
+        Self {
+            agents: agents.collect(),
+            frameworks: frameworks.collect(),
+        }
+    }
+
+    /// A task whose agent or framework is gone has those fields empty.
+    pub(super) fn task(&self, task: &TaskView) -> v1::list_tasks_response::Task {
+        let agent = self.agents.get(&task.info.agent_id);
+        v1::list_tasks_response::Task {
+            framework_id: task.framework_id.to_string(),
+            framework_name: self
+                .frameworks
+                .get(&task.framework_id)
+                .map(|name| (*name).to_owned())
+                .unwrap_or_default(),
+            info: Some((&task.info).into()),
+            state: v1::TaskState::from(task.state).into(),
+            latest_status: Some((&task.status).into()),
+            agent_hostname: agent.map(|info| info.hostname.clone()).unwrap_or_default(),
+            agent_address: agent.map(|info| info.address.clone()).unwrap_or_default(),
+            role: task.role.to_string(),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! One message of the store for one record of the core, both ways.
+
+use proffer_master_core::{AgentRecord, FrameworkRecord, RoleRecord};
+use proffer_types::Timestamp;
+use proffer_wire::{ConvertError, v1};
+
+/// A message that holds a record.
+pub(super) trait Record<T> {
+    fn into_record(self) -> Result<T, ConvertError>;
+}
+
+impl Record<AgentRecord> for v1::RegistryAgent {
+    fn into_record(self) -> Result<AgentRecord, ConvertError> {
+        let info = self.info.ok_or_else(|| ConvertError::new("info", "is missing"))?;
+        Ok(AgentRecord {
+            agent_id: self
+                .agent_id
+                .parse()
+                .map_err(|error| ConvertError::new("agent_id", error))?,
+            info: info
+                .try_into()
+                .map_err(|error: ConvertError| error.under("info"))?,
+            unreachable_since: self.unreachable_since_ms.map(Timestamp),
+        })
+    }
+}
+
+impl Record<FrameworkRecord> for v1::RegistryFramework {
+    fn into_record(self) -> Result<FrameworkRecord, ConvertError> {
+        let info = self.info.ok_or_else(|| ConvertError::new("info", "is missing"))?;
+        let info = proffer_types::FrameworkInfo::try_from(info).map_err(|error| error.under("info"))?;
+        Ok(FrameworkRecord {
+            framework_id: info
+                .id
+                .clone()
+                .ok_or_else(|| ConvertError::new("info.framework_id", "is missing"))?,
+            info,
+            order: self.order,
+            failover_deadline: self.failover_deadline_ms.map(Timestamp),
+            completed: self.completed,
+        })
+    }
+}
+
+impl Record<RoleRecord> for v1::RegistryRole {
+    fn into_record(self) -> Result<RoleRecord, ConvertError> {
+        Ok(RoleRecord {
+            role: self
+                .role
+                .parse()
+                .map_err(|error| ConvertError::new("role", error))?,
+            weight_millis: self.weight_millis,
+        })
+    }
+}
+
+pub(super) fn agent_message(record: &AgentRecord) -> v1::RegistryAgent {
+    v1::RegistryAgent {
+        agent_id: record.agent_id.to_string(),
+        info: Some((&record.info).into()),
+        unreachable_since_ms: record.unreachable_since.map(|at| at.0),
+    }
+}
+
+pub(super) fn framework_message(record: &FrameworkRecord) -> v1::RegistryFramework {
+    v1::RegistryFramework {
+        info: Some((&record.info).into()),
+        order: record.order,
+        failover_deadline_ms: record.failover_deadline.map(|at| at.0),
+        completed: record.completed,
+    }
+}
+
+pub(super) fn role_message(record: &RoleRecord) -> v1::RegistryRole {
+    v1::RegistryRole {
+        role: record.role.to_string(),
+        weight_millis: record.weight_millis,
+    }
+}

@@ -1,0 +1,69 @@
+//! Schedulers' streams: frames of calls become commands.
+
+use proffer_master_core::{Command, LinkId};
+use proffer_wire::scheduler_link::from_call_frame;
+use proffer_wire::v1;
+use proffer_wire::v1::scheduler_server::Scheduler;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+use crate::inbox::Inbox;
+use crate::links::{Links, Opened, Responses};
+
+/// The gRPC service.
+#[derive(Debug)]
+pub(crate) struct SchedulerLinks {
+    pub(crate) inbox: Inbox,
+    pub(crate) links: Links,
+}
+
+#[tonic::async_trait]
+impl Scheduler for SchedulerLinks {
+    type SubscribeStream = Responses<v1::SchedulerEvents>;
+
+    async fn subscribe(
+        &self,
+        request: Request<Streaming<v1::SchedulerCalls>>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        self.inbox.check_ready()?;
+        let Opened {
+            link,
+            responses,
+            closed,
+        } = self.links.open_scheduler();
+        let (inbox, links) = (self.inbox.clone(), self.links.clone());
+        tokio::spawn(async move {
+            let read = read(link, request.into_inner(), &inbox);
+            let status = closed.run_until_cancelled(read).await;
+            links.close(
+                link,
+                status.unwrap_or_else(|| Status::cancelled("the link was closed")),
+            );
+            inbox.command(Command::SchedulerLinkLost { link }).await;
+        });
+        Ok(Response::new(responses))
+    }
+}
+
+/// Reads until the stream ends; returns what to end our half with.
+async fn read(link: LinkId, mut frames: Streaming<v1::SchedulerCalls>, inbox: &Inbox) -> Status {
+    loop {
+        let frame = match frames.message().await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Status::ok(""),
+            Err(status) => return stream_status(status),
+        };
+        match from_call_frame(frame) {
+            Ok(calls) if calls.is_empty() => {}
+            Ok(calls) => inbox.command(Command::SchedulerCalls { link, calls }).await,
+            Err(error) => return error.into(),
+        }
+    }
+}
+
+/// What a peer is told whose stream failed. tonic reports an oversized message as out of range.
+pub(crate) fn stream_status(status: Status) -> Status {
+    match status.code() == Code::OutOfRange {
+        true => Status::resource_exhausted(status.message()),
+        false => status,
+    }
+}
