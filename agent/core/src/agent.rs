@@ -30,8 +30,8 @@ pub struct Agent {
     pub(crate) link: Link,
     pub(crate) tasks: BTreeMap<TaskKey, Task>,
     pub(crate) containers: BTreeMap<ContainerId, TaskKey>,
-    /// Asked to end together with its tasks.
-    pub(crate) stopping: bool,
+    /// How it was asked to end, if it was.
+    pub(crate) stopping: Option<Stopping>,
     /// `Exit` went out; nothing more is done.
     pub(crate) exited: bool,
     /// What was found on disk at start holds more than the agent now says it has.
@@ -48,6 +48,15 @@ pub struct TaskView<'a> {
     /// The newest status.
     pub latest: &'a TaskStatus,
     pub n_updates_pending: usize,
+}
+
+/// How an agent ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stopping {
+    /// After the launches under way: a launch that nobody waits for would be lost.
+    LeavingTasks,
+    /// After the last task.
+    WithTasks,
 }
 
 /// What a status says beside its task and time.
@@ -71,7 +80,7 @@ impl Agent {
             link: Link::Down,
             tasks: BTreeMap::new(),
             containers: BTreeMap::new(),
-            stopping: false,
+            stopping: None,
             exited: false,
             recovered_over: false,
         };

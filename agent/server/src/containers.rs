@@ -14,6 +14,7 @@ use proffer_types::{TaskInfo, Usage};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
 
@@ -49,6 +50,8 @@ struct Inner {
     driver: mpsc::Sender<Input>,
     permits: Semaphore,
     removals: TaskTracker,
+    /// Ends all waiting when the agent ends; its containers go on.
+    end: CancellationToken,
 }
 
 /// The container's name in the kernel.
@@ -65,6 +68,7 @@ impl Containers {
         data_dir: Arc<DataDir>,
         metrics: Arc<Metrics>,
         driver: mpsc::Sender<Input>,
+        end: CancellationToken,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -74,6 +78,7 @@ impl Containers {
                 driver,
                 permits: Semaphore::new(MAX_BLOCKING_CALLS),
                 removals: TaskTracker::new(),
+                end,
             }),
         }
     }
@@ -81,7 +86,7 @@ impl Containers {
     /// Launches a container; `Launched` or `LaunchFailed` follows, then `Exited`.
     pub(crate) fn launch(&self, container_id: ContainerId, key: TaskKey, info: TaskInfo) {
         let this = self.clone();
-        tokio::spawn(async move {
+        self.spawn(async move {
             let started = Instant::now();
             let launched = this
                 .blocking(move |inner| inner.launch(container_id, &key, info))
@@ -109,17 +114,15 @@ impl Containers {
         });
     }
 
-    /// Takes a container back; `Exited` follows when it ends, or at once.
-    pub(crate) fn adopt(&self, container_id: ContainerId, process: Option<Process>) {
+    /// Takes a container back; `Exited` follows when it ends, or at once. Signals may follow the return.
+    pub(crate) async fn adopt(&self, container_id: ContainerId, process: Option<Process>) {
+        let call = move |inner: &Inner| inner.adopt(container_id, process);
+        let adopted = self.blocking(call).await.flatten();
         let this = self.clone();
-        tokio::spawn(async move {
-            let adopted = this
-                .blocking(move |inner| inner.adopt(container_id, process))
-                .await;
+        self.spawn(async move {
             match adopted {
-                Some(Some(pidfd)) => this.watch(container_id, pidfd).await,
-                Some(None) => this.ended(container_id).await,
-                None => {}
+                Some(pidfd) => this.watch(container_id, pidfd).await,
+                None => this.ended(container_id).await,
             }
         });
     }
@@ -130,12 +133,17 @@ impl Containers {
             Signal::Term => SIGTERM,
             Signal::Kill => SIGKILL,
         };
-        let call = move |inner: &Inner| inner.containerizer.signal(&name(container_id), number);
         let this = self.clone();
-        tokio::spawn(async move {
+        self.spawn(async move {
+            let call = move |inner: &Inner| inner.containerizer.signal(&name(container_id), number);
             match this.blocking(call).await {
                 Some(Err(SignalError::Gone(_))) => debug!(%container_id, "nothing left to signal"),
-                Some(Err(error)) => warn!(%container_id, number, %error, "cannot signal a container"),
+                Some(Err(error)) => {
+                    warn!(%container_id, number, error = chain(&error), "cannot signal a container");
+                    if signal == Signal::Kill {
+                        this.destroy_name(name(container_id)).await;
+                    }
+                }
                 Some(Ok(())) | None => {}
             }
         });
@@ -195,6 +203,11 @@ impl Containers {
         if let Some(Err(error)) = self.blocking(|inner| inner.containerizer.remove_root()).await {
             warn!(%error, "cannot remove the agent's cgroup");
         }
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let end = self.inner.end.clone();
+        tokio::spawn(async move { end.run_until_cancelled(work).await });
     }
 
     async fn watch(&self, container_id: ContainerId, pidfd: OwnedFd) {

@@ -83,7 +83,7 @@ impl Performer {
                 failure.launch_skipped |= matches!(effect, Effect::Launch { .. });
                 continue;
             }
-            self.one(agent, effect, &mut outgoing, &mut verdict);
+            self.one(agent, effect, &mut outgoing, &mut verdict).await;
         }
         self.flush(outgoing, &mut verdict);
         let told = failed
@@ -119,7 +119,13 @@ impl Performer {
         })
     }
 
-    fn one(&mut self, agent: &Agent, effect: Effect, outgoing: &mut Option<Outgoing>, verdict: &mut Verdict) {
+    async fn one(
+        &mut self,
+        agent: &Agent,
+        effect: Effect,
+        outgoing: &mut Option<Outgoing>,
+        verdict: &mut Verdict,
+    ) {
         match effect {
             Effect::Launch {
                 container_id,
@@ -135,7 +141,7 @@ impl Performer {
             Effect::Adopt {
                 container_id,
                 process,
-            } => self.containers.adopt(container_id, process),
+            } => self.containers.adopt(container_id, process).await,
             Effect::Signal { container_id, signal } => self.containers.signal(container_id, signal),
             Effect::Destroy { container_id } => {
                 let key = agent.key_of(container_id).cloned();

@@ -88,18 +88,19 @@ impl Parts {
         let shared = Arc::new(Shared::new(&agent));
         let metrics = Arc::new(Metrics::new());
         let (driver_tx, driver_rx) = mpsc::channel(MAX_COMMANDS_QUEUED);
+        // Ends what goes on after the driver: the API answers while tasks are being killed.
+        let end = CancellationToken::new();
+        let _end_guard = end.clone().drop_guard();
         let containers = Containers::new(
             self.containerizer,
             Arc::clone(&self.data_dir),
             Arc::clone(&metrics),
             driver_tx.clone(),
+            end.clone(),
         );
         let known: Vec<_> = agent.tasks().map(|task| task.container_id).collect();
         containers.destroy_orphans(&known).await;
 
-        // Ends after the driver: the API answers while tasks are being killed.
-        let end = CancellationToken::new();
-        let _end_guard = end.clone().drop_guard();
         let state = api::State {
             shared: Arc::clone(&shared),
             metrics: Arc::clone(&metrics),

@@ -54,7 +54,7 @@ fn check(agent: &Agent, info: &TaskInfo) -> Result<(), Refusal> {
         let message = "its command is empty or holds a NUL byte".to_owned();
         return refuse(TaskState::Error, StatusReason::TaskInvalid, message);
     }
-    if agent.stopping {
+    if agent.stopping.is_some() {
         let message = "the agent is stopping".to_owned();
         return refuse(TaskState::Dropped, StatusReason::AgentDisconnected, message);
     }

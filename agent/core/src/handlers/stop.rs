@@ -1,16 +1,18 @@
-//! The end of the agent: at once, or after its tasks.
+//! The end of the agent: after the launches under way, or after all of its tasks.
 
 use proffer_types::{KillPolicy, Timestamp};
 
 use super::kill_task;
+use crate::agent::Stopping;
+use crate::task::{Phase, Task};
 use crate::{Agent, Effect, KillCause, Output, TaskKey};
 
 pub(crate) fn handle(agent: &mut Agent, now: Timestamp, kill_tasks: bool, out: &mut Output) {
     if !kill_tasks {
-        agent.close_link("the agent is stopping", out);
-        return exit(agent, out);
+        agent.stopping = Some(Stopping::LeavingTasks);
+        return;
     }
-    agent.stopping = true;
+    agent.stopping = Some(Stopping::WithTasks);
     let keys: Vec<TaskKey> = agent.tasks.keys().cloned().collect();
     for key in keys {
         kill_task::kill(
@@ -24,15 +26,17 @@ pub(crate) fn handle(agent: &mut Agent, now: Timestamp, kill_tasks: bool, out: &
     }
 }
 
-/// Ends an agent that stops together with its tasks once the last of them is gone.
+/// Ends an agent that was asked to, once nothing is left to wait for.
 pub(crate) fn exit_when_done(agent: &mut Agent, out: &mut Output) {
-    if agent.stopping && !agent.exited && !agent.tasks.values().any(crate::task::Task::is_live) {
-        agent.close_link("the agent is stopping", out);
-        exit(agent, out);
+    let waits_for: fn(&Task) -> bool = match agent.stopping {
+        None => return,
+        Some(Stopping::LeavingTasks) => |task| task.phase == Phase::Launching,
+        Some(Stopping::WithTasks) => Task::is_live,
+    };
+    if agent.exited || agent.tasks.values().any(waits_for) {
+        return;
     }
-}
-
-fn exit(agent: &mut Agent, out: &mut Output) {
+    agent.close_link("the agent is stopping", out);
     agent.exited = true;
     out.effect(Effect::Exit { error: None });
 }

@@ -291,7 +291,8 @@ fn a_container_whose_last_checkpoint_failed_is_removed_with_whatever_writes_it_n
         checkpoint t FINISHED
         destroy t
         -> t RUNNING (now FINISHED)
-    "#]].assert_eq(&world.run("ack t"));
+    "#]]
+    .assert_eq(&world.run("ack t"));
 }
 
 #[test]
@@ -311,7 +312,7 @@ fn a_silent_master_loses_its_session() {
 fn an_agent_that_stops_with_its_tasks_ends_after_the_last_of_them() {
     check(
         RUNNING,
-        "stop | run u cpus:1 | wait 3 | gone t",
+        "stop with tasks | run u cpus:1 | wait 3 | gone t",
         expect![[r#"
             checkpoint t KILLING
             SIGTERM t
@@ -334,6 +335,27 @@ fn a_refused_agent_ends_with_the_masters_words() {
         expect![[r#"
             close link
             end with gone
+        "#]],
+    );
+}
+
+#[test]
+fn an_agent_that_leaves_its_tasks_ends_after_the_launches_under_way() {
+    check(
+        RUNNING,
+        "stop",
+        expect![[r#"
+        close link
+        end
+    "#]],
+    );
+    check(
+        "up | registered | run t cpus:1",
+        "stop | launched t",
+        expect![[r#"
+            checkpoint t RUNNING
+            close link
+            end
         "#]],
     );
 }
