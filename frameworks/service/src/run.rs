@@ -1,6 +1,5 @@
 //! The service framework as a daemon: one driver, one gRPC server, ended together.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +7,8 @@ use std::time::Duration;
 use proffer_sdk::store::Store;
 use proffer_sdk::{CancellationToken, Driver};
 use proffer_service_core::Services;
+use proffer_types::AdvertisedService;
 use proffer_types::framework::DEFAULT_FAILOVER_TIMEOUT;
-use proffer_types::{AdvertisedService, FrameworkInfo, Role};
 use proffer_wire::net::{ListenError, check_listen};
 use proffer_wire::v1::services_server::{SERVICE_NAME, ServicesServer};
 use thiserror::Error;
@@ -104,20 +103,11 @@ async fn bind(config: &Config) -> Result<TcpListener, RunError> {
 }
 
 fn driver_config(config: Config, address: SocketAddr) -> proffer_sdk::Config {
-    let info = FrameworkInfo {
-        id: None,
-        name: config.name,
-        // The scheduler adds those of its services.
-        roles: BTreeSet::from([Role::default()]),
-        failover_timeout: config.failover_timeout,
-        services: vec![AdvertisedService {
-            name: SERVICE_NAME.to_owned(),
-            address: address.to_string(),
-        }],
-        labels: BTreeMap::new(),
-    };
-    proffer_sdk::Config {
-        masters: config.masters,
-        info,
-    }
+    let mut driver = proffer_sdk::Config::new(config.masters, config.name);
+    driver.info.failover_timeout = config.failover_timeout;
+    driver.info.services = vec![AdvertisedService {
+        name: SERVICE_NAME.to_owned(),
+        address: address.to_string(),
+    }];
+    driver
 }

@@ -20,7 +20,8 @@ mod tests;
 
 pub use replica::{BACK_OFF_FIRST, BACK_OFF_MAX, STEADY};
 pub use services::{
-    Applied, ApplyError, FullError, MAX_ROLES, MAX_TOTAL_REPLICAS, NoSuchServiceError, ScaleError, Services,
+    Applied, ApplyError, FullError, MAX_ROLES, MAX_SERVICES, MAX_TOTAL_REPLICAS, NoSuchServiceError,
+    ScaleError, Services,
 };
 pub use spec::{MAX_CONTAINER_BYTES, MAX_NAME_BYTES, MAX_REPLICAS, ServiceSpec, ServiceTask, SpecError};
 pub use view::{ReplicaState, ReplicaView, ServiceView};

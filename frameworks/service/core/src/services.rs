@@ -16,6 +16,8 @@ use crate::task_id::Parts;
 use crate::view::ServiceView;
 use crate::{explain, offers, records};
 
+/// The most services: each has a command and an environment to keep, of up to 64 KiB.
+pub const MAX_SERVICES: usize = 1000;
 /// The most replicas of all services together: at some 500 bytes each, with its status, 50 MB.
 pub const MAX_TOTAL_REPLICAS: usize = 100_000;
 /// The most roles of all services together: the master takes no more of one framework.
@@ -79,10 +81,14 @@ pub enum ScaleError {
     Full(#[from] FullError),
 }
 
-/// There are too many replicas.
+/// There is no room for that many.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("all services together would have {0} replicas, at most {MAX_TOTAL_REPLICAS} are allowed")]
-pub struct FullError(usize);
+pub enum FullError {
+    #[error("there are {MAX_SERVICES} services, and no room for another")]
+    Services,
+    #[error("all services together would have {0} replicas, at most {MAX_TOTAL_REPLICAS} are allowed")]
+    Replicas(usize),
+}
 
 /// Nothing has that name.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -194,11 +200,13 @@ impl Services {
     }
 
     fn check_room(&self, name: &str, replicas: u32) -> Result<(), FullError> {
+        if self.services.len() >= MAX_SERVICES && !self.services.contains_key(name) {
+            return Err(FullError::Services);
+        }
         let others = self.services.iter().filter(|(other, _)| *other != name);
-        // A service without replicas takes room as well.
-        let taken: usize = others.map(|(_, service)| service.replicas.len().max(1)).sum();
+        let taken: usize = others.map(|(_, service)| service.replicas.len()).sum();
         match taken.saturating_add(replicas as usize) {
-            total if total > MAX_TOTAL_REPLICAS => Err(FullError(total)),
+            total if total > MAX_TOTAL_REPLICAS => Err(FullError::Replicas(total)),
             _ => Ok(()),
         }
     }

@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::world::spec;
-use crate::{Applied, ApplyError, MAX_REPLICAS, MAX_ROLES, MAX_TOTAL_REPLICAS, Services};
+use crate::{Applied, ApplyError, MAX_REPLICAS, MAX_ROLES, MAX_SERVICES, MAX_TOTAL_REPLICAS, Services};
 
 fn run<R>(services: &mut Services, command: impl FnOnce(&mut Services, &mut Context<'_>) -> R) -> R {
     let (mut output, mut held) = (Output::default(), Vec::new());
@@ -22,13 +22,12 @@ fn apply(services: &mut Services, name: &str, role: &str, replicas: u32) -> Resu
 }
 
 #[test]
-fn replicas_are_bounded_over_all_services_and_an_empty_service_counts_as_one() {
+fn replicas_are_bounded_over_all_services() {
     let mut services = Services::new();
-    let n_full = MAX_TOTAL_REPLICAS / MAX_REPLICAS as usize - 1;
-    for n in 0..n_full {
+    for n in 0..MAX_TOTAL_REPLICAS / MAX_REPLICAS as usize - 1 {
         apply(&mut services, &format!("s{n}"), "*", MAX_REPLICAS).unwrap();
     }
-    apply(&mut services, "empty", "*", 0).unwrap();
+    apply(&mut services, "one", "*", 1).unwrap();
     let refusal = apply(&mut services, "last", "*", MAX_REPLICAS).unwrap_err();
     assert_eq!(
         refusal.to_string(),
@@ -39,6 +38,20 @@ fn replicas_are_bounded_over_all_services_and_an_empty_service_counts_as_one() {
         services.scale("last", MAX_REPLICAS, cx)
     });
     assert_eq!(scaled.unwrap_err().to_string(), refusal.to_string());
+}
+
+#[test]
+fn services_are_bounded_and_those_that_are_there_can_still_be_changed() {
+    let mut services = Services::new();
+    for n in 0..MAX_SERVICES {
+        apply(&mut services, &format!("s{n}"), "*", 0).unwrap();
+    }
+    let refusal = apply(&mut services, "last", "*", 1).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "there are 1000 services, and no room for another"
+    );
+    apply(&mut services, "s0", "*", 1).unwrap();
 }
 
 #[test]
