@@ -1,11 +1,12 @@
 //! One thing happens, one step is made of it, and the step is carried out: commit, answer, send.
 
+use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use proffer_session::{Input, Output, Scheduler, Session};
+use proffer_session::{Input, Output, Scheduler, Session, Write};
 use proffer_store::CommitError;
 use proffer_types::scheduler_link::{Call, Event};
 use rand::SeedableRng as _;
@@ -25,6 +26,10 @@ use crate::{Handle, Progress};
 /// Calls taken in one step: enough to share a commit, few enough not to delay the master's events.
 const CALLS_PER_STEP: usize = 64;
 
+/// Where a step is cut, in bytes of keys and values to write: the store takes 16 MiB in one commit, and what one event leads
+/// to comes on top.
+const WRITES_PER_STEP: usize = 4 << 20;
+
 pub(super) struct Running<S> {
     config: Config,
     records: Records,
@@ -32,6 +37,8 @@ pub(super) struct Running<S> {
     wire: Wire,
     /// Found while carrying out a step; the next step starts with it.
     lost: Option<LinkError>,
+    /// Events of the last frame that wait for the step before them to be carried out.
+    backlog: VecDeque<Event>,
     queue: mpsc::Receiver<Command<S>>,
     /// Keeps the queue open when nobody else holds a handle.
     _handle: Handle<S>,
@@ -82,6 +89,7 @@ impl<S: Scheduler + 'static> Running<S> {
             session,
             wire: Wire::Dialling(Box::pin(futures::future::pending())),
             lost: None,
+            backlog: VecDeque::new(),
             queue,
             _handle: handle,
             progress,
@@ -97,6 +105,7 @@ impl<S: Scheduler + 'static> Running<S> {
         loop {
             let happened = match self.lost.take() {
                 Some(error) => Happened::Lost(error),
+                None if !self.backlog.is_empty() => Happened::Events(Vec::new()),
                 None => self.wait(shutdown).await,
             };
             if matches!(happened, Happened::Shutdown) {
@@ -143,13 +152,20 @@ impl<S: Scheduler + 'static> Running<S> {
             }
             Happened::Dialled(Err(error)) => self.redial(&error),
             Happened::Events(events) => {
-                step.changed = events.iter().any(|event| *event != Event::Heartbeat);
-                for event in events {
+                self.backlog.extend(events);
+                let mut n_bytes = 0;
+                while n_bytes < WRITES_PER_STEP
+                    && let Some(event) = self.backlog.pop_front()
+                {
+                    step.changed |= event != Event::Heartbeat;
+                    let n_writes = out.writes.len();
                     self.session.step(now, Input::Event(event), out);
+                    n_bytes += size(&out.writes[n_writes..]);
                 }
             }
             Happened::Lost(error) => {
                 self.redial(&error);
+                self.backlog.clear();
                 step.changed = true;
                 self.session.step(now, Input::Disconnected, out);
             }
@@ -237,11 +253,20 @@ impl<S: Scheduler + 'static> Running<S> {
         let scheduler = self.session.into_scheduler();
         self.session = Session::recover(self.config.info.clone(), seed(), records, scheduler)?;
         self.lost = None;
+        self.backlog.clear();
         self.dial(Duration::ZERO);
         self.show_progress(true);
         info!("recovered from the store");
         Ok(ControlFlow::Continue(self))
     }
+}
+
+fn size(writes: &[Write]) -> usize {
+    let size = |write: &Write| match write {
+        Write::Put { key, value } => key.len() + value.len(),
+        Write::Delete { key } => key.len(),
+    };
+    writes.iter().map(size).sum()
 }
 
 async fn listen<S>(wire: &mut Wire) -> Happened<S> {

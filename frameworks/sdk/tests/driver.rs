@@ -1,0 +1,164 @@
+//! The driver against a master that the test plays.
+
+mod master;
+
+use std::sync::Arc;
+
+use proffer_sdk::store::{Fault, Memory, Store as _};
+use proffer_sdk::types::scheduler_link::{Call, Event};
+use proffer_sdk::types::{
+    AgentId, FrameworkId, Offer, StatusSource, StatusUuid, TaskId, TaskState, TaskStatus, Timestamp,
+};
+use proffer_sdk::{
+    CallError, CancellationToken, Config, Context, Driver, Handle, RecoverError, RunError, Scheduler,
+};
+use tokio::task::JoinHandle;
+
+use crate::master::{Master, Stream};
+
+/// Counts updates, durably.
+#[derive(Debug, Default)]
+struct Counter {
+    n_updates: u8,
+}
+
+impl Scheduler for Counter {
+    fn recover(&mut self, records: &[(String, Vec<u8>)]) -> Result<(), RecoverError> {
+        self.n_updates = records.first().map_or(0, |(_, value)| value[0]);
+        Ok(())
+    }
+
+    fn offers(&mut self, _: &mut Context<'_>, _: Vec<Offer>) {}
+
+    fn update(&mut self, cx: &mut Context<'_>, _: &TaskStatus) {
+        self.count(cx);
+    }
+}
+
+impl Counter {
+    fn count(&mut self, cx: &mut Context<'_>) -> u8 {
+        self.n_updates += 1;
+        cx.put("count", vec![self.n_updates]);
+        self.n_updates
+    }
+}
+
+struct Running {
+    master: Master,
+    store: Arc<Memory>,
+    handle: Handle<Counter>,
+    shutdown: CancellationToken,
+    driver: JoinHandle<Result<Counter, RunError>>,
+}
+
+async fn start() -> Running {
+    let master = Master::start().await;
+    let store = Arc::new(Memory::new());
+    let shutdown = CancellationToken::new();
+    let config = Config::new(vec![master.address.to_string()], "counter");
+    let driver = Driver::new(config, store.clone(), Counter::default());
+    let handle = driver.handle();
+    let driver = tokio::spawn(driver.run(shutdown.clone()));
+    Running {
+        master,
+        store,
+        handle,
+        shutdown,
+        driver,
+    }
+}
+
+fn update(uuid: u8) -> Event {
+    Event::Update(TaskStatus {
+        task_id: TaskId::new("T1").expect("an id"),
+        agent_id: AgentId::new("A1").ok(),
+        state: TaskState::Running,
+        source: StatusSource::Agent,
+        reason: None,
+        message: String::new(),
+        timestamp: Timestamp(0),
+        uuid: Some(StatusUuid([uuid; 16])),
+        exit: None,
+        usage: None,
+    })
+}
+
+async fn acknowledged(stream: &mut Stream) -> StatusUuid {
+    loop {
+        if let Call::Acknowledge { uuid, .. } = stream.call().await {
+            return uuid;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_update_is_stored_before_it_is_acknowledged_and_the_id_before_the_next_subscription() {
+    let mut running = start().await;
+    let (mut stream, _) = running.master.subscribed().await;
+    stream.tell(&[update(1)]).await;
+    assert_eq!(acknowledged(&mut stream).await, StatusUuid([1; 16]));
+    let count = running.store.get("count").await.unwrap().unwrap();
+    assert_eq!(count.value, vec![1]);
+
+    drop(stream);
+    let (_stream, call) = running.master.subscribed().await;
+    let Call::Subscribe { info, .. } = call else {
+        panic!("{call:?} is not a subscription");
+    };
+    assert_eq!(info.id, Some(FrameworkId::new("F1").unwrap()));
+    running.shutdown.cancel();
+    running.driver.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_commit_sends_nothing_and_starts_again_from_the_store() {
+    let mut running = start().await;
+    let (mut stream, _) = running.master.subscribed().await;
+    let mut progress = running.handle.watch();
+    progress.wait_for(|progress| progress.subscribed).await.unwrap();
+    assert_eq!(running.handle.call(Counter::count).await, Ok(1));
+    running.store.fail_commit(1, Fault::Before);
+    stream.tell(&[update(1)]).await;
+    assert!(stream.ended().await);
+
+    let (mut stream, _) = running.master.subscribed().await;
+    stream.tell(&[update(1)]).await;
+    assert_eq!(acknowledged(&mut stream).await, StatusUuid([1; 16]));
+    assert_eq!(running.handle.call(|counter, _| counter.n_updates).await, Ok(2));
+    running.shutdown.cancel();
+    running.driver.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_call_is_answered_without_a_master_and_not_when_it_was_not_stored() {
+    let store = Arc::new(Memory::new());
+    let shutdown = CancellationToken::new();
+    let nobody = Config::new(vec!["127.0.0.1:1".to_owned()], "counter");
+    let driver = Driver::new(nobody, store.clone(), Counter::default());
+    let handle = driver.handle();
+    let driver = tokio::spawn(driver.run(shutdown.clone()));
+    assert_eq!(handle.call(Counter::count).await, Ok(1));
+    store.fail_commit(1, Fault::Before);
+    assert_eq!(handle.call(Counter::count).await, Err(CallError::NotStored));
+    assert_eq!(handle.call(Counter::count).await, Ok(2));
+
+    let changes = handle.watch().borrow().changes;
+    assert_eq!(handle.call(|counter, _| counter.n_updates).await, Ok(2));
+    assert_eq!(handle.watch().borrow().changes, changes);
+    shutdown.cancel();
+    driver.await.unwrap().unwrap();
+    assert_eq!(handle.call(Counter::count).await, Err(CallError::Stopped));
+}
+
+#[tokio::test]
+async fn a_refused_framework_ends_with_the_masters_reason() {
+    let mut running = start().await;
+    let (stream, _) = running.master.subscribed().await;
+    let message = "another instance has subscribed".to_owned();
+    stream.tell(&[Event::Error { message }]).await;
+    let error = running.driver.await.unwrap().unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the master refused the framework: another instance has subscribed"
+    );
+}
