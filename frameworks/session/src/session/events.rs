@@ -4,7 +4,7 @@
 //! is on disk before the master may forget.
 
 use proffer_types::scheduler_link::{Call, Event};
-use proffer_types::{Filters, FrameworkId, Offer, OfferId, TaskId, TaskStatus};
+use proffer_types::{Filters, FrameworkId, Offer, OfferId, TaskId, TaskState, TaskStatus};
 
 use super::{Link, MIN_HEARTBEAT_INTERVAL, Session};
 use crate::records::{self, Live};
@@ -118,26 +118,31 @@ impl<S: Scheduler> Session<S> {
     fn track(&mut self, status: &TaskStatus, out: &mut Output) {
         let id = &status.task_id;
         // A task nobody knows is as good as ended: whoever wants it launches it again.
-        if status.state.is_terminal() || status.state == proffer_types::TaskState::Unknown {
+        if status.state.is_terminal() || status.state == TaskState::Unknown {
             if self.tasks.remove(id).is_some() {
                 out.writes.push(records::delete_task(id));
             }
             return;
         }
+        // Of an unreachable task the last word is still to come.
+        let answered = status.state != TaskState::Unreachable;
         if let Some(live) = self.tasks.get_mut(id) {
-            let is_first_answer = !std::mem::replace(&mut live.answered, true);
-            if is_first_answer {
+            if answered && !live.answered {
                 out.calls.extend(kill_of(id, live));
             }
-            return;
+            live.answered = answered;
+        } else {
+            let live = Live {
+                agent_id: status.agent_id.clone(),
+                kill: None,
+                answered,
+            };
+            out.writes.push(records::put_task(id, &live));
+            self.tasks.insert(id.clone(), live);
         }
-        let live = Live {
-            agent_id: status.agent_id.clone(),
-            kill: None,
-            answered: true,
-        };
-        out.writes.push(records::put_task(id, &live));
-        self.tasks.insert(id.clone(), live);
+        if !answered {
+            self.keep_asking();
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Explicit reconciliation: on every subscription each live task is asked about until the master has answered.
 //!
 //! A master that restarted stays silent about tasks of agents that are not back yet, so the question is
-//! repeated with exponential back-off. Tasks launched since the subscription need no question.
+//! repeated with exponential back-off. Tasks launched since the subscription need no question. That a task is
+//! unreachable is no answer: a master that restarted does not know whom to tell when its agent is back without it.
 
 use std::time::Duration;
 
@@ -42,6 +43,16 @@ impl<S: Scheduler> Session<S> {
             && reconcile.due <= self.now
         {
             self.ask(reconcile.delay.saturating_mul(2).min(MAX_DELAY), out);
+        }
+    }
+
+    /// Goes on asking, at the slowest pace, when everything else was answered.
+    pub(super) fn keep_asking(&mut self) {
+        if let Link::Up { reconcile, .. } = &mut self.link {
+            reconcile.get_or_insert(Reconcile {
+                due: self.now.after(MAX_DELAY),
+                delay: MAX_DELAY,
+            });
         }
     }
 

@@ -143,6 +143,22 @@ fn a_task_unknown_to_the_master_leaves_the_live_set_and_an_unreachable_one_stays
 }
 
 #[test]
+fn an_unreachable_task_is_asked_about_until_the_master_knows_more() {
+    check(
+        "up | update T1 RUNNING | update T1 UNREACHABLE | +60s | update T1 UNREACHABLE | +60s | update T1 GONE | +60s",
+        expect![[r#"
+            update T1 RUNNING: put session/task/T1; put seen/T1; [update T1 RUNNING]
+            update T1 UNREACHABLE: put seen/T1; [update T1 UNREACHABLE]
+            +60s: disconnect; ping; reconcile T1@A1
+            update T1 UNREACHABLE: put seen/T1; [update T1 UNREACHABLE]
+            +60s: disconnect; ping; reconcile T1@A1
+            update T1 GONE: delete session/task/T1; put seen/T1; [update T1 GONE]
+            +60s: disconnect; ping
+        "#]],
+    );
+}
+
+#[test]
 fn a_kill_outlives_the_connection_and_a_crash() {
     check(
         "up | update T1 RUNNING | disconnected | kill T1 | crash | connected | subscribed F1 \
