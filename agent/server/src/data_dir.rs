@@ -13,13 +13,15 @@ use std::path::{Path, PathBuf};
 
 use proffer_agent_core::{ContainerId, TaskKey};
 
+use tracing::warn;
+
 use crate::AgentError;
 
 #[derive(Debug)]
 pub(crate) struct DataDir {
     root: PathBuf,
     /// Released by the kernel when the process ends, however it ends.
-    _lock: File,
+    lock: File,
 }
 
 impl DataDir {
@@ -41,11 +43,18 @@ impl DataDir {
             TryLockError::WouldBlock => AgentError::DataDirInUse { path: root.clone() },
             TryLockError::Error(source) => refuse(source),
         })?;
-        let data_dir = Self { root, _lock: lock };
+        let data_dir = Self { root, lock };
         for dir in [data_dir.tasks(), data_dir.sandboxes()] {
             fs::create_dir_all(dir).map_err(refuse)?;
         }
         Ok(data_dir)
+    }
+
+    /// Lets another agent use the directory, whoever still holds this value.
+    pub(crate) fn release(&self) {
+        if let Err(error) = self.lock.unlock() {
+            warn!(%error, "cannot release the data directory");
+        }
     }
 
     pub(crate) fn root(&self) -> &Path {

@@ -136,6 +136,7 @@ impl Parts {
             warn!("cutting off what still uses the API");
             served.abort();
         }
+        self.data_dir.release();
         result
     }
 }

@@ -203,3 +203,78 @@ async fn a_lost_stream_is_opened_again_and_waiting_updates_come_with_it() {
     );
     agent.stop().await;
 }
+
+/// A file system of its own for a test, full or not.
+struct SmallDisk {
+    dir: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", "size=1m", "none"])
+            .arg(dir.path());
+        if mount.status().is_ok_and(|status| status.success()) {
+            return Some(Self { dir });
+        }
+        println!("skipped: cannot mount a tmpfs");
+        None
+    }
+
+    fn ballast(&self) -> std::path::PathBuf {
+        self.dir.path().join("ballast")
+    }
+
+    fn fill(&self) {
+        let mut file = std::fs::File::create(self.ballast()).unwrap();
+        while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .args(["-l"])
+            .arg(self.dir.path())
+            .status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_full_disk_new_tasks_are_dropped_with_the_cause_and_the_agent_goes_on() {
+    if !can_run() {
+        return;
+    }
+    let Some(disk) = SmallDisk::mount() else { return };
+    let mut master = Master::start().await;
+    let agent = Agent::start(&master, &disk.dir.path().join("data"), true).await;
+    let (mut stream, _) = master.register(1).await;
+    stream.run(shell("before", "true")).await;
+    while !stream.status().await.state.is_terminal() {}
+    let tasks = disk.dir.path().join("data/tasks");
+    while std::fs::read_dir(&tasks).unwrap().count() > 0 {
+        tokio::task::yield_now().await;
+    }
+    disk.fill();
+    stream.run(shell("full", "true")).await;
+    let status = stream.status().await;
+    assert_eq!(status.state, TaskState::Dropped);
+    assert!(
+        status.message.contains("No space left on device"),
+        "{}",
+        status.message
+    );
+    std::fs::remove_file(disk.ballast()).unwrap();
+    stream.run(shell("after", "true")).await;
+    let mut last = stream.status().await;
+    while !last.state.is_terminal() {
+        last = stream.status().await;
+    }
+    assert_eq!(
+        (last.task_id.as_str(), last.state),
+        ("after", TaskState::Finished)
+    );
+    agent.stop().await;
+}
