@@ -1,5 +1,7 @@
 //! The gRPC service `proffer.v1.Jobs`: each call is one closure on the scheduler.
 
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use proffer_batch_core::{Batch, NoSuchJob, SubmitError};

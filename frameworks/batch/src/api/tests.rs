@@ -1,0 +1,112 @@
+//! The API over a running driver, without a master: jobs are taken in all the same.
+
+use std::sync::Arc;
+
+use proffer_sdk::store::{Fault, Memory};
+use proffer_sdk::{CancellationToken, Config, Driver};
+use proffer_wire::v1::jobs_server::Jobs as _;
+use tokio_stream::StreamExt as _;
+use tonic::Code;
+
+use super::*;
+
+fn start(store: Arc<Memory>) -> (Api, CancellationToken) {
+    let nobody = Config::new(vec!["127.0.0.1:1".to_owned()], "batch");
+    let driver = Driver::new(nobody, store, Batch::new());
+    let api = Api::new(driver.handle());
+    let shutdown = CancellationToken::new();
+    tokio::spawn(driver.run(shutdown.clone()));
+    (api, shutdown)
+}
+
+fn job(name: &str, cpus: f64, after: &[&str]) -> Request<v1::SubmitJobRequest> {
+    let scalar = |name: &str, value| v1::Resource {
+        name: name.to_owned(),
+        value: Some(v1::resource::Value::Scalar(value)),
+    };
+    let task = v1::JobTask {
+        name: "a".to_owned(),
+        after: after.iter().map(|name| (*name).to_owned()).collect(),
+        resources: Some(v1::Resources {
+            items: vec![scalar("cpus", cpus), scalar("mem", 1024.0)],
+        }),
+        container: Some(v1::ContainerSpec {
+            command: vec!["true".to_owned()],
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let spec = v1::JobSpec {
+        name: name.to_owned(),
+        tasks: vec![task],
+        ..Default::default()
+    };
+    Request::new(v1::SubmitJobRequest { spec: Some(spec) })
+}
+
+fn get(name: &str) -> Request<v1::GetJobRequest> {
+    let name = name.to_owned();
+    Request::new(v1::GetJobRequest { name })
+}
+
+async fn refused(api: &Api, job: Request<v1::SubmitJobRequest>) -> (Code, String) {
+    let status = api.submit_job(job).await.unwrap_err();
+    (status.code(), status.message().to_owned())
+}
+
+#[tokio::test]
+async fn each_mistake_has_its_code_and_changes_nothing() {
+    let store = Arc::new(Memory::new());
+    let (api, shutdown) = start(store.clone());
+    let (code, message) = refused(&api, job("J", f64::NAN, &[])).await;
+    assert_eq!(code, Code::InvalidArgument);
+    assert_eq!(message, "spec.tasks[0].resources.cpus: NaN is not a quantity");
+    assert_eq!(
+        refused(&api, job("J", 1.0, &["a"])).await.0,
+        Code::InvalidArgument
+    );
+    assert_eq!(refused(&api, job("a/b", 1.0, &[])).await.0, Code::InvalidArgument);
+    assert_eq!(api.get_job(get("J")).await.unwrap_err().code(), Code::NotFound);
+
+    store.fail_commit(1, Fault::Before);
+    assert_eq!(refused(&api, job("J", 1.0, &[])).await.0, Code::Unavailable);
+    api.submit_job(job("J", 1.0, &[])).await.unwrap();
+    assert_eq!(refused(&api, job("J", 1.0, &[])).await.0, Code::AlreadyExists);
+    let list = api.list_jobs(Request::new(v1::ListJobsRequest {})).await.unwrap();
+    assert_eq!(list.into_inner().jobs.len(), 1);
+    shutdown.cancel();
+}
+
+#[tokio::test]
+async fn watching_shows_the_job_now_and_after_each_change_until_it_has_ended() {
+    let (api, shutdown) = start(Arc::new(Memory::new()));
+    api.submit_job(job("J", 1.0, &[])).await.unwrap();
+    let mut views = api.watch_job(get("J")).await.unwrap().into_inner();
+    let first = views.next().await.unwrap().unwrap();
+    assert_eq!(first.state(), v1::JobState::JobPending);
+    let name = "J".to_owned();
+    api.cancel_job(Request::new(v1::CancelJobRequest { name }))
+        .await
+        .unwrap();
+    let last = views.next().await.unwrap().unwrap();
+    assert_eq!(last.state(), v1::JobState::JobCancelled);
+    assert!(last.ended_ms > 0);
+    assert!(views.next().await.is_none());
+    shutdown.cancel();
+}
+
+#[tokio::test]
+async fn a_job_too_large_for_a_message_is_shown_in_part() {
+    let (api, shutdown) = start(Arc::new(Memory::new()));
+    let mut large = job("J", 1.0, &[]);
+    let name = "n".repeat(63);
+    if let Some(spec) = &mut large.get_mut().spec {
+        spec.tasks[0].name = name;
+        spec.tasks[0].count = 100_000;
+    }
+    api.submit_job(large).await.unwrap();
+    let job = api.get_job(get("J")).await.unwrap().into_inner();
+    let size = prost::Message::encoded_len(&job);
+    assert!((3 << 20..=4 << 20).contains(&size), "{size}");
+    shutdown.cancel();
+}
