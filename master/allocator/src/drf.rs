@@ -5,6 +5,10 @@
 //! share is over everything claimed in and below it. Of equals, the one with fewer offers so far comes first, then
 //! the one that registered first. A role that has both frameworks and roles below it competes with the latter
 //! through its own frameworks as one child of weight 1. Agents are visited in an order shuffled under the seed.
+//!
+//! Known limit: a framework that alone can use a scarce resource raises the share of its role, and so holds its
+//! sibling roles back (naive H-DRF; Bhattacharya et al., SoCC 2013). To leave such a one out of the sum, the
+//! allocator would have to know which frameworks are blocked, and they do not state what they need.
 
 use std::collections::{BTreeMap, BTreeSet};
 

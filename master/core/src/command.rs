@@ -6,7 +6,8 @@ use proffer_types::agent_link::{AgentMessage, RegisteredTask};
 use proffer_types::scheduler_link::Call;
 use proffer_types::{AgentId, AgentInfo, FrameworkId, KillPolicy, Role, Session, TaskId};
 
-/// One incoming stream, of an agent or a scheduler; minted by the shell, never used twice in a process.
+/// One incoming stream, of an agent or a scheduler; minted by the shell when the stream is accepted, never used twice in
+/// a process. Greater means accepted later: of two links of one peer the greater one is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
 

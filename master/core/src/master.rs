@@ -95,14 +95,14 @@ impl Master {
             Command::Operator { request, operation } => operator::handle(&mut cx, request, operation),
             Command::Tick => tick::handle(&mut cx),
         }
-        if let Some(link) = link {
+        if let Some(link) = link.filter(|link| cx.state.peer(*link).is_some()) {
             self.heard.insert(link, now);
         }
         if self.next_heartbeat.is_some_and(|at| at <= now) {
             links::beat(&mut cx, &mut self.heard);
+            self.heard.retain(|link, _| cx.state.peer(*link).is_some());
             self.next_heartbeat = None;
         }
-        self.heard.retain(|link, _| cx.state.peer(*link).is_some());
         if self.next_heartbeat.is_none() && !self.heard.is_empty() {
             self.next_heartbeat = Some(now.after(self.config.heartbeat_interval));
         }

@@ -30,12 +30,17 @@ impl Filter {
     }
 }
 
-type Key = (Role, AgentId);
+/// When a filter ends, and whose it is.
+type End = (Timestamp, FrameworkId, AgentId, Role);
+
+/// The filters of one framework.
+type OfFramework = BTreeMap<AgentId, BTreeMap<Role, Vec<Filter>>>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Filters {
-    by_framework: BTreeMap<FrameworkId, BTreeMap<Key, Vec<Filter>>>,
-    ends: BTreeSet<(Timestamp, FrameworkId, Key)>,
+    by_framework: BTreeMap<FrameworkId, OfFramework>,
+    /// Exactly the ends of all filters.
+    ends: BTreeSet<End>,
 }
 
 impl Filters {
@@ -47,10 +52,8 @@ impl Filters {
         candidate: &Resources,
         now: Timestamp,
     ) -> bool {
-        let Some(filters) = self.by_framework.get(framework) else {
-            return false;
-        };
-        let filters = filters.get(&(role.clone(), agent.clone()));
+        let filters = self.by_framework.get(framework);
+        let filters = filters.and_then(|agents| agents.get(agent)?.get(role));
         filters
             .into_iter()
             .flatten()
@@ -62,73 +65,90 @@ impl Filters {
     }
 
     pub(super) fn add(&mut self, framework: &FrameworkId, role: &Role, agent: &AgentId, filter: Filter) {
-        let key = (role.clone(), agent.clone());
-        let filters = self
-            .by_framework
-            .entry(framework.clone())
-            .or_default()
-            .entry(key)
-            .or_default();
-        filters.retain(|old| old.until > filter.until || !filter.blocks(&old.refused));
-        filters.push(filter);
-        if filters.len() > MAX_FILTERS_PER_AGENT {
-            let first = filters.iter().map(|filter| filter.until).min();
-            let at = filters.iter().position(|filter| Some(filter.until) == first);
-            at.map(|at| filters.remove(at));
-        }
-        self.index_ends(framework, role, agent);
+        self.change(framework, agent, role, |filters| {
+            filters.retain(|old| old.until > filter.until || !filter.blocks(&old.refused));
+            filters.push(filter);
+            if filters.len() > MAX_FILTERS_PER_AGENT {
+                let first = filters.iter().map(|filter| filter.until).min();
+                let at = filters.iter().position(|filter| Some(filter.until) == first);
+                at.map(|at| filters.remove(at));
+            }
+        });
     }
 
     /// Drops what ended by `at` and returns the agents concerned.
     pub(super) fn expire(&mut self, at: Timestamp) -> BTreeSet<AgentId> {
         let mut agents = BTreeSet::new();
-        while let Some((until, framework, (role, agent))) = self.ends.first().cloned() {
+        while let Some((until, framework, agent, role)) = self.ends.first().cloned() {
             if until > at {
                 break;
             }
-            if let Some(filters) = self.by_framework.get_mut(&framework) {
-                let key = (role.clone(), agent.clone());
-                if let Some(of_agent) = filters.get_mut(&key) {
-                    of_agent.retain(|filter| filter.until > at);
-                }
-                filters.retain(|_, of_agent| !of_agent.is_empty());
-            }
-            self.by_framework.retain(|_, filters| !filters.is_empty());
-            self.ends.pop_first();
-            self.index_ends(&framework, &role, &agent);
+            self.change(&framework, &agent, &role, |filters| {
+                filters.retain(|filter| filter.until > at);
+            });
             agents.insert(agent);
         }
         agents
     }
 
     pub(super) fn remove_framework(&mut self, framework: &FrameworkId) {
-        self.by_framework.remove(framework);
-        self.ends.retain(|(_, owner, _)| owner != framework);
+        for (agent, role) in self.keys_of(framework) {
+            self.change(framework, &agent, &role, Vec::clear);
+        }
     }
 
     pub(super) fn remove_roles(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) {
-        if let Some(filters) = self.by_framework.get_mut(framework) {
-            filters.retain(|(role, _), _| !roles.contains(role));
+        for (agent, role) in self.keys_of(framework) {
+            if roles.contains(&role) {
+                self.change(framework, &agent, &role, Vec::clear);
+            }
         }
-        self.by_framework.retain(|_, filters| !filters.is_empty());
-        self.ends
-            .retain(|(_, owner, (role, _))| owner != framework || !roles.contains(role));
     }
 
     pub(super) fn remove_agent(&mut self, agent: &AgentId) {
-        for filters in self.by_framework.values_mut() {
-            filters.retain(|(_, of), _| of != agent);
+        let of_agent = self.by_framework.iter().filter_map(|(framework, agents)| {
+            let roles = agents.get(agent)?.keys().cloned().collect::<Vec<_>>();
+            Some((framework.clone(), roles))
+        });
+        for (framework, roles) in of_agent.collect::<Vec<_>>() {
+            for role in roles {
+                self.change(&framework, agent, &role, Vec::clear);
+            }
         }
-        self.by_framework.retain(|_, filters| !filters.is_empty());
-        self.ends.retain(|(_, _, (_, of))| of != agent);
     }
 
-    /// One entry a key: the end of the filter that ends first.
-    fn index_ends(&mut self, framework: &FrameworkId, role: &Role, agent: &AgentId) {
-        let key = (role.clone(), agent.clone());
-        let filters = self.by_framework.get(framework).and_then(|all| all.get(&key));
-        for filter in filters.into_iter().flatten() {
-            self.ends.insert((filter.until, framework.clone(), key.clone()));
+    fn keys_of(&self, framework: &FrameworkId) -> Vec<(AgentId, Role)> {
+        let agents = self.by_framework.get(framework).into_iter().flatten();
+        agents
+            .flat_map(|(agent, roles)| roles.keys().map(|role| (agent.clone(), role.clone())))
+            .collect()
+    }
+
+    /// Changes the filters of one key, keeps the index of ends in step and leaves nothing empty behind.
+    fn change(
+        &mut self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        role: &Role,
+        change: impl FnOnce(&mut Vec<Filter>),
+    ) {
+        let end = |filter: &Filter| (filter.until, framework.clone(), agent.clone(), role.clone());
+        let agents = self.by_framework.entry(framework.clone()).or_default();
+        let roles = agents.entry(agent.clone()).or_default();
+        let filters = roles.entry(role.clone()).or_default();
+        for filter in filters.iter() {
+            self.ends.remove(&end(filter));
+        }
+        change(filters);
+        self.ends.extend(filters.iter().map(end));
+        if filters.is_empty() {
+            roles.remove(role);
+        }
+        if roles.is_empty() {
+            agents.remove(agent);
+        }
+        if agents.is_empty() {
+            self.by_framework.remove(framework);
         }
     }
 }

@@ -61,17 +61,16 @@ pub(crate) fn unreachable(cx: &mut Cx<'_>, agent: &AgentId) {
 
 /// Beyond the bound, the agent that is unreachable for longest is dropped; its tasks are gone.
 fn forget_surplus(cx: &mut Cx<'_>) {
+    if cx.state.n_unreachable_agents() <= MAX_UNREACHABLE_AGENTS {
+        return;
+    }
     let unreachable = cx.state.agents().filter_map(|(id, agent)| match agent.presence {
         AgentPresence::Unreachable { since } => Some((since, id)),
         AgentPresence::Active { .. }
         | AgentPresence::Disconnected { .. }
         | AgentPresence::Recovered { .. } => None,
     });
-    let unreachable: Vec<(Timestamp, &AgentId)> = unreachable.collect();
-    if unreachable.len() <= MAX_UNREACHABLE_AGENTS {
-        return;
-    }
-    let Some(oldest) = unreachable.iter().min().map(|(_, id)| (*id).clone()) else {
+    let Some(oldest) = unreachable.min().map(|(_, id): (Timestamp, &AgentId)| id.clone()) else {
         return;
     };
     let tasks = cx.state.agent(&oldest).map(|agent| agent.tasks.clone());

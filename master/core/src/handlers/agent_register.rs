@@ -33,7 +33,15 @@ pub(crate) fn handle(
         return refuse(cx, link, message);
     }
     let agent_id = agent_id.unwrap_or_else(|| cx.state.next_agent_id());
-    if let Some((old, _)) = cx.state.agent(&agent_id).and_then(Agent::link) {
+    let known = cx.state.agent(&agent_id);
+    if known
+        .and_then(|agent| agent.latest_link)
+        .is_some_and(|latest| latest > link)
+    {
+        // Long under way, and older than what the agent said on a link it has dialled since.
+        return cx.close(link, CloseReason::TakenOver);
+    }
+    if let Some((old, _)) = known.and_then(Agent::link) {
         agent_lost::disconnected(cx, &agent_id);
         cx.close(old, CloseReason::TakenOver);
     }

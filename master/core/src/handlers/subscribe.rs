@@ -19,7 +19,9 @@ pub(crate) fn handle(cx: &mut Cx<'_>, link: LinkId, info: FrameworkInfo, suppres
         Ok(id) => id,
         Err(message) => return cx.refuse_scheduler(link, message),
     };
-    take_over(cx, &framework_id);
+    if !take_over(cx, link, &framework_id) {
+        return cx.close(link, CloseReason::TakenOver);
+    }
     cx.emit(Event::FrameworkSubscribed {
         framework_id: framework_id.clone(),
         info,
@@ -53,15 +55,24 @@ fn known_id(cx: &Cx<'_>, info: &FrameworkInfo) -> Result<FrameworkId, String> {
     }
 }
 
-/// The older of two links ends with an error; its offers are void.
-fn take_over(cx: &mut Cx<'_>, framework: &FrameworkId) {
-    let Some(old) = cx.state.framework(framework).and_then(Framework::link) else {
-        return;
+/// The older of two links ends, and its offers are void. False when that is `link`: a subscription that was long under
+/// way, of a scheduler that has dialled again since; an error would be told to the living one.
+fn take_over(cx: &mut Cx<'_>, link: LinkId, framework: &FrameworkId) -> bool {
+    let known = cx.state.framework(framework);
+    if known
+        .and_then(|framework| framework.latest_link)
+        .is_some_and(|latest| latest > link)
+    {
+        return false;
+    }
+    let Some(old) = known.and_then(Framework::link) else {
+        return true;
     };
     let message = "another instance of the framework subscribed".to_owned();
     cx.send(old, scheduler_link::Event::Error { message });
     cx.close(old, CloseReason::TakenOver);
     framework_gone::end_offers(cx, framework);
+    true
 }
 
 /// What the framework did not acknowledge before it left: its agents retry only every few minutes.

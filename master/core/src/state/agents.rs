@@ -35,6 +35,8 @@ pub enum AgentPresence {
 pub struct Agent {
     pub info: AgentInfo,
     pub presence: AgentPresence,
+    /// The latest link it ever registered on: what comes on an older one is out of date.
+    pub(crate) latest_link: Option<LinkId>,
     /// Live tasks there, by framework and id.
     pub(crate) tasks: BTreeSet<TaskKey>,
     pub(crate) offers: BTreeSet<OfferId>,
@@ -103,6 +105,13 @@ impl State {
         &self.agents.shapes
     }
 
+    /// How many agents are unreachable. Costs a step per different size of agent.
+    pub(crate) fn n_unreachable_agents(&self) -> usize {
+        let n_expected: u64 = self.agents.shapes.values().map(|n| u64::from(*n)).sum();
+        let n_expected = usize::try_from(n_expected).unwrap_or(usize::MAX);
+        self.agents.by_id.len().saturating_sub(n_expected)
+    }
+
     pub(super) fn agent_mut(&mut self, agent: &AgentId) -> Option<&mut Agent> {
         self.agents.by_id.get_mut(agent)
     }
@@ -162,6 +171,9 @@ impl State {
         self.n_sessions += 1;
         self.set_agent_presence(id, AgentPresence::Active { link, session });
         self.links.insert(link, Peer::Agent(id.clone()));
+        if let Some(agent) = self.agent_mut(id) {
+            agent.latest_link = Some(link);
+        }
         let Some(total) = self.agent(id).map(|agent| agent.info.resources.clone()) else {
             return Vec::new();
         };
@@ -206,6 +218,7 @@ impl State {
         let agent = Agent {
             info: info.clone(),
             presence,
+            latest_link: None,
             tasks: BTreeSet::new(),
             offers: BTreeSet::new(),
         };

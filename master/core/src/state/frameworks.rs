@@ -35,6 +35,8 @@ pub struct Framework {
     /// Order of first registration.
     pub order: u64,
     pub presence: FrameworkPresence,
+    /// The latest link it ever subscribed on: what comes on an older one is out of date.
+    pub(crate) latest_link: Option<LinkId>,
     pub(crate) offers: BTreeSet<OfferId>,
 }
 
@@ -148,6 +150,9 @@ impl State {
             self.insert_framework(id, info, self.frameworks.next_order, presence);
         }
         self.links.insert(link, Peer::Framework(id.clone()));
+        if let Some(framework) = self.framework_mut(id) {
+            framework.latest_link = Some(link);
+        }
         // The filters of an earlier subscription die with it.
         self.ledger.set_framework_active(id, false);
         let order = self.framework(id).map_or(u64::MAX, |framework| framework.order);
@@ -220,6 +225,7 @@ impl State {
             info: with_id(info, id),
             order,
             presence,
+            latest_link: None,
             offers: BTreeSet::new(),
         };
         let deadline = framework.deadline();

@@ -1,0 +1,349 @@
+//! The script's language, one command between bars:
+//!
+//!     agent a0 cpus:4;mem:1GiB [f0/t1=RUNNING..]   registers, with its tasks    frame-of-old-session a0
+//!     framework f0 [role r]* [failover 5] [id f0]  subscribes                   lost a0 | mute a0
+//!     accept f0 o0[,o1] [refuse 5] [t1@a0:cpus:1;mem:1GiB]*                     decline f0 o0 [refuse 5]
+//!     status a0 f0/t1 RUNNING [FINISHED]   head of the queue, newest state      ack f0 t1
+//!     kill f0 t1 [grace]   reconcile f0 [t1[@a0]]*   revive|suppress f0 [role]  teardown f0
+//!     dial a0      the next registration comes on this link, however late
+//!     weight role millis | operator-kill f0 t1 | operator-teardown f0 | wait 5 | restart | show shapes|registry
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use expect_test::Expect;
+use proffer_master_core::{Command, OperatorRequest, RequestId};
+use proffer_types::agent_link::{AgentMessage, RegisteredTask};
+use proffer_types::scheduler_link::{Call, Operation};
+use proffer_types::{
+    AgentId, AgentInfo, ContainerSpec, Filters, FrameworkId, FrameworkInfo, KillPolicy, OfferId, Role,
+    Session, StatusSource, StatusUuid, TaskId, TaskInfo, TaskState, TaskStatus,
+};
+
+use crate::world::World;
+
+/// Plays a script against a fresh master and compares what everybody heard.
+pub(crate) fn check(script: &str, expected: Expect) {
+    expected.assert_eq(&play(script));
+}
+
+pub(crate) fn play(script: &str) -> String {
+    let mut world = World::new();
+    for command in script.split(['|', '\n']).map(str::trim).filter(|c| !c.is_empty()) {
+        world.say(&format!("> {command}"));
+        world.command(&command.split_whitespace().collect::<Vec<_>>());
+    }
+    world.finish()
+}
+
+/// Plays the commands of a script that make sense when their turn comes: those of peers that have a link.
+pub(crate) fn play_what_is_possible(script: &[&str]) {
+    let mut world = World::new();
+    for command in script {
+        let words: Vec<_> = command.split_whitespace().collect();
+        let is_possible = match words.as_slice() {
+            [
+                "agent" | "framework" | "operator-teardown" | "weight" | "wait" | "restart",
+                ..,
+            ] => true,
+            ["ack", name, task] => {
+                world.has_link(name)
+                    && world
+                        .uuids
+                        .contains_key(&((*name).to_owned(), (*task).to_owned()))
+            }
+            ["status", name, ..] => world.has_link(name) && world.sessions.contains_key(*name),
+            [_, name, ..] => world.has_link(name),
+            [_] | [] => false,
+        };
+        if is_possible {
+            world.command(&words);
+        }
+    }
+}
+
+fn seconds(text: &str) -> Duration {
+    Duration::from_secs(text.parse().unwrap())
+}
+
+fn state(text: &str) -> TaskState {
+    TaskState::ALL
+        .into_iter()
+        .find(|state| state.as_str() == text)
+        .unwrap()
+}
+
+fn roles(names: &[&str]) -> BTreeSet<Role> {
+    names.iter().map(|name| Role::new(name).unwrap()).collect()
+}
+
+impl World {
+    fn command(&mut self, words: &[&str]) {
+        match words {
+            ["agent", name, total, tasks @ ..] => self.agent(name, total, tasks),
+            ["framework", name, options @ ..] => self.framework(name, options),
+            ["dial", name] => self.dial_ahead(name),
+            ["lost", name] => self.lost(name),
+            ["mute", name] => drop(self.muted.insert((*name).to_owned())),
+            ["accept", name, offers, rest @ ..] => {
+                let (filters, rest) = filters(rest);
+                let tasks: Vec<_> = rest.iter().map(|task| self.task(task)).collect();
+                let operations = if tasks.is_empty() {
+                    vec![]
+                } else {
+                    vec![Operation::Launch(tasks)]
+                };
+                let offers = self.offers(offers);
+                self.call(
+                    name,
+                    Call::Accept {
+                        offers,
+                        operations,
+                        filters,
+                    },
+                );
+            }
+            ["decline", name, offers, rest @ ..] => {
+                let offers = self.offers(offers);
+                self.call(
+                    name,
+                    Call::Decline {
+                        offers,
+                        filters: filters(rest).0,
+                    },
+                );
+            }
+            ["status", agent, task, head] => self.status(agent, task, head, head),
+            ["status", agent, task, head, latest] => self.status(agent, task, head, latest),
+            ["ack", name, task] => {
+                let (agent, uuid) = self.uuids[&((*name).to_owned(), (*task).to_owned())].clone();
+                let (agent_id, task_id) = (self.agent_id(&agent), TaskId::new(task).unwrap());
+                self.call(
+                    name,
+                    Call::Acknowledge {
+                        agent_id,
+                        task_id,
+                        uuid,
+                    },
+                );
+            }
+            ["kill", name, task, grace @ ..] => {
+                let grace_period = grace.first().map(|grace| seconds(grace));
+                let (task_id, kill_policy) = (TaskId::new(task).unwrap(), KillPolicy { grace_period });
+                self.call(
+                    name,
+                    Call::Kill {
+                        task_id,
+                        agent_id: None,
+                        kill_policy,
+                    },
+                );
+            }
+            ["reconcile", name, tasks @ ..] => {
+                let tasks = tasks.iter().map(|task| self.named_task(task)).collect();
+                self.call(name, Call::Reconcile { tasks });
+            }
+            ["revive", name, rest @ ..] => self.call(name, Call::Revive { roles: roles(rest) }),
+            ["suppress", name, rest @ ..] => self.call(name, Call::Suppress { roles: roles(rest) }),
+            ["teardown", name] => self.call(name, Call::Teardown),
+            ["frame-of-old-session", name] => {
+                let (link, session) = (self.link(name), Session(1));
+                let messages = vec![AgentMessage::Heartbeat];
+                self.step(Command::AgentFrame {
+                    link,
+                    session,
+                    messages,
+                });
+            }
+            ["wait", time] => self.wait(seconds(time)),
+            ["restart"] => self.restart(),
+            ["show", "shapes"] => self.shows_shapes = true,
+            ["show", "registry"] => self.shows_registry = true,
+            operator => self.operator(operator),
+        }
+    }
+
+    fn operator(&mut self, words: &[&str]) {
+        let operation = match words {
+            ["weight", role, millis] => OperatorRequest::SetRole {
+                role: Role::new(role).unwrap(),
+                weight_millis: millis.parse().unwrap(),
+            },
+            ["operator-kill", name, task] => OperatorRequest::KillTask {
+                framework_id: self.framework_id(name),
+                task_id: TaskId::new(task).unwrap(),
+                kill_policy: KillPolicy::default(),
+            },
+            ["operator-teardown", name] => OperatorRequest::TeardownFramework {
+                framework_id: self.framework_id(name),
+            },
+            unknown => panic!("no such command: {unknown:?}"),
+        };
+        let request = RequestId(0);
+        self.step(Command::Operator { request, operation });
+    }
+
+    fn call(&mut self, name: &str, call: Call) {
+        let (link, calls) = (self.link(name), vec![call]);
+        self.step(Command::SchedulerCalls { link, calls });
+    }
+
+    fn agent(&mut self, name: &str, total: &str, tasks: &[&str]) {
+        let (peer, name) = (name, name.strip_suffix("(late)").unwrap_or(name));
+        let agent_id = self.known.contains(name).then(|| self.agent_id(name));
+        let info = AgentInfo {
+            hostname: format!("host-{name}"),
+            address: "127.0.0.1:1".to_owned(),
+            resources: total.parse().unwrap(),
+            attributes: Vec::new(),
+            version: "test".to_owned(),
+            cgroups: "cgroup v2".to_owned(),
+        };
+        let tasks = tasks.iter().map(|task| self.registered(name, task)).collect();
+        let link = self.dial(peer);
+        self.step(Command::AgentRegister {
+            link,
+            info,
+            agent_id,
+            tasks,
+        });
+    }
+
+    fn framework(&mut self, name: &str, options: &[&str]) {
+        let mut id = self.known.contains(name).then(|| self.framework_id(name));
+        let (mut own, mut failover_timeout) = (BTreeSet::new(), Duration::from_secs(3600));
+        for option in options.chunks(2) {
+            match option {
+                ["role", role] => drop(own.insert(Role::new(role).unwrap())),
+                ["failover", time] => failover_timeout = seconds(time),
+                ["id", name] => id = Some(self.framework_id(name)),
+                unknown => panic!("no such option: {unknown:?}"),
+            }
+        }
+        if own.is_empty() {
+            own.insert(Role::default());
+        }
+        let info = FrameworkInfo {
+            id,
+            name: name.to_owned(),
+            roles: own,
+            failover_timeout,
+            services: Vec::new(),
+            labels: Default::default(),
+        };
+        self.dial(name);
+        let suppressed_roles = BTreeSet::new();
+        self.call(
+            name,
+            Call::Subscribe {
+                info,
+                suppressed_roles,
+            },
+        );
+    }
+
+    fn lost(&mut self, name: &str) {
+        let link = self.link(name);
+        self.step(if name.contains('a') {
+            Command::AgentLinkLost { link }
+        } else {
+            Command::SchedulerLinkLost { link }
+        });
+    }
+
+    fn agent_id(&self, name: &str) -> AgentId {
+        AgentId::new(self.id(name)).unwrap()
+    }
+
+    fn framework_id(&self, name: &str) -> FrameworkId {
+        FrameworkId::new(self.id(name)).unwrap()
+    }
+
+    fn offers(&self, names: &str) -> Vec<OfferId> {
+        names
+            .split(',')
+            .map(|name| OfferId::new(self.id(name)).unwrap())
+            .collect()
+    }
+
+    /// `t1@a0:cpus:1;mem:1GiB`
+    fn task(&self, text: &str) -> TaskInfo {
+        let (name, resources) = text.split_once(':').unwrap();
+        let (id, agent) = name.split_once('@').unwrap();
+        TaskInfo {
+            id: TaskId::new(id).unwrap(),
+            name: String::new(),
+            agent_id: self.agent_id(agent),
+            resources: resources.parse().unwrap(),
+            container: ContainerSpec {
+                command: vec!["true".to_owned()],
+                ..ContainerSpec::default()
+            },
+            kill_policy: KillPolicy::default(),
+            labels: Default::default(),
+            max_completion_time: None,
+        }
+    }
+
+    /// `t1` or `t1@a0`
+    fn named_task(&self, text: &str) -> (TaskId, Option<AgentId>) {
+        let (id, agent) = text
+            .split_once('@')
+            .map_or((text, None), |(id, agent)| (id, Some(agent)));
+        (TaskId::new(id).unwrap(), agent.map(|agent| self.agent_id(agent)))
+    }
+
+    /// `f0/t1=RUNNING`; every listed task has one core.
+    fn registered(&mut self, agent: &str, text: &str) -> RegisteredTask {
+        let (name, latest) = text.split_once('=').unwrap();
+        let (framework, id) = name.split_once('/').unwrap();
+        RegisteredTask {
+            framework_id: self.framework_id(framework),
+            info: self.task(&format!("{id}@{agent}:cpus:1")),
+            latest_status: self.task_status(id, state(latest)),
+        }
+    }
+
+    fn status(&mut self, agent: &str, task: &str, head: &str, latest: &str) {
+        let (framework, id) = task.split_once('/').unwrap();
+        let (link, session) = (self.link(agent), self.sessions[agent]);
+        let messages = vec![AgentMessage::Status {
+            framework_id: self.framework_id(framework),
+            status: self.task_status(id, state(head)),
+            latest_state: state(latest),
+        }];
+        self.step(Command::AgentFrame {
+            link,
+            session,
+            messages,
+        });
+    }
+
+    fn task_status(&mut self, id: &str, state: TaskState) -> TaskStatus {
+        self.n_uuids += 1;
+        TaskStatus {
+            task_id: TaskId::new(id).unwrap(),
+            agent_id: None,
+            state,
+            source: StatusSource::Agent,
+            reason: None,
+            message: String::new(),
+            timestamp: self.now,
+            uuid: Some(StatusUuid([self.n_uuids; 16])),
+            exit: None,
+            usage: None,
+        }
+    }
+}
+
+fn filters<'a>(words: &'a [&'a str]) -> (Filters, &'a [&'a str]) {
+    match words {
+        ["refuse", time, rest @ ..] => (
+            Filters {
+                refuse: seconds(time),
+            },
+            rest,
+        ),
+        rest => (Filters::NONE, rest),
+    }
+}

@@ -1,0 +1,327 @@
+//! A master with peers that are names. After every step the invariants are checked, and the state is compared with
+//! the fold of the events.
+//!
+//! Ids are written without the first master's name: `a0`, `f0`, `o0`; those of a later one as `m2-a0`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proffer_master_core::{Command, Config, Effect, LinkId, Master, Output, Registry, RegistryChange, State};
+use proffer_types::agent_link::{AgentMessage, MasterMessage};
+use proffer_types::scheduler_link::{Call, Event};
+use proffer_types::{Session, StatusUuid, TaskStatus, Timestamp};
+
+pub(crate) struct World {
+    master: Master,
+    folded: State,
+    registry: Registry,
+    config: Config,
+    term: u32,
+    pub(crate) now: Timestamp,
+    /// Every master so far, first to last.
+    masters: Vec<String>,
+    n_links: u64,
+    pub(crate) n_uuids: u8,
+    names: BTreeMap<LinkId, String>,
+    links: BTreeMap<String, LinkId>,
+    late: BTreeMap<String, LinkId>,
+    pub(crate) sessions: BTreeMap<String, Session>,
+    /// Who has been given an id.
+    pub(crate) known: BTreeSet<String>,
+    /// The newest uuid each framework saw of a task, with the agent.
+    pub(crate) uuids: BTreeMap<(String, String), (String, StatusUuid)>,
+    pub(crate) muted: BTreeSet<String>,
+    pub(crate) shows_shapes: bool,
+    pub(crate) shows_registry: bool,
+    lines: String,
+}
+
+fn start(config: &Config, term: u32, registry: &Registry) -> (Master, State) {
+    let allocator = proffer_allocator::by_name("drf").unwrap();
+    let seed = u64::from(term);
+    let master = Master::recover(config.clone(), allocator, seed, term, registry.clone());
+    let folded = State::new(master.id().clone(), term, registry);
+    (master, folded)
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let (config, registry) = (Config::default(), Registry::default());
+        let (master, folded) = start(&config, 1, &registry);
+        Self {
+            masters: vec![master.id().to_string()],
+            master,
+            folded,
+            registry,
+            config,
+            term: 1,
+            now: Timestamp(0),
+            n_links: 0,
+            n_uuids: 0,
+            names: BTreeMap::new(),
+            links: BTreeMap::new(),
+            late: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            known: BTreeSet::new(),
+            uuids: BTreeMap::new(),
+            muted: BTreeSet::new(),
+            shows_shapes: false,
+            shows_registry: false,
+            lines: String::new(),
+        }
+    }
+
+    pub(crate) fn finish(self) -> String {
+        self.lines
+    }
+
+    /// Takes a link for a peer that registers on it later.
+    pub(crate) fn dial_ahead(&mut self, name: &str) {
+        let link = LinkId(self.n_links);
+        self.n_links += 1;
+        self.names.insert(link, format!("{name}(late)"));
+        self.late.insert(name.to_owned(), link);
+    }
+
+    /// A new link for a peer; an older one of the same name stays up, nameless here.
+    pub(crate) fn dial(&mut self, name: &str) -> LinkId {
+        if let Some(name) = name.strip_suffix("(late)") {
+            return self.late[name];
+        }
+        let link = LinkId(self.n_links);
+        self.n_links += 1;
+        if let Some(old) = self.links.insert(name.to_owned(), link) {
+            self.names.insert(old, format!("{name}(old)"));
+        }
+        self.names.insert(link, name.to_owned());
+        link
+    }
+
+    pub(crate) fn link(&self, name: &str) -> LinkId {
+        *self
+            .links
+            .get(name)
+            .unwrap_or_else(|| panic!("nobody is called {name}"))
+    }
+
+    pub(crate) fn has_link(&self, name: &str) -> bool {
+        self.links.contains_key(name)
+    }
+
+    /// The id behind a name: `a0`, or `m2-a0`.
+    pub(crate) fn id(&self, name: &str) -> String {
+        let later = name.strip_prefix('m').and_then(|rest| rest.split_once('-'));
+        match later.and_then(|(nth, rest)| Some((nth.parse::<usize>().ok()?, rest))) {
+            Some((nth, rest)) => format!("{}-{rest}", self.masters[nth - 1]),
+            None => format!("{}-{name}", self.masters[0]),
+        }
+    }
+
+    /// A text with every id replaced by its name.
+    pub(crate) fn named(&self, text: &str) -> String {
+        let text = text.replace(&format!("{}-", self.masters[0]), "");
+        let later = self.masters.iter().enumerate().skip(1);
+        later.fold(text, |text, (nth, master)| {
+            text.replace(master, &format!("m{}", nth + 1))
+        })
+    }
+
+    /// Kills the master and starts another one on what is in the store. Nobody has a link any more.
+    pub(crate) fn restart(&mut self) {
+        self.term += 1;
+        (self.master, self.folded) = start(&self.config, self.term, &self.registry);
+        self.masters.push(self.master.id().to_string());
+        self.links.clear();
+        self.names.clear();
+    }
+
+    pub(crate) fn wait(&mut self, time: Duration) {
+        let until = self.now.after(time);
+        while let Some(at) = self.master.next_deadline().filter(|at| *at <= until) {
+            self.now = self.now.max(at);
+            self.step(Command::Tick);
+            let next = self.master.next_deadline();
+            assert!(
+                next.is_none_or(|next| next > self.now),
+                "a tick leaves nothing due"
+            );
+        }
+        self.now = until;
+    }
+
+    pub(crate) fn say(&mut self, line: &str) {
+        self.lines += &self.named(line);
+        self.lines += "\n";
+    }
+
+    pub(crate) fn step(&mut self, command: Command) {
+        let mut output = Output::default();
+        self.master.step(self.now, command, &mut output);
+        self.master.sanity_check();
+        for event in &output.events {
+            self.folded.apply(event);
+        }
+        assert_eq!(
+            &self.folded,
+            self.master.state(),
+            "the state is the fold of its events"
+        );
+        let n_durable = output.events.iter().filter(|event| event.durable()).count();
+        assert_eq!(
+            n_durable,
+            output.registry.len(),
+            "each durable event leaves one record"
+        );
+        for change in &output.registry {
+            self.registry.apply(change);
+            if self.shows_registry {
+                self.say(&record(change));
+            }
+        }
+        for effect in output.effects {
+            self.hear(effect);
+        }
+    }
+
+    fn hear(&mut self, effect: Effect) {
+        match effect {
+            Effect::ToAgent {
+                link,
+                session,
+                message,
+            } => {
+                let name = self.names[&link].clone();
+                self.agent_hears(&name, link, session, message);
+            }
+            Effect::ToFramework { link, event } => {
+                let name = self.names[&link].clone();
+                self.framework_hears(&name, link, event);
+            }
+            Effect::CloseLink { link, reason } => {
+                let name = self.names[&link].clone();
+                self.say(&format!("{name} closed: {reason}"));
+            }
+            Effect::Reply { result, .. } => {
+                let result = result.map_or_else(|error| error.to_string(), |()| "done".to_owned());
+                self.say(&format!("operator <- {result}"));
+            }
+        }
+    }
+
+    fn agent_hears(&mut self, name: &str, link: LinkId, session: Session, message: MasterMessage) {
+        let line = match message {
+            MasterMessage::Registered { agent_id, .. } => {
+                self.sessions.insert(name.to_owned(), session);
+                let id = self.named(agent_id.as_str());
+                self.known.insert(id.clone());
+                format!("registered as {id}")
+            }
+            MasterMessage::RunTask { framework_id, info } => {
+                format!("run {framework_id}/{} {}", info.id, info.resources)
+            }
+            MasterMessage::KillTask {
+                framework_id,
+                task_id,
+                kill_policy,
+            } => {
+                let grace = kill_policy.grace_period.map(|grace| format!(" in {grace:?}"));
+                format!("kill {framework_id}/{task_id}{}", grace.unwrap_or_default())
+            }
+            MasterMessage::AcknowledgeStatus {
+                framework_id,
+                task_id,
+                uuid,
+            } => format!("acknowledge {framework_id}/{task_id} #{}", uuid.0[0]),
+            MasterMessage::ShutdownFramework { framework_id } => format!("shut down {framework_id}"),
+            MasterMessage::Refused { message } => format!("refused: {message}"),
+            MasterMessage::Heartbeat => {
+                if !self.muted.contains(name) {
+                    let messages = vec![AgentMessage::Heartbeat];
+                    self.step(Command::AgentFrame {
+                        link,
+                        session,
+                        messages,
+                    });
+                }
+                return;
+            }
+        };
+        self.say(&format!("{name} <- {line}"));
+    }
+
+    fn framework_hears(&mut self, name: &str, link: LinkId, event: Event) {
+        let lines = match event {
+            Event::Subscribed { framework_id, .. } => {
+                let id = self.named(framework_id.as_str());
+                self.known.insert(id.clone());
+                vec![format!("subscribed as {id}")]
+            }
+            Event::Offers(offers) => offers
+                .iter()
+                .map(|o| format!("offer {} {} {} {}", o.id, o.agent_id, o.role, o.resources))
+                .collect(),
+            Event::Rescind(id) => vec![format!("rescind {id}")],
+            Event::Update(status) => vec![self.update(name, &status)],
+            Event::AgentLost(id) => vec![format!("agent {id} lost")],
+            Event::Shapes { n_agents, largest } if self.shows_shapes => {
+                let largest: Vec<_> = largest.iter().map(ToString::to_string).collect();
+                vec![format!("{n_agents} agents up to [{}]", largest.join(", "))]
+            }
+            Event::Error { message } => vec![format!("error: {message}")],
+            Event::Heartbeat if !self.muted.contains(name) => {
+                let calls = vec![Call::Ping];
+                return self.step(Command::SchedulerCalls { link, calls });
+            }
+            Event::Shapes { .. } | Event::Heartbeat => return,
+        };
+        for line in lines {
+            self.say(&format!("{name} <- {line}"));
+        }
+    }
+
+    fn update(&mut self, name: &str, status: &TaskStatus) -> String {
+        let task = status.task_id.to_string();
+        let mut line = format!("{task} {}", status.state.as_str());
+        if let Some(reason) = status.reason {
+            line += &format!(" {}", reason.as_str());
+        }
+        if !status.message.is_empty() {
+            line += &format!(" ({})", status.message);
+        }
+        if let (Some(uuid), Some(agent)) = (status.uuid, &status.agent_id) {
+            line += &format!(" #{}", uuid.0[0]);
+            let seen = (self.named(agent.as_str()), uuid);
+            self.uuids.insert((name.to_owned(), task), seen);
+        }
+        line
+    }
+}
+
+fn record(change: &RegistryChange) -> String {
+    match change {
+        RegistryChange::PutAgent(r) => {
+            let since = r
+                .unreachable_since
+                .map(|since| format!(" unreachable since {since:?}"));
+            format!(
+                "store agent {} {}{}",
+                r.agent_id,
+                r.info.resources,
+                since.unwrap_or_default()
+            )
+        }
+        RegistryChange::PutFramework(r) => {
+            let until = r.failover_deadline.map(|until| format!(" away until {until:?}"));
+            let completed = if r.completed { " completed" } else { "" };
+            let until = until.unwrap_or_default();
+            format!(
+                "store framework {} order {}{until}{completed}",
+                r.framework_id, r.order
+            )
+        }
+        RegistryChange::PutRole(r) => format!("store role {} {}", r.role, r.weight_millis),
+        RegistryChange::DeleteAgent(id) => format!("forget agent {id}"),
+        RegistryChange::DeleteFramework(id) => format!("forget framework {id}"),
+        RegistryChange::DeleteRole(role) => format!("forget role {role}"),
+    }
+}
