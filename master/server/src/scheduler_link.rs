@@ -30,6 +30,11 @@ impl Scheduler for SchedulerLinks {
             responses,
             closed,
         } = self.links.open_scheduler();
+        // The core may have gone, and its links been closed, before this one was among them.
+        if let Err(status) = self.inbox.check_ready() {
+            self.links.close(link, status.clone());
+            return Err(status);
+        }
         let (inbox, links) = (self.inbox.clone(), self.links.clone());
         tokio::spawn(async move {
             let read = read(link, request.into_inner(), &inbox);
