@@ -296,7 +296,7 @@ impl Ledger {
         Change::Framework(framework.clone())
     }
 
-    /// Replaces the roles in which a framework wants no offers.
+    /// Adds roles in which a framework wants no offers.
     pub fn suppress(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) -> Change {
         if let Some(entry) = self.frameworks.get_mut(framework) {
             entry.suppressed.extend(roles.iter().cloned());

@@ -1,12 +1,12 @@
 //! Time passes: those who stayed away too long, and offers nobody answered.
 
-use proffer_types::{Filters, FrameworkId, Resources, scheduler_link};
+use proffer_types::{Filters, FrameworkId, Resources, Timestamp, scheduler_link};
 
 use super::{agent_lost, framework_gone, offers};
 use crate::Event;
 use crate::cx::Cx;
 use crate::limits::MAX_SHAPES;
-use crate::state::{Deadline, Framework, FrameworkPresence, State};
+use crate::state::{Deadline, FrameworkPresence, State};
 
 /// The first step after a start: everybody known gets their time to come back.
 pub(crate) fn start(cx: &mut Cx<'_>) {
@@ -14,17 +14,20 @@ pub(crate) fn start(cx: &mut Cx<'_>) {
         at: cx.now,
         deadline: cx.now.after(cx.config.agent_reregister_timeout),
     });
-    let was_connected =
-        |framework: &Framework| framework.presence == FrameworkPresence::Recovered { deadline: None };
-    let frameworks = cx.state.frameworks().filter(|(_, f)| was_connected(f));
-    let frameworks: Vec<FrameworkId> = frameworks.map(|(id, _)| id.clone()).collect();
-    for framework_id in frameworks {
-        // Whatever its failover timeout: it was the master that went away.
-        let timeout = cx.state.framework(&framework_id).map(|f| f.info.failover_timeout);
-        let timeout = timeout
-            .unwrap_or_default()
-            .max(cx.config.agent_reregister_timeout);
-        let deadline = cx.now.after(timeout);
+    // Whatever its failover timeout: it was the master that was away.
+    let earliest = cx.now.after(cx.config.agent_reregister_timeout);
+    let frameworks = cx.state.frameworks().filter_map(|(id, framework)| {
+        let deadline = match framework.presence {
+            FrameworkPresence::Recovered { deadline } => deadline,
+            FrameworkPresence::Active { .. }
+            | FrameworkPresence::Disconnected { .. }
+            | FrameworkPresence::Completed => return None,
+        };
+        let given = deadline.unwrap_or_else(|| cx.now.after(framework.info.failover_timeout));
+        let extended = given.max(earliest);
+        (deadline != Some(extended)).then(|| (id.clone(), extended))
+    });
+    for (framework_id, deadline) in frameworks.collect::<Vec<(FrameworkId, Timestamp)>>() {
         cx.emit(Event::FrameworkDisconnected {
             framework_id,
             deadline,

@@ -176,3 +176,28 @@ fn an_agent_and_a_framework_the_store_lost_are_taken_as_they_say() {
         "#]],
     );
 }
+
+#[test]
+fn a_framework_whose_time_ran_out_while_the_master_was_away_still_gets_to_come_back() {
+    check(
+        "framework f0 failover 10 | lost f0 | show registry | sleep 20 | restart | wait 74 | framework f0 failover 10
+         lost f0 | wait 10",
+        expect![[r#"
+            > framework f0 failover 10
+            f0 <- subscribed as f0
+            > lost f0
+            > show registry
+            > sleep 20
+            > restart
+            > wait 74
+            store framework f0 order 0 away until 95000ms
+            > framework f0 failover 10
+            store framework f0 order 0
+            f0 <- subscribed as f0
+            > lost f0
+            store framework f0 order 0 away until 104000ms
+            > wait 10
+            store framework f0 order 0 completed
+        "#]],
+    );
+}

@@ -5,6 +5,7 @@
 //!     accept f0 o0[,o1] [refuse 5] [t1@a0:cpus:1;mem:1GiB]*                     decline f0 o0 [refuse 5]
 //!     status a0 f0/t1 RUNNING [FINISHED]   head of the queue, newest state      ack f0 t1
 //!     kill f0 t1 [grace]   reconcile f0 [t1[@a0]]*   revive|suppress f0 [role]  teardown f0
+//!     sleep 5      the master is dead or stuck meanwhile
 //!     dial a0      the next registration comes on this link, however late
 //!     weight role millis | operator-kill f0 t1 | operator-teardown f0 | wait 5 | restart | show shapes|registry
 
@@ -156,6 +157,7 @@ impl World {
                 });
             }
             ["wait", time] => self.wait(seconds(time)),
+            ["sleep", time] => self.now = self.now.after(seconds(time)),
             ["restart"] => self.restart(),
             ["show", "shapes"] => self.shows_shapes = true,
             ["show", "registry"] => self.shows_registry = true,
