@@ -56,6 +56,7 @@ impl Allocator for Drf {
             };
             if !is_allocatable(&free) {
                 self.pass_over(&ranking, Reason::NothingFree);
+                round.spend(ranking.len());
                 continue;
             }
             for (nth, (framework, role)) in ranking.iter().enumerate() {
@@ -63,6 +64,7 @@ impl Allocator for Drf {
                     Ok(()) => {
                         self.passed_over.remove(framework);
                         self.pass_over(&ranking[nth + 1..], Reason::LowerShareFirst);
+                        round.spend(ranking.len() - nth - 1);
                         ranking = self::ranking(round.ledger());
                         break;
                     }

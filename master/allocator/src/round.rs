@@ -98,6 +98,12 @@ impl<'a> Round<'a> {
         self.budget == 0
     }
 
+    /// Counts pairs that were passed over without [`Round::offer`].
+    pub fn spend(&mut self, n_pairs: usize) {
+        let n_pairs = u64::try_from(n_pairs).unwrap_or(u64::MAX);
+        self.budget = self.budget.saturating_sub(n_pairs);
+    }
+
     /// Offers resources of an agent to a framework: checks that they are wanted, fit and are not
     /// filtered, then claims them. Costs one pair of the budget.
     pub fn offer(
