@@ -94,15 +94,24 @@ impl Cgroups {
             .is_some_and(|root| root.join(file).exists())
     }
 
-    /// Creates a container's inner groups. Fails with `AlreadyExists` when the container has some.
+    /// Creates a container's inner groups, all or none. Fails with `AlreadyExists` when the container has some.
     pub(crate) fn create(&self, id: &ContainerId) -> io::Result<()> {
-        for group in self.groups(id) {
+        let mut created = Vec::new();
+        let outcome = self.groups(id).try_for_each(|group| {
             fs::create_dir(&group)?;
-            if self.version == Version::V2 {
-                self.delegate(&group)?;
+            created.push(group.clone());
+            match self.version {
+                Version::V2 => self.delegate(&group),
+                Version::V1 => Ok(()),
+            }
+        });
+        if outcome.is_err() {
+            for group in created {
+                // Created just now and still empty; the first error is the one to tell.
+                let _ = fs::remove_dir(group);
             }
         }
-        Ok(())
+        outcome
     }
 
     /// Creates one of a container's leaves.

@@ -25,6 +25,7 @@ pub(crate) struct Launch<'a> {
     cgroups: &'a Cgroups,
     plan: &'a LaunchPlan,
     files: Files,
+    has_cgroups: bool,
     done: Vec<Done>,
 }
 
@@ -35,9 +36,8 @@ struct Files {
     exit: Option<OwnedFd>,
 }
 
-/// Something to take back.
+/// A file or directory to take back.
 enum Done {
-    Cgroups,
     Directory(PathBuf),
     File(PathBuf),
 }
@@ -48,6 +48,7 @@ pub(crate) fn launch(cgroups: &Cgroups, init: &OwnedFd, plan: &LaunchPlan) -> Re
         cgroups,
         plan,
         files: Files::default(),
+        has_cgroups: false,
         done: Vec::new(),
     };
     match launch.prepare().and_then(|()| launch.start(init)) {
@@ -62,13 +63,10 @@ type Failed = Box<dyn FnOnce(DestroyErrors) -> LaunchError>;
 impl Launch<'_> {
     fn prepare(&mut self) -> Result<(), Failed> {
         let id = &self.plan.container_id;
-        if let Err(source) = self.cgroups.create(id) {
-            if source.kind() != io::ErrorKind::AlreadyExists {
-                self.done.push(Done::Cgroups);
-            }
-            return Err(not_created(id, source));
-        }
-        self.done.push(Done::Cgroups);
+        self.cgroups
+            .create(id)
+            .map_err(|source| not_created(id, source))?;
+        self.has_cgroups = true;
         for step in &self.plan.prepare {
             self.step(step).map_err(|source| -> Failed {
                 let step = describe(step);
@@ -202,14 +200,16 @@ impl Launch<'_> {
 
     fn undo(self) -> DestroyErrors {
         let mut errors = DestroyErrors::default();
+        if self.has_cgroups {
+            // First of all, since processes that a stuck launch left there still have the files open.
+            let cleared = crate::containerizer::clear(self.cgroups, &self.plan.container_id);
+            errors.extend(cleared);
+        }
         for done in self.done.into_iter().rev() {
-            match done {
-                Done::Cgroups => {
-                    errors.extend(crate::containerizer::clear(self.cgroups, &self.plan.container_id))
-                }
-                Done::Directory(path) => errors.note(removed(&path, fs::remove_dir(&path))),
-                Done::File(path) => errors.note(removed(&path, fs::remove_file(&path))),
-            }
+            errors.note(match done {
+                Done::Directory(path) => removed(&path, fs::remove_dir(&path)),
+                Done::File(path) => removed(&path, fs::remove_file(&path)),
+            });
         }
         errors
     }
