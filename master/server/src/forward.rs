@@ -55,11 +55,10 @@ impl Forwarder {
     async fn forward(&self, request: Request) -> Result<Response, Status> {
         let service = service_name(request.uri().path())
             .ok_or_else(|| Status::unimplemented("the path is not `/<service>/<method>`"))?;
-        let address = self.services.address(service).ok_or_else(|| {
-            Status::unavailable(format!(
-                "no connected framework serves `{service}`; start the one that does, or wait until it is back"
-            ))
-        })?;
+        let address = self
+            .services
+            .address(service)
+            .ok_or_else(|| Status::unavailable(format!("no connected framework serves `{service}`")))?;
         let describe = format!("the framework that serves `{service}` does not answer at {address}");
         let request = redirect(request, &address)?;
         match self.client.request(request).await {

@@ -11,7 +11,7 @@ mod tenure;
 use std::time::Duration;
 
 use proffer_master_core::Master;
-use proffer_store::{CommitError, Store};
+use proffer_store::{CommitError, ReadError, Store};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use tokio::sync::mpsc;
@@ -62,12 +62,11 @@ impl Lead<'_> {
             if committed {
                 backoff = FIRST_BACKOFF;
             }
-            let cause = match end {
-                End::Shutdown => return Ok(()),
-                End::Failed(cause) => cause,
-            };
+            if matches!(end, End::Shutdown) {
+                return Ok(());
+            }
             begun = loop {
-                self.interrupt(&cause).await;
+                self.void_inputs();
                 let pause = tokio::time::sleep(backoff);
                 if self.shutdown.run_until_cancelled(pause).await.is_none() {
                     return Ok(());
@@ -75,7 +74,9 @@ impl Lead<'_> {
                 backoff = LONGEST_BACKOFF.min(backoff * 2);
                 match self.begin(&mut last_term).await {
                     Ok(begun) => break begun,
-                    Err(MasterError::Read(error)) => self.report(&error).await,
+                    Err(MasterError::Read(error @ ReadError::Unavailable { .. })) => {
+                        self.report(&error).await
+                    }
                     Err(MasterError::Write(error)) if !is_conflict(&error) => self.report(&error).await,
                     Err(error) => return Err(error),
                 }
@@ -96,8 +97,7 @@ impl Lead<'_> {
 
     /// Serves with one core until it ends; says whether anything was committed.
     async fn serve(&mut self, master: Master, fence: Fence) -> (End, bool) {
-        // What was asked of the last core is void, and those who asked were told so.
-        while self.inputs.try_recv().is_ok() {}
+        self.void_inputs();
         let mut tenure = Tenure::new(self, master, fence);
         let end = tenure.run().await;
         let committed = tenure.committed();
@@ -111,9 +111,8 @@ impl Lead<'_> {
         (end, committed)
     }
 
-    /// Refuses what still comes in for the core that is gone. Dropped questions are answered UNAVAILABLE.
-    async fn interrupt(&mut self, cause: &str) {
-        self.links.close_all(&Status::unavailable(cause));
+    /// Drops what was asked of the core that is gone. Dropped questions are answered UNAVAILABLE.
+    fn void_inputs(&mut self) {
         while self.inputs.try_recv().is_ok() {}
     }
 
