@@ -10,7 +10,7 @@ use proffer_master_core::{
 };
 use proffer_store_api::Fault;
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
-use proffer_types::{Session, Timestamp};
+use proffer_types::{Session, TaskState, Timestamp};
 
 use crate::facts::Fact;
 use crate::network::{Direction, Frame, Parcel, Peer, StreamId};
@@ -31,11 +31,15 @@ pub(crate) struct MasterShell {
 }
 
 impl MasterShell {
-    /// Whether it is up and knows of no task that anybody waits for.
+    /// Whether it is up and knows of no task that anybody waits for. Those of an agent that lost its id stay
+    /// unreachable.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.core
-            .as_ref()
-            .is_some_and(|core| core.snapshot().tasks.is_empty())
+        let over = |core: &Master| {
+            core.state()
+                .tasks()
+                .all(|task| task.view.state == TaskState::Unreachable)
+        };
+        self.core.as_ref().is_some_and(over)
     }
 
     pub(crate) fn unrest(&self) -> String {

@@ -36,8 +36,8 @@ pub(crate) struct Habits {
     pub(crate) holds: u32,
     /// It asks for no offers while it has nothing to run.
     pub(crate) suppresses: bool,
-    /// It gives an unreachable task up and runs it elsewhere.
-    pub(crate) replaces_unreachable: bool,
+    /// After so long it gives an unreachable task up and runs it elsewhere.
+    pub(crate) unreachable_patience: Duration,
     /// It launches at most one task on an offer.
     pub(crate) one_at_a_time: bool,
     /// The longest filter it declines with.
@@ -118,7 +118,11 @@ fn draw_framework(dice: &mut Dice, faults: &FaultPlan) -> FrameworkPlan {
         habits: Habits {
             holds: if dice.chance(300) { 300 } else { 0 },
             suppresses: dice.chance(300),
-            replaces_unreachable: dice.chance(400),
+            unreachable_patience: if dice.chance(400) {
+                Duration::ZERO
+            } else {
+                dice.seconds(60..300)
+            },
             one_at_a_time: dice.chance(300),
             max_refuse: dice.seconds(0..40),
         },

@@ -30,6 +30,8 @@ struct Progress {
     /// When the present attempt is to be killed.
     kill_at: Option<Timestamp>,
     kill_asked: bool,
+    /// When an unreachable attempt is given up: its agent may have lost its id, and never come back.
+    give_up_at: Option<Timestamp>,
 }
 
 const FRESH: Progress = Progress {
@@ -37,6 +39,7 @@ const FRESH: Progress = Progress {
     state: State::Waiting,
     kill_at: None,
     kill_asked: false,
+    give_up_at: None,
 };
 
 #[derive(Debug)]
@@ -204,6 +207,16 @@ impl Workload {
         }
     }
 
+    fn give_up_due(&mut self, cx: &mut Context<'_>) {
+        for n in 0..self.jobs.len() {
+            let job = self.jobs[n];
+            if job.state == State::Launched && job.give_up_at.is_some_and(|at| at <= cx.now()) {
+                cx.kill(&task_id(n, job.attempt), KillPolicy::default());
+                self.retry(cx, n);
+            }
+        }
+    }
+
     fn release_held(&mut self, cx: &mut Context<'_>) {
         let due = |(until, _): &(Timestamp, Offer)| *until <= cx.now();
         let ids: Vec<_> = self
@@ -299,16 +312,21 @@ impl Scheduler for Workload {
             }
         } else if status.state == TaskState::Unknown {
             self.retry(cx, n);
-        } else if status.state == TaskState::Unreachable && self.plan.habits.replaces_unreachable {
-            cx.kill(&status.task_id, KillPolicy::default());
-            self.retry(cx, n);
-        } else if status.state == TaskState::Running && job.kill_at.is_none() {
-            self.jobs[n].kill_at = self.plan.jobs[n].killed_after.map(|after| cx.now().after(after));
+        } else if status.state == TaskState::Unreachable {
+            let give_up_at = cx.now().after(self.plan.habits.unreachable_patience);
+            self.jobs[n].give_up_at.get_or_insert(give_up_at);
+        } else {
+            let running = (status.state == TaskState::Running).then_some(&self.plan.jobs[n]);
+            let killed_after = running.and_then(|job| job.killed_after);
+            let kill_at = killed_after.map(|after| cx.now().after(after));
+            self.jobs[n].kill_at = self.jobs[n].kill_at.or(kill_at);
+            self.jobs[n].give_up_at = None;
         }
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) {
         self.kill_due(cx);
+        self.give_up_due(cx);
         self.release_held(cx);
         let now = cx.now();
         let n_arrived = self.plan.jobs.iter().filter(|job| job.arrives <= now).count();
@@ -335,7 +353,9 @@ impl Scheduler for Workload {
             .filter(|job| job.state == State::Launched && !job.kill_asked);
         let kill = running.filter_map(|job| job.kill_at).min();
         let held = self.held.values().map(|(until, _)| *until).min();
-        [arrival, kill, held].into_iter().flatten().min()
+        let launched = self.jobs.iter().filter(|job| job.state == State::Launched);
+        let give_up = launched.filter_map(|job| job.give_up_at).min();
+        [arrival, kill, held, give_up].into_iter().flatten().min()
     }
 }
 
