@@ -12,9 +12,9 @@ use proptest::prelude::*;
 const ID: &str = "[a-z0-9][a-zA-Z0-9._ -]{0,20}";
 const TEXT: &str = "[a-zA-Z0-9 ./é-]{0,20}";
 
-fn id<T: std::str::FromStr>() -> impl Strategy<Value = T>
+fn id<T>() -> impl Strategy<Value = T>
 where
-    T: std::fmt::Debug,
+    T: std::str::FromStr + std::fmt::Debug,
     T::Err: std::fmt::Debug,
 {
     ID.prop_map(|text| text.parse().unwrap())
@@ -94,12 +94,7 @@ fn state() -> impl Strategy<Value = TaskState> {
 }
 
 fn status() -> impl Strategy<Value = TaskStatus> {
-    let reasons = vec![
-        StatusReason::Reconciliation,
-        StatusReason::ContainerLimitationMemory,
-        StatusReason::MaxCompletionTimeReached,
-        StatusReason::ContainerStatusUnknown,
-    ];
+    let reasons = StatusReason::ALL.to_vec();
     let exit = prop_oneof![
         any::<i32>().prop_map(TaskExit::Code),
         any::<i32>().prop_map(TaskExit::Signal)
