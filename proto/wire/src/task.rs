@@ -23,8 +23,10 @@ impl TryFrom<v1::TaskInfo> for TaskInfo {
     type Error = ConvertError;
 
     fn try_from(message: v1::TaskInfo) -> Result<Self, ConvertError> {
-        let labels = labels("labels", message.labels.clone())?;
-        at_most("task_info", message.encoded_len(), MAX_TASK_INFO_BYTES, "bytes")?;
+        let n_bytes = message.encoded_len();
+        // Labels first: the narrower limit makes the better error.
+        let labels = labels("labels", message.labels)?;
+        at_most("task_info", n_bytes, MAX_TASK_INFO_BYTES, "bytes")?;
         Ok(Self {
             id: parse("task_id", &message.task_id)?,
             name: name("name", message.name)?,
