@@ -29,11 +29,11 @@ impl World {
             let skipped = self
                 .container_of(n, &effect)
                 .and_then(|id| failed.iter_mut().find(|(failed, _)| *failed == id));
-            if let Some((_, launch_skipped)) = skipped {
-                if !matches!(effect, Effect::Signal { .. }) {
-                    *launch_skipped |= matches!(effect, Effect::Launch { .. });
-                    continue;
-                }
+            if let Some((_, launch_skipped)) = skipped
+                && !matches!(effect, Effect::Signal { .. })
+            {
+                *launch_skipped |= matches!(effect, Effect::Launch { .. });
+                continue;
             }
             if let Some(container_id) = self.agent_does(n, effect, &mut frames) {
                 failed.push((container_id, false));

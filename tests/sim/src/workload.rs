@@ -184,15 +184,15 @@ impl Workload {
     /// Whether the end is the one the job's command comes to by itself, or was brought about on purpose.
     fn is_meant(&self, n: usize, status: &TaskStatus) -> bool {
         let job = &self.plan.jobs[n];
-        match status.state {
-            TaskState::Finished => true,
-            TaskState::Failed => match status.reason {
-                Some(StatusReason::CommandFailed) => job.behaviour.code != 0,
-                Some(StatusReason::MaxCompletionTimeReached) => job.max_completion_time.is_some(),
-                _ => false,
-            },
-            TaskState::Killed => self.jobs[n].kill_asked || job.killed_after.is_some(),
-            _ => false,
+        let is_killed = self.jobs[n].kill_asked || job.killed_after.is_some();
+        match (status.state, status.reason) {
+            (TaskState::Finished, _) => true,
+            (TaskState::Failed, Some(StatusReason::CommandFailed)) => job.behaviour.code != 0,
+            (TaskState::Failed, Some(StatusReason::MaxCompletionTimeReached)) => {
+                job.max_completion_time.is_some()
+            }
+            (TaskState::Killed, _) => is_killed,
+            (_, _) => false,
         }
     }
 
