@@ -1,8 +1,8 @@
 //! The loop around a session: dials masters, feeds the session, commits, sends.
 //!
 //! Invariant: what a step asked for is sent, and told to callers, only after what it wrote is committed. When a commit
-//! fails the step did not happen: the link is dropped and the session recovered from the store, on the
-//! same path as a start.
+//! fails nobody hears of the step: the link is dropped and the session recovered from the store, which alone knows
+//! whether it happened, on the same path as a start.
 
 mod serve;
 

@@ -19,8 +19,8 @@ pub enum CallError {
     /// The driver does not run any more.
     #[error("the framework has stopped")]
     Stopped,
-    /// What the call asked for was not written, and did not happen.
-    #[error("the framework's store failed; nothing was changed")]
+    /// What the call asked for was written in full or not at all: the next call sees which.
+    #[error("the framework's store failed; look again whether the change was made")]
     NotStored,
 }
 

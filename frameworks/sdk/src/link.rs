@@ -40,8 +40,8 @@ pub(crate) enum LinkError {
     Closed,
     #[error("the master sent what cannot be understood")]
     Event(#[from] proffer_wire::ConvertError),
-    #[error("the master is silent")]
-    Silent,
+    #[error("the master is silent, or other roles are to be subscribed")]
+    GivenUp,
     #[error("the master does not read: {QUEUED_FRAMES} frames wait for it")]
     Behind,
 }

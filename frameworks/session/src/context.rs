@@ -22,7 +22,7 @@ pub enum Write {
 pub struct Output {
     pub writes: Vec<Write>,
     pub calls: Vec<Call>,
-    /// The link is to be dropped and dialled again: the master went silent.
+    /// The link is to be dropped and dialled again: the master went silent, or the scheduler wants other roles.
     pub disconnect: bool,
     /// The master ended the subscription for good, with this message: dialling again will not help.
     pub refused: Option<String>,

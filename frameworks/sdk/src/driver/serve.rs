@@ -175,7 +175,8 @@ impl<S: Scheduler + 'static> Running<S> {
         step
     }
 
-    /// Commits, then answers callers, then sends. The inner error means that nothing of it happened.
+    /// Commits, then answers callers, then sends. The inner error means that nobody was told anything, and that only the
+    /// store knows whether it happened.
     async fn carry_out(&mut self, step: Step) -> Result<Result<(), CommitError>, RunError> {
         let Step {
             out,
@@ -196,7 +197,7 @@ impl<S: Scheduler + 'static> Running<S> {
             return Err(RunError::Refused(message));
         }
         if out.disconnect && self.lost.is_none() {
-            self.lost = Some(LinkError::Silent);
+            self.lost = Some(LinkError::GivenUp);
         }
         Ok(Ok(()))
     }
@@ -238,7 +239,8 @@ impl<S: Scheduler + 'static> Running<S> {
         error: CommitError,
         shutdown: &CancellationToken,
     ) -> Result<ControlFlow<S, Self>, RunError> {
-        warn!(error = %chain(&error), "the store failed; nothing was changed");
+        warn!(error = %chain(&error), "the store failed, starting again from it");
+        self.wire = Wire::Dialling(Box::pin(futures::future::pending()));
         let records = loop {
             let pause = self.backoff.next();
             tokio::select! {

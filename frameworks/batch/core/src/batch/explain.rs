@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use proffer_types::TaskState;
+
 use super::{Batch, NoSuchJob};
 use crate::JobState;
-use crate::job::{Job, Phase};
+use crate::job::{Instance, Job, Phase};
 use crate::validate::{asked, check_fit};
 
 impl Batch {
@@ -18,7 +20,10 @@ impl Batch {
             JobState::Cancelled => return Ok(vec![format!("{title} was cancelled.")]),
             JobState::Pending | JobState::Running if job.cancelled => {
                 let n = job.count(Phase::Running);
-                vec![format!("{title} was cancelled; {n} instances are being killed.")]
+                vec![format!(
+                    "{title} was cancelled; the kill of {} is on its way.",
+                    instances(n)
+                )]
             }
             JobState::Pending | JobState::Running if !self.connected => {
                 vec!["the batch framework is not connected to a master.".to_owned()]
@@ -43,45 +48,36 @@ impl Batch {
     fn explain_task(&self, job: &Job, task: usize, reasons: &mut Vec<String>) {
         let state = &job.tasks[task];
         let spec = job.task_spec(task);
-        let name = &spec.name;
-        match state.count(Phase::Failed) {
-            0 => {}
-            n => reasons.push(format!(
-                "{n} instances of `{name}` failed; {}",
-                last_words(job, task)
-            )),
-        }
-        match state.count(Phase::Waiting) {
-            0 => {}
-            n => {
-                let unplaceable = check_fit(spec, &self.largest).err();
-                let why =
-                    unplaceable.map_or_else(|| self.explain_waiting(job, task), |error| format!("{error}."));
-                let needs = &spec.resources;
-                reasons.push(format!(
-                    "{n} instances of `{name}` wait for an offer with {needs}: {why}"
-                ));
+        let of = |n: usize| format!("{} of `{}`", instances(n), spec.name);
+        let mut say = |n: usize, sentence: &dyn Fn() -> String| {
+            if n > 0 {
+                reasons.push(format!("{} {}", of(n), sentence()));
             }
-        }
-        match state.count(Phase::Blocked) {
-            0 => {}
-            n => {
-                let before = state.after.iter().map(|index| {
-                    let (earlier, of) = (&job.tasks[*index], &job.task_spec(*index).name);
-                    let (n, all) = (earlier.count(Phase::Finished), earlier.instances.len());
-                    format!("`{of}` ({n} of {all} finished)")
-                });
-                let before: Vec<_> = before.collect();
-                reasons.push(format!(
-                    "{n} instances of `{name}` come after {}.",
-                    before.join(", ")
-                ));
-            }
-        }
-        match state.count(Phase::Running) {
-            0 => {}
-            n => reasons.push(format!("{n} instances of `{name}` are running.")),
-        }
+        };
+        say(state.count(Phase::Failed), &|| {
+            format!("ended as {}.", last_words(job, task))
+        });
+        say(state.count(Phase::Waiting), &|| {
+            let why = match check_fit(spec, &self.largest) {
+                Ok(()) => self.explain_waiting(job, task),
+                Err(error) => format!("{error}."),
+            };
+            format!("must wait for an offer with {}: {why}", spec.resources)
+        });
+        say(state.count(Phase::Blocked), &|| {
+            format!("must come after {}.", before(job, task))
+        });
+        let cut_off = state
+            .instances
+            .iter()
+            .filter(|instance| is_cut_off(instance))
+            .count();
+        say(cut_off, &|| {
+            "cannot be reached; the agent may come back with it.".to_owned()
+        });
+        say(state.count(Phase::Running) - cut_off, &|| {
+            "started and did not end yet.".to_owned()
+        });
     }
 
     fn explain_waiting(&self, job: &Job, task: usize) -> String {
@@ -91,16 +87,38 @@ impl Batch {
                 false => "none was made yet that was not used up by what goes before.".to_owned(),
             };
         };
-        let n = misses.n_offers;
+        let n = match misses.n_offers {
+            1 => "1 offer was".to_owned(),
+            n => format!("{n} offers were"),
+        };
         match &misses.latest {
             Some((lacking, had)) => format!(
-                "{n} offers were too small; the latest had {}, and {} is needed.",
+                "{n} too small; the latest had {}, and {} is needed.",
                 asked(had, lacking),
                 asked(&job.task_spec(task).resources, lacking)
             ),
-            None => format!("{n} offers were too small."),
+            None => format!("{n} too small."),
         }
     }
+}
+
+fn instances(n: usize) -> String {
+    format!("{n} {}", if n == 1 { "instance" } else { "instances" })
+}
+
+fn is_cut_off(instance: &Instance) -> bool {
+    let state = instance.status.as_ref().map(|status| status.state);
+    instance.phase == Phase::Running && state == Some(TaskState::Unreachable)
+}
+
+/// The tasks that a task comes after, and how far they are.
+fn before(job: &Job, task: usize) -> String {
+    let after = job.tasks[task].after.iter().map(|index| {
+        let (earlier, name) = (&job.tasks[*index], &job.task_spec(*index).name);
+        let (n, all) = (earlier.count(Phase::Finished), earlier.instances.len());
+        format!("`{name}` ({n} of {all} finished)")
+    });
+    after.collect::<Vec<_>>().join(", ")
 }
 
 /// How the failed instances of a task ended, each way once.
@@ -115,5 +133,5 @@ fn last_words(job: &Job, task: usize) -> String {
         })
         .collect();
     let words: Vec<_> = words.into_iter().collect();
-    format!("they ended as {}.", words.join(", "))
+    words.join(", ")
 }

@@ -41,7 +41,7 @@ fn a_small_task_passes_a_large_one_that_does_not_fit() {
         expect![[r#"
             submit J a:cpus:4 b:cpus:1: 2 instances; revive *
             offer O1 cpus:2;mem:8GiB: accept O1 J-1.b.0 1s
-            explain J: 1 instances of `a` wait for an offer with cpus:4;mem:1GiB: 1 offers were too small; the latest had cpus:2, and cpus:4 is needed. / 1 instances of `b` are running.
+            explain J: 1 instance of `a` must wait for an offer with cpus:4;mem:1GiB: 1 offer was too small; the latest had cpus:2, and cpus:4 is needed. / 1 instance of `b` started and did not end yet.
         "#]],
     );
 }
@@ -54,7 +54,7 @@ fn a_task_waits_until_every_instance_before_it_has_finished() {
         expect![[r#"
             submit J a*2 b<a: 3 instances; revive *
             offer O1 cpus:4;mem:8GiB: accept O1 J-1.a.0 J-1.a.1 5s; suppress *
-            explain J: 1 instances of `a` are running. / 1 instances of `b` come after `a` (1 of 2 finished).
+            explain J: 1 instance of `a` started and did not end yet. / 1 instance of `b` must come after `a` (1 of 2 finished).
             crash: suppress *
             J-1.a.1 FINISHED: revive *
             offer O2 cpus:4;mem:8GiB: accept O2 J-1.b.0 5s; suppress *
@@ -77,7 +77,7 @@ fn a_failure_is_retried_as_often_as_asked_and_then_cancels_what_comes_after() {
             crash: suppress *
             show J: Running a.0:Failed a.1:Running b.0:Cancelled c.0:Running
             show J: Failed a.0:Failed a.1:Finished b.0:Cancelled c.0:Finished
-            explain J: job `J` has failed. / 1 instances of `a` failed; they ended as FAILED.
+            explain J: job `J` has failed. / 1 instance of `a` ended as FAILED.
         "#]],
     );
 }
@@ -164,7 +164,7 @@ fn a_request_that_fits_on_no_agent_is_refused_once_agents_are_known() {
         expect![[r#"
             submit J a:cpus:64: 1 instances; revive *
             submit K a:cpus:64: task `a` asks for cpus:64, and the largest agent has cpus:2;mem:8GiB
-            explain J: 1 instances of `a` wait for an offer with cpus:64;mem:1GiB: task `a` asks for cpus:64, and the largest agent has cpus:2;mem:8GiB.
+            explain J: 1 instance of `a` must wait for an offer with cpus:64;mem:1GiB: task `a` asks for cpus:64, and the largest agent has cpus:2;mem:8GiB.
             submit K a:cpus:2;mem:64GiB: task `a` asks for mem:64GiB, and the largest agent has cpus:2;mem:8GiB
         "#]],
     );
