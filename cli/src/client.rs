@@ -138,8 +138,8 @@ impl Cluster {
             "several frameworks have a task `{task_id}`: {}",
             frameworks.join(", ")
         );
-        tasks
-            .pop()
-            .with_context(|| format!("no task `{task_id}`; `proffer tasks` lists all there are"))
+        tasks.pop().with_context(|| {
+            format!("no task `{task_id}`; `proffer tasks --all` lists what the master knows")
+        })
     }
 }

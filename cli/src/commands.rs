@@ -1,11 +1,15 @@
 //! The commands, one file each.
 
+mod agent;
 mod agents;
 mod completion;
+mod dev;
+mod framework;
 mod frameworks;
 mod job;
 mod kill;
 mod logs;
+mod master;
 mod offers;
 mod ps;
 mod role;
@@ -17,12 +21,18 @@ mod version;
 mod why;
 
 use std::future::Future;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::failure::exit_code;
+use crate::failure::{WrongUse, exit_code};
 use crate::logging::LogArgs;
+
+/// What a daemon logs unasked.
+const DAEMON_LOG: &str = "info";
+/// A daemon's loop and its streams; more threads would only cost memory.
+const DAEMON_THREADS: usize = 2;
 
 /// A cluster manager: masters offer what agents have, frameworks decide what runs where.
 #[derive(Debug, Parser)]
@@ -36,6 +46,11 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Dev(dev::DevArgs),
+    Master(master::MasterArgs),
+    Agent(agent::AgentArgs),
+    #[command(subcommand)]
+    Framework(framework::FrameworkCommand),
     Run(run::RunArgs),
     #[command(subcommand)]
     Job(job::JobCommand),
@@ -58,22 +73,35 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Runs the command to its end and returns the exit code.
-    pub(crate) fn execute(self) -> u8 {
+    /// The file with further settings, and whose settings they are.
+    pub(crate) fn config_file(&self) -> Option<(&'static str, PathBuf)> {
         match self {
-            Self::Run(args) => client(run::run(args)),
-            Self::Job(command) => client(job::job(command)),
-            Self::Service(command) => client(service::service(command)),
-            Self::Ps(args) => client(ps::ps(args)),
-            Self::Tasks(args) => client(tasks::tasks(args)),
-            Self::Agents(args) => client(agents::agents(args)),
-            Self::Frameworks(args) => client(frameworks::frameworks(args)),
-            Self::Offers(args) => client(offers::offers(args)),
-            Self::Roles(args) => client(roles::roles(args)),
-            Self::Logs(args) => client(logs::logs(args)),
-            Self::Kill(args) => client(kill::kill(args)),
-            Self::Why(args) => client(why::why(args)),
-            Self::Role(command) => client(role::role(command)),
+            Self::Master(args) => Some(("master", args.config.clone()?)),
+            Self::Agent(args) => Some(("agent", args.config.clone()?)),
+            _ => None,
+        }
+    }
+
+    /// Runs the command to its end and returns the exit code.
+    pub(crate) fn execute(self, log: LogArgs) -> u8 {
+        match self {
+            Self::Dev(args) => client(&log.clone(), dev::dev(args, log)),
+            Self::Master(args) => daemon(&log, master::master(args)),
+            Self::Agent(args) => daemon(&log, agent::agent(args)),
+            Self::Framework(command) => daemon(&log, framework::framework(command)),
+            Self::Run(args) => client(&log, run::run(args)),
+            Self::Job(command) => client(&log, job::job(command)),
+            Self::Service(command) => client(&log, service::service(command)),
+            Self::Ps(args) => client(&log, ps::ps(args)),
+            Self::Tasks(args) => client(&log, tasks::tasks(args)),
+            Self::Agents(args) => client(&log, agents::agents(args)),
+            Self::Frameworks(args) => client(&log, frameworks::frameworks(args)),
+            Self::Offers(args) => client(&log, offers::offers(args)),
+            Self::Roles(args) => client(&log, roles::roles(args)),
+            Self::Logs(args) => client(&log, logs::logs(args)),
+            Self::Kill(args) => client(&log, kill::kill(args)),
+            Self::Why(args) => client(&log, why::why(args)),
+            Self::Role(command) => client(&log, role::role(command)),
             Self::Completion(args) => conclude(completion::completion(&args)),
             Self::Version => conclude(version::version()),
         }
@@ -81,7 +109,10 @@ impl Command {
 }
 
 /// Runs a command on one thread.
-fn client(command: impl Future<Output = Result<u8>>) -> u8 {
+fn client(log: &LogArgs, command: impl Future<Output = Result<u8>>) -> u8 {
+    if let Err(problem) = log.start(None) {
+        return conclude(Err(WrongUse(problem).into()));
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return conclude(Err(error.into())),
@@ -92,7 +123,23 @@ fn client(command: impl Future<Output = Result<u8>>) -> u8 {
     code
 }
 
-fn conclude(result: Result<u8>) -> u8 {
+/// Runs a daemon: logs unless told otherwise, and uses both cores of a small machine.
+fn daemon(log: &LogArgs, daemon: impl Future<Output = Result<u8>>) -> u8 {
+    if let Err(problem) = log.start(Some(DAEMON_LOG)) {
+        return conclude(Err(WrongUse(problem).into()));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(DAEMON_THREADS)
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => conclude(runtime.block_on(daemon)),
+        Err(error) => conclude(Err(error.into())),
+    }
+}
+
+/// Says on stderr what went wrong; returns the exit code.
+pub(crate) fn conclude(result: Result<u8>) -> u8 {
     match result {
         Ok(code) => code,
         Err(error) => {

@@ -29,6 +29,19 @@ pub(crate) enum LogFormat {
 }
 
 impl LogArgs {
+    /// The same settings as arguments for another process of this program.
+    pub(crate) fn pass_on(&self) -> impl Iterator<Item = String> {
+        let level = self
+            .log_level
+            .iter()
+            .flat_map(|level| ["--log-level".to_owned(), level.clone()]);
+        let format = self.log_format.to_possible_value();
+        let format = format
+            .into_iter()
+            .flat_map(|value| ["--log-format".to_owned(), value.get_name().to_owned()]);
+        level.chain(format)
+    }
+
     /// Starts logging. A client that was not asked to logs nothing; `default` is what a daemon logs unasked.
     pub(crate) fn start(&self, default: Option<&str>) -> Result<(), String> {
         let Some(level) = self.log_level.as_deref().or(default) else {

@@ -4,21 +4,27 @@
 
 mod client;
 mod commands;
+mod daemon;
 mod failure;
 mod logging;
 mod output;
 mod spec;
 mod views;
 
+use std::env;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use crate::commands::Cli;
+
 fn main() -> ExitCode {
-    let cli = commands::Cli::parse();
-    if let Err(problem) = cli.log.start(None) {
-        eprintln!("proffer: {problem}");
-        return ExitCode::from(2);
+    let mut cli = Cli::parse();
+    if let Some((command, file)) = cli.command.config_file() {
+        cli = match daemon::config_file::parse(env::args_os(), command, &file) {
+            Ok(cli) => cli,
+            Err(error) => return ExitCode::from(commands::conclude(Err(error))),
+        };
     }
-    ExitCode::from(cli.command.execute())
+    ExitCode::from(cli.command.execute(cli.log))
 }

@@ -1,6 +1,6 @@
 //! What lists and tables show of the wire's messages: the stable JSON of `-o json`, and the cells of tables.
 //!
-//! Field names are snake_case with the unit at the end; states are upper case without prefix, as everywhere.
+//! Field names are snake_case with the unit at the end, states lower case without prefix, reasons in Mesos's words.
 
 mod agent;
 mod framework;

@@ -11,7 +11,7 @@ use crate::views::is_terminal;
 /// Print a task's output
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// The task's id, as `proffer tasks` shows it
+    /// The task's id, as `proffer tasks --all` shows it
     task: String,
     #[command(flatten)]
     which: StreamArgs,

@@ -9,9 +9,12 @@ use crate::failure::refused;
 use crate::output::{OutputArgs, Rows, show};
 use crate::views::TaskView;
 
-/// List all tasks the master remembers, completed ones too: exit code, wall time, cpu time, peak memory
+/// List tasks with their exit code, wall time, cpu time and peak memory
 #[derive(Debug, Args)]
 pub(crate) struct TasksArgs {
+    /// Also those that have ended, as far back as the master remembers
+    #[arg(short, long, env = "PROFFER_ALL")]
+    all: bool,
     #[command(flatten)]
     master: MasterArgs,
     #[command(flatten)]
@@ -22,7 +25,7 @@ pub(super) async fn tasks(args: TasksArgs) -> Result<u8> {
     let cluster = Cluster::connect(&args.master).await?;
     show(args.output, async || {
         let request = v1::ListTasksRequest {
-            include_completed: true,
+            include_completed: args.all,
             ..Default::default()
         };
         let answer = cluster.operator().list_tasks(request).await;

@@ -99,7 +99,7 @@ async fn service(cluster: &Cluster, name: &str) -> Result<Explanation, Status> {
 async fn task(cluster: &Cluster, id: &str) -> Result<Explanation> {
     let Ok(task) = cluster.find_task(id).await else {
         anyhow::bail!(
-            "no job, service or task `{id}`; `proffer job list`, `proffer service list` and `proffer tasks` show them"
+            "no job, service or task `{id}`; `proffer job list`, `proffer service list` and `proffer tasks --all` show them"
         );
     };
     let status = task

@@ -7,14 +7,14 @@ use proffer_wire::v1::list_agents_response::Agent;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::text::{bundle_json, scalar, state_name};
+use super::text::{State, bundle_json, scalar, state_name};
 use crate::output::{Column, Row, left, right};
 
 /// One agent.
 #[derive(Debug, Serialize)]
 pub(crate) struct AgentView {
     agent_id: String,
-    state: String,
+    state: State,
     hostname: String,
     address: String,
     version: String,
@@ -75,7 +75,7 @@ impl Row for AgentView {
         vec![
             self.agent_id.clone(),
             self.hostname.clone(),
-            self.state.clone(),
+            self.state.to_string(),
             self.n_tasks.to_string(),
             self.cpus.clone(),
             self.mem.clone(),

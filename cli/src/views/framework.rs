@@ -6,7 +6,7 @@ use proffer_wire::v1::list_frameworks_response::Framework;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::text::{bundle, bundle_json, percent, state_name, until};
+use super::text::{State, bundle, bundle_json, percent, state_name, until};
 use crate::output::{Column, Row, left, right};
 
 /// One framework.
@@ -14,7 +14,7 @@ use crate::output::{Column, Row, left, right};
 pub(crate) struct FrameworkView {
     framework_id: String,
     name: String,
-    state: String,
+    state: State,
     roles: Vec<String>,
     services: BTreeMap<String, String>,
     n_tasks: u32,
@@ -66,7 +66,7 @@ impl Row for FrameworkView {
         vec![
             self.framework_id.clone(),
             self.name.clone(),
-            self.state.clone(),
+            self.state.to_string(),
             self.roles.join(","),
             self.n_tasks.to_string(),
             percent(self.dominant_share_permille),

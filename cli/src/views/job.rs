@@ -5,7 +5,7 @@ use proffer_wire::v1::list_jobs_response::JobSummary;
 use serde::Serialize;
 
 use super::task::StatusView;
-use super::text::{ago, instance_name, state_name, took};
+use super::text::{State, ago, instance_name, state_name, took};
 use crate::output::{Answer, Column, Row, left, render, right};
 
 /// One job of a list.
@@ -13,7 +13,7 @@ use crate::output::{Answer, Column, Row, left, render, right};
 pub(crate) struct JobSummaryView {
     name: String,
     role: String,
-    state: String,
+    state: State,
     n_tasks: u32,
     n_running: u32,
     n_finished: u32,
@@ -55,7 +55,7 @@ impl Row for JobSummaryView {
         vec![
             self.name.clone(),
             self.role.clone(),
-            self.state.clone(),
+            self.state.to_string(),
             self.n_tasks.to_string(),
             self.n_running.to_string(),
             self.n_finished.to_string(),
@@ -72,7 +72,7 @@ pub(crate) struct JobView {
     name: String,
     role: String,
     priority: i32,
-    state: String,
+    state: State,
     framework_id: String,
     submitted_ms: u64,
     ended_ms: u64,
@@ -85,7 +85,7 @@ struct InstanceView {
     name: String,
     index: u32,
     task_id: String,
-    state: String,
+    state: State,
     attempts: u32,
     latest_status: Option<StatusView>,
     #[serde(skip)]
@@ -146,7 +146,7 @@ impl Row for InstanceView {
         let [wall, cpu, mem] = status.usage();
         vec![
             self.shown_name.clone(),
-            self.state.clone(),
+            self.state.to_string(),
             status.exit(),
             wall,
             cpu,

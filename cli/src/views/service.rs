@@ -4,7 +4,7 @@ use proffer_wire::v1;
 use serde::Serialize;
 
 use super::task::StatusView;
-use super::text::{bundle, bundle_json, state_name};
+use super::text::{State, bundle, bundle_json, state_name};
 use crate::output::{Answer, Column, Row, left, render, right};
 
 /// One service with its replicas.
@@ -29,7 +29,7 @@ pub(crate) struct ServiceView {
 struct ReplicaView {
     slot: u32,
     task_id: String,
-    state: String,
+    state: State,
     version: u64,
     starts: u64,
     latest_status: Option<StatusView>,
@@ -135,10 +135,10 @@ impl Row for ReplicaView {
         vec![
             self.slot.to_string(),
             self.task_id.clone(),
-            self.state.clone(),
+            self.state.to_string(),
             self.version.to_string(),
             self.starts.to_string(),
-            status.state.clone(),
+            status.state.to_string(),
             status.why(),
         ]
     }

@@ -9,7 +9,7 @@ use proffer_wire::v1::task_exit::How;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::text::{bundle_json, scalar, span_us, state_name};
+use super::text::{State, bundle_json, scalar, span_us, state_name, without_prefix};
 use crate::output::{Column, Row, left, right};
 
 /// Whether a wire state is final.
@@ -37,7 +37,7 @@ pub(crate) fn is_terminal(state: i32) -> bool {
 /// The latest status of a task.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct StatusView {
-    pub(crate) state: String,
+    pub(crate) state: State,
     pub(crate) reason: Option<String>,
     pub(crate) message: String,
     pub(crate) exit_code: Option<i32>,
@@ -55,8 +55,8 @@ impl From<v1::TaskStatus> for StatusView {
         let how = status.exit.as_ref().and_then(|exit| exit.how);
         let usage = status.usage.as_ref();
         let reason = status.reason();
-        let reason =
-            (reason != v1::StatusReason::Unspecified).then(|| state_name(reason.as_str_name(), "REASON_"));
+        let reason = (reason != v1::StatusReason::Unspecified)
+            .then(|| without_prefix(reason.as_str_name(), "REASON_").to_owned());
         Self {
             state: state_name(status.state().as_str_name(), "TASK_"),
             reason,
@@ -120,7 +120,7 @@ pub(crate) struct TaskView {
     framework_id: String,
     framework_name: String,
     role: String,
-    state: String,
+    state: State,
     agent_id: String,
     agent_hostname: String,
     agent_address: String,
@@ -136,7 +136,7 @@ pub(crate) struct TaskView {
 
 impl TaskView {
     /// The state, as tables write it.
-    pub(crate) fn state(&self) -> &str {
+    pub(crate) fn state(&self) -> &State {
         &self.state
     }
 }
@@ -186,7 +186,7 @@ impl Row for TaskView {
         vec![
             self.task_id.clone(),
             self.framework_name.clone(),
-            self.state.clone(),
+            self.state.to_string(),
             status.exit(),
             wall,
             cpu,
@@ -220,7 +220,7 @@ impl Row for ActiveTask {
             task.task_id.clone(),
             task.framework_name.clone(),
             task.role.clone(),
-            task.state.clone(),
+            task.state.to_string(),
             task.cpus.clone(),
             task.mem.clone(),
             task.agent_hostname.clone(),

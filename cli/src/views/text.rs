@@ -1,16 +1,39 @@
 //! Words for values: states, resources, times.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proffer_types::resources::format::{format_millis, format_size};
 use proffer_wire::v1;
 use proffer_wire::v1::resource::Value;
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
-/// An enum value's name without its prefix: `JOB_TASK_FAILED` is `FAILED`.
-pub(crate) fn state_name(name: &str, prefix: &str) -> String {
-    name.strip_prefix(prefix).unwrap_or(name).to_owned()
+/// A state: upper case in tables, as everywhere; lower case in JSON, like every other value of a fixed set.
+#[derive(Debug, Default)]
+pub(crate) struct State(String);
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for State {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_lowercase())
+    }
+}
+
+/// A state's name without its prefix: `JOB_TASK_FAILED` is `FAILED`.
+pub(crate) fn state_name(name: &str, prefix: &str) -> State {
+    State(without_prefix(name, prefix).to_owned())
+}
+
+/// An enum value's name without its prefix.
+pub(super) fn without_prefix<'a>(name: &'a str, prefix: &str) -> &'a str {
+    name.strip_prefix(prefix).unwrap_or(name)
 }
 
 /// How one index of a job's task is named for people: `count[3]`.

@@ -7,13 +7,13 @@ use std::time::Duration;
 use anyhow::Result;
 use proffer_wire::v1;
 use tokio::io::{AsyncWrite, stderr, stdout};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::ending::of_signal;
 use crate::client::{Cluster, Contact, JobWatcher, LogReader, Phase, has_ended};
+use crate::daemon::Signals;
 use crate::failure::OutputClosed;
 
 /// A task that waits longer than this for a place gets an explanation.
@@ -32,36 +32,13 @@ pub(super) struct PassThrough {
     readers: JoinSet<Result<()>>,
 }
 
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    /// The number of the next signal.
-    async fn next(&mut self) -> i32 {
-        let kind = tokio::select! {
-            _ = self.interrupt.recv() => SignalKind::interrupt(),
-            _ = self.terminate.recv() => SignalKind::terminate(),
-            _ = self.hangup.recv() => SignalKind::hangup(),
-        };
-        kind.as_raw_value()
-    }
-}
-
 impl PassThrough {
     /// Takes over this process's signals.
     pub(super) fn start(cluster: &Cluster, name: &str) -> Result<Self> {
-        let signals = Signals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        };
         Ok(Self {
             cluster: cluster.clone(),
             name: name.to_owned(),
-            signals,
+            signals: Signals::new()?,
             asked: None,
             task_id: String::new(),
             phase: watch::Sender::new(Phase::Launching),

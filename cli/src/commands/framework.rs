@@ -1,0 +1,83 @@
+//! `proffer framework`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use proffer_store::Rocks;
+
+use crate::daemon::until_signal;
+use crate::spec::Span;
+
+/// Run a shipped framework as a process of its own
+#[derive(Debug, Subcommand)]
+pub(crate) enum FrameworkCommand {
+    /// Run the batch framework: jobs
+    Batch(FrameworkArgs),
+    /// Run the service framework: replicas kept alive
+    Service(FrameworkArgs),
+}
+
+/// The flags of every shipped framework.
+#[derive(Debug, Args)]
+pub(crate) struct FrameworkArgs {
+    /// Addresses of the masters, `host:port`, separated by commas
+    #[arg(
+        long,
+        env = "PROFFER_MASTER",
+        default_value = "127.0.0.1:5050",
+        value_delimiter = ',',
+        value_name = "ADDRESS"
+    )]
+    master: Vec<String>,
+    /// The framework's own records; one framework a directory
+    #[arg(long, env = "PROFFER_DATA_DIR", value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Where the framework's API listens for the master; port 0 takes a free one
+    #[arg(
+        long,
+        env = "PROFFER_LISTEN",
+        default_value = "127.0.0.1:0",
+        value_name = "ADDRESS"
+    )]
+    listen: SocketAddr,
+    /// How long its tasks go on while it is away; absent means a week
+    #[arg(long, env = "PROFFER_FAILOVER_TIMEOUT", value_name = "DURATION")]
+    failover_timeout: Option<Span>,
+    /// Listen off loopback although nobody has to prove who they are
+    #[arg(long, env = "PROFFER_INSECURE_LISTEN")]
+    insecure_listen: bool,
+}
+
+pub(super) async fn framework(command: FrameworkCommand) -> Result<u8> {
+    match command {
+        FrameworkCommand::Batch(args) => batch(args).await,
+        FrameworkCommand::Service(args) => service(args).await,
+    }
+}
+
+async fn batch(args: FrameworkArgs) -> Result<u8> {
+    proffer_wire::net::check_listen(args.listen, args.insecure_listen)?;
+    let store = Arc::new(Rocks::open(args.data_dir).await?);
+    let mut config = proffer_batch::Config::new(args.master);
+    config.listen = args.listen;
+    config.insecure_listen = args.insecure_listen;
+    config.failover_timeout = args
+        .failover_timeout
+        .map_or(config.failover_timeout, |span| span.0);
+    until_signal(|shutdown| proffer_batch::run(config, store, shutdown)).await
+}
+
+async fn service(args: FrameworkArgs) -> Result<u8> {
+    proffer_wire::net::check_listen(args.listen, args.insecure_listen)?;
+    let store = Arc::new(Rocks::open(args.data_dir).await?);
+    let mut config = proffer_service::Config::new(args.master);
+    config.listen = args.listen;
+    config.insecure_listen = args.insecure_listen;
+    config.failover_timeout = args
+        .failover_timeout
+        .map_or(config.failover_timeout, |span| span.0);
+    until_signal(|shutdown| proffer_service::run(config, store, shutdown)).await
+}
