@@ -32,6 +32,8 @@ pub struct Agent {
     pub(crate) containers: BTreeMap<ContainerId, TaskKey>,
     /// How it was asked to end, if it was.
     pub(crate) stopping: Option<Stopping>,
+    /// Until when it waits for acknowledgements before it ends.
+    pub(crate) report_until: Option<Timestamp>,
     /// `Exit` went out; nothing more is done.
     pub(crate) exited: bool,
     /// What was found on disk at start holds more than the agent now says it has.
@@ -81,6 +83,7 @@ impl Agent {
             tasks: BTreeMap::new(),
             containers: BTreeMap::new(),
             stopping: None,
+            report_until: None,
             exited: false,
             recovered_over: false,
         };
@@ -132,12 +135,15 @@ impl Agent {
             Command::Tick => handlers::tick::handle(self, now, out),
             Command::Stop { kill_tasks } => handlers::stop::handle(self, now, kill_tasks, out),
         }
-        handlers::stop::exit_when_done(self, out);
+        handlers::stop::exit_when_done(self, now, out);
     }
 
     /// When [`Command::Tick`] is wanted next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
+        if self.exited {
+            return None;
+        }
         let registered = self.link.session().is_some();
         let tasks = self.tasks.values().flat_map(|task| {
             [
@@ -147,7 +153,10 @@ impl Agent {
                 task.retry_deadline().filter(|_| registered),
             ]
         });
-        tasks.chain([self.link.next_deadline()]).flatten().min()
+        tasks
+            .chain([self.link.next_deadline(), self.report_until])
+            .flatten()
+            .min()
     }
 
     /// The id given by the master, if it ever was registered.
@@ -203,57 +212,6 @@ impl Agent {
     #[must_use]
     pub fn free(&self) -> Resources {
         self.config.info.resources.minus(&self.used())
-    }
-
-    /// Checks what must hold between steps.
-    ///
-    /// # Panics
-    /// When it does not hold.
-    pub fn sanity_check(&self) {
-        let mut ports = Resources::new();
-        for (key, task) in &self.tasks {
-            assert_eq!(
-                self.containers.get(&task.container_id),
-                Some(key),
-                "container of {key}"
-            );
-            assert_eq!(
-                task.is_live(),
-                !task.state().is_terminal(),
-                "phase and state of {key}"
-            );
-            assert!(
-                task.is_live() || !task.updates.is_empty(),
-                "{key} has ended, is acknowledged and kept"
-            );
-            if let Some(newest) = task.updates.back() {
-                assert_eq!(newest, &task.latest, "newest update of {key}");
-            }
-            let early = task.updates.iter().rev().skip(1);
-            for update in early {
-                assert!(!update.state.is_terminal(), "{key} was changed after its end");
-            }
-            if task.is_live() && !self.recovered_over {
-                for (name, ranges) in task.info.resources.all_ranges() {
-                    let one = Resources::new().with_ranges(name.clone(), ranges.clone());
-                    let before = ports.ranges(name).map_or(0, proffer_types::Ranges::count);
-                    ports.add(&one);
-                    let after = ports.ranges(name).map_or(0, proffer_types::Ranges::count);
-                    assert_eq!(after - before, ranges.count(), "{name} of {key} are held twice");
-                }
-            }
-        }
-        assert_eq!(
-            self.containers.len(),
-            self.tasks.len(),
-            "containers without a task"
-        );
-        assert!(
-            self.recovered_over || self.config.info.resources.contains(&self.used()),
-            "over-committed: {:?} of {:?}",
-            self.used(),
-            self.config.info.resources,
-        );
     }
 
     pub(crate) fn new_container_id(&mut self) -> ContainerId {

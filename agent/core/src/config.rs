@@ -27,6 +27,10 @@ pub(crate) const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(15);
 /// How many heartbeats may be missed before the link counts as lost.
 pub(crate) const MISSED_HEARTBEATS: u32 = 3;
 
+/// How long an agent that ended its tasks waits for the acknowledgements: what is not heard by then is told
+/// by the next agent on the same directory.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// The shortest heartbeat a master can ask for; protects against a zero.
 pub(crate) const MIN_HEARTBEAT: Duration = Duration::from_millis(10);
 

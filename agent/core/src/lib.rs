@@ -13,6 +13,7 @@ mod effect;
 mod handlers;
 mod link;
 mod record;
+mod sanity;
 mod task;
 mod verdict;
 

@@ -335,7 +335,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 async fn readable(pidfd: OwnedFd) -> std::io::Result<()> {
     #[expect(
         deprecated,
-        reason = "its successor is unsafe; an OwnedFd that is moved in cannot be closed elsewhere"
+        reason = "its successor asks for a promise that only the crates next to the kernel may make; an OwnedFd moved in keeps it"
     )]
     let pidfd = AsyncFd::with_interest(pidfd, Interest::READABLE)?;
     pidfd.readable().await.map(drop)

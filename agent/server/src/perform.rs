@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Duration;
 
 use proffer_agent_core::{Agent, Command, ContainerId, Effect, LinkId, TaskKey};
 use proffer_types::Session;
@@ -16,6 +17,9 @@ use crate::checkpoint::Checkpoints;
 use crate::containers::Containers;
 use crate::driver::{is_checkpoint, link_down};
 use crate::link::LinkHandle;
+
+/// How long a master may take to end a stream that the agent has ended: some round trips.
+const CLOSE_GRACE: Duration = Duration::from_millis(300);
 
 /// What came of a batch of effects.
 #[derive(Debug)]
@@ -215,10 +219,16 @@ impl Performer {
         }
     }
 
+    /// Ends our half of a stream; what is queued still goes out, and the master ends the other half or is cut off.
     fn close(&mut self, link: LinkId) {
-        if let Some(handle) = self.link.take_if(|handle| handle.link == link) {
-            handle.close.cancel();
-        }
+        let Some(LinkHandle { frames, close, .. }) = self.link.take_if(|handle| handle.link == link) else {
+            return;
+        };
+        drop(frames);
+        tokio::spawn(async move {
+            tokio::time::sleep(CLOSE_GRACE).await;
+            close.cancel();
+        });
     }
 }
 

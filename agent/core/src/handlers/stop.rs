@@ -1,9 +1,10 @@
-//! The end of the agent: after the launches under way, or after all of its tasks.
+//! The end of the agent: after the launches under way, or after all of its tasks and a while for the last words.
 
 use proffer_types::{KillPolicy, Timestamp};
 
 use super::kill_task;
 use crate::agent::Stopping;
+use crate::config::LAST_WORDS;
 use crate::task::{Phase, Task};
 use crate::{Agent, Effect, KillCause, Output, TaskKey};
 
@@ -27,16 +28,26 @@ pub(crate) fn handle(agent: &mut Agent, now: Timestamp, kill_tasks: bool, out: &
 }
 
 /// Ends an agent that was asked to, once nothing is left to wait for.
-pub(crate) fn exit_when_done(agent: &mut Agent, out: &mut Output) {
+pub(crate) fn exit_when_done(agent: &mut Agent, now: Timestamp, out: &mut Output) {
     let waits_for: fn(&Task) -> bool = match agent.stopping {
         None => return,
         Some(Stopping::LeavingTasks) => |task| task.phase == Phase::Launching,
         Some(Stopping::WithTasks) => Task::is_live,
     };
-    if agent.exited || agent.tasks.values().any(waits_for) {
+    if agent.exited || agent.tasks.values().any(waits_for) || is_reporting(agent, now) {
         return;
     }
     agent.close_link("the agent is stopping", out);
     agent.exited = true;
     out.effect(Effect::Exit { error: None });
+}
+
+/// Whether the master may still acknowledge how the tasks ended.
+fn is_reporting(agent: &mut Agent, now: Timestamp) -> bool {
+    let is_heard = agent.stopping == Some(Stopping::WithTasks) && agent.link.session().is_some();
+    if !is_heard || agent.tasks.is_empty() {
+        return false;
+    }
+    let until = *agent.report_until.get_or_insert(now.after(LAST_WORDS));
+    now < until
 }

@@ -312,7 +312,7 @@ fn a_silent_master_loses_its_session() {
 fn an_agent_that_stops_with_its_tasks_ends_after_the_last_of_them() {
     check(
         RUNNING,
-        "stop with tasks | run u cpus:1 | wait 3 | gone t",
+        "stop with tasks | run u cpus:1 | wait 3 | gone t | ack t | wait 1",
         expect![[r#"
             checkpoint t KILLING
             SIGTERM t
@@ -321,6 +321,8 @@ fn an_agent_that_stops_with_its_tasks_ends_after_the_last_of_them() {
             SIGKILL t
             checkpoint t KILLED
             destroy t
+            checkpoint t KILLED
+            -> t KILLED: the agent was stopped together with its tasks
             close link
             end
         "#]],

@@ -128,6 +128,26 @@ async fn a_task_is_launched_reported_read_and_cleared_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_takes_its_tasks_along_reports_their_end_first() {
+    if !can_run() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut master = Master::start().await;
+    let agent = Agent::start(&master, dir.path(), true).await;
+    let (mut stream, _) = master.register(1).await;
+    stream.run(shell("t", "sleep 100")).await;
+    assert_eq!(stream.status().await.state, TaskState::Starting);
+    assert_eq!(stream.status().await.state, TaskState::Running);
+    agent.shutdown.cancel();
+    assert_eq!(stream.status().await.state, TaskState::Killing);
+    let status = stream.status().await;
+    assert_eq!(status.state, TaskState::Killed);
+    assert!(status.message.contains("stopped"), "{}", status.message);
+    patiently(agent.run).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tasks_outlive_the_agent_and_the_next_one_reports_how_they_ended() {
     if !can_run() {
         return;

@@ -1,0 +1,58 @@
+//! What must hold between steps, checked by tests and the simulator after each of them.
+
+use proffer_types::{Ranges, Resources};
+
+use crate::Agent;
+
+impl Agent {
+    /// Checks what must hold between steps.
+    ///
+    /// # Panics
+    /// When it does not hold.
+    pub fn sanity_check(&self) {
+        let mut ports = Resources::new();
+        for (key, task) in &self.tasks {
+            assert_eq!(
+                self.containers.get(&task.container_id),
+                Some(key),
+                "container of {key}"
+            );
+            assert_eq!(
+                task.is_live(),
+                !task.state().is_terminal(),
+                "phase and state of {key}"
+            );
+            assert!(
+                task.is_live() || !task.updates.is_empty(),
+                "{key} has ended, is acknowledged and kept"
+            );
+            if let Some(newest) = task.updates.back() {
+                assert_eq!(newest, &task.latest, "newest update of {key}");
+            }
+            let early = task.updates.iter().rev().skip(1);
+            for update in early {
+                assert!(!update.state.is_terminal(), "{key} was changed after its end");
+            }
+            if task.is_live() && !self.recovered_over {
+                for (name, ranges) in task.info.resources.all_ranges() {
+                    let one = Resources::new().with_ranges(name.clone(), ranges.clone());
+                    let before = ports.ranges(name).map_or(0, Ranges::count);
+                    ports.add(&one);
+                    let after = ports.ranges(name).map_or(0, Ranges::count);
+                    assert_eq!(after - before, ranges.count(), "{name} of {key} are held twice");
+                }
+            }
+        }
+        assert_eq!(
+            self.containers.len(),
+            self.tasks.len(),
+            "containers without a task"
+        );
+        assert!(
+            self.recovered_over || self.config.info.resources.contains(&self.used()),
+            "over-committed: {:?} of {:?}",
+            self.used(),
+            self.config.info.resources,
+        );
+    }
+}
