@@ -10,15 +10,15 @@ use proffer_store_api::{Batch, Fault, Model};
 use proffer_types::{FrameworkId, FrameworkInfo, Timestamp};
 
 use crate::facts::Fact;
+use crate::load::Load;
 use crate::network::{Direction, Frame, Parcel, Peer, StreamId};
 use crate::scenario::FrameworkPlan;
-use crate::workload::Workload;
 use crate::world::{Happening, World};
 
 #[derive(Debug)]
 pub(crate) struct FrameworkShell {
     plan: Arc<FrameworkPlan>,
-    session: Option<Session<Workload>>,
+    session: Option<Session<Load>>,
     /// Counts starts and crashes.
     pub(crate) life: u32,
     store: Model,
@@ -47,7 +47,7 @@ impl FrameworkShell {
 
     /// Whether every job is done, or nobody waits for it any more.
     pub(crate) fn is_done(&self) -> bool {
-        let done = |session: &Session<Workload>| session.is_subscribed() && session.scheduler().is_done();
+        let done = |session: &Session<Load>| session.is_subscribed() && session.scheduler().is_done();
         self.refused || self.session.as_ref().is_some_and(done)
     }
 
@@ -88,11 +88,11 @@ impl World {
         if framework.session.is_some() || framework.refused {
             return;
         }
-        let scheduler = Workload::new(Arc::clone(&framework.plan));
+        let scheduler = Load::new(&framework.plan);
         self.recover_framework(n, scheduler);
     }
 
-    fn recover_framework(&mut self, n: usize, scheduler: Workload) {
+    fn recover_framework(&mut self, n: usize, scheduler: Load) {
         let (now, seed) = (self.now(), self.dice.seed());
         let framework = &mut self.frameworks[n];
         framework.life += 1;

@@ -6,6 +6,7 @@
 
 mod agent_effects;
 mod agent_shell;
+mod batch_load;
 mod dice;
 mod disk;
 mod facts;
@@ -13,6 +14,7 @@ mod faults;
 mod framework_shell;
 mod host;
 mod invariants;
+mod load;
 mod machine;
 mod master_shell;
 mod network;

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use proffer_types::{Ranges, ResourceName, Resources, Role, Timestamp};
+use proffer_batch_core::{JobSpec, TaskSpec};
+use proffer_types::{ContainerSpec, KillPolicy, Ranges, ResourceName, Resources, Role, Timestamp};
 
 use crate::dice::Dice;
 use crate::machine::Behaviour;
@@ -12,6 +13,8 @@ use crate::machine::Behaviour;
 const MIB: u64 = 1 << 20;
 /// One in so many seeds has no faults at all: what fails there is plainly broken.
 const CALM_PERMILLE: u32 = 50;
+/// Nobody kills a task of a job: it has to end by itself.
+const MAX_BATCH_TASK: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
@@ -27,6 +30,8 @@ pub(crate) struct FrameworkPlan {
     pub(crate) failover_timeout: Duration,
     pub(crate) habits: Habits,
     pub(crate) jobs: Vec<Job>,
+    /// What the batch scheduler is asked for, and when; empty for the workload's own scheduler.
+    pub(crate) batches: Vec<(Timestamp, JobSpec)>,
 }
 
 /// How a scheduler treats what it is offered.
@@ -112,6 +117,13 @@ fn draw_framework(dice: &mut Dice, faults: &FaultPlan) -> FrameworkPlan {
     } else {
         Duration::from_secs(7 * 24 * 3600)
     };
+    let jobs: Vec<_> = (0..n_jobs).map(|_| draw_job(dice, faults)).collect();
+    let is_batch = dice.chance(350);
+    let batches = if is_batch {
+        draw_batches(dice, &role(0), &jobs)
+    } else {
+        Vec::new()
+    };
     FrameworkPlan {
         roles: (0..n_roles).map(role).collect(),
         failover_timeout: patience,
@@ -126,7 +138,8 @@ fn draw_framework(dice: &mut Dice, faults: &FaultPlan) -> FrameworkPlan {
             one_at_a_time: dice.chance(300),
             max_refuse: dice.seconds(0..40),
         },
-        jobs: (0..n_jobs).map(|_| draw_job(dice, faults)).collect(),
+        jobs,
+        batches,
     }
 }
 
@@ -159,6 +172,46 @@ fn draw_job(dice: &mut Dice, faults: &FaultPlan) -> Job {
         killed_after,
         grace: dice.millis(0..8_000),
         max_completion_time: dice.chance(100).then(|| dice.seconds(1..30)),
+    }
+}
+
+/// The same commands as arrays and chains: each job has a task for one of them, mostly after the one before.
+fn draw_batches(dice: &mut Dice, role: &Role, jobs: &[Job]) -> Vec<(Timestamp, JobSpec)> {
+    let per_job = 1 + dice.index(3);
+    let batches = jobs.chunks(per_job).enumerate().map(|(n, chunk)| {
+        let tasks = chunk.iter().enumerate().map(|(m, job)| draw_task(dice, m, job));
+        let spec = JobSpec {
+            name: format!("b{n}"),
+            role: role.clone(),
+            priority: 0,
+            tasks: tasks.collect(),
+        };
+        (chunk[0].arrives, spec)
+    });
+    batches.collect()
+}
+
+fn draw_task(dice: &mut Dice, m: usize, job: &Job) -> TaskSpec {
+    let follows = m > 0 && dice.chance(700);
+    let runs_for = job.behaviour.runs_for.min(MAX_BATCH_TASK);
+    TaskSpec {
+        name: format!("t{m}"),
+        count: u32::try_from(dice.number(1..4)).unwrap_or(1),
+        after: follows.then(|| format!("t{}", m - 1)).into_iter().collect(),
+        resources: job.resources.clone(),
+        container: ContainerSpec {
+            command: Behaviour {
+                runs_for,
+                ..job.behaviour
+            }
+            .command(),
+            ..ContainerSpec::default()
+        },
+        retries: u32::try_from(dice.number(0..3)).unwrap_or(0),
+        timeout: job.max_completion_time,
+        kill_policy: KillPolicy {
+            grace_period: Some(job.grace),
+        },
     }
 }
 

@@ -50,8 +50,6 @@ pub(crate) struct Workload {
     n_arrived: usize,
     held: BTreeMap<OfferId, (Timestamp, Offer)>,
     suppressed: bool,
-    /// Every update told, for the simulator to look at and take.
-    pub(crate) told: Vec<TaskStatus>,
 }
 
 impl Workload {
@@ -62,12 +60,7 @@ impl Workload {
             n_arrived: 0,
             held: BTreeMap::new(),
             suppressed: false,
-            told: Vec::new(),
         }
-    }
-
-    pub(crate) fn is_done(&self) -> bool {
-        self.jobs.iter().all(|job| job.state == State::Done)
     }
 
     /// The jobs that are not done, for people.
@@ -235,11 +228,7 @@ impl Workload {
 
 impl Scheduler for Workload {
     fn recover(&mut self, records: &[(String, Vec<u8>)]) -> Result<(), RecoverError> {
-        let told = std::mem::take(&mut self.told);
-        *self = Self {
-            told,
-            ..Self::new(Arc::clone(&self.plan))
-        };
+        *self = Self::new(Arc::clone(&self.plan));
         for (key, value) in records {
             let n: usize = key
                 .strip_prefix("job/")
@@ -294,7 +283,6 @@ impl Scheduler for Workload {
     }
 
     fn update(&mut self, cx: &mut Context<'_>, status: &TaskStatus) {
-        self.told.push(status.clone());
         let Some((n, attempt)) = parse(&status.task_id).filter(|(n, _)| *n < self.jobs.len()) else {
             return;
         };

@@ -1,0 +1,114 @@
+//! What a framework of the simulation schedules with: the workload's own scheduler, or the shipped batch scheduler.
+//!
+//! Whatever it is, each update it is told is kept for the rules to look at.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proffer_session::{Context, RecoverError, Scheduler};
+use proffer_types::{AgentId, FrameworkId, Offer, OfferId, Resources, Role, TaskStatus, Timestamp};
+
+use crate::batch_load::BatchLoad;
+use crate::scenario::FrameworkPlan;
+use crate::workload::Workload;
+
+#[derive(Debug)]
+enum Kind {
+    Workload(Workload),
+    Batch(BatchLoad),
+}
+
+#[derive(Debug)]
+pub(crate) struct Load {
+    kind: Kind,
+    /// Every update told, for the simulator to take.
+    pub(crate) told: Vec<TaskStatus>,
+}
+
+impl Load {
+    pub(crate) fn new(plan: &Arc<FrameworkPlan>) -> Self {
+        let kind = if plan.batches.is_empty() {
+            Kind::Workload(Workload::new(Arc::clone(plan)))
+        } else {
+            Kind::Batch(BatchLoad::new(Arc::clone(plan)))
+        };
+        Self {
+            kind,
+            told: Vec::new(),
+        }
+    }
+
+    /// Whether everything it was to run has come to its end.
+    pub(crate) fn is_done(&self) -> bool {
+        self.left().is_empty()
+    }
+
+    /// What has not, for people.
+    pub(crate) fn left(&self) -> Vec<String> {
+        match &self.kind {
+            Kind::Workload(load) => load.left(),
+            Kind::Batch(load) => load.left(),
+        }
+    }
+
+    fn inner(&mut self) -> &mut dyn Scheduler {
+        match &mut self.kind {
+            Kind::Workload(load) => load,
+            Kind::Batch(load) => load,
+        }
+    }
+
+    fn as_inner(&self) -> &dyn Scheduler {
+        match &self.kind {
+            Kind::Workload(load) => load,
+            Kind::Batch(load) => load,
+        }
+    }
+}
+
+impl Scheduler for Load {
+    fn recover(&mut self, records: &[(String, Vec<u8>)]) -> Result<(), RecoverError> {
+        self.inner().recover(records)
+    }
+
+    fn subscribed(&mut self, cx: &mut Context<'_>, framework_id: &FrameworkId) {
+        self.inner().subscribed(cx, framework_id);
+    }
+
+    fn disconnected(&mut self, cx: &mut Context<'_>) {
+        self.inner().disconnected(cx);
+    }
+
+    fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
+        self.inner().offers(cx, offers);
+    }
+
+    fn rescinded(&mut self, cx: &mut Context<'_>, offer: &OfferId) {
+        self.inner().rescinded(cx, offer);
+    }
+
+    fn update(&mut self, cx: &mut Context<'_>, status: &TaskStatus) {
+        self.told.push(status.clone());
+        self.inner().update(cx, status);
+    }
+
+    fn agent_lost(&mut self, cx: &mut Context<'_>, agent: &AgentId) {
+        self.inner().agent_lost(cx, agent);
+    }
+
+    fn shapes(&mut self, cx: &mut Context<'_>, n_agents: u32, largest: &[Resources]) {
+        self.inner().shapes(cx, n_agents, largest);
+    }
+
+    fn roles(&self) -> Option<&BTreeSet<Role>> {
+        self.as_inner().roles()
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) {
+        self.inner().tick(cx);
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.as_inner().next_deadline()
+    }
+}
