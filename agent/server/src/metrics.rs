@@ -165,15 +165,21 @@ impl Metrics {
     /// Takes over what the agent holds now.
     pub(crate) fn observe(&self, agent: &Agent) {
         let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let mut n_by_state = [0_usize; TaskState::ALL.len()];
+        let mut n_pending = 0;
+        for task in agent.tasks() {
+            n_by_state[task.latest.state as usize] += 1;
+            n_pending += task.n_updates_pending;
+        }
         for state in TaskState::ALL {
-            let n = agent.tasks().filter(|task| task.latest.state == state).count();
             let label = StateLabel {
                 state: state.as_str(),
             };
-            self.tasks.get_or_create(&label).set(gauge(n));
+            self.tasks
+                .get_or_create(&label)
+                .set(gauge(n_by_state[state as usize]));
         }
-        let pending = agent.tasks().map(|task| task.n_updates_pending).sum();
-        self.updates_pending.set(gauge(pending));
+        self.updates_pending.set(gauge(n_pending));
         self.registered.set(i64::from(agent.is_registered()));
         let used = agent.used();
         let units = |name| i64::try_from(used.scalar(&name)).unwrap_or(i64::MAX);
