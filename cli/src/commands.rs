@@ -75,11 +75,13 @@ pub(crate) enum Command {
 impl Command {
     /// The file with further settings, and whose settings they are.
     pub(crate) fn config_file(&self) -> Option<(&'static str, PathBuf)> {
-        match self {
-            Self::Master(args) => Some(("master", args.config.clone()?)),
-            Self::Agent(args) => Some(("agent", args.config.clone()?)),
-            _ => None,
+        if let Self::Master(args) = self {
+            return Some(("master", args.config.clone()?));
         }
+        if let Self::Agent(args) = self {
+            return Some(("agent", args.config.clone()?));
+        }
+        None
     }
 
     /// Runs the command to its end and returns the exit code.
