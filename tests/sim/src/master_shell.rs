@@ -233,12 +233,13 @@ impl World {
         for event in &out.events {
             self.observe(&Fact::MasterEvent(event));
         }
-        if let Some(core) = &self.master.core {
-            let (state, snapshot) = (core.state().clone(), core.snapshot());
+        // Out of the world for as long as the rules of the same world look at it.
+        if let Some(core) = self.master.core.take() {
             self.observe(&Fact::MasterState {
-                state: &state,
-                snapshot: &snapshot,
+                state: core.state(),
+                snapshot: &core.snapshot(),
             });
+            self.master.core = Some(core);
         }
         self.master_carries_out(out.effects);
         self.master_sleeps();
