@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("container", &["types"]),
     ("agent-core", &["types", "container"]),
-    ("linux", &["types", "container"]),
+    ("linux", &["types", "container", "init"]),
     ("init", &[]),
     ("image", &["types", "container"]),
     (
@@ -47,6 +47,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("privileged-tests", &["types", "container", "linux", "init"]),
     ("cluster-tests", &["types", "wire"]),
+    ("bench", &["cluster-tests"]),
     ("tidy", &[]),
 ];
 

@@ -31,7 +31,12 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("rocksdb", &["proffer-store"]),
     (
         "anyhow",
-        &["proffer", "proffer-cluster-tests", "proffer-privileged-tests"],
+        &[
+            "proffer",
+            "proffer-bench",
+            "proffer-cluster-tests",
+            "proffer-privileged-tests",
+        ],
     ),
 ];
 
