@@ -24,8 +24,8 @@ use super::patience;
 use super::plan::{Child, Kind};
 use super::state::Board;
 
-/// The first wait before a restart.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The first wait before a restart: whoever talks to the child tries again in a tenth of a second.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
 /// The longest wait before a restart of a child that dies again and again.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// A child that lived so long did not die of its start.
