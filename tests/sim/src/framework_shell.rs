@@ -24,6 +24,8 @@ pub(crate) struct FrameworkShell {
     store: Model,
     stream: Option<StreamId>,
     wakes_at: Option<Timestamp>,
+    /// How many of the updates its scheduler was told the rules have seen, or never will.
+    n_told: usize,
     /// The master ended it for good: it stayed away longer than it had said it would.
     refused: bool,
 }
@@ -37,6 +39,7 @@ impl FrameworkShell {
             store: Model::new(),
             stream: None,
             wakes_at: None,
+            n_told: 0,
             refused: false,
         }
     }
@@ -97,6 +100,7 @@ impl World {
         let framework = &mut self.frameworks[n];
         framework.life += 1;
         framework.wakes_at = None;
+        framework.n_told = scheduler.told.len();
         let life = framework.life;
         self.trace
             .line(now, format_args!("framework {n} starts, life {life}"));
@@ -229,9 +233,7 @@ impl World {
                 );
                 self.drop_framework_stream(n);
                 if let Some(session) = self.frameworks[n].session.take() {
-                    let mut scheduler = session.into_scheduler();
-                    scheduler.told.clear();
-                    self.recover_framework(n, scheduler);
+                    self.recover_framework(n, session.into_scheduler());
                 }
                 return false;
             }
@@ -246,12 +248,12 @@ impl World {
 
     /// What the scheduler heard of is written: the rules hear of it.
     fn framework_tells(&mut self, n: usize) {
-        let Some(session) = &mut self.frameworks[n].session else {
+        let framework = &mut self.frameworks[n];
+        let Some(session) = &framework.session else {
             return;
         };
-        let told = session.with(self.queue.now(), &mut Output::default(), |scheduler, _| {
-            std::mem::take(&mut scheduler.told)
-        });
+        let told = session.scheduler().told[framework.n_told..].to_vec();
+        framework.n_told += told.len();
         if let Some(id) = self.kept_id(n) {
             self.observe(&Fact::FrameworkId {
                 framework: n,

@@ -21,7 +21,7 @@ enum Kind {
 #[derive(Debug)]
 pub(crate) struct Load {
     kind: Kind,
-    /// Every update told, for the simulator to take.
+    /// Every update told, for the simulator to read.
     pub(crate) told: Vec<TaskStatus>,
 }
 
