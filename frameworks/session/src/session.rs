@@ -72,6 +72,8 @@ enum Link {
     Down,
     Subscribing {
         since: Timestamp,
+        /// As the subscription told it; what changed since has to be told after the answer.
+        suppressed: BTreeSet<Role>,
     },
     Up {
         /// When the master last said anything.
@@ -139,7 +141,7 @@ impl<S: Scheduler> Session<S> {
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let link = match &self.link {
             Link::Down => None,
-            Link::Subscribing { since } => Some(since.after(self.patience())),
+            Link::Subscribing { since, .. } => Some(since.after(self.patience())),
             Link::Up {
                 heard,
                 ping,
@@ -188,7 +190,10 @@ impl<S: Scheduler> Session<S> {
 
     fn connected(&mut self, out: &mut Output) {
         self.disconnected(out);
-        self.link = Link::Subscribing { since: self.now };
+        self.link = Link::Subscribing {
+            since: self.now,
+            suppressed: self.suppressed.clone(),
+        };
         self.heartbeat_interval = HEARTBEAT_INTERVAL;
         out.calls.push(Call::Subscribe {
             info: self.info.clone(),
@@ -212,7 +217,7 @@ impl<S: Scheduler> Session<S> {
         let (now, patience) = (self.now, self.patience());
         match &mut self.link {
             Link::Down => {}
-            Link::Subscribing { since } => out.disconnect |= since.after(patience) <= now,
+            Link::Subscribing { since, .. } => out.disconnect |= since.after(patience) <= now,
             Link::Up { heard, ping, .. } => {
                 out.disconnect |= heard.after(patience) <= now;
                 if *ping <= now {

@@ -3,8 +3,10 @@
 //! The scheduler hears of an update before it is acknowledged, in the same output: whatever it writes
 //! is on disk before the master may forget.
 
+use std::collections::BTreeSet;
+
 use proffer_types::scheduler_link::{Call, Event};
-use proffer_types::{Filters, FrameworkId, Offer, OfferId, TaskId, TaskState, TaskStatus};
+use proffer_types::{Filters, FrameworkId, Offer, OfferId, Role, TaskId, TaskState, TaskStatus};
 
 use super::{Link, MIN_HEARTBEAT_INTERVAL, Session};
 use crate::records::{self, Live};
@@ -50,6 +52,10 @@ impl<S: Scheduler> Session<S> {
             out.writes.push(records::put_framework_id(&framework_id));
             self.info.id = Some(framework_id.clone());
         }
+        let suppressed = match &self.link {
+            Link::Subscribing { suppressed, .. } => suppressed.clone(),
+            Link::Down | Link::Up { .. } => self.suppressed.clone(),
+        };
         self.link = Link::Up {
             heard: self.now,
             ping: self.now.after(self.heartbeat_interval),
@@ -57,7 +63,20 @@ impl<S: Scheduler> Session<S> {
         };
         self.reconcile_all(out);
         self.kill_again(out);
+        self.correct_suppression(&suppressed, out);
         self.run(out, |scheduler, cx| scheduler.subscribed(cx, &framework_id));
+    }
+
+    /// Tells what the scheduler asked for between the subscription and its answer, when nothing could be sent.
+    fn correct_suppression(&self, told: &BTreeSet<Role>, out: &mut Output) {
+        let revived: BTreeSet<Role> = told.difference(&self.suppressed).cloned().collect();
+        let suppressed: BTreeSet<Role> = self.suppressed.difference(told).cloned().collect();
+        if !revived.is_empty() {
+            out.calls.push(Call::Revive { roles: revived });
+        }
+        if !suppressed.is_empty() {
+            out.calls.push(Call::Suppress { roles: suppressed });
+        }
     }
 
     /// A kill that was asked for on an earlier connection may never have arrived. A master that restarted may not

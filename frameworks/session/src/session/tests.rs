@@ -12,7 +12,7 @@ fn the_first_call_on_a_connection_is_subscribe_and_nothing_goes_out_before_it_is
         "suppress | connected | revive | heartbeat | offer O1 | subscribed F1",
         expect![[r#"
             connected: subscribe suppressed:*
-            subscribed F1: put session/framework_id; [subscribed F1]
+            subscribed F1: put session/framework_id; revive *; [subscribed F1]
         "#]],
     );
 }
@@ -44,6 +44,23 @@ fn suppression_is_told_again_on_the_next_subscription() {
             connected: subscribe F1 suppressed:*
             subscribed F1: [subscribed F1]
             revive: revive
+        "#]],
+    );
+}
+
+#[test]
+fn what_changes_between_a_subscription_and_its_answer_is_told_after_it() {
+    check(
+        "up | suppress | disconnected | connected | revive | subscribed F1 | disconnected | connected | suppress \
+         | subscribed F1",
+        expect![[r#"
+            suppress: suppress
+            disconnected: [disconnected]
+            connected: subscribe F1 suppressed:*
+            subscribed F1: revive *; [subscribed F1]
+            disconnected: [disconnected]
+            connected: subscribe F1
+            subscribed F1: suppress *; [subscribed F1]
         "#]],
     );
 }
