@@ -18,6 +18,7 @@ use proffer_session::{Context, RecoverError, Scheduler};
 use proffer_types::{FrameworkId, Offer, Resources, Role, TaskId, TaskStatus, Timestamp};
 use thiserror::Error;
 
+use crate::avoided::Avoided;
 use crate::job::{Job, Phase, Place};
 use crate::queue::Queue;
 use crate::{JobSummary, JobView, records};
@@ -58,6 +59,7 @@ pub struct Batch {
     largest: Vec<Resources>,
     /// By job and task.
     misses: BTreeMap<(u64, usize), Misses>,
+    avoided: Avoided,
 }
 
 impl Batch {
@@ -77,6 +79,7 @@ impl Batch {
             connected: false,
             largest: Vec::new(),
             misses: BTreeMap::new(),
+            avoided: Avoided::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Pure. [`Batch`] implements the session's `Scheduler`; its methods `submit`, `cancel`, `list`, `get` and `explain` are
 //! what the framework's API calls. Every change is a durable record in the same step.
 
+mod avoided;
 mod batch;
 mod job;
 mod queue;

@@ -50,6 +50,10 @@ impl Batch {
     }
 
     fn take(&mut self, offer: &Offer, n_left: &mut usize, cx: &mut Context<'_>) {
+        if let Some(left) = self.avoided.left(&offer.agent_id, cx.now()) {
+            cx.decline(offer, left);
+            return;
+        }
         let plan = self.plan(offer, *n_left);
         *n_left -= plan.launches.len();
         for (job, task, lacking) in plan.misses {

@@ -21,6 +21,27 @@ fn an_offer_is_filled_with_as_many_waiting_tasks_as_fit() {
 }
 
 #[test]
+fn an_agent_that_drops_tasks_is_left_alone_for_a_growing_while() {
+    check(
+        "submit J a | offer O1 cpus:1;mem:8GiB | J-1.a.0 DROPPED | offer O2 cpus:1;mem:8GiB | wait 1 \
+         | offer O3 cpus:1;mem:8GiB | J-1.a.0-2 DROPPED | wait 1 | offer O4 cpus:1;mem:8GiB | wait 1 \
+         | offer O5 cpus:1;mem:8GiB | J-1.a.0-3 RUNNING | J-1.a.0-3 DROPPED | wait 1 | offer O6 cpus:1;mem:8GiB",
+        expect![[r#"
+            submit J a: 1 instances; revive *
+            offer O1 cpus:1;mem:8GiB: accept O1 J-1.a.0 5s; suppress *
+            J-1.a.0 DROPPED: revive *
+            offer O2 cpus:1;mem:8GiB: decline O2 999ms
+            offer O3 cpus:1;mem:8GiB: accept O3 J-1.a.0-2 5s; suppress *
+            J-1.a.0-2 DROPPED: revive *
+            offer O4 cpus:1;mem:8GiB: decline O4 999ms
+            offer O5 cpus:1;mem:8GiB: accept O5 J-1.a.0-3 5s; suppress *
+            J-1.a.0-3 DROPPED: revive *
+            offer O6 cpus:1;mem:8GiB: accept O6 J-1.a.0-4 5s; suppress *
+        "#]],
+    );
+}
+
+#[test]
 fn a_higher_priority_goes_first_and_then_the_earlier_job() {
     check(
         "submit J1 a | submit J2 a | submit J3 a p5 | offer O1 cpus:2;mem:8GiB | offer O2 cpus:2;mem:8GiB",
@@ -86,7 +107,7 @@ fn a_failure_is_retried_as_often_as_asked_and_then_cancels_what_comes_after() {
 fn a_task_lost_to_the_cluster_starts_again_without_costing_a_retry_and_an_unreachable_one_is_waited_for() {
     check(
         "submit J a*5 | offer O1 cpus:5;mem:8GiB | J-1.a.0 GONE | J-1.a.1 UNKNOWN | J-1.a.2 DROPPED \
-         | J-1.a.3 UNREACHABLE | J-1.a.4 ERROR | offer O2 cpus:5;mem:8GiB | J-1.a.1 RUNNING | show J",
+         | J-1.a.3 UNREACHABLE | J-1.a.4 ERROR | wait 1 | offer O2 cpus:5;mem:8GiB | J-1.a.1 RUNNING | show J",
         expect![[r#"
             submit J a*5: 5 instances; revive *
             offer O1 cpus:5;mem:8GiB: accept O1 J-1.a.0 J-1.a.1 J-1.a.2 J-1.a.3 J-1.a.4 5s; suppress *

@@ -1,7 +1,7 @@
 //! Hearing of a task: whether its instance is done, is to be started again, or has failed.
 
 use proffer_session::Context;
-use proffer_types::{KillPolicy, StatusReason, TaskState, TaskStatus};
+use proffer_types::{KillPolicy, StatusReason, StatusSource, TaskState, TaskStatus, Timestamp};
 
 use super::{Batch, put};
 use crate::job::{Phase, Place};
@@ -30,6 +30,7 @@ enum Outcome {
 impl Batch {
     pub(super) fn hear(&mut self, status: &TaskStatus, cx: &mut Context<'_>) {
         let outcome = outcome(status);
+        self.judge_agent(status, cx.now());
         let Some(place) = self.running.get(&status.task_id).copied() else {
             // An attempt that was given up, or whose job is forgotten, has come back.
             if outcome == Outcome::Alive {
@@ -58,6 +59,21 @@ impl Batch {
             Outcome::Lost => Phase::Waiting,
         };
         self.end_attempt(place, phase, cx);
+    }
+
+    fn judge_agent(&mut self, status: &TaskStatus, now: Timestamp) {
+        let Some(agent) = status
+            .agent_id
+            .as_ref()
+            .filter(|_| status.source == StatusSource::Agent)
+        else {
+            return;
+        };
+        if status.state == TaskState::Dropped {
+            self.avoided.dropped(agent, now);
+        } else if status.state == TaskState::Running {
+            self.avoided.works(agent);
+        }
     }
 
     fn end_attempt(&mut self, place: Place, phase: Phase, cx: &mut Context<'_>) {

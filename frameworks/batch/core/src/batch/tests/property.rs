@@ -162,6 +162,7 @@ fn durable(batch: &Batch) -> Batch {
         connected: false,
         largest: Vec::new(),
         misses: Default::default(),
+        avoided: Default::default(),
         ..batch
     }
 }
@@ -184,6 +185,8 @@ proptest! {
         // A healthy cluster finishes what is left: each round launches or ends something.
         while world.batch.list().iter().any(|job| job.ended.is_none()) {
             let before = cluster.launched.len();
+            // Longer than any agent is left alone for.
+            world.wait(60);
             apply(&mut world, &mut cluster, Step::Offer { cpus: 4 });
             let running: Vec<_> = cluster.running.iter().cloned().collect();
             prop_assert!(cluster.launched.len() > before || !running.is_empty(), "{:?}", world.batch);

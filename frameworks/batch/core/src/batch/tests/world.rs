@@ -53,6 +53,11 @@ impl World {
         (result, out.calls)
     }
 
+    /// Lets time pass.
+    pub(super) fn wait(&mut self, seconds: u64) {
+        self.now.0 += seconds * 1000;
+    }
+
     pub(super) fn subscribe(&mut self) -> Vec<Call> {
         let id = FrameworkId::new("F1").unwrap();
         self.run(|batch, cx| batch.subscribed(cx, &id)).1
@@ -116,6 +121,10 @@ fn apply(world: &mut World, step: &str) -> String {
                 batch.shapes(cx, 1, &largest);
                 String::new()
             })
+        }
+        "wait" => {
+            world.wait(words[1].parse().unwrap());
+            return String::new();
         }
         "crash" => (String::new(), world.crash()),
         "show" => (show(&world.batch, words[1]), Vec::new()),
