@@ -84,9 +84,9 @@ fn of_end(evidence: &Evidence<'_>) -> Verdict {
             verdict(Failed, Some(StatusReason::ContainerLaunchFailed), error.clone())
         }
         ContainerEnd::Unknown if evidence.phase == Phase::Launching => verdict(
-            Failed,
+            TaskState::Dropped,
             Some(StatusReason::AgentRestarted),
-            "the agent restarted while its container was being launched",
+            "the agent restarted before its container was launched",
         ),
         ContainerEnd::Unknown => verdict(
             Failed,

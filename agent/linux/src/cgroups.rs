@@ -151,9 +151,14 @@ impl Cgroups {
 
     /// The processes in a container's groups.
     pub(crate) fn processes(&self, id: &ContainerId) -> BTreeSet<u32> {
+        self.processes_in(id, &[Leaf::Init, Leaf::Task])
+    }
+
+    /// The processes in some of a container's leaves.
+    pub(crate) fn processes_in(&self, id: &ContainerId, leaves: &[Leaf]) -> BTreeSet<u32> {
         let mut pids = BTreeSet::new();
         for group in self.groups(id) {
-            for leaf in [Leaf::Init, Leaf::Task] {
+            for leaf in leaves {
                 // A group that cannot be read is gone, and so are its processes.
                 let listed = fs::read_to_string(group.join(leaf.as_str()).join("cgroup.procs"));
                 pids.extend(

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::unistd::{SysconfVar, sysconf};
-use proffer_container::{ContainerId, HostFacts, LaunchPlan, OPTIONAL_MOUNT_POINTS};
+use proffer_container::{ContainerId, HostFacts, LaunchPlan, Leaf, OPTIONAL_MOUNT_POINTS};
 use proffer_init::SIGNAL_KILL_ALL;
 use proffer_types::Usage;
 
@@ -126,6 +126,23 @@ impl Containerizer {
         };
         self.processes().insert(container_id.clone(), Arc::new(process));
         Adoption::Adopted { pidfd }
+    }
+
+    /// Finds a container whose launch was cut short with its agent: by the process in its init group that is pid 1 of
+    /// a namespace of its own. It may still fail to execute its command; then it ends without an exit record.
+    pub fn find(&self, container_id: &ContainerId) -> Option<Launched> {
+        let pids = self.cgroups.processes_in(container_id, &[Leaf::Init]);
+        let process = pids.into_iter().find_map(|pid| {
+            let process = Process::open(pid).ok()?;
+            process.is_pid_1().then_some(process)
+        })?;
+        let (pid, start_time, pidfd) = (process.pid, process.start_time, process.pidfd().ok()?);
+        self.processes().insert(container_id.clone(), Arc::new(process));
+        Some(Launched {
+            pid,
+            start_time,
+            pidfd,
+        })
     }
 
     /// Signals the payload's process group, that is its first process and all it started that did not make groups of

@@ -41,6 +41,13 @@ impl Process {
         self.pidfd.try_clone()
     }
 
+    /// Whether the process is pid 1 of a namespace below this one: the last of its pids, the innermost, is 1.
+    pub(crate) fn is_pid_1(&self) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        pids.and_then(|pids| pids.split_whitespace().skip(1).last()) == Some("1")
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: i32) -> io::Result<()> {
         let no_info = std::ptr::null::<libc::siginfo_t>();

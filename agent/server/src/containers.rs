@@ -94,15 +94,7 @@ impl Containers {
             match launched {
                 Some(Ok(launched)) => {
                     this.inner.metrics.launched(started.elapsed());
-                    let process = Process {
-                        pid: launched.pid,
-                        start_time: launched.start_time,
-                    };
-                    this.tell(Command::Launched {
-                        container_id,
-                        process,
-                    })
-                    .await;
+                    this.launched(container_id, &launched).await;
                     this.watch(container_id, launched.pidfd).await;
                 }
                 Some(Err(error)) => {
@@ -120,11 +112,26 @@ impl Containers {
         let adopted = self.blocking(call).await.flatten();
         let this = self.clone();
         self.spawn(async move {
-            match adopted {
-                Some(pidfd) => this.watch(container_id, pidfd).await,
-                None => this.ended(container_id).await,
+            let Some(launched) = adopted else {
+                return this.ended(container_id).await;
+            };
+            if process.is_none() {
+                this.launched(container_id, &launched).await;
             }
+            this.watch(container_id, launched.pidfd).await;
         });
+    }
+
+    async fn launched(&self, container_id: ContainerId, launched: &Launched) {
+        let process = Process {
+            pid: launched.pid,
+            start_time: launched.start_time,
+        };
+        self.tell(Command::Launched {
+            container_id,
+            process,
+        })
+        .await;
     }
 
     /// Signals a container. One that has ended meanwhile is left to its watcher.
@@ -278,22 +285,28 @@ impl Inner {
         self.containerizer.launch(&plan).map_err(|e| chain(&e))
     }
 
-    /// The pidfd of a container that runs. One whose launch was cut short is removed: without its process's
-    /// start time it cannot be told from another's.
-    fn adopt(&self, container_id: ContainerId, process: Option<Process>) -> Option<OwnedFd> {
+    /// A container that runs. One whose launch was cut short is found by its groups; when nothing is in them it
+    /// never ran, and once they are removed it never will: it cannot join them any more.
+    fn adopt(&self, container_id: ContainerId, process: Option<Process>) -> Option<Launched> {
         let name = name(container_id);
-        let Some(process) = process else {
-            if !matches!(self.end(container_id), (ContainerEnd::Exit(_), _))
-                && let Err(error) = self.containerizer.destroy(&name)
-            {
-                warn!(container_id = %name, %error, "cannot remove a half-launched container");
-            }
-            return None;
-        };
-        match self.containerizer.adopt(&name, process.pid, process.start_time) {
-            Adoption::Adopted { pidfd } => Some(pidfd),
-            Adoption::Gone => None,
+        if let Some(Process { pid, start_time }) = process {
+            return match self.containerizer.adopt(&name, pid, start_time) {
+                Adoption::Adopted { pidfd } => Some(Launched {
+                    pid,
+                    start_time,
+                    pidfd,
+                }),
+                Adoption::Gone => None,
+            };
         }
+        let found = self.containerizer.find(&name);
+        if found.is_none()
+            && !matches!(self.end(container_id), (ContainerEnd::Exit(_), _))
+            && let Err(error) = self.containerizer.destroy(&name)
+        {
+            warn!(container_id = %name, %error, "cannot remove a half-launched container");
+        }
+        found
     }
 
     fn end(&self, container_id: ContainerId) -> (ContainerEnd, Option<Usage>) {

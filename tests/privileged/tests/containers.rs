@@ -435,6 +435,20 @@ fn a_task_that_ended_while_no_agent_watched_has_left_its_exit_status() -> Result
 }
 
 #[test]
+fn a_container_whose_pid_was_never_written_down_is_found_by_its_groups() -> Result<()> {
+    on_host(|host| {
+        let (pid, start_time) = orphan(host, "while :; do sleep 0.01; done")?;
+        let id = proffer_container::ContainerId::new("survivor")?;
+        let next = Containerizer::new(&host.config)?;
+        let found = next.find(&id).context("not found")?;
+        ensure!((found.pid, found.start_time) == (pid, start_time), "{found:?}");
+        next.destroy(&id)?;
+        ensure!(next.find(&id).is_none(), "a destroyed container was found");
+        Ok(())
+    })
+}
+
+#[test]
 fn an_orphan_that_nobody_adopts_can_be_found_and_destroyed() -> Result<()> {
     on_host(|host| {
         let (pid, _) = orphan(host, "while :; do sleep 0.01; done")?;
