@@ -1,11 +1,12 @@
 #!/bin/bash
 # Runs every test with the output of each, and counts at the end what could not run here and why.
-# The binary comes first: the cluster tests start it.
+# The binary and the author's example come first: the cluster tests start them.
 set -euo pipefail
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 cargo build --locked -p proffer
+cargo build --locked -p proffer-sdk --examples
 cargo test --workspace --locked --no-fail-fast -- --show-output 2>&1 | tee "$log"
 
 skipped=$(grep -c '^skipped: ' "$log" || true)

@@ -173,8 +173,13 @@ impl Cluster {
             .collect()
     }
 
-    /// Kills a child with SIGKILL; the supervisor starts it again.
+    /// Kills a child with SIGKILL; the supervisor starts it again. One that was killed just now is waited for first.
     pub fn kill_9(&self, name: &str) -> Result<()> {
+        let lives = || {
+            self.pid(name)
+                .is_ok_and(|pid| Path::new(&format!("/proc/{pid}")).exists())
+        };
+        ensure!(wait_for(READY_TIMEOUT, lives), "{name} was not started again");
         signal(self.pid(name)?, "KILL")
     }
 

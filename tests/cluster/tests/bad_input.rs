@@ -395,7 +395,9 @@ fn a_full_disk_is_named_and_work_goes_on_when_there_is_room_again() -> Result<()
         .arg(&filler)
         .status()?;
     ensure!(full.success());
-    let refused = cluster.run_with_input(&["job", "submit", "-"], &job(""))?;
+    // Larger than what a page that is partly written has left.
+    let large = job(&format!("    env: {{ LARGE: {} }}\n", "x".repeat(50_000)));
+    let refused = cluster.run_with_input(&["job", "submit", "-"], &large)?;
     let stderr = text(&refused.stderr);
     assert!(!refused.status.success(), "a job was taken that cannot be stored");
     assert!(

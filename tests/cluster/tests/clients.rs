@@ -58,6 +58,65 @@ fn master_and_agent_answer_plain_http_on_their_grpc_port() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn reflection_lists_every_service_and_health_is_serving() -> Result<()> {
+    use tonic_health::pb::health_client::HealthClient;
+    use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
+    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+    use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+
+    if let Some(why) = why_not() {
+        println!("skipped: {why}");
+        return Ok(());
+    }
+    let cluster = Cluster::start()?;
+    let agents = cluster.json(&["agents"])?;
+    let agent = agents[0]["address"]
+        .as_str()
+        .context("no agent address")?
+        .to_owned();
+    for (address, services) in [
+        (
+            cluster.master()?,
+            &["Scheduler", "AgentLink", "Operator", "Jobs", "Services"][..],
+        ),
+        (agent, &["Agent"][..]),
+    ] {
+        let channel = tonic::transport::Endpoint::new(format!("http://{address}"))?
+            .connect()
+            .await?;
+        let mut health = HealthClient::new(channel.clone());
+        let answer = health.check(HealthCheckRequest::default()).await?.into_inner();
+        assert_eq!(answer.status(), ServingStatus::Serving, "{address}");
+
+        let mut reflection = ServerReflectionClient::new(channel);
+        let request = tonic_reflection::pb::v1::ServerReflectionRequest {
+            message_request: Some(MessageRequest::ListServices(String::new())),
+            ..Default::default()
+        };
+        let mut answers = reflection
+            .server_reflection_info(tokio_stream::iter([request]))
+            .await?
+            .into_inner();
+        let answer = answers
+            .message()
+            .await?
+            .and_then(|answer| answer.message_response);
+        let Some(MessageResponse::ListServicesResponse(list)) = answer else {
+            anyhow::bail!("{address} answered {answer:?}")
+        };
+        for service in services {
+            let name = format!("proffer.v1.{service}");
+            assert!(
+                list.service.iter().any(|listed| listed.name == name),
+                "{name}: {list:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn an_authors_framework_of_under_80_lines_runs_its_tasks() -> Result<()> {
     if let Some(why) = why_not() {
