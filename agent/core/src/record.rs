@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use proffer_types::{AgentId, FrameworkId, TaskInfo, TaskStatus, Timestamp};
+use proffer_types::{AgentId, FrameworkId, Role, TaskInfo, TaskStatus, Timestamp};
 
 /// One launch of one task. Names its cgroup and its checkpoint directory; never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +35,8 @@ pub struct Process {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskRecord {
     pub framework_id: FrameworkId,
+    /// Whose share its resources come out of; the agent only hands it back at registration.
+    pub role: Role,
     pub info: TaskInfo,
 }
 

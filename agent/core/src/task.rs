@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use proffer_types::{FrameworkId, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp};
+use proffer_types::{FrameworkId, Role, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp};
 
 use crate::config::{UPDATE_RETRY_MAX, UPDATE_RETRY_MIN};
 use crate::{ContainerId, KillRecord, Process, StateRecord};
@@ -67,6 +67,7 @@ impl Sent {
 #[derive(Debug)]
 pub(crate) struct Task {
     pub(crate) container_id: ContainerId,
+    pub(crate) role: Role,
     pub(crate) info: TaskInfo,
     pub(crate) phase: Phase,
     pub(crate) process: Option<Process>,

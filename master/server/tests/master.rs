@@ -81,6 +81,7 @@ async fn a_task_goes_the_whole_round() {
         .await
         .unwrap();
     assert_eq!(run.task_info, Some(task_as_sent(&offer)));
+    assert_eq!(run.role, offer.role);
 
     let status = v1::TaskStatus {
         task_id: "t1".into(),

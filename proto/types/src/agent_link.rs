@@ -4,7 +4,7 @@
 //! are refused on both sides. Whatever loses a message must end the session.
 
 use crate::{
-    AgentId, AgentInfo, FrameworkId, KillPolicy, MasterId, StatusUuid, TaskId, TaskInfo, TaskState,
+    AgentId, AgentInfo, FrameworkId, KillPolicy, MasterId, Role, StatusUuid, TaskId, TaskInfo, TaskState,
     TaskStatus,
 };
 
@@ -31,6 +31,8 @@ pub enum AgentMessage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegisteredTask {
     pub framework_id: FrameworkId,
+    /// The role its launch named.
+    pub role: Role,
     pub info: TaskInfo,
     /// The newest status the agent knows, whether or not it was acknowledged.
     pub latest_status: TaskStatus,
@@ -46,6 +48,8 @@ pub enum MasterMessage {
     },
     RunTask {
         framework_id: FrameworkId,
+        /// Whose share the resources come out of. The agent keeps it for its next registration.
+        role: Role,
         info: TaskInfo,
     },
     KillTask {

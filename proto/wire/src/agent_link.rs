@@ -83,6 +83,7 @@ impl From<&RegisteredTask> for v1::RegisteredTask {
             framework_id: task.framework_id.to_string(),
             task_info: Some((&task.info).into()),
             latest_status: Some((&task.latest_status).into()),
+            role: task.role.to_string(),
         }
     }
 }
@@ -93,6 +94,7 @@ impl TryFrom<v1::RegisteredTask> for RegisteredTask {
     fn try_from(message: v1::RegisteredTask) -> Result<Self, ConvertError> {
         Ok(Self {
             framework_id: parse("framework_id", &message.framework_id)?,
+            role: parse("role", &message.role)?,
             info: task_info(message.task_info)?,
             latest_status: message
                 .latest_status
@@ -154,6 +156,7 @@ impl TryFrom<v1::MasterMessage> for MasterMessage {
             }),
             FromMaster::RunTask(run) => Ok(Self::RunTask {
                 framework_id: parse("run_task.framework_id", &run.framework_id)?,
+                role: parse("run_task.role", &run.role)?,
                 info: task_info(run.task_info).at("run_task")?,
             }),
             FromMaster::KillTask(kill) => Ok(Self::KillTask {
@@ -190,9 +193,14 @@ impl From<&MasterMessage> for v1::MasterMessage {
                 heartbeat_interval_ms: millis(*heartbeat_interval),
                 master_id: master_id.to_string(),
             }),
-            MasterMessage::RunTask { framework_id, info } => FromMaster::RunTask(m::RunTask {
+            MasterMessage::RunTask {
+                framework_id,
+                role,
+                info,
+            } => FromMaster::RunTask(m::RunTask {
                 framework_id: framework_id.to_string(),
                 task_info: Some(info.into()),
+                role: role.to_string(),
             }),
             MasterMessage::KillTask {
                 framework_id,

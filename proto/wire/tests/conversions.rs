@@ -7,8 +7,8 @@ mod strategies;
 use proffer_types::agent_link::{AgentMessage, RegisteredTask};
 use proffer_types::scheduler_link::Call;
 use proffer_types::{
-    AgentInfo, ContainerSpec, Filters, FrameworkInfo, Resources, Session, StatusSource, TaskInfo, TaskState,
-    TaskStatus, Timestamp,
+    AgentInfo, ContainerSpec, Filters, FrameworkInfo, Resources, Role, Session, StatusSource, TaskInfo,
+    TaskState, TaskStatus, Timestamp,
 };
 use proffer_wire::agent_link::{Registration, agent_frames, from_master_frame, master_frames};
 use proffer_wire::frame::FRAME_BYTES;
@@ -343,6 +343,7 @@ fn a_weight_is_between_a_thousandth_and_a_million() {
 fn registered(n: usize, label_bytes: usize) -> RegisteredTask {
     RegisteredTask {
         framework_id: "f".parse().unwrap(),
+        role: Role::default(),
         info: TaskInfo {
             id: format!("t{n}").parse().unwrap(),
             name: String::new(),

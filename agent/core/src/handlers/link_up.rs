@@ -15,6 +15,7 @@ pub(crate) fn handle(agent: &mut Agent, now: Timestamp, link: LinkId, out: &mut 
     };
     let tasks = agent.tasks.iter().map(|(key, task)| RegisteredTask {
         framework_id: key.framework_id.clone(),
+        role: task.role.clone(),
         info: task.info.clone(),
         latest_status: task.latest.clone(),
     });

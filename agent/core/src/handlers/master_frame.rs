@@ -9,7 +9,7 @@ use proffer_types::{Session, Timestamp};
 use super::{acknowledge, kill_task, registered, run_task, shutdown_framework};
 use crate::config::MISSED_HEARTBEATS;
 use crate::link::Link;
-use crate::{Agent, Effect, Event, LinkId, Output, TaskKey};
+use crate::{Agent, Effect, Event, LinkId, Output, TaskKey, TaskRecord};
 
 pub(crate) fn handle(
     agent: &mut Agent,
@@ -81,8 +81,17 @@ fn handle_message(
             heartbeat_interval,
             master_id: _,
         } => registered::handle(agent, now, link, session, agent_id, heartbeat_interval, out),
-        MasterMessage::RunTask { framework_id, info } => {
-            run_task::handle(agent, now, framework_id, info, out);
+        MasterMessage::RunTask {
+            framework_id,
+            role,
+            info,
+        } => {
+            let task = TaskRecord {
+                framework_id,
+                role,
+                info,
+            };
+            run_task::handle(agent, now, task, out);
         }
         MasterMessage::KillTask {
             framework_id,

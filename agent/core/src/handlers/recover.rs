@@ -33,6 +33,7 @@ pub(crate) fn task(agent: &mut Agent, now: Timestamp, found: RecoveredTask, out:
     }
     let task = Task {
         container_id,
+        role: task.role,
         info: task.info,
         phase: phase(&state),
         process: state.process,

@@ -1,7 +1,7 @@
 //! A launch. The agent checks again what the master checked, so that no mistake there over-commits a host.
 
 use proffer_types::resources::format::format_scalar;
-use proffer_types::{FrameworkId, ResourceName, StatusReason, TaskInfo, TaskState, Timestamp};
+use proffer_types::{ResourceName, StatusReason, TaskInfo, TaskState, Timestamp};
 
 use crate::agent::Report;
 use crate::config::{MAX_REFUSED, MAX_TASKS};
@@ -15,25 +15,19 @@ struct Refusal {
     message: String,
 }
 
-pub(crate) fn handle(
-    agent: &mut Agent,
-    now: Timestamp,
-    framework_id: FrameworkId,
-    info: TaskInfo,
-    out: &mut Output,
-) {
+pub(crate) fn handle(agent: &mut Agent, now: Timestamp, task: TaskRecord, out: &mut Output) {
     let key = TaskKey {
-        framework_id,
-        task_id: info.id.clone(),
+        framework_id: task.framework_id.clone(),
+        task_id: task.info.id.clone(),
     };
     // A report on the second launch would be taken for one on the first, so there is none.
     if agent.tasks.contains_key(&key) {
         out.event(Event::DuplicateIgnored { key });
         return;
     }
-    match check(agent, &info) {
-        Ok(()) => accept(agent, now, key, info, out),
-        Err(refusal) => refuse(agent, now, key, info, refusal, out),
+    match check(agent, &task.info) {
+        Ok(()) => accept(agent, now, key, task, out),
+        Err(refusal) => refuse(agent, now, key, task, refusal, out),
     }
 }
 
@@ -88,24 +82,21 @@ fn lack(agent: &Agent, info: &TaskInfo, name: &ResourceName) -> String {
     }
 }
 
-fn accept(agent: &mut Agent, now: Timestamp, key: TaskKey, info: TaskInfo, out: &mut Output) {
-    let container_id = insert(agent, now, &key, info.clone(), true);
+fn accept(agent: &mut Agent, now: Timestamp, key: TaskKey, task: TaskRecord, out: &mut Output) {
+    let container_id = insert(agent, now, &key, task.clone(), true);
     out.event(Event::TaskAccepted {
         key: key.clone(),
         container_id,
     });
     out.effect(Effect::CheckpointTask {
         container_id,
-        task: TaskRecord {
-            framework_id: key.framework_id.clone(),
-            info: info.clone(),
-        },
+        task: task.clone(),
     });
     agent.update(now, &key, TaskState::Starting, Report::default(), out);
     out.effect(Effect::Launch {
         container_id,
-        framework_id: key.framework_id.clone(),
-        info,
+        framework_id: task.framework_id,
+        info: task.info,
     });
     agent.send_head(now, &key, out);
 }
@@ -114,7 +105,7 @@ fn refuse(
     agent: &mut Agent,
     now: Timestamp,
     key: TaskKey,
-    info: TaskInfo,
+    task: TaskRecord,
     refusal: Refusal,
     out: &mut Output,
 ) {
@@ -126,7 +117,7 @@ fn refuse(
         agent.close_link("too many refused tasks are not acknowledged", out);
         return;
     }
-    insert(agent, now, &key, info, false);
+    insert(agent, now, &key, task, false);
     let report = Report {
         reason: Some(refusal.reason),
         message: refusal.message,
@@ -140,13 +131,14 @@ fn insert(
     agent: &mut Agent,
     now: Timestamp,
     key: &TaskKey,
-    info: TaskInfo,
+    task: TaskRecord,
     durable: bool,
 ) -> crate::ContainerId {
     let container_id = agent.new_container_id();
     let task = Task {
         container_id,
-        info,
+        role: task.role,
+        info: task.info,
         phase: Phase::Launching,
         process: None,
         started_at: None,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
 use proffer_types::{
-    AgentId, AgentInfo, ContainerSpec, FrameworkId, KillPolicy, MasterId, Resources, Session, StatusUuid,
-    TaskExit, TaskId, TaskInfo, Timestamp, Usage,
+    AgentId, AgentInfo, ContainerSpec, FrameworkId, KillPolicy, MasterId, Resources, Role, Session,
+    StatusUuid, TaskExit, TaskId, TaskInfo, Timestamp, Usage,
 };
 
 use crate::{
@@ -46,6 +46,10 @@ fn config() -> Config {
 
 pub(super) fn framework() -> FrameworkId {
     FrameworkId::new("f").unwrap()
+}
+
+fn role() -> Role {
+    Role::new("eng/prod").unwrap()
 }
 
 pub(super) fn task(name: &str, resources: Resources) -> TaskInfo {
@@ -188,8 +192,12 @@ impl World {
     }
 
     pub(super) fn launch(&mut self, session: u64, info: TaskInfo) {
-        let framework_id = framework();
-        self.frame(session, MasterMessage::RunTask { framework_id, info });
+        let message = MasterMessage::RunTask {
+            framework_id: framework(),
+            role: role(),
+            info,
+        };
+        self.frame(session, message);
     }
 
     fn kill(&mut self, name: &str, grace_period: Option<Duration>) {
@@ -351,6 +359,8 @@ impl World {
     fn sent(&mut self, message: AgentMessage) {
         match message {
             AgentMessage::Register { agent_id, tasks, .. } => {
+                let kept = tasks.iter().all(|task| task.role == role());
+                assert!(kept, "a task keeps the role of its launch: {tasks:?}");
                 let tasks = tasks
                     .iter()
                     .map(|task| format!(" {}={}", task.info.id, task.latest_status.state.as_str()));

@@ -1,7 +1,9 @@
 //! The records as protobuf messages, with the wire's own messages inside.
+//!
+//! A record grows by fields, which older and newer agents read alike, so that the file's version stays.
 
 use proffer_agent_core::{KillCause, KillRecord, Process, StateRecord, TaskRecord};
-use proffer_types::{FrameworkId, Timestamp};
+use proffer_types::{FrameworkId, Role, Timestamp};
 use proffer_wire::{ConvertError, v1};
 use prost::Message;
 use thiserror::Error;
@@ -15,6 +17,8 @@ pub(crate) enum DecodeError {
     Convert(#[from] ConvertError),
     #[error(transparent)]
     Id(#[from] proffer_types::id::ParseIdError),
+    #[error(transparent)]
+    Role(#[from] proffer_types::role::ParseRoleError),
     #[error("`{0}` is missing or unknown")]
     Field(&'static str),
 }
@@ -25,6 +29,8 @@ struct Task {
     framework_id: String,
     #[prost(message, optional, tag = "2")]
     info: Option<v1::TaskInfo>,
+    #[prost(string, tag = "3")]
+    role: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -61,6 +67,7 @@ pub(super) fn encode_task(task: &TaskRecord) -> Vec<u8> {
     Task {
         framework_id: task.framework_id.to_string(),
         info: Some((&task.info).into()),
+        role: task.role.to_string(),
     }
     .encode_to_vec()
 }
@@ -69,6 +76,11 @@ pub(super) fn decode_task(bytes: &[u8]) -> Result<TaskRecord, DecodeError> {
     let task = Task::decode(bytes)?;
     Ok(TaskRecord {
         framework_id: FrameworkId::new(task.framework_id)?,
+        // Older agents wrote none: that may cost the account of a task its role, never the task.
+        role: match task.role.as_str() {
+            "" => Role::default(),
+            role => Role::new(role)?,
+        },
         info: task.info.ok_or(DecodeError::Field("info"))?.try_into()?,
     })
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use proffer_agent_core::{KillCause, KillRecord, Process};
 use proffer_types::{
-    ContainerSpec, FrameworkId, KillPolicy, Resources, StatusSource, StatusUuid, TaskExit, TaskId, TaskInfo,
-    TaskState, TaskStatus, Timestamp, Usage,
+    ContainerSpec, FrameworkId, KillPolicy, Resources, Role, StatusSource, StatusUuid, TaskExit, TaskId,
+    TaskInfo, TaskState, TaskStatus, Timestamp, Usage,
 };
 
 use super::*;
@@ -17,6 +17,7 @@ fn checkpoints(dir: &Path) -> Checkpoints {
 fn task(name: &str) -> TaskRecord {
     TaskRecord {
         framework_id: FrameworkId::new("f").unwrap(),
+        role: Role::new("eng/prod").unwrap(),
         info: TaskInfo {
             id: TaskId::new(name).unwrap(),
             name: name.into(),
@@ -104,6 +105,18 @@ fn a_damaged_task_record_costs_that_task_only_and_is_kept_for_inspection() {
         assert_eq!(recovered.tasks[0].container_id, ContainerId(2));
         assert!(dir.path().join("tasks/0000000000000001.bad/task.bad").exists());
     }
+}
+
+#[test]
+fn a_record_without_a_role_is_of_the_default_one() {
+    let mut bytes = record::encode_task(&task("t"));
+    let role = bytes.split_off(bytes.len() - "eng/prod".len() - 2);
+    assert_eq!(role, b"\x1a\x08eng/prod");
+    let expected = TaskRecord {
+        role: Role::default(),
+        ..task("t")
+    };
+    assert_eq!(record::decode_task(&bytes).unwrap(), expected);
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
-use proffer_types::{AgentId, FrameworkId, KillPolicy, MasterId, Session, TaskId, TaskInfo, TaskStatus};
+use proffer_types::{
+    AgentId, FrameworkId, KillPolicy, MasterId, Role, Session, TaskId, TaskInfo, TaskStatus,
+};
 use proffer_wire::agent_link::{Registration, master_frames};
 use proffer_wire::v1;
 use proffer_wire::v1::agent_link_server::{AgentLink, AgentLinkServer};
@@ -113,8 +115,12 @@ impl Stream {
     }
 
     pub(crate) async fn run(&self, info: TaskInfo) {
-        let framework_id = framework_id();
-        self.send(MasterMessage::RunTask { framework_id, info }).await;
+        let message = MasterMessage::RunTask {
+            framework_id: framework_id(),
+            role: Role::default(),
+            info,
+        };
+        self.send(message).await;
     }
 
     pub(crate) async fn kill(&self, task: &str) {

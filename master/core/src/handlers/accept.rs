@@ -65,8 +65,12 @@ fn launch(cx: &mut Cx<'_>, framework: &FrameworkId, role: &Role, info: TaskInfo)
         at: cx.now,
     });
     let agent = info.agent_id.clone();
-    let framework_id = framework.clone();
-    cx.tell_agent(&agent, MasterMessage::RunTask { framework_id, info });
+    let message = MasterMessage::RunTask {
+        framework_id: framework.clone(),
+        role: role.clone(),
+        info,
+    };
+    cx.tell_agent(&agent, message);
 }
 
 fn held(cx: &Cx<'_>, framework: &FrameworkId, offer_ids: &[OfferId]) -> Result<Held, String> {

@@ -157,7 +157,7 @@ fn take_in(cx: &mut Cx<'_>, agent_id: &AgentId, listed: RegisteredTask) {
         }
         Some((true, TaskState::Unreachable)) => back(cx, &framework, status),
         Some((true, _)) => note(cx, &framework, status),
-        None => add(cx, agent_id, &framework, listed.info, status),
+        None => add(cx, agent_id, &framework, listed.role, listed.info, status),
     }
 }
 
@@ -185,14 +185,20 @@ fn note(cx: &mut Cx<'_>, framework: &FrameworkId, listed: TaskStatus) {
     });
 }
 
-fn add(cx: &mut Cx<'_>, agent_id: &AgentId, framework: &FrameworkId, info: TaskInfo, status: TaskStatus) {
+/// The task stays in the role it was launched in, whether or not its framework still has that role.
+fn add(
+    cx: &mut Cx<'_>,
+    agent_id: &AgentId,
+    framework: &FrameworkId,
+    role: Role,
+    info: TaskInfo,
+    status: TaskStatus,
+) {
     let completed = cx.state.completed_task(framework, &info.id).is_some();
     if completed && status.state.is_terminal() {
         // Its acknowledgement was lost on the way; the agent repeats the status.
         return;
     }
-    let roles = cx.state.framework(framework).map(|f| &f.info.roles);
-    let role = roles.and_then(|roles| roles.first().cloned()).unwrap_or_default();
     let agent_id = agent_id.clone();
     cx.emit(Event::TaskAdded {
         framework_id: framework.clone(),

@@ -44,6 +44,49 @@ fn agents_and_frameworks_come_back_with_their_ids_and_tasks() {
 }
 
 #[test]
+fn a_task_stays_in_the_role_it_was_launched_in() {
+    check(
+        "framework f0 role a role b | agent a0 cpus:4 | decline f0 o0 refuse 600
+         accept f0 o1 refuse 600 t1@a0:cpus:1 | status a0 f0/t1 RUNNING | show roles | restart
+         agent a0 cpus:4 f0/t1=RUNNING | show roles | framework f0 role a | restart
+         framework f0 role a | agent a0 cpus:4 f0/t1=RUNNING | show roles",
+        expect![[r#"
+            > framework f0 role a role b
+            f0 <- subscribed as f0
+            > agent a0 cpus:4
+            a0 <- registered as a0
+            f0 <- offer o0 a0 a cpus:4
+            > decline f0 o0 refuse 600
+            f0 <- offer o1 a0 b cpus:4
+            > accept f0 o1 refuse 600 t1@a0:cpus:1
+            a0 <- run f0/t1 cpus:1
+            > status a0 f0/t1 RUNNING
+            f0 <- t1 RUNNING #1
+            > show roles
+            role a has nothing
+            role b has cpus:1
+            > restart
+            > agent a0 cpus:4 f0/t1=RUNNING
+            a0 <- registered as a0
+            > show roles
+            role b has cpus:1
+            > framework f0 role a
+            f0 <- subscribed as f0
+            f0 <- offer m2-o0 a0 a cpus:3
+            > restart
+            > framework f0 role a
+            f0 <- subscribed as f0
+            > agent a0 cpus:4 f0/t1=RUNNING
+            a0 <- registered as a0
+            f0 <- offer m3-o0 a0 a cpus:3
+            > show roles
+            role a has cpus:3
+            role b has cpus:1
+        "#]],
+    );
+}
+
+#[test]
 fn reconciliation_is_silent_while_an_agent_is_expected_back() {
     check(
         &format!(

@@ -7,7 +7,7 @@
 //!     kill f0 t1 [grace]   reconcile f0 [t1[@a0]]*   revive|suppress f0 [role]  teardown f0
 //!     sleep 5      the master is dead or stuck meanwhile
 //!     dial a0      the next registration comes on this link, however late
-//!     weight role millis | operator-kill f0 t1 | operator-teardown f0 | wait 5 | restart | show shapes|registry
+//!     weight role millis | operator-kill f0 t1 | operator-teardown f0 | wait 5 | restart | show shapes|registry|roles
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -160,6 +160,7 @@ impl World {
             ["sleep", time] => self.now = self.now.after(seconds(time)),
             ["restart"] => self.restart(),
             ["show", "shapes"] => self.shows_shapes = true,
+            ["show", "roles"] => self.show_roles(),
             ["show", "registry"] => self.shows_registry = true,
             operator => self.operator(operator),
         }
@@ -301,6 +302,7 @@ impl World {
         let (framework, id) = name.split_once('/').unwrap();
         RegisteredTask {
             framework_id: self.framework_id(framework),
+            role: self.roles.get(name).cloned().unwrap_or_default(),
             info: self.task(&format!("{id}@{agent}:cpus:1")),
             latest_status: self.task_status(id, state(latest)),
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use proffer_master_core::{Command, Config, Effect, LinkId, Master, Output, Registry, RegistryChange, State};
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
 use proffer_types::scheduler_link::{Call, Event};
-use proffer_types::{Session, StatusUuid, TaskStatus, Timestamp};
+use proffer_types::{Role, Session, StatusUuid, TaskStatus, Timestamp};
 
 pub(crate) struct World {
     master: Master,
@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) known: BTreeSet<String>,
     /// The newest uuid each framework saw of a task, with the agent.
     pub(crate) uuids: BTreeMap<(String, String), (String, StatusUuid)>,
+    /// The role each task was launched in, as its agent keeps it.
+    pub(crate) roles: BTreeMap<String, Role>,
     pub(crate) muted: BTreeSet<String>,
     pub(crate) shows_shapes: bool,
     pub(crate) shows_registry: bool,
@@ -64,6 +66,7 @@ impl World {
             sessions: BTreeMap::new(),
             known: BTreeSet::new(),
             uuids: BTreeMap::new(),
+            roles: BTreeMap::new(),
             muted: BTreeSet::new(),
             shows_shapes: false,
             shows_registry: false,
@@ -149,6 +152,12 @@ impl World {
         self.now = until;
     }
 
+    pub(crate) fn show_roles(&mut self) {
+        for role in self.master.snapshot().roles {
+            self.say(&format!("role {} has {}", role.role, role.allocated));
+        }
+    }
+
     pub(crate) fn say(&mut self, line: &str) {
         self.lines += &self.named(line);
         self.lines += "\n";
@@ -216,8 +225,14 @@ impl World {
                 self.known.insert(id.clone());
                 format!("registered as {id}")
             }
-            MasterMessage::RunTask { framework_id, info } => {
-                format!("run {framework_id}/{} {}", info.id, info.resources)
+            MasterMessage::RunTask {
+                framework_id,
+                role,
+                info,
+            } => {
+                let task = format!("{framework_id}/{}", info.id);
+                self.roles.insert(self.named(&task), role);
+                format!("run {task} {}", info.resources)
             }
             MasterMessage::KillTask {
                 framework_id,

@@ -247,10 +247,13 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
 }
 
 fn registered_task() -> impl Strategy<Value = RegisteredTask> {
-    (id(), task_info(), status()).prop_map(|(framework_id, info, latest_status)| RegisteredTask {
-        framework_id,
-        info,
-        latest_status,
+    (id(), role(), task_info(), status()).prop_map(|(framework_id, role, info, latest_status)| {
+        RegisteredTask {
+            framework_id,
+            role,
+            info,
+            latest_status,
+        }
     })
 }
 
@@ -281,7 +284,11 @@ pub(crate) fn master_message() -> impl Strategy<Value = MasterMessage> {
                 heartbeat_interval,
             }
         }),
-        (id(), task_info()).prop_map(|(framework_id, info)| MasterMessage::RunTask { framework_id, info }),
+        (id(), role(), task_info()).prop_map(|(framework_id, role, info)| MasterMessage::RunTask {
+            framework_id,
+            role,
+            info
+        }),
         (id(), id(), kill_policy()).prop_map(|(framework_id, task_id, kill_policy)| {
             MasterMessage::KillTask {
                 framework_id,
