@@ -50,7 +50,10 @@ impl LogArgs {
         let filter = EnvFilter::try_new(level).map_err(|error| format!("--log-level `{level}`: {error}"))?;
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(std::io::stderr);
+            .with_writer(std::io::stderr)
+            // It tells of a line it cannot write on stderr, which panics when that is where it could not: a full disk
+            // under a daemon's log must not end the daemon.
+            .log_internal_errors(false);
         match self.log_format {
             LogFormat::Text => subscriber.with_ansi(console::Term::stderr().is_term()).init(),
             LogFormat::Json => subscriber.json().init(),
