@@ -43,7 +43,7 @@ pub(crate) async fn serve(listener: TcpListener, state: State) -> Result<(), Age
         .prepare()
         .into_axum_router();
     let end = state.end.clone();
-    let router = http::router(state).merge(grpc);
+    let router = http::router(state).merge(grpc).fallback(http::fallback);
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "cannot turn off Nagle's algorithm");

@@ -1,9 +1,9 @@
 //! Plain HTTP: an index, metrics, and whether the agent lives and is ready.
 
 use axum::Router;
-use axum::extract::State as Extract;
+use axum::extract::{Request, State as Extract};
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::State;
@@ -17,6 +17,15 @@ pub(super) fn router(state: State) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(state)
+}
+
+/// Answers what no route takes, in the caller's own protocol.
+pub(super) async fn fallback(request: Request) -> Response {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    if content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
+        return tonic::Status::unimplemented(format!("no method `{}`", request.uri().path())).into_http();
+    }
+    (StatusCode::NOT_FOUND, "not found; `/` lists what is here\n").into_response()
 }
 
 async fn index(Extract(state): Extract<State>) -> String {
