@@ -11,17 +11,18 @@ pub(crate) const QUEUED_CALLS: usize = 256;
 /// One call: runs in a step of the driver and leaves what delivers its result once that step is committed.
 pub(crate) type Command<S> =
     Box<dyn FnOnce(&mut Session<S>, Timestamp, &mut Output) -> Deliver + Send + 'static>;
-pub(crate) type Deliver = Box<dyn FnOnce() + Send + 'static>;
+/// Told whether the step was committed, or why not.
+pub(crate) type Deliver = Box<dyn FnOnce(Result<(), &str>) + Send + 'static>;
 
 /// Why a call has no result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CallError {
     /// The driver does not run any more.
     #[error("the framework has stopped")]
     Stopped,
     /// What the call asked for was written in full or not at all: the next call sees which.
-    #[error("the framework's store failed; look again whether the change was made")]
-    NotStored,
+    #[error("the framework's store failed, so look again whether the change was made: {0}")]
+    NotStored(String),
 }
 
 /// What can be seen of a framework without asking its scheduler.
@@ -61,16 +62,16 @@ impl<S: proffer_session::Scheduler> Handle<S> {
         let command: Command<S> = Box::new(move |session, now, out| {
             let result = session.with(now, out, call);
             // A caller that went away does not want to know.
-            Box::new(move || drop(answer.send(result)))
+            Box::new(move |stored| {
+                let failed = |cause: &str| CallError::NotStored(cause.to_owned());
+                drop(answer.send(stored.map(|()| result).map_err(failed)));
+            })
         });
         self.commands
             .send(command)
             .await
             .map_err(|_| CallError::Stopped)?;
-        answered.await.map_err(|_| match self.commands.is_closed() {
-            true => CallError::Stopped,
-            false => CallError::NotStored,
-        })
+        answered.await.map_err(|_| CallError::Stopped)?
     }
 
     /// Tells when the scheduler may have changed.

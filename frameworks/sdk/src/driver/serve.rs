@@ -186,10 +186,12 @@ impl<S: Scheduler + 'static> Running<S> {
         if !out.writes.is_empty()
             && let Err(error) = self.records.commit(out.writes).await
         {
+            let cause = chain(&error);
+            deliveries.into_iter().for_each(|deliver| deliver(Err(&cause)));
             return Ok(Err(error));
         }
         self.show_progress(changed);
-        deliveries.into_iter().for_each(|deliver| deliver());
+        deliveries.into_iter().for_each(|deliver| deliver(Ok(())));
         if let Wire::Up(link) = &self.wire {
             self.lost = link.send(&out.calls).err();
         }
