@@ -1,5 +1,7 @@
 //! Schedulers' streams: frames of calls become commands.
 
+use std::time::Duration;
+
 use proffer_master_core::{Command, LinkId};
 use proffer_wire::scheduler_link::from_call_frame;
 use proffer_wire::v1;
@@ -49,12 +51,18 @@ impl Scheduler for SchedulerLinks {
     }
 }
 
+/// How long a scheduler that will say nothing more is still told what it asked for. A living one pings.
+const HALF_CLOSED: Duration = Duration::from_secs(10);
+
 /// Reads until the stream ends; returns what to end our half with.
 async fn read(link: LinkId, mut frames: Streaming<v1::SchedulerCalls>, inbox: &Inbox) -> Status {
     loop {
         let frame = match frames.message().await {
             Ok(Some(frame)) => frame,
-            Ok(None) => return Status::ok(""),
+            Ok(None) => {
+                tokio::time::sleep(HALF_CLOSED).await;
+                return Status::ok("");
+            }
             Err(status) => return stream_status(status),
         };
         match from_call_frame(frame) {
