@@ -220,10 +220,10 @@ fn a_restarted_agent_takes_its_tasks_back_and_reports_what_ended_meanwhile() {
         "crash | gone t | up | registered",
         expect![[r#"
             adopt launch of t
-            checkpoint t FAILED
+            checkpoint t DROPPED
             destroy t
-            -> register a t=FAILED
-            -> t STARTING (now FAILED)
+            -> register a t=DROPPED
+            -> t STARTING (now DROPPED)
         "#]],
     );
     check(
