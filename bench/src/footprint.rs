@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use proffer_cluster_tests::{Cluster, text, wait_for};
 
-use crate::reference::{bwrap, pids_named, pss_kib};
+use crate::reference::{bwrap, children_named, pss_kib};
 use crate::report::{Report, Row};
 
 /// How long the cluster idles before it is measured.
@@ -61,19 +61,13 @@ fn helpers(cluster: &Cluster) -> Result<f64> {
     );
     let output = cluster.run_with_input(&["job", "submit", "-"], &job)?;
     ensure!(output.status.success(), "{}", text(&output.stderr));
-    let mut inits = Vec::new();
-    wait_for(Duration::from_secs(60), || {
-        inits = pids_named("proffer-init");
-        inits.len() >= TASKS as usize
-    });
-    ensure!(
-        inits.len() >= TASKS as usize,
-        "only {} of {TASKS} tasks run",
-        inits.len()
-    );
-    // A moment for the launches to settle.
+    let agent = cluster.pid("agent-1")?;
+    let inits = || children_named(agent, "proffer-init");
+    let running = wait_for(Duration::from_secs(60), || inits().len() >= TASKS as usize);
+    ensure!(running, "only {} of {TASKS} tasks run", inits().len());
+    // A launch has a second process of that name for a moment.
     thread::sleep(Duration::from_secs(1));
-    let kib = inits.iter().map(|pid| pss_kib(*pid)).sum::<Result<f64>>()?;
+    let kib = inits().into_iter().map(pss_kib).sum::<Result<f64>>()?;
     cluster.ok(&["job", "cancel", "sleepers"])?;
     Ok(kib / 1024.0 / f64::from(TASKS))
 }
@@ -86,10 +80,9 @@ fn bwrap_helpers() -> Result<f64> {
             children.push(bwrap(&["sleep", "60"]).spawn().context("bwrap")?);
         }
         thread::sleep(Duration::from_secs(1));
-        let kib = pids_named("bwrap")
-            .into_iter()
-            .map(pss_kib)
-            .sum::<Result<f64>>()?;
+        let ids = || children.iter().map(Child::id);
+        let pids = ids().chain(ids().flat_map(|pid| children_named(pid, "bwrap")));
+        let kib = pids.map(pss_kib).sum::<Result<f64>>()?;
         ensure!(kib > 0.0, "no bwrap process stays");
         Ok(kib / 1024.0 / f64::from(TASKS))
     })();

@@ -1,7 +1,8 @@
 //! The programs we compare with: the same command in a sandbox of bubblewrap or crun.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 use std::{env, fs, process};
 
@@ -27,16 +28,21 @@ pub(crate) fn bwrap(command: &[&str]) -> Command {
 }
 
 /// An OCI bundle for crun that runs one command on the host's root.
+///
+/// crun refuses hosts with hybrid cgroups and needs a root that is a mount, so it runs in a mount namespace where
+/// both are arranged; a process of ours holds that namespace. It sets no limits there.
 #[derive(Debug)]
 pub(crate) struct CrunBundle {
     dir: tempfile::TempDir,
+    holder: Child,
     runs: u32,
 }
 
 impl CrunBundle {
     pub(crate) fn new(command: &[&str]) -> Result<Self> {
         let dir = tempfile::tempdir()?;
-        fs::create_dir(dir.path().join("rootfs"))?;
+        let root = dir.path().join("rootfs");
+        fs::create_dir(&root)?;
         let spec = serde_json::json!({
             "ociVersion": "1.0.0",
             "process": {
@@ -44,27 +50,48 @@ impl CrunBundle {
                 "env": [format!("PATH={}", env::var("PATH").unwrap_or_default())],
                 "noNewPrivileges": true,
             },
-            "root": {"path": "/", "readonly": false},
+            "root": {"path": "rootfs", "readonly": false},
             "hostname": "crun",
             "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
-            "linux": {
-                "cgroupsPath": format!("/proffer-bench-{}", process::id()),
-                "resources": {"memory": {"limit": 134_217_728}, "cpu": {"quota": 50_000, "period": 100_000}, "pids": {"limit": 1024}},
-                "namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "uts"}, {"type": "ipc"}],
-            },
+            "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "uts"}, {"type": "ipc"}]},
         });
         fs::write(dir.path().join("config.json"), spec.to_string())?;
-        Ok(Self { dir, runs: 0 })
+        let arrange = "mount -t cgroup2 none /sys/fs/cgroup && mount --rbind / \"$0\" && echo ready && exec sleep infinity";
+        let mut holder = Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "sh", "-c", arrange])
+            .arg(&root)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("unshare")?;
+        let mut ready = [0; 5];
+        let arranged = holder
+            .stdout
+            .as_mut()
+            .context("no stdout")?
+            .read_exact(&mut ready);
+        let bundle = Self { dir, holder, runs: 0 };
+        arranged.context("cannot arrange the mounts crun needs")?;
+        Ok(bundle)
     }
 
     pub(crate) fn command(&mut self) -> Command {
         self.runs += 1;
-        let mut crun = Command::new("crun");
-        crun.args(["--cgroup-manager=cgroupfs", "run", "--bundle"])
+        let mut crun = Command::new("nsenter");
+        crun.arg(format!("--mount=/proc/{}/ns/mnt", self.holder.id()))
+            .args(["crun", "--cgroup-manager=disabled", "run", "--bundle"])
             .arg(self.dir.path())
             .arg(format!("proffer-bench-{}-{}", process::id(), self.runs))
             .stdin(Stdio::null());
         crun
+    }
+}
+
+impl Drop for CrunBundle {
+    fn drop(&mut self) {
+        // Its mounts go with the namespace.
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
     }
 }
 
@@ -97,14 +124,23 @@ pub(crate) fn pss_kib(pid: u32) -> Result<f64> {
     Ok(line.split_whitespace().nth(1).context("no Pss value")?.parse()?)
 }
 
-/// All pids whose command name is `name`.
-pub(crate) fn pids_named(name: &str) -> Vec<u32> {
-    let named = |path: &Path| fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name);
+/// The children of a process whose command name is `name`.
+pub(crate) fn children_named(parent: u32, name: &str) -> Vec<u32> {
+    let wanted = |path: &Path| -> Option<bool> {
+        let status = fs::read_to_string(path.join("status")).ok()?;
+        let field = |key: &str| {
+            status
+                .lines()
+                .find_map(|line| line.strip_prefix(key))
+                .map(str::trim)
+        };
+        Some(field("Name:")? == name && field("PPid:")? == parent.to_string())
+    };
     fs::read_dir("/proc")
         .into_iter()
         .flatten()
         .flatten()
-        .filter(|entry| named(&entry.path()))
+        .filter(|entry| wanted(&entry.path()).unwrap_or(false))
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect()
 }
