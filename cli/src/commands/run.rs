@@ -27,7 +27,7 @@ pub(crate) struct RunArgs {
     /// Memory the task is guaranteed and limited to; above it the kernel kills the task
     #[arg(long, env = "PROFFER_MEM", value_name = "SIZE", default_value_t = DEFAULT_MEM)]
     mem: Bytes,
-    /// Disk for the task's sandbox
+    /// Disk set aside for the task's sandbox; counted against the agent, not enforced
     #[arg(long, env = "PROFFER_DISK", value_name = "SIZE")]
     disk: Option<Bytes>,
     /// The most processes and threads at once; absent means the agent's default

@@ -19,7 +19,7 @@ pub struct TaskInfo {
     /// For people; not unique.
     pub name: String,
     pub agent_id: AgentId,
-    /// What the task is guaranteed and, for cpus, memory and disk, also limited to.
+    /// What the task is guaranteed and, for cpus and memory, also limited to.
     pub resources: Resources,
     pub container: ContainerSpec,
     pub kill_policy: KillPolicy,
