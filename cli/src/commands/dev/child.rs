@@ -109,8 +109,14 @@ impl Supervisor {
             .env("MALLOC_ARENA_MAX", "1")
             .spawn()
             .with_context(|| format!("cannot start {}", self.program.display()))?;
-        if let Some(pid) = process.id() {
-            self.board.started(&child.name, pid, child.address)?;
+        // Noted or not, it runs and is watched: an error here would start a second one beside it.
+        if let Some(pid) = process.id()
+            && let Err(error) = self.board.started(&child.name, pid, child.address)
+        {
+            eprintln!(
+                "proffer dev: {error:#}; a later dev will not know of {} (pid {pid})",
+                child.name
+            );
         }
         Ok(process)
     }
