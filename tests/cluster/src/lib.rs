@@ -53,6 +53,17 @@ pub fn why_not() -> Option<String> {
     (effective != "0").then(|| "the agent needs root to make namespaces and cgroups".to_owned())
 }
 
+/// Whether a test must be skipped here; says why.
+#[must_use]
+#[expect(clippy::print_stdout, reason = "the run's summary counts these lines")]
+pub fn skipped() -> bool {
+    let why = why_not();
+    if let Some(why) = &why {
+        println!("skipped: {why}");
+    }
+    why.is_some()
+}
+
 impl Cluster {
     /// Starts a cluster of the built binary with one agent.
     pub fn start() -> Result<Self> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use anyhow::{Context as _, Result, ensure};
-use proffer_cluster_tests::{Cluster, built_binary, signal, text, wait_for, why_not};
+use proffer_cluster_tests::{Cluster, built_binary, signal, skipped, text, wait_for};
 use proffer_wire::v1;
 use tonic::Code;
 
@@ -20,8 +20,7 @@ fn job(task: &str) -> String {
 
 #[test]
 fn a_bad_job_file_is_refused_with_its_place_and_changes_nothing() -> Result<()> {
-    if let Some(why) = why_not() {
-        println!("skipped: {why}");
+    if skipped() {
         return Ok(());
     }
     let cluster = Cluster::start()?;
@@ -78,8 +77,7 @@ fn a_bad_job_file_is_refused_with_its_place_and_changes_nothing() -> Result<()> 
 
 #[test]
 fn what_no_agent_could_ever_hold_is_explained_by_resource_and_largest_agent() -> Result<()> {
-    if let Some(why) = why_not() {
-        println!("skipped: {why}");
+    if skipped() {
         return Ok(());
     }
     // No agent yet, so nobody can tell that the job is too big.
@@ -168,8 +166,7 @@ fn job_spec(name: &str, cpus: f64) -> v1::JobSpec {
 
 #[tokio::test]
 async fn a_wrong_message_is_refused_and_nothing_dies_of_it() -> Result<()> {
-    if let Some(why) = why_not() {
-        println!("skipped: {why}");
+    if skipped() {
         return Ok(());
     }
     let cluster = Cluster::start()?;
@@ -292,8 +289,7 @@ async fn a_wrong_message_is_refused_and_nothing_dies_of_it() -> Result<()> {
 
 #[test]
 fn a_daemon_that_cannot_start_says_what_to_do() -> Result<()> {
-    if let Some(why) = why_not() {
-        println!("skipped: {why}");
+    if skipped() {
         return Ok(());
     }
     let dir = tempfile::tempdir()?;
@@ -380,8 +376,7 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_full_disk_is_named_and_work_goes_on_when_there_is_room_again() -> Result<()> {
-    if let Some(why) = why_not() {
-        println!("skipped: {why}");
+    if skipped() {
         return Ok(());
     }
     let dir = tempfile::tempdir()?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use proffer_cluster_tests::{Cluster, built_binary, text, why_not};
+use proffer_cluster_tests::{Cluster, built_binary, skipped, text};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -30,8 +30,7 @@ fn get(address: &str, path: &str) -> Result<(String, String)> {
 
 #[test]
 fn master_and_agent_answer_plain_http_on_their_grpc_port() -> Result<()> {
-    if let Some(why) = why_not() {
-        println!("skipped: {why}");
+    if skipped() {
         return Ok(());
     }
     let cluster = Cluster::start()?;
@@ -66,8 +65,7 @@ async fn reflection_lists_every_service_and_health_is_serving() -> Result<()> {
     use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
     use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-    if let Some(why) = why_not() {
-        println!("skipped: {why}");
+    if skipped() {
         return Ok(());
     }
     let cluster = Cluster::start()?;
@@ -119,8 +117,7 @@ async fn reflection_lists_every_service_and_health_is_serving() -> Result<()> {
 
 #[test]
 fn an_authors_framework_of_under_80_lines_runs_its_tasks() -> Result<()> {
-    if let Some(why) = why_not() {
-        println!("skipped: {why}");
+    if skipped() {
         return Ok(());
     }
     let source = std::fs::read_to_string(repository().join("frameworks/sdk/examples/hello.rs"))?;
@@ -143,8 +140,7 @@ fn an_authors_framework_of_under_80_lines_runs_its_tasks() -> Result<()> {
 
 #[test]
 fn a_python_client_submits_a_job_waits_and_prints_its_result() -> Result<()> {
-    if let Some(why) = why_not() {
-        println!("skipped: {why}");
+    if skipped() {
         return Ok(());
     }
     let cluster = Cluster::start()?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use proffer_cluster_tests::{Cluster, text, wait_for, why_not};
+use proffer_cluster_tests::{Cluster, skipped, text, wait_for};
 
 /// How long a job of short tasks may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -21,8 +21,7 @@ fn ids(cluster: &Cluster, listing: &str, field: &str) -> Result<BTreeSet<String>
 
 #[test]
 fn kill_9_of_the_master_in_the_middle_of_a_job_loses_and_repeats_no_task() -> Result<()> {
-    if let Some(why) = why_not() {
-        println!("skipped: {why}");
+    if skipped() {
         return Ok(());
     }
     let cluster = Cluster::start()?;
@@ -88,8 +87,7 @@ fn kill_9_of_the_master_in_the_middle_of_a_job_loses_and_repeats_no_task() -> Re
 
 #[test]
 fn a_new_dev_takes_over_what_a_killed_one_left() -> Result<()> {
-    if let Some(why) = why_not() {
-        println!("skipped: {why}");
+    if skipped() {
         return Ok(());
     }
     let mut cluster = Cluster::start()?;
@@ -146,8 +144,7 @@ fn cgroups() -> BTreeSet<String> {
 
 #[test]
 fn a_stop_leaves_no_process_cgroup_or_mount() -> Result<()> {
-    if let Some(why) = why_not() {
-        println!("skipped: {why}");
+    if skipped() {
         return Ok(());
     }
     let mut cluster = Cluster::start()?;

@@ -6,23 +6,16 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use anyhow::{Context as _, Result};
-use proffer_cluster_tests::{Cluster, signal, text, wait_for, why_not};
+use proffer_cluster_tests::{Cluster, signal, skipped, text, wait_for};
 
 /// How long a short task may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-macro_rules! need_root {
-    () => {
-        if let Some(why) = why_not() {
-            println!("skipped: {why}");
-            return Ok(());
-        }
-    };
-}
-
 #[test]
 fn run_streams_both_outputs_and_exits_with_the_tasks_own_code() -> Result<()> {
-    need_root!();
+    if skipped() {
+        return Ok(());
+    }
     let cluster = Cluster::start()?;
 
     let done = cluster.run(&["run", "--", "sh", "-c", "echo out; echo err >&2; exit 3"])?;
@@ -61,7 +54,9 @@ fn run_streams_both_outputs_and_exits_with_the_tasks_own_code() -> Result<()> {
 
 #[test]
 fn a_task_over_its_memory_limit_is_killed_and_run_says_so() -> Result<()> {
-    need_root!();
+    if skipped() {
+        return Ok(());
+    }
     let cluster = Cluster::start()?;
     let eaten = cluster.run(&["run", "--mem", "32MiB", "--", "tail", "/dev/zero"])?;
     assert_eq!(eaten.status.code(), Some(137), "{}", text(&eaten.stderr));
@@ -75,7 +70,9 @@ fn a_task_over_its_memory_limit_is_killed_and_run_says_so() -> Result<()> {
 
 #[test]
 fn ctrl_c_reaches_the_task_which_may_end_in_its_own_way() -> Result<()> {
-    need_root!();
+    if skipped() {
+        return Ok(());
+    }
     let cluster = Cluster::start()?;
     let script = "trap 'echo caught; exit 7' TERM INT; echo up; while :; do sleep 0.1; done";
     let mut run = cluster
@@ -131,19 +128,25 @@ fn survives(disturb: impl FnOnce(&Cluster) -> Result<()>) -> Result<()> {
 
 #[test]
 fn a_run_in_flight_survives_kill_9_of_the_master() -> Result<()> {
-    need_root!();
+    if skipped() {
+        return Ok(());
+    }
     survives(|cluster| cluster.kill_9("master"))
 }
 
 #[test]
 fn a_run_in_flight_survives_kill_9_of_the_agent() -> Result<()> {
-    need_root!();
+    if skipped() {
+        return Ok(());
+    }
     survives(|cluster| cluster.kill_9("agent-1"))
 }
 
 #[test]
 fn a_run_in_flight_survives_kill_9_of_everything_but_its_own_container() -> Result<()> {
-    need_root!();
+    if skipped() {
+        return Ok(());
+    }
     survives(|cluster| {
         for child in ["agent-1", "batch", "master", "service"] {
             cluster.kill_9(child)?;
@@ -154,7 +157,9 @@ fn a_run_in_flight_survives_kill_9_of_everything_but_its_own_container() -> Resu
 
 #[test]
 fn a_task_that_ends_while_its_agent_is_down_still_gives_its_code() -> Result<()> {
-    need_root!();
+    if skipped() {
+        return Ok(());
+    }
     let cluster = Cluster::start()?;
     let started = cluster.scratch().join("started");
     let script = format!("touch {}; sleep 0.5; echo late; exit 9", started.display());
@@ -184,7 +189,9 @@ fn a_task_that_ends_while_its_agent_is_down_still_gives_its_code() -> Result<()>
 
 #[test]
 fn a_task_lives_in_its_own_namespaces_and_cannot_gain_privileges() -> Result<()> {
-    need_root!();
+    if skipped() {
+        return Ok(());
+    }
     let cluster = Cluster::start()?;
     let script = "readlink /proc/self/ns/pid /proc/self/ns/mnt /proc/self/ns/uts /proc/self/ns/ipc /proc/self/ns/cgroup; \
                   grep NoNewPrivs /proc/self/status; ls -d /proc/[0-9]* | wc -l; pwd";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use proffer_cluster_tests::{Cluster, text, wait_for, why_not};
+use proffer_cluster_tests::{Cluster, skipped, text, wait_for};
 
 /// How long a change may take to settle on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,8 +32,7 @@ fn settles_at(cluster: &Cluster, n: usize) -> Result<Vec<String>> {
 
 #[test]
 fn a_service_keeps_its_replicas_through_kills_scaling_and_delete() -> Result<()> {
-    if let Some(why) = why_not() {
-        println!("skipped: {why}");
+    if skipped() {
         return Ok(());
     }
     let cluster = Cluster::start()?;
