@@ -94,7 +94,7 @@ impl jobs_server::Jobs for Api {
         request: Request<v1::ExplainJobRequest>,
     ) -> Result<Response<v1::ExplainJobResponse>, Status> {
         let name = request.into_inner().name;
-        let reasons = self.call(move |batch, _| batch.explain(&name)).await?;
+        let reasons = self.call(move |batch, cx| batch.explain(&name, cx.now())).await?;
         let reasons = reasons.map_err(|error| not_found(&error))?;
         Ok(Response::new(v1::ExplainJobResponse { reasons }))
     }

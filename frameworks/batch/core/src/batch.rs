@@ -1,10 +1,12 @@
 //! The scheduler: all jobs, and the only place where an instance changes its phase.
 //!
 //! Invariant: `running` holds exactly the instances that are running, under the id of their latest attempt, and
-//! `queue` exactly those that wait. At most one attempt of an instance is not known to have ended.
+//! `queue` exactly those that wait. At most one attempt of an instance is not known to have ended, but for those that
+//! were given up as unreachable.
 
 mod cancel;
 mod explain;
+mod give_up;
 mod offers;
 mod recover;
 mod submit;
@@ -19,6 +21,7 @@ use proffer_types::{FrameworkId, Offer, Resources, Role, TaskId, TaskStatus, Tim
 use thiserror::Error;
 
 use crate::avoided::Avoided;
+use crate::cut_off::CutOff;
 use crate::job::{Job, Phase, Place};
 use crate::queue::Queue;
 use crate::{JobSummary, JobView, records};
@@ -60,6 +63,7 @@ pub struct Batch {
     /// By job and task.
     misses: BTreeMap<(u64, usize), Misses>,
     avoided: Avoided,
+    cut_off: CutOff,
 }
 
 impl Batch {
@@ -80,6 +84,7 @@ impl Batch {
             largest: Vec::new(),
             misses: BTreeMap::new(),
             avoided: Avoided::default(),
+            cut_off: CutOff::default(),
         }
     }
 
@@ -237,6 +242,7 @@ impl Scheduler for Batch {
 
     fn disconnected(&mut self, _: &mut Context<'_>) {
         self.connected = false;
+        self.cut_off.clear();
     }
 
     fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
@@ -253,6 +259,14 @@ impl Scheduler for Batch {
 
     fn roles(&self) -> Option<&BTreeSet<Role>> {
         Some(&self.roles)
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) {
+        self.give_up_overdue(cx);
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.cut_off.next_deadline()
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod avoided;
 mod batch;
+mod cut_off;
 mod job;
 mod queue;
 mod records;

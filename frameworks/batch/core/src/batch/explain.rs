@@ -1,17 +1,18 @@
 //! Why a job is not running, in sentences, the most important first.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use proffer_types::TaskState;
+use proffer_types::Timestamp;
 
 use super::{Batch, NoSuchJob};
 use crate::JobState;
-use crate::job::{Instance, Job, Phase};
+use crate::job::{Job, Phase};
 use crate::validate::{asked, check_fit};
 
 impl Batch {
     /// Says what each task of a job waits for. Takes the name of a job or the id of one of its tasks.
-    pub fn explain(&self, name: &str) -> Result<Vec<String>, NoSuchJob> {
+    pub fn explain(&self, name: &str, now: Timestamp) -> Result<Vec<String>, NoSuchJob> {
         let job = self.named(name).or_else(|error| self.owner(name).ok_or(error))?;
         let title = format!("job `{}`", job.spec.name);
         let mut reasons = match job.state() {
@@ -31,7 +32,7 @@ impl Batch {
             JobState::Pending | JobState::Running => Vec::new(),
         };
         for task in 0..job.tasks.len() {
-            self.explain_task(job, task, &mut reasons);
+            self.explain_task(job, task, now, &mut reasons);
         }
         Ok(reasons)
     }
@@ -45,7 +46,7 @@ impl Batch {
         (found.spec.name == name).then_some(found)
     }
 
-    fn explain_task(&self, job: &Job, task: usize, reasons: &mut Vec<String>) {
+    fn explain_task(&self, job: &Job, task: usize, now: Timestamp, reasons: &mut Vec<String>) {
         let state = &job.tasks[task];
         let spec = job.task_spec(task);
         let of = |n: usize| format!("{} of `{}`", instances(n), spec.name);
@@ -67,15 +68,21 @@ impl Batch {
         say(state.count(Phase::Blocked), &|| {
             format!("must come after {}.", before(job, task))
         });
-        let cut_off = state
-            .instances
-            .iter()
-            .filter(|instance| is_cut_off(instance))
-            .count();
-        say(cut_off, &|| {
-            "cannot be reached; the agent may come back with it.".to_owned()
+        let cut_off = self.cut_off.of_task(job.number, task);
+        let (n_cut_off, given_up_at) = cut_off.unwrap_or((0, now));
+        say(n_cut_off, &|| {
+            let subject = if n_cut_off == 1 { "it is" } else { "the first is" };
+            let what = if job.cancelled {
+                "given up"
+            } else {
+                "started again"
+            };
+            let left = minutes(given_up_at.since(now));
+            format!(
+                "cannot be reached, its agent is unreachable; {subject} {what} in {left}, unless the agent is back before."
+            )
         });
-        say(state.count(Phase::Running) - cut_off, &|| {
+        say(state.count(Phase::Running) - n_cut_off, &|| {
             "started and did not end yet.".to_owned()
         });
     }
@@ -106,9 +113,9 @@ fn instances(n: usize) -> String {
     format!("{n} {}", if n == 1 { "instance" } else { "instances" })
 }
 
-fn is_cut_off(instance: &Instance) -> bool {
-    let state = instance.status.as_ref().map(|status| status.state);
-    instance.phase == Phase::Running && state == Some(TaskState::Unreachable)
+/// A wait in whole minutes, rounded up.
+fn minutes(wait: Duration) -> String {
+    format!("{} min", wait.as_millis().div_ceil(60_000).max(1))
 }
 
 /// The tasks that a task comes after, and how far they are.

@@ -122,6 +122,55 @@ fn a_task_lost_to_the_cluster_starts_again_without_costing_a_retry_and_an_unreac
 }
 
 #[test]
+fn an_attempt_unreachable_for_longer_than_patience_is_started_again_and_killed_when_it_comes_back() {
+    check(
+        "submit J a*3 | offer O1 cpus:3;mem:8GiB | J-1.a.0 UNREACHABLE | wait 120 | J-1.a.0 UNREACHABLE \
+         | J-1.a.1 UNREACHABLE | explain J | wait 60 | J-1.a.1 RUNNING | wait 121 | explain J | J-1.a.0 RUNNING \
+         | offer O2 cpus:3;mem:8GiB | J-1.a.0 FINISHED | wait 600 | show J",
+        expect![[r#"
+            submit J a*3: 3 instances; revive *
+            offer O1 cpus:3;mem:8GiB: accept O1 J-1.a.0 J-1.a.1 J-1.a.2 5s; suppress *
+            explain J: 2 instances of `a` cannot be reached, its agent is unreachable; the first is started again in 3 min, unless the agent is back before. / 1 instance of `a` started and did not end yet.
+            wait 121: kill J-1.a.0; revive *
+            explain J: 1 instance of `a` must wait for an offer with cpus:1;mem:1GiB: there is no agent. / 2 instances of `a` started and did not end yet.
+            J-1.a.0 RUNNING: kill J-1.a.0
+            offer O2 cpus:3;mem:8GiB: accept O2 J-1.a.0-2 5s; suppress *
+            show J: Running a.0:Running a.1:Running a.2:Running
+        "#]],
+    );
+}
+
+#[test]
+fn the_wait_for_an_unreachable_attempt_begins_anew_with_a_start_from_the_records() {
+    check(
+        "submit J a | offer O1 cpus:1;mem:8GiB | J-1.a.0 UNREACHABLE | wait 240 | crash | J-1.a.0 UNREACHABLE \
+         | wait 240 | explain J | wait 61",
+        expect![[r#"
+            submit J a: 1 instances; revive *
+            offer O1 cpus:1;mem:8GiB: accept O1 J-1.a.0 5s; suppress *
+            crash: suppress *
+            explain J: 1 instance of `a` cannot be reached, its agent is unreachable; it is started again in 1 min, unless the agent is back before.
+            wait 61: kill J-1.a.0; revive *
+        "#]],
+    );
+}
+
+#[test]
+fn a_cancelled_job_does_not_wait_for_ever_for_the_end_of_an_unreachable_attempt() {
+    check(
+        "submit J a | offer O1 cpus:1;mem:8GiB | J-1.a.0 UNREACHABLE | cancel J | explain J | wait 301 | show J",
+        expect![[r#"
+            submit J a: 1 instances; revive *
+            offer O1 cpus:1;mem:8GiB: accept O1 J-1.a.0 5s; suppress *
+            cancel J: kill J-1.a.0
+            explain J: job `J` was cancelled; the kill of 1 instance is on its way. / 1 instance of `a` cannot be reached, its agent is unreachable; it is given up in 5 min, unless the agent is back before.
+            wait 301: kill J-1.a.0
+            show J: Cancelled a.0:Cancelled
+        "#]],
+    );
+}
+
+#[test]
 fn cancelling_kills_what_runs_and_drops_what_waits() {
     check(
         "submit J a*2 b<a | offer O1 cpus:1;mem:8GiB | cancel J | show J | crash | J-1.a.0 KILLED | show J \

@@ -4,7 +4,7 @@ use proffer_session::Context;
 use proffer_types::{KillPolicy, StatusReason, StatusSource, TaskState, TaskStatus, Timestamp};
 
 use super::{Batch, put};
-use crate::job::{Phase, Place};
+use crate::job::{Instance, Job, Phase, Place};
 use crate::records;
 
 /// How often an instance may be lost to the cluster itself before that counts as a failure: no honest
@@ -13,7 +13,7 @@ const MAX_LOSSES: u32 = 100;
 
 /// What an update says of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+pub(super) enum Outcome {
     /// It goes on, or may come back.
     Alive,
     Finished,
@@ -41,24 +41,21 @@ impl Batch {
         let Some(job) = self.jobs.get_mut(&place.job) else {
             return;
         };
-        let cancelled = job.cancelled;
-        let retries = job.spec.tasks[place.task].retries;
         let instance = &mut job.tasks[place.task].instances[place.index];
         instance.status = Some(Box::new(status.clone()));
         if matches!(outcome, Outcome::Failed | Outcome::Killed) {
             instance.failures += 1;
         }
-        let n_losses = instance.attempts.saturating_sub(instance.failures);
-        let phase = match outcome {
-            Outcome::Alive => return,
-            Outcome::Finished => Phase::Finished,
-            Outcome::Killed | Outcome::Lost if cancelled => Phase::Cancelled,
-            Outcome::Failed | Outcome::Killed if instance.failures <= retries && !cancelled => Phase::Waiting,
-            Outcome::Failed | Outcome::Killed | Outcome::Invalid => Phase::Failed,
-            Outcome::Lost if n_losses > MAX_LOSSES => Phase::Failed,
-            Outcome::Lost => Phase::Waiting,
-        };
-        self.end_attempt(place, phase, cx);
+        let phase = phase_after(job, place, outcome);
+        if status.state == TaskState::Unreachable {
+            self.cut_off.insert(place, cx.now());
+        } else {
+            self.cut_off.remove(place);
+        }
+        if phase != Phase::Running {
+            self.end_attempt(place, phase, cx);
+            self.conclude(place.job, cx);
+        }
     }
 
     fn judge_agent(&mut self, status: &TaskStatus, now: Timestamp) {
@@ -76,12 +73,29 @@ impl Batch {
         }
     }
 
-    fn end_attempt(&mut self, place: Place, phase: Phase, cx: &mut Context<'_>) {
+    /// Moves an instance on from an attempt that has ended; the job has yet to be concluded.
+    pub(super) fn end_attempt(&mut self, place: Place, phase: Phase, cx: &mut Context<'_>) {
         self.move_to(place, phase);
         if let Some(job) = self.jobs.get(&place.job) {
             put(cx, records::instance(job, place));
         }
-        self.conclude(place.job, cx);
+    }
+}
+
+/// The phase a running instance moves to once this is known of its attempt.
+pub(super) fn phase_after(job: &Job, place: Place, outcome: Outcome) -> Phase {
+    let Instance {
+        attempts, failures, ..
+    } = job.tasks[place.task].instances[place.index];
+    let retries = job.task_spec(place.task).retries;
+    match outcome {
+        Outcome::Alive => Phase::Running,
+        Outcome::Finished => Phase::Finished,
+        Outcome::Killed | Outcome::Lost if job.cancelled => Phase::Cancelled,
+        Outcome::Failed | Outcome::Killed if failures <= retries && !job.cancelled => Phase::Waiting,
+        Outcome::Failed | Outcome::Killed | Outcome::Invalid => Phase::Failed,
+        Outcome::Lost if attempts.saturating_sub(failures) > MAX_LOSSES => Phase::Failed,
+        Outcome::Lost => Phase::Waiting,
     }
 }
 

@@ -1,4 +1,5 @@
-//! Whatever the cluster does: one attempt of an instance at a time, nothing forgotten in a crash, and every job ends.
+//! Whatever the cluster does: one attempt of an instance at a time but for those given up, nothing forgotten in a crash,
+//! and every job ends.
 
 use std::collections::BTreeSet;
 
@@ -28,6 +29,11 @@ enum Step {
     },
     /// The same task reports again what it reported last.
     Repeat,
+    Wait {
+        seconds: u64,
+    },
+    /// An attempt that was given up is back, running.
+    Return,
     Cancel {
         name: u8,
     },
@@ -52,6 +58,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (1..5_u32).prop_map(|cpus| Step::Offer { cpus }),
         8 => (0..8_usize, proptest::sample::select(&STATES[..])).prop_map(|(nth, state)| Step::Update { nth, state }),
         1 => Just(Step::Repeat),
+        2 => (1..400_u64).prop_map(|seconds| Step::Wait { seconds }),
+        1 => Just(Step::Return),
         1 => (0..3_u8).prop_map(|name| Step::Cancel { name }),
         1 => Just(Step::Crash),
     ]
@@ -62,6 +70,9 @@ fn step() -> impl Strategy<Value = Step> {
 struct Cluster {
     n_offers: u32,
     running: BTreeSet<TaskId>,
+    /// Of those, what is known to be unreachable.
+    unreachable: BTreeSet<TaskId>,
+    given_up: BTreeSet<TaskId>,
     launched: BTreeSet<TaskId>,
     last: Option<(TaskId, &'static str)>,
 }
@@ -87,9 +98,35 @@ impl Cluster {
         if status.state.is_terminal() || state == "UNKNOWN" {
             self.running.remove(id);
         }
+        if state == "UNREACHABLE" {
+            self.unreachable.insert(id.clone());
+        } else {
+            self.unreachable.remove(id);
+        }
         self.last = Some((id.clone(), state));
         let ((), calls) = world.run(|batch, cx| batch.update(cx, &status));
         self.hear(&calls);
+    }
+
+    /// Time passes; what was unreachable may be given up, and nothing else.
+    fn wait(&mut self, world: &mut World, seconds: u64) {
+        world.wait(seconds);
+        for call in world.tick_if_due() {
+            if let Call::Kill { task_id, .. } = call {
+                assert!(self.unreachable.remove(&task_id), "{task_id} is given up");
+                self.running.remove(&task_id);
+                self.given_up.insert(task_id);
+            }
+        }
+    }
+
+    fn back(&self, world: &mut World) {
+        if let Some(id) = self.given_up.first() {
+            let status = status(id.as_str(), "RUNNING");
+            let ((), calls) = world.run(|batch, cx| batch.update(cx, &status));
+            let killed = |call: &Call| matches!(call, Call::Kill { task_id, .. } if task_id == id);
+            assert!(calls.iter().all(killed) && calls.len() == 1, "{calls:?}");
+        }
     }
 }
 
@@ -138,11 +175,14 @@ fn apply(world: &mut World, cluster: &mut Cluster, step: Step) {
                 cluster.report(world, &id, state);
             }
         }
+        Step::Wait { seconds } => cluster.wait(world, seconds),
+        Step::Return => cluster.back(world),
         Step::Cancel { name } => {
             let _ = world.run(|batch, cx| batch.cancel(&format!("J{name}"), cx));
         }
         Step::Crash => {
             world.crash();
+            cluster.unreachable.clear();
         }
     }
 }
@@ -163,6 +203,7 @@ fn durable(batch: &Batch) -> Batch {
         largest: Vec::new(),
         misses: Default::default(),
         avoided: Default::default(),
+        cut_off: Default::default(),
         ..batch
     }
 }
@@ -182,14 +223,17 @@ proptest! {
             apply(&mut world, &mut cluster, step);
             check(&world, &cluster);
         }
-        // A healthy cluster finishes what is left: each round launches or ends something.
+        // A healthy cluster finishes what is left: each round launches or ends something, or waits for what is unreachable.
         while world.batch.list().iter().any(|job| job.ended.is_none()) {
-            let before = cluster.launched.len();
+            let before = (cluster.launched.len(), cluster.given_up.len());
             // Longer than any agent is left alone for.
-            world.wait(60);
+            cluster.wait(&mut world, 60);
             apply(&mut world, &mut cluster, Step::Offer { cpus: 4 });
             let running: Vec<_> = cluster.running.iter().cloned().collect();
-            prop_assert!(cluster.launched.len() > before || !running.is_empty(), "{:?}", world.batch);
+            let after = (cluster.launched.len(), cluster.given_up.len());
+            prop_assert!(after > before || !running.is_empty(), "{:?}", world.batch);
+            let reachable = running.into_iter().filter(|id| !cluster.unreachable.contains(id));
+            let running: Vec<_> = reachable.collect();
             for id in running {
                 cluster.report(&mut world, &id, "FINISHED");
             }

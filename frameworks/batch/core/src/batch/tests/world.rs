@@ -58,6 +58,14 @@ impl World {
         self.now.0 += seconds * 1000;
     }
 
+    /// What the scheduler does of itself, if its time has come.
+    pub(super) fn tick_if_due(&mut self) -> Vec<Call> {
+        match self.batch.next_deadline() {
+            Some(at) if at <= self.now => self.run(Batch::tick).1,
+            Some(_) | None => Vec::new(),
+        }
+    }
+
     pub(super) fn subscribe(&mut self) -> Vec<Call> {
         let id = FrameworkId::new("F1").unwrap();
         self.run(|batch, cx| batch.subscribed(cx, &id)).1
@@ -124,11 +132,14 @@ fn apply(world: &mut World, step: &str) -> String {
         }
         "wait" => {
             world.wait(words[1].parse().unwrap());
-            return String::new();
+            (String::new(), world.tick_if_due())
         }
         "crash" => (String::new(), world.crash()),
         "show" => (show(&world.batch, words[1]), Vec::new()),
-        "explain" => (world.batch.explain(words[1]).unwrap().join(" / "), Vec::new()),
+        "explain" => (
+            world.batch.explain(words[1], world.now).unwrap().join(" / "),
+            Vec::new(),
+        ),
         id => {
             let status = status(id, words[1]);
             world.run(|batch, cx| {
