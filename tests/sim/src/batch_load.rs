@@ -5,11 +5,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use proffer_batch_core::{Batch, JobView, SubmitError};
+use proffer_batch_core::{Batch, SubmitError};
 use proffer_session::{Context, RecoverError, Scheduler};
-use proffer_types::{
-    AgentId, FrameworkId, Offer, OfferId, Resources, Role, TaskState, TaskStatus, Timestamp,
-};
+use proffer_types::{AgentId, FrameworkId, Offer, OfferId, Resources, Role, TaskStatus, Timestamp};
 
 use crate::scenario::FrameworkPlan;
 
@@ -27,13 +25,12 @@ impl BatchLoad {
         }
     }
 
-    /// The jobs that have not ended. One that waits for an agent which lost its id, and so never comes back, is left
-    /// to its user: the batch scheduler starts no second attempt while the first may be running.
+    /// The jobs that have not ended.
     pub(crate) fn left(&self) -> Vec<String> {
         let names = self.plan.batches.iter().map(|(_, spec)| &spec.name);
         let open = names.filter(|name| {
             let job = self.batch.get(name);
-            job.is_err() || job.is_ok_and(|job| job.ended.is_none() && !is_cut_off(&job))
+            job.map_or(true, |job| job.ended.is_none())
         });
         open.map(|name| format!("{name} {:?}", self.batch.get(name).map(|job| job.instances)))
             .collect()
@@ -43,15 +40,6 @@ impl BatchLoad {
         let is_new = |n: &usize| self.batch.get(&self.plan.batches[*n].1.name).is_err();
         (0..self.plan.batches.len()).filter(is_new)
     }
-}
-
-fn is_cut_off(job: &JobView) -> bool {
-    let unreachable = |status: &TaskStatus| status.state == TaskState::Unreachable;
-    let mut statuses = job
-        .instances
-        .iter()
-        .filter_map(|instance| instance.status.as_deref());
-    statuses.any(unreachable)
 }
 
 impl Scheduler for BatchLoad {

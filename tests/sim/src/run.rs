@@ -12,7 +12,8 @@ use crate::trace::{Reader, Trace};
 use crate::world::World;
 
 /// How long after the healing all work must have come to its end. The longest command runs for 3 minutes, the
-/// longest filter for 40 s, an agent is given up after 75 s; queueing for a small cluster takes the rest.
+/// longest filter for 40 s, an agent is given up after 75 s and an attempt on it after 5 minutes more; queueing for a
+/// small cluster takes the rest.
 const CONVERGES_WITHIN: Duration = Duration::from_secs(30 * 60);
 /// How often it is looked whether all is quiet.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
