@@ -1,10 +1,10 @@
 //! `proffer framework`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use proffer_store::Rocks;
 
@@ -60,24 +60,36 @@ pub(super) async fn framework(command: FrameworkCommand) -> Result<u8> {
 
 async fn batch(args: FrameworkArgs) -> Result<u8> {
     proffer_wire::net::check_listen(args.listen, args.insecure_listen)?;
-    let store = Arc::new(Rocks::open(args.data_dir).await?);
+    let store = Arc::new(Rocks::open(args.data_dir.clone()).await?);
     let mut config = proffer_batch::Config::new(args.master);
     config.listen = args.listen;
     config.insecure_listen = args.insecure_listen;
     config.failover_timeout = args
         .failover_timeout
         .map_or(config.failover_timeout, |span| span.0);
-    until_signal(|shutdown| proffer_batch::run(config, store, shutdown)).await
+    until_signal(|shutdown| proffer_batch::run(config, store, shutdown))
+        .await
+        .with_context(|| ended("batch", &args.data_dir))
 }
 
 async fn service(args: FrameworkArgs) -> Result<u8> {
     proffer_wire::net::check_listen(args.listen, args.insecure_listen)?;
-    let store = Arc::new(Rocks::open(args.data_dir).await?);
+    let store = Arc::new(Rocks::open(args.data_dir.clone()).await?);
     let mut config = proffer_service::Config::new(args.master);
     config.listen = args.listen;
     config.insecure_listen = args.insecure_listen;
     config.failover_timeout = args
         .failover_timeout
         .map_or(config.failover_timeout, |span| span.0);
-    until_signal(|shutdown| proffer_service::run(config, store, shutdown)).await
+    until_signal(|shutdown| proffer_service::run(config, store, shutdown))
+        .await
+        .with_context(|| ended("service", &args.data_dir))
+}
+
+/// What is said before why: the master may ask for the removal of the data directory.
+fn ended(name: &str, data_dir: &Path) -> String {
+    format!(
+        "the {name} framework with data directory {} ended",
+        data_dir.display()
+    )
 }

@@ -11,6 +11,9 @@ use crate::state::Framework;
 use crate::validate::check_labels;
 use crate::{CloseReason, Event, LinkId};
 
+/// The way out for whoever comes with an id that is no good, for people.
+const ANEW: &str = "to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)";
+
 pub(crate) fn handle(cx: &mut Cx<'_>, link: LinkId, info: FrameworkInfo, suppressed: BTreeSet<Role>) {
     if let Err(message) = check_info(&info, &suppressed) {
         return cx.refuse_scheduler(link, message);
@@ -46,10 +49,10 @@ fn known_id(cx: &Cx<'_>, info: &FrameworkInfo) -> Result<FrameworkId, String> {
     };
     match cx.state.framework(id) {
         None => Err(format!(
-            "framework id `{id}` was never given out; subscribe without one"
+            "framework id `{id}` was never given out by this cluster; {ANEW}"
         )),
         Some(framework) if framework.is_completed() => Err(format!(
-            "framework `{id}` is completed (torn down, or away for longer than its failover timeout); its id is spent"
+            "framework `{id}` is completed (torn down, or away for longer than its failover timeout) and its id is spent; {ANEW}"
         )),
         Some(_) => Ok(id.clone()),
     }

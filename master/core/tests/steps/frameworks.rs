@@ -52,8 +52,8 @@ fn a_framework_that_stays_away_is_completed_and_its_tasks_hold_resources_until_d
             store framework f0 order 0 completed
             a0 <- shut down f0
             > framework f0
-            f0 <- error: framework `f0` is completed (torn down, or away for longer than its failover timeout); its id is spent
-            f0 closed: the peer was refused: framework `f0` is completed (torn down, or away for longer than its failover timeout); its id is spent
+            f0 <- error: framework `f0` is completed (torn down, or away for longer than its failover timeout) and its id is spent; to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)
+            f0 closed: the peer was refused: framework `f0` is completed (torn down, or away for longer than its failover timeout) and its id is spent; to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)
             > status a0 f0/t1 KILLED
             a0 <- acknowledge f0/t1 #1
             f1 <- offer o2 a0 * cpus:4;mem:1GiB
@@ -139,10 +139,10 @@ fn an_id_that_was_never_given_out_cannot_subscribe() {
     check(
         "framework f0 id f7",
         expect![[r#"
-        > framework f0 id f7
-        f0 <- error: framework id `f7` was never given out; subscribe without one
-        f0 closed: the peer was refused: framework id `f7` was never given out; subscribe without one
-    "#]],
+            > framework f0 id f7
+            f0 <- error: framework id `f7` was never given out by this cluster; to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)
+            f0 closed: the peer was refused: framework id `f7` was never given out by this cluster; to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)
+        "#]],
     );
 }
 
@@ -151,13 +151,13 @@ fn without_a_failover_timeout_a_lost_link_is_the_end() {
     check(
         "framework f0 failover 0 | lost f0 | framework f0",
         expect![[r#"
-        > framework f0 failover 0
-        f0 <- subscribed as f0
-        > lost f0
-        > framework f0
-        f0 <- error: framework `f0` is completed (torn down, or away for longer than its failover timeout); its id is spent
-        f0 closed: the peer was refused: framework `f0` is completed (torn down, or away for longer than its failover timeout); its id is spent
-    "#]],
+            > framework f0 failover 0
+            f0 <- subscribed as f0
+            > lost f0
+            > framework f0
+            f0 <- error: framework `f0` is completed (torn down, or away for longer than its failover timeout) and its id is spent; to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)
+            f0 closed: the peer was refused: framework `f0` is completed (torn down, or away for longer than its failover timeout) and its id is spent; to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)
+        "#]],
     );
 }
 

@@ -194,8 +194,8 @@ fn a_completed_framework_stays_completed_and_its_tasks_are_shut_down() {
             f0 closed: the framework is completed
             > restart
             > framework f0
-            f0 <- error: framework `f0` is completed (torn down, or away for longer than its failover timeout); its id is spent
-            f0 closed: the peer was refused: framework `f0` is completed (torn down, or away for longer than its failover timeout); its id is spent
+            f0 <- error: framework `f0` is completed (torn down, or away for longer than its failover timeout) and its id is spent; to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)
+            f0 closed: the peer was refused: framework `f0` is completed (torn down, or away for longer than its failover timeout) and its id is spent; to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)
             > agent a0 cpus:4;mem:1GiB f0/t1=RUNNING
             a0 <- registered as m2-a0
             a0 <- shut down f0
