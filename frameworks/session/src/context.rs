@@ -70,6 +70,7 @@ impl<'a> Context<'a> {
         self.output.calls.push(Call::Accept {
             offers: vec![offer.id.clone()],
             operations: vec![Operation::Launch(tasks)],
+            refused: Vec::new(),
             filters,
         });
     }

@@ -156,16 +156,11 @@ async fn a_hostile_message_ends_its_own_stream_with_the_reason_and_nothing_else(
     let master = start(&Arc::new(Memory::new())).await;
     let _agent = master.agent(resources(4.0, 4e9)).await;
     type Change = fn(&mut v1::TaskInfo);
-    let changes: [(Change, Code, &str); 3] = [
-        (
-            |task| task.resources = Some(resources(f64::NAN, 1.0)),
-            Code::InvalidArgument,
-            "calls[0].accept.operations[0].launch.tasks[0].resources.cpus: NaN is not a quantity",
-        ),
+    let changes: [(Change, Code, &str); 2] = [
         (
             |task| task.task_id = "a/b".into(),
             Code::InvalidArgument,
-            "task_id: task id `a/b` must not contain `/`",
+            "calls[0].accept.operations[0].launch.tasks[0].task_id: task id `a/b` must not contain `/`",
         ),
         (
             |task| task.labels = [("label".into(), "x".repeat(5 << 20))].into(),
@@ -191,6 +186,23 @@ async fn a_hostile_message_ends_its_own_stream_with_the_reason_and_nothing_else(
         .await
         .unwrap();
     assert!(tasks.into_inner().tasks.is_empty());
+    master.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_with_a_wrong_description_ends_as_an_error_and_its_scheduler_goes_on() {
+    let master = start(&Arc::new(Memory::new())).await;
+    let _agent = master.agent(resources(4.0, 4e9)).await;
+    let mut framework = master.framework(framework_info()).await;
+    framework.subscribed().await;
+    let offer = framework.next(offer).await.unwrap();
+    let mut bad = task(&offer);
+    bad.resources = Some(resources(f64::NAN, 1.0));
+    framework.call(launch(&offer, bad)).await;
+    let status = framework.next(update).await.unwrap();
+    assert_eq!(status.state(), v1::TaskState::TaskError);
+    assert_eq!(status.reason(), v1::StatusReason::ReasonTaskInvalid);
+    assert_eq!(status.message, "resources.cpus: NaN is not a quantity");
     master.stop().await;
 }
 

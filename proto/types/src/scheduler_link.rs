@@ -21,6 +21,8 @@ pub enum Call {
     Accept {
         offers: Vec<OfferId>,
         operations: Vec<Operation>,
+        /// Of the launches: found on the way in; a scheduler has none to send.
+        refused: Vec<RefusedTask>,
         filters: Filters,
     },
     Decline {
@@ -59,6 +61,16 @@ pub enum Call {
 pub enum Operation {
     /// One bad task does not spoil the others.
     Launch(Vec<TaskInfo>),
+}
+
+/// A task that has an id but no valid description: it is not launched, and its scheduler is told so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedTask {
+    pub id: TaskId,
+    /// Absent when that is what is wrong.
+    pub agent_id: Option<AgentId>,
+    /// What is wrong, for people.
+    pub message: String,
 }
 
 /// What the master tells a scheduler.

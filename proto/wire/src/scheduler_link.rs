@@ -6,7 +6,7 @@ mod event;
 
 use std::collections::BTreeSet;
 
-use proffer_types::scheduler_link::{Call, Operation};
+use proffer_types::scheduler_link::{Call, Operation, RefusedTask};
 use proffer_types::{AgentId, KillPolicy, OfferId, Role, TaskId, TaskInfo};
 
 pub use event::{event_frames, from_event_frame};
@@ -19,6 +19,10 @@ use crate::v1;
 use crate::v1::scheduler_call as c;
 use crate::v1::scheduler_call::Call as FromScheduler;
 
+/// The most tasks of one accept that are refused one by one: keeps the answer to one call short. A scheduler with more
+/// of them is broken, and its stream ends.
+pub const MAX_REFUSED_TASKS: usize = 1000;
+
 /// Puts calls into frames of under 1 MiB. A single call above that travels alone; the master refuses
 /// it above 4 MiB.
 #[must_use]
@@ -29,7 +33,7 @@ pub fn call_frames(calls: &[Call]) -> Vec<v1::SchedulerCalls> {
         .collect()
 }
 
-/// Takes a frame of calls apart. One bad call spoils the frame.
+/// Takes a frame of calls apart. One bad call spoils the frame; a bad task does not spoil its call.
 pub fn from_call_frame(frame: v1::SchedulerCalls) -> Result<Vec<Call>, ConvertError> {
     let item = |(index, call)| Call::try_from(call).at_item("calls", index);
     frame.calls.into_iter().enumerate().map(item).collect()
@@ -81,26 +85,43 @@ fn subscribe(message: c::Subscribe) -> Result<Call, ConvertError> {
 }
 
 fn accept(message: c::Accept) -> Result<Call, ConvertError> {
-    let operation = |(index, message)| operation(message).at_item("operations", index);
+    let mut refused = Vec::new();
+    let operations = message.operations.into_iter().enumerate();
+    let operations =
+        operations.map(|(index, message)| operation(message, &mut refused).at_item("operations", index));
     Ok(Call::Accept {
+        operations: operations.collect::<Result<_, _>>()?,
         offers: parse_all("offer_ids", &message.offer_ids)?,
-        operations: message
-            .operations
-            .into_iter()
-            .enumerate()
-            .map(operation)
-            .collect::<Result<_, _>>()?,
+        refused,
         filters: filters(message.filters),
     })
 }
 
-fn operation(message: v1::Operation) -> Result<Operation, ConvertError> {
+fn operation(message: v1::Operation, refused: &mut Vec<RefusedTask>) -> Result<Operation, ConvertError> {
     let Some(v1::operation::Operation::Launch(launch)) = message.operation else {
         return Err(ConvertError::missing("operation"));
     };
-    let task = |(index, task)| TaskInfo::try_from(task).at_item("launch.tasks", index);
-    let tasks = launch.tasks.into_iter().enumerate().map(task);
+    let tasks = launch.tasks.into_iter().enumerate();
+    let tasks = tasks
+        .filter_map(|(index, message)| task(message, refused).at_item("launch.tasks", index).transpose());
     Ok(Operation::Launch(tasks.collect::<Result<_, _>>()?))
+}
+
+/// The task; or none, when it joined the refused ones.
+fn task(message: v1::TaskInfo, refused: &mut Vec<RefusedTask>) -> Result<Option<TaskInfo>, ConvertError> {
+    let (id, agent_id) = (TaskId::new(&message.task_id), AgentId::new(&message.agent_id));
+    match (TaskInfo::try_from(message), id) {
+        (Ok(info), _) => Ok(Some(info)),
+        (Err(error), Ok(id)) if refused.len() < MAX_REFUSED_TASKS => {
+            refused.push(RefusedTask {
+                id,
+                agent_id: agent_id.ok(),
+                message: error.to_string(),
+            });
+            Ok(None)
+        }
+        (Err(error), _) => Err(error),
+    }
 }
 
 fn reconcile(message: c::Reconcile) -> Result<Call, ConvertError> {
@@ -130,6 +151,7 @@ impl From<&Call> for v1::SchedulerCall {
             Call::Accept {
                 offers,
                 operations,
+                refused: _,
                 filters,
             } => FromScheduler::Accept(c::Accept {
                 offer_ids: ids_text(offers),

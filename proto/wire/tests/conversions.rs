@@ -5,16 +5,18 @@
 mod strategies;
 
 use proffer_types::agent_link::{AgentMessage, RegisteredTask};
-use proffer_types::scheduler_link::Call;
+use proffer_types::scheduler_link::{Call, Operation, RefusedTask};
 use proffer_types::{
-    AgentInfo, ContainerSpec, Filters, FrameworkInfo, Resources, Role, Session, StatusSource, TaskInfo,
-    TaskState, TaskStatus, Timestamp,
+    AgentId, AgentInfo, ContainerSpec, Filters, FrameworkInfo, Resources, Role, Session, StatusSource,
+    TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
 };
 use proffer_wire::agent_link::{Registration, agent_frames, from_master_frame, master_frames};
 use proffer_wire::frame::FRAME_BYTES;
 use proffer_wire::offer::weight_millis;
-use proffer_wire::scheduler_link::{call_frames, event_frames, from_call_frame, from_event_frame};
-use proffer_wire::{net, v1};
+use proffer_wire::scheduler_link::{
+    MAX_REFUSED_TASKS, call_frames, event_frames, from_call_frame, from_event_frame,
+};
+use proffer_wire::{ConvertError, net, v1};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use prost::Message;
@@ -138,11 +140,9 @@ fn named(name: &str, value: v1::resource::Value) -> v1::Resources {
     }
 }
 
-/// The error a launch of one task gets.
-fn refusal(change: impl FnOnce(&mut v1::TaskInfo)) -> String {
-    let mut info = task_info();
-    change(&mut info);
-    let launch = v1::operation::Launch { tasks: vec![info] };
+/// A launch, as it arrives.
+fn launch(tasks: Vec<v1::TaskInfo>) -> Result<(Vec<TaskInfo>, Vec<RefusedTask>), ConvertError> {
+    let launch = v1::operation::Launch { tasks };
     let accept = v1::scheduler_call::Accept {
         operations: vec![v1::Operation {
             operation: Some(v1::operation::Operation::Launch(launch)),
@@ -152,11 +152,25 @@ fn refusal(change: impl FnOnce(&mut v1::TaskInfo)) -> String {
     let call = v1::SchedulerCall {
         call: Some(v1::scheduler_call::Call::Accept(accept)),
     };
-    let error = Call::try_from(call).unwrap_err().to_string();
-    error
-        .strip_prefix("accept.operations[0].launch.tasks[0].")
-        .unwrap()
-        .to_owned()
+    let Call::Accept {
+        mut operations,
+        refused,
+        ..
+    } = Call::try_from(call)?
+    else {
+        panic!("an accept becomes something else");
+    };
+    let Operation::Launch(tasks) = operations.remove(0);
+    Ok((tasks, refused))
+}
+
+/// What a launch of one task is refused with.
+fn refusal(change: impl FnOnce(&mut v1::TaskInfo)) -> String {
+    let mut info = task_info();
+    change(&mut info);
+    let (tasks, mut refused) = launch(vec![info]).unwrap();
+    assert_eq!(tasks, []);
+    refused.remove(0).message
 }
 
 fn refused_container(change: impl FnOnce(&mut v1::ContainerSpec)) -> String {
@@ -217,10 +231,6 @@ fn a_bundle_names_each_resource_once_and_gives_it_the_right_kind_of_value() {
 #[test]
 fn a_bad_task_is_refused_with_the_field_that_is_wrong() {
     assert_eq!(
-        refusal(|info| info.task_id = "a/b".into()),
-        "task_id: task id `a/b` must not contain `/`"
-    );
-    assert_eq!(
         refusal(|info| info.agent_id = String::new()),
         "agent_id: agent id is empty"
     );
@@ -244,6 +254,41 @@ fn a_bad_task_is_refused_with_the_field_that_is_wrong() {
     assert_eq!(
         refused_container(|spec| spec.working_directory = "tmp".into()),
         "container.working_directory: `tmp` is not an absolute path"
+    );
+}
+
+#[test]
+fn a_bad_task_does_not_spoil_the_others_unless_it_cannot_be_named() {
+    let named = |id: &str| v1::TaskInfo {
+        task_id: id.into(),
+        ..task_info()
+    };
+    let bad = |id: &str| v1::TaskInfo {
+        resources: Some(cpus(f64::NAN)),
+        ..named(id)
+    };
+    let (tasks, refused) = launch(vec![bad("t1"), named("t2")]).unwrap();
+    assert_eq!(
+        tasks.iter().map(|task| task.id.as_str()).collect::<Vec<_>>(),
+        ["t2"]
+    );
+    let expected = RefusedTask {
+        id: TaskId::new("t1").unwrap(),
+        agent_id: Some(AgentId::new("a1").unwrap()),
+        message: "resources.cpus: NaN is not a quantity".to_owned(),
+    };
+    assert_eq!(refused, [expected]);
+
+    let error = launch(vec![named("t1"), named("a/b")]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "accept.operations[0].launch.tasks[1].task_id: task id `a/b` must not contain `/`"
+    );
+    let too_many = (0..=MAX_REFUSED_TASKS).map(|n| bad(&format!("t{n}")));
+    let error = launch(too_many.collect()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "accept.operations[0].launch.tasks[1000].resources.cpus: NaN is not a quantity"
     );
 }
 

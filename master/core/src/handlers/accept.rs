@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use proffer_types::agent_link::MasterMessage;
-use proffer_types::scheduler_link::{self, Operation};
+use proffer_types::scheduler_link::{self, Operation, RefusedTask};
 use proffer_types::{
     AgentId, Filters, FrameworkId, OfferId, Resources, Role, StatusReason, TaskInfo, TaskState,
 };
@@ -55,6 +55,15 @@ pub(crate) fn handle(
         }
     }
     offers::set_filter(cx, framework, &held.role, &held.agent_id, left, filters);
+}
+
+/// Tells of tasks that never were: their descriptions are wrong, whatever becomes of the offers.
+pub(crate) fn refuse(cx: &mut Cx<'_>, framework: &FrameworkId, refused: &[RefusedTask]) {
+    for task in refused {
+        let (state, reason) = (TaskState::Error, StatusReason::TaskInvalid);
+        let status = cx.status(&task.id, task.agent_id.as_ref(), state, reason, &task.message);
+        cx.tell_framework(framework, scheduler_link::Event::Update(status));
+    }
 }
 
 fn launch(cx: &mut Cx<'_>, framework: &FrameworkId, role: &Role, info: TaskInfo) {

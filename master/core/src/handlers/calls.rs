@@ -41,8 +41,12 @@ fn call_of(cx: &mut Cx<'_>, link: LinkId, framework: &FrameworkId, call: Call) {
         Call::Accept {
             offers,
             operations,
+            refused,
             filters,
-        } => accept::handle(cx, framework, &offers, operations, filters),
+        } => {
+            accept::refuse(cx, framework, &refused);
+            accept::handle(cx, framework, &offers, operations, filters);
+        }
         Call::Decline { offers, filters } => offers::decline(cx, framework, &offers, filters),
         Call::Revive { roles } => revive(cx, framework, roles),
         Call::Suppress { roles } => suppress(cx, framework, roles),

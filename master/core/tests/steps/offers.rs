@@ -155,6 +155,28 @@ fn an_unanswered_offer_is_taken_back_and_offered_elsewhere_first() {
 }
 
 #[test]
+fn a_task_whose_description_is_refused_does_not_spoil_the_others_whatever_becomes_of_its_offer() {
+    check(
+        "framework f0 | agent a0 cpus:4;mem:1GiB
+         accept f0 o0 refuse 60 t1!cpus-is-NaN t2@a0:cpus:1
+         accept f0 o0 t3!cpus-is-NaN t4@a0:cpus:1",
+        expect![[r#"
+            > framework f0
+            f0 <- subscribed as f0
+            > agent a0 cpus:4;mem:1GiB
+            a0 <- registered as a0
+            f0 <- offer o0 a0 * cpus:4;mem:1GiB
+            > accept f0 o0 refuse 60 t1!cpus-is-NaN t2@a0:cpus:1
+            f0 <- t1 ERROR TASK_INVALID (cpus-is-NaN)
+            a0 <- run f0/t2 cpus:1
+            > accept f0 o0 t3!cpus-is-NaN t4@a0:cpus:1
+            f0 <- t3 ERROR TASK_INVALID (cpus-is-NaN)
+            f0 <- t4 DROPPED INVALID_OFFERS (offer o0 is no longer valid)
+        "#]],
+    );
+}
+
+#[test]
 fn one_bad_task_does_not_spoil_the_others() {
     check(
         "framework f0 | agent a0 cpus:4;mem:1GiB | agent a1 cpus:1

@@ -2,7 +2,7 @@
 //!
 //!     agent a0 cpus:4;mem:1GiB [f0/t1=RUNNING..]   registers, with its tasks    frame-of-old-session a0
 //!     framework f0 [role r]* [failover 5] [id f0]  subscribes                   lost a0 | mute a0
-//!     accept f0 o0[,o1] [refuse 5] [t1@a0:cpus:1;mem:1GiB]*                     decline f0 o0 [refuse 5]
+//!     accept f0 o0[,o1] [refuse 5] [t1@a0:cpus:1;mem:1GiB | t2!what-is-wrong]*  decline f0 o0 [refuse 5]
 //!     status a0 f0/t1 RUNNING [FINISHED]   head of the queue, newest state      ack f0 t1
 //!     kill f0 t1 [grace]   reconcile f0 [t1[@a0]]*   revive|suppress f0 [role]  teardown f0
 //!     sleep 5      the master is dead or stuck meanwhile
@@ -15,7 +15,7 @@ use std::time::Duration;
 use expect_test::Expect;
 use proffer_master_core::{Command, OperatorRequest, RequestId};
 use proffer_types::agent_link::{AgentMessage, RegisteredTask};
-use proffer_types::scheduler_link::{Call, Operation};
+use proffer_types::scheduler_link::{Call, Operation, RefusedTask};
 use proffer_types::{
     AgentId, AgentInfo, ContainerSpec, Filters, FrameworkId, FrameworkInfo, KillPolicy, OfferId, Role,
     Session, StatusSource, StatusUuid, TaskId, TaskInfo, TaskState, TaskStatus,
@@ -74,6 +74,15 @@ fn state(text: &str) -> TaskState {
         .unwrap()
 }
 
+fn refused_task(text: &str) -> RefusedTask {
+    let (id, message) = text.split_once('!').unwrap();
+    RefusedTask {
+        id: TaskId::new(id).unwrap(),
+        agent_id: None,
+        message: message.to_owned(),
+    }
+}
+
 fn roles(names: &[&str]) -> BTreeSet<Role> {
     names.iter().map(|name| Role::new(name).unwrap()).collect()
 }
@@ -88,7 +97,9 @@ impl World {
             ["mute", name] => drop(self.muted.insert((*name).to_owned())),
             ["accept", name, offers, rest @ ..] => {
                 let (filters, rest) = filters(rest);
-                let tasks: Vec<_> = rest.iter().map(|task| self.task(task)).collect();
+                let (bad, good): (Vec<&str>, Vec<&str>) = rest.iter().partition(|task| task.contains('!'));
+                let tasks: Vec<_> = good.into_iter().map(|task| self.task(task)).collect();
+                let refused = bad.into_iter().map(refused_task).collect();
                 let operations = if tasks.is_empty() {
                     vec![]
                 } else {
@@ -100,6 +111,7 @@ impl World {
                     Call::Accept {
                         offers,
                         operations,
+                        refused,
                         filters,
                     },
                 );

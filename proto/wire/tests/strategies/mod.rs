@@ -205,6 +205,7 @@ pub(crate) fn call() -> impl Strategy<Value = Call> {
             .prop_map(|(offers, operations, filters)| Call::Accept {
                 offers,
                 operations,
+                refused: Vec::new(),
                 filters
             }),
         (vec(id(), 0..3), filters()).prop_map(|(offers, filters)| Call::Decline { offers, filters }),

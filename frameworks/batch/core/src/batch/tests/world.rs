@@ -259,6 +259,7 @@ fn show_call(call: &Call) -> String {
             offers,
             operations,
             filters,
+            ..
         } => {
             let Operation::Launch(tasks) = &operations[0];
             let tasks = list(tasks.iter().map(|task| &task.id));
