@@ -45,7 +45,14 @@ struct ChildState {
 
 /// Holds the data directory against other supervisors for as long as it lives.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would do, but for a child on its way from fork to exec that still has the descriptor.
+        let _ = self.0.unlock();
+    }
+}
 
 impl Lock {
     /// Creates the directory if need be and takes it.
