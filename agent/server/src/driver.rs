@@ -71,7 +71,7 @@ impl Driver {
                 n = inputs.recv_many(&mut batch, MAX_BATCH) => if n == 0 {
                     return Ok(());
                 },
-                () = timer => batch.push(Input::Command(Command::Tick)),
+                () = timer => {}
             }
             out = self.step(batch.drain(..));
         }
@@ -90,6 +90,10 @@ impl Driver {
                 }
             };
             self.agent.step(now, command, &mut out);
+        }
+        // Not left to the timer: while commands keep coming, it is never the first to be ready.
+        if self.agent.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.agent.step(now, Command::Tick, &mut out);
         }
         out
     }
