@@ -52,11 +52,16 @@ pub(crate) struct Cluster {
 }
 
 fn endpoint(address: &str) -> Result<Endpoint> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|_| {
+    let refuse = || {
         WrongUse(format!(
             "`{address}` is not an address; write it like 127.0.0.1:5050"
         ))
-    })?;
+    };
+    let (host, port) = address.rsplit_once(':').ok_or_else(refuse)?;
+    if host.contains('/') || !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        return Err(refuse().into());
+    }
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|_| refuse())?;
     Ok(endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
@@ -118,6 +123,10 @@ impl Cluster {
 
     /// The one task of that id, among all frameworks, running or completed.
     pub(crate) async fn find_task(&self, task_id: &str) -> Result<v1::list_tasks_response::Task> {
+        // The master takes no id for all of them.
+        if task_id.is_empty() {
+            return Err(WrongUse("a task's id is empty".to_owned()).into());
+        }
         let request = v1::ListTasksRequest {
             task_id: task_id.to_owned(),
             include_completed: true,
@@ -141,5 +150,29 @@ impl Cluster {
         tasks.pop().with_context(|| {
             format!("no task `{task_id}`; `proffer tasks --all` lists what the master knows")
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        for bad in [
+            "",
+            "host",
+            "host:",
+            ":5050/x",
+            "host:0",
+            "host:99999",
+            "http://host:5050",
+            "a b:1",
+        ] {
+            assert!(endpoint(bad).is_err(), "{bad:?}");
+        }
+        for good in ["127.0.0.1:5050", "[::1]:5050", "master.example:5050"] {
+            assert!(endpoint(good).is_ok(), "{good:?}");
+        }
     }
 }
