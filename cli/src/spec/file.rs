@@ -11,19 +11,27 @@ use thiserror::Error;
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// What the parser says, and what a person who never saw it understands.
-const PLAIN_WORDS: [(&str, &str); 3] = [
+const PLAIN_WORDS: [(&str, &str); 5] = [
     (
         "expected sequence start",
         "expected a list, such as [\"/bin/echo\", \"hi\"]",
     ),
     ("expected mapping start", "expected fields, each as `name: value`"),
     (", set DuplicateKeyPolicy in Options if acceptable", ""),
+    (
+        "multiple YAML documents detected; use from_str_multiple or from_str_multiple_with_options",
+        "a second document begins; give one a file",
+    ),
+    (
+        "cannot deserialize null into string; use Option<String>",
+        "expected a text, such as \"hi\"",
+    ),
 ];
 
 /// A file that cannot be used.
 #[derive(Debug, Error)]
 pub(crate) enum SpecError {
-    #[error("cannot read {file}: {source}")]
+    #[error("cannot read {file}")]
     Read { file: String, source: io::Error },
     #[error("{file} is larger than {MAX_FILE_BYTES} bytes; split it")]
     TooLarge { file: String },
@@ -270,9 +278,26 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_cannot_be_read_is_refused_with_its_cause_once() {
+        let error = read::<JobFile>(Path::new("/nowhere/job.yaml")).unwrap_err();
+        assert_eq!(
+            format!("{:#}", anyhow::Error::new(error)),
+            "cannot read /nowhere/job.yaml: No such file or directory (os error 2)"
+        );
+    }
+
+    #[test]
     fn a_misshapen_file_is_refused_where_it_breaks() {
         check_job("name: j\n", expect!["job.yaml:1:1: missing field `tasks`"]);
         check_job("", expect!["job.yaml:1:1: unexpected end of input"]);
+        check_job(
+            "name: j\ntasks: [{name: t, command: [echo, ~]}]\n",
+            expect![[r#"job.yaml:2:35: tasks[0].command[1]: expected a text, such as "hi""#]],
+        );
+        check_job(
+            "name: j\ntasks: []\n---\nname: k\ntasks: []\n",
+            expect!["job.yaml:4:1: a second document begins; give one a file"],
+        );
         check_job(
             "name: j\ntasks:\n  - name: t\n    command: echo hi\n",
             expect![[r#"job.yaml:4:14: tasks[0].command: expected a list, such as ["/bin/echo", "hi"]"#]],
