@@ -194,6 +194,22 @@ mod tests {
     }
 
     #[test]
+    fn a_negative_number_is_a_value_and_not_a_flag() {
+        for bad in [
+            &["proffer", "run", "--cpus", "-1", "--", "true"][..],
+            &["proffer", "service", "scale", "web", "-1"],
+            &["proffer", "role", "set", "web", "--weight", "-1"],
+        ] {
+            let error = Cli::try_parse_from(bad).unwrap_err();
+            assert_eq!(
+                error.kind(),
+                clap::error::ErrorKind::ValueValidation,
+                "{bad:?}: {error}"
+            );
+        }
+    }
+
+    #[test]
     fn wrong_values_are_refused_before_anything_happens() {
         for bad in [
             &["proffer", "run", "--mem", "-64MiB", "--", "true"][..],

@@ -20,7 +20,7 @@ pub(crate) struct SetArgs {
     /// The role, such as `analytics` or `analytics/nightly`
     name: String,
     /// From 0.001 to 1000000, with at most three decimals; every role starts with 1
-    #[arg(long, env = "PROFFER_WEIGHT", value_parser = weight)]
+    #[arg(long, env = "PROFFER_WEIGHT", value_parser = weight, allow_negative_numbers = true)]
     weight: f64,
     #[command(flatten)]
     master: MasterArgs,

@@ -22,7 +22,7 @@ use crate::spec::{Bytes, Cores, DEFAULT_CPUS, DEFAULT_MEM, Span, TaskSpec};
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// Cores the task is guaranteed and limited to
-    #[arg(long, env = "PROFFER_CPUS", value_name = "CORES", default_value_t = DEFAULT_CPUS)]
+    #[arg(long, env = "PROFFER_CPUS", value_name = "CORES", default_value_t = DEFAULT_CPUS, allow_negative_numbers = true)]
     cpus: Cores,
     /// Memory the task is guaranteed and limited to; above it the kernel kills the task
     #[arg(long, env = "PROFFER_MEM", value_name = "SIZE", default_value_t = DEFAULT_MEM)]

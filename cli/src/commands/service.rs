@@ -61,6 +61,7 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ScaleArgs {
     name: String,
+    #[arg(allow_negative_numbers = true)]
     replicas: u32,
     #[command(flatten)]
     master: MasterArgs,
