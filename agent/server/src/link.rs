@@ -31,6 +31,9 @@ const RETRY_MIN: Duration = Duration::from_millis(50);
 /// The longest wait before dialling again.
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
+/// From this wait on, a master out of reach is worth a warning: before, it may well be starting.
+const RETRY_WARNED: Duration = Duration::from_secs(1);
+
 /// How long a master may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -92,7 +95,7 @@ pub(crate) async fn run(
     let mut wait = RETRY_MIN;
     for (n, master) in (1_u64..).zip(masters.iter().cycle()) {
         let dialled = shutdown
-            .run_until_cancelled(one_stream(master, LinkId(n), &driver))
+            .run_until_cancelled(one_stream(master, LinkId(n), &driver, wait >= RETRY_WARNED))
             .await;
         let Some(was_used) = dialled else { return };
         if was_used {
@@ -112,15 +115,16 @@ pub(crate) async fn run(
 }
 
 /// Opens one stream and reads it to its end. Answers whether the master ever said anything on it.
-async fn one_stream(master: &Master, link: LinkId, driver: &mpsc::Sender<Input>) -> bool {
+async fn one_stream(master: &Master, link: LinkId, driver: &mpsc::Sender<Input>, warns: bool) -> bool {
     let channel = match master.endpoint.connect().await {
         Ok(channel) => channel,
         Err(error) => {
-            debug!(
-                master = master.address,
-                error = chain(&error),
-                "cannot reach the master"
-            );
+            let (master, error) = (&master.address, chain(&error));
+            if warns {
+                warn!(master, error, "cannot reach the master");
+            } else {
+                debug!(master, error, "cannot reach the master");
+            }
             return false;
         }
     };
