@@ -24,9 +24,10 @@ stop() {
 }
 trap 'stop; rm -rf "$dir"' EXIT
 
-# Real input: licences, copyright files and whatever text this machine has, a few hundred files.
+# Real input: licences, copyright files and whatever text this machine has, a few hundred files. Not the few huge
+# ones, which are lists of file names.
 {
-    find /usr/share/common-licenses /usr/share/doc -type f \( -name copyright -o -path '*/common-licenses/*' \) 2>/dev/null
+    find /usr/share/common-licenses /usr/share/doc -type f -size -128k \( -name copyright -o -path '*/common-licenses/*' \) 2>/dev/null
     find /usr/share/perl* /usr/lib/python3* "${CARGO_HOME:-$HOME/.cargo}/registry/src" -type f \
         \( -name '*.pm' -o -name '*.py' -o -name '*.rs' \) 2>/dev/null
 } | head -n 600 >"$dir/files" || true
