@@ -116,7 +116,9 @@ fn of_failure(exit: TaskExit, evidence: &Evidence<'_>) -> Verdict {
         TaskExit::Signal(signal) => format!("command was ended by signal {signal}"),
     };
     if usage.pids_refused > 0 {
-        message += &format!("; its pids limit refused {} forks", usage.pids_refused);
+        let n = usage.pids_refused;
+        let forks = if n == 1 { "fork" } else { "forks" };
+        message += &format!("; its pids limit refused {n} {forks}");
     }
     if usage.oom_kills > 0 {
         message += &format!(
