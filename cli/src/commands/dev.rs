@@ -83,6 +83,7 @@ pub(super) async fn dev(args: DevArgs, log: LogArgs) -> Result<u8> {
         log,
     };
     let plan = Plan::new(&wanted)?;
+    plan.check_addresses()?;
     let code = cluster(&plan, &data_dir, &mut signals).await;
     drop(lock);
     code

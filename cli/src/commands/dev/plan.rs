@@ -79,6 +79,18 @@ impl Plan {
             children,
         })
     }
+
+    /// Fails when another process listens where a child is to: the frameworks would join a stranger's cluster.
+    pub(super) fn check_addresses(&self) -> Result<()> {
+        for child in &self.children {
+            let Some(address) = child.address else { continue };
+            TcpListener::bind(address).with_context(|| {
+                let name = &child.name;
+                format!("{name} cannot listen on {address}; stop what does, or give another --listen")
+            })?;
+        }
+        Ok(())
+    }
 }
 
 impl Wanted {
@@ -242,6 +254,18 @@ mod tests {
         assert_eq!(ports.len(), 2);
         assert!(ports.iter().all(|port| FREE_PORTS.contains(port)), "{ports:?}");
         assert_ne!(ports[0], ports[1]);
+    }
+
+    #[test]
+    fn an_address_in_use_is_named_before_anything_starts() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let plan = Plan::new(&wanted(&address.to_string(), 0)).unwrap();
+        let error = plan.check_addresses().unwrap_err();
+        let told = format!("master cannot listen on {address}; stop what does, or give another --listen");
+        assert_eq!(error.to_string(), told);
+        drop(taken);
+        plan.check_addresses().unwrap();
     }
 
     #[test]
