@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
-use proffer_store::Rocks;
+use proffer_sdk::{CancellationToken, DaemonConfig, DaemonError};
+use proffer_store::{Rocks, Store};
 
 use crate::daemon::until_signal;
 use crate::spec::Span;
@@ -53,37 +54,32 @@ pub(crate) struct FrameworkArgs {
 
 pub(super) async fn framework(command: FrameworkCommand) -> Result<u8> {
     match command {
-        FrameworkCommand::Batch(args) => batch(args).await,
-        FrameworkCommand::Service(args) => service(args).await,
+        FrameworkCommand::Batch(args) => args.run("batch", proffer_batch::run).await,
+        FrameworkCommand::Service(args) => args.run("service", proffer_service::run).await,
     }
 }
 
-async fn batch(args: FrameworkArgs) -> Result<u8> {
-    proffer_wire::net::check_listen(args.listen, args.insecure_listen)?;
-    let store = Arc::new(Rocks::open(args.data_dir.clone()).await?);
-    let mut config = proffer_batch::Config::new(args.master);
-    config.listen = args.listen;
-    config.insecure_listen = args.insecure_listen;
-    config.failover_timeout = args
-        .failover_timeout
-        .map_or(config.failover_timeout, |span| span.0);
-    until_signal(|shutdown| proffer_batch::run(config, store, shutdown))
-        .await
-        .with_context(|| ended("batch", &args.data_dir))
-}
-
-async fn service(args: FrameworkArgs) -> Result<u8> {
-    proffer_wire::net::check_listen(args.listen, args.insecure_listen)?;
-    let store = Arc::new(Rocks::open(args.data_dir.clone()).await?);
-    let mut config = proffer_service::Config::new(args.master);
-    config.listen = args.listen;
-    config.insecure_listen = args.insecure_listen;
-    config.failover_timeout = args
-        .failover_timeout
-        .map_or(config.failover_timeout, |span| span.0);
-    until_signal(|shutdown| proffer_service::run(config, store, shutdown))
-        .await
-        .with_context(|| ended("service", &args.data_dir))
+impl FrameworkArgs {
+    async fn run<F>(
+        self,
+        name: &str,
+        run: impl FnOnce(DaemonConfig, Arc<dyn Store>, CancellationToken) -> F,
+    ) -> Result<u8>
+    where
+        F: Future<Output = Result<(), DaemonError>>,
+    {
+        proffer_wire::net::check_listen(self.listen, self.insecure_listen)?;
+        let store = Arc::new(Rocks::open(self.data_dir.clone()).await?);
+        let mut config = DaemonConfig::new(self.master, name);
+        config.listen = self.listen;
+        config.insecure_listen = self.insecure_listen;
+        if let Some(span) = self.failover_timeout {
+            config.failover_timeout = span.0;
+        }
+        until_signal(|shutdown| run(config, store, shutdown))
+            .await
+            .with_context(|| ended(name, &self.data_dir))
+    }
 }
 
 /// What is said before why: the master may ask for the removal of the data directory.

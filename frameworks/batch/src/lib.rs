@@ -5,6 +5,23 @@
 
 mod api;
 mod convert;
-mod run;
 
-pub use run::{Config, RunError, run};
+use std::sync::Arc;
+
+use proffer_batch_core::Batch;
+use proffer_sdk::store::Store;
+use proffer_sdk::{CancellationToken, DaemonConfig, DaemonError, serve};
+use proffer_wire::v1::jobs_server::{JobsServer, SERVICE_NAME};
+use tonic::service::Routes;
+
+use crate::api::Api;
+
+/// Runs the batch framework until `shutdown`. The store must be its own.
+pub async fn run(
+    config: DaemonConfig,
+    store: Arc<dyn Store>,
+    shutdown: CancellationToken,
+) -> Result<(), DaemonError> {
+    let api = |handle| Routes::new(JobsServer::new(Api::new(handle)));
+    serve(config, store, Batch::new(), SERVICE_NAME, api, shutdown).await
+}

@@ -1,15 +1,17 @@
 //! What framework authors depend on: the scheduler trait, and a driver that runs it against a cluster.
 //!
 //! Implement [`Scheduler`], give it to a [`Driver`] with a store for its records, and call [`Driver::run`]. A
-//! framework with an API of its own (gRPC, say) reaches the running scheduler through a [`Handle`].
+//! framework with an API of its own (gRPC, say) reaches the running scheduler through a [`Handle`]; [`serve`] runs both.
 
 mod backoff;
 mod clock;
+mod daemon;
 mod driver;
 mod handle;
 mod link;
 mod records;
 
+pub use daemon::{DaemonConfig, DaemonError, serve};
 pub use driver::{Config, Driver, RunError};
 pub use handle::{CallError, Handle, Progress};
 pub use proffer_session::*;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use proffer_sdk::CancellationToken;
 use proffer_sdk::store::{Memory, Store};
-use proffer_service::{Config, RunError, run};
+use proffer_sdk::{DaemonConfig, DaemonError};
+use proffer_service::run;
 use proffer_wire::v1;
 use proffer_wire::v1::scheduler_server::{Scheduler, SchedulerServer};
 use proffer_wire::v1::services_client::ServicesClient;
@@ -65,7 +66,7 @@ impl Fixture {
 
     async fn start(&mut self) -> Framework {
         let shutdown = CancellationToken::new();
-        let config = Config::new(vec![self.master.clone()]);
+        let config = DaemonConfig::new(vec![self.master.clone()], "service");
         let daemon = tokio::spawn(run(config, Arc::clone(&self.store), shutdown.clone()));
         let service = self.advertised.recv().await.unwrap();
         assert_eq!(service.name, "proffer.v1.Services");
@@ -81,7 +82,7 @@ impl Fixture {
 struct Framework {
     client: ServicesClient<Channel>,
     shutdown: CancellationToken,
-    daemon: JoinHandle<Result<(), RunError>>,
+    daemon: JoinHandle<Result<(), DaemonError>>,
 }
 
 impl Framework {
@@ -180,9 +181,9 @@ async fn a_wrong_request_is_answered_with_what_is_wrong_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_listener_off_loopback_is_refused_unless_allowed() {
-    let mut config = Config::new(vec!["127.0.0.1:1".to_owned()]);
+    let mut config = DaemonConfig::new(vec!["127.0.0.1:1".to_owned()], "service");
     config.listen = "192.0.2.1:0".parse().unwrap();
     let store = Arc::new(Memory::default());
     let ended = run(config, store, CancellationToken::new()).await;
-    assert!(matches!(ended, Err(RunError::Listen(_))), "{ended:?}");
+    assert!(matches!(ended, Err(DaemonError::Listen(_))), "{ended:?}");
 }

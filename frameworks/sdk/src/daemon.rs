@@ -1,55 +1,60 @@
-//! The batch framework as a daemon: one driver, one gRPC server, ended together.
+//! A framework as a daemon: one driver and one gRPC service of its own, ended together.
+//!
+//! The service listens on an address of its own and is advertised with it, so that clients reach it through the
+//! master's port.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proffer_batch_core::Batch;
-use proffer_sdk::store::Store;
-use proffer_sdk::{CancellationToken, Driver};
+use proffer_session::Scheduler;
+use proffer_store::Store;
 use proffer_types::AdvertisedService;
 use proffer_types::framework::DEFAULT_FAILOVER_TIMEOUT;
 use proffer_wire::net::{ListenError, check_listen};
-use proffer_wire::v1::jobs_server::{JobsServer, SERVICE_NAME};
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
 use tracing::{info, warn};
 
-use crate::api::Api;
+use crate::{Config, Driver, Handle, RunError};
 
-/// What the daemon is told at its start.
+/// What a daemon is told at its start.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct DaemonConfig {
     /// `host:port` of each master, tried in turn.
     pub masters: Vec<String>,
-    /// Where the master reaches the API; port 0 takes a free one.
+    /// Where the master reaches the service; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Allows a `listen` that is not a loopback address.
     pub insecure_listen: bool,
+    /// The framework's name.
     pub name: String,
     /// How long tasks outlive this daemon.
     pub failover_timeout: Duration,
 }
 
-impl Config {
+impl DaemonConfig {
     /// A free loopback port, and tasks that outlive the daemon for a week.
     #[must_use]
-    pub fn new(masters: Vec<String>) -> Self {
+    pub fn new(masters: Vec<String>, name: &str) -> Self {
         Self {
             masters,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             insecure_listen: false,
-            name: "batch".to_owned(),
+            name: name.to_owned(),
             failover_timeout: DEFAULT_FAILOVER_TIMEOUT,
         }
     }
 }
 
-/// Why the daemon ended before it was asked to.
+/// Why a daemon ended before it was asked to.
 #[derive(Debug, Error)]
-pub enum RunError {
+pub enum DaemonError {
     #[error(transparent)]
     Listen(#[from] ListenError),
     #[error("cannot listen on {address}: the master has to dial it, so give one address, not all")]
@@ -62,24 +67,30 @@ pub enum RunError {
     #[error("the gRPC server failed")]
     Serve(#[from] tonic::transport::Error),
     #[error(transparent)]
-    Driver(#[from] proffer_sdk::RunError),
+    Driver(#[from] RunError),
 }
 
-/// Runs the batch framework until `shutdown`. The store must be its own.
-pub async fn run(config: Config, store: Arc<dyn Store>, shutdown: CancellationToken) -> Result<(), RunError> {
+/// Runs a scheduler, and `api` over its handle under the gRPC name `service`, until `shutdown`. The store must be the
+/// framework's own.
+pub async fn serve<S: Scheduler + 'static>(
+    config: DaemonConfig,
+    store: Arc<dyn Store>,
+    scheduler: S,
+    service: &str,
+    api: impl FnOnce(Handle<S>) -> Routes,
+    shutdown: CancellationToken,
+) -> Result<(), DaemonError> {
     let listener = bind(&config).await?;
-    let address = listener.local_addr().map_err(|source| RunError::Bind {
+    let address = listener.local_addr().map_err(|source| DaemonError::Bind {
         address: config.listen,
         source,
     })?;
-    info!(%address, "batch framework listening");
-    let driver = Driver::new(driver_config(config, address), store, Batch::new());
-    let api = JobsServer::new(Api::new(driver.handle()));
+    info!(%address, name = config.name, "framework listening");
+    let driver = Driver::new(driver_config(config, service, address), store, scheduler);
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<JobsServer<Api>>().await;
+    health.set_service_status(service, ServingStatus::Serving).await;
     let server = Server::builder()
-        .add_service(health_service)
-        .add_service(api)
+        .add_routes(api(driver.handle()).add_service(health_service))
         .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
     // Calls still open when the driver has ended could not be answered any more.
     tokio::select! {
@@ -88,25 +99,25 @@ pub async fn run(config: Config, store: Arc<dyn Store>, shutdown: CancellationTo
     }
 }
 
-async fn bind(config: &Config) -> Result<TcpListener, RunError> {
+async fn bind(config: &DaemonConfig) -> Result<TcpListener, DaemonError> {
     let address = config.listen;
     check_listen(address, config.insecure_listen)?;
     if address.ip().is_unspecified() {
-        return Err(RunError::Unspecified { address });
+        return Err(DaemonError::Unspecified { address });
     }
     if !address.ip().is_loopback() {
         warn!(%address, "listening off loopback without authentication");
     }
     TcpListener::bind(address)
         .await
-        .map_err(|source| RunError::Bind { address, source })
+        .map_err(|source| DaemonError::Bind { address, source })
 }
 
-fn driver_config(config: Config, address: SocketAddr) -> proffer_sdk::Config {
-    let mut driver = proffer_sdk::Config::new(config.masters, config.name);
+fn driver_config(config: DaemonConfig, service: &str, address: SocketAddr) -> Config {
+    let mut driver = Config::new(config.masters, config.name);
     driver.info.failover_timeout = config.failover_timeout;
     driver.info.services = vec![AdvertisedService {
-        name: SERVICE_NAME.to_owned(),
+        name: service.to_owned(),
         address: address.to_string(),
     }];
     driver
