@@ -32,6 +32,7 @@ impl AgentLink for AgentLinks {
             link,
             responses,
             closed,
+            gone: _,
         } = self.links.open_agent();
         // The core may have gone, and its links been closed, before this one was among them.
         if let Err(status) = self.inbox.check_ready() {

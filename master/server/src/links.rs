@@ -42,6 +42,8 @@ pub(crate) struct Opened<T> {
     pub(crate) responses: Responses<T>,
     /// Cancelled when the link is closed: nothing more is read from the peer.
     pub(crate) closed: CancellationToken,
+    /// Cancelled when nobody is left to be sent anything.
+    pub(crate) gone: CancellationToken,
 }
 
 impl Links {
@@ -56,12 +58,13 @@ impl Links {
     fn open<T: Message + 'static>(&self, kind: impl FnOnce(Outgoing<T>) -> Link) -> Opened<T> {
         let link = LinkId(self.minted.fetch_add(1, Ordering::Relaxed) + 1);
         let (outgoing, responses) = outgoing::channel();
-        let closed = outgoing.closed();
+        let (closed, gone) = (outgoing.closed(), outgoing.gone());
         self.links().insert(link, kind(outgoing));
         Opened {
             link,
             responses,
             closed,
+            gone,
         }
     }
 

@@ -6,6 +6,7 @@ use proffer_master_core::{Command, LinkId};
 use proffer_wire::scheduler_link::from_call_frame;
 use proffer_wire::v1;
 use proffer_wire::v1::scheduler_server::Scheduler;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::inbox::Inbox;
@@ -31,6 +32,7 @@ impl Scheduler for SchedulerLinks {
             link,
             responses,
             closed,
+            gone,
         } = self.links.open_scheduler();
         // The core may have gone, and its links been closed, before this one was among them.
         if let Err(status) = self.inbox.check_ready() {
@@ -39,7 +41,7 @@ impl Scheduler for SchedulerLinks {
         }
         let (inbox, links) = (self.inbox.clone(), self.links.clone());
         tokio::spawn(async move {
-            let read = read(link, request.into_inner(), &inbox);
+            let read = read(link, request.into_inner(), &inbox, &gone);
             let status = closed.run_until_cancelled(read).await;
             links.close(
                 link,
@@ -55,12 +57,18 @@ impl Scheduler for SchedulerLinks {
 const HALF_CLOSED: Duration = Duration::from_secs(10);
 
 /// Reads until the stream ends; returns what to end our half with.
-async fn read(link: LinkId, mut frames: Streaming<v1::SchedulerCalls>, inbox: &Inbox) -> Status {
+async fn read(
+    link: LinkId,
+    mut frames: Streaming<v1::SchedulerCalls>,
+    inbox: &Inbox,
+    gone: &CancellationToken,
+) -> Status {
     loop {
         let frame = match frames.message().await {
             Ok(Some(frame)) => frame,
             Ok(None) => {
-                tokio::time::sleep(HALF_CLOSED).await;
+                // One that ended altogether is not waited for: its services would be dead ends meanwhile.
+                gone.run_until_cancelled(tokio::time::sleep(HALF_CLOSED)).await;
                 return Status::ok("");
             }
             Err(status) => return stream_status(status),

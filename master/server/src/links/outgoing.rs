@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::stream::{self, StreamExt as _};
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Code, Status};
 
 use crate::links::Responses;
@@ -21,6 +21,7 @@ pub(super) struct Outgoing<T> {
     n_bytes: Arc<AtomicUsize>,
     status: oneshot::Sender<Status>,
     closed: CancellationToken,
+    gone: CancellationToken,
     /// Ends the stream though frames wait.
     abandoned: CancellationToken,
 }
@@ -31,24 +32,27 @@ struct Queue<T> {
     n_bytes: Arc<AtomicUsize>,
     status: Option<oneshot::Receiver<Status>>,
     abandoned: CancellationToken,
+    _gone: DropGuard,
 }
 
 pub(super) fn channel<T: Message + 'static>() -> (Outgoing<T>, Responses<T>) {
     let (frames, queued) = mpsc::unbounded_channel();
     let (status, final_status) = oneshot::channel();
     let n_bytes = Arc::new(AtomicUsize::new(0));
-    let abandoned = CancellationToken::new();
+    let (abandoned, gone) = (CancellationToken::new(), CancellationToken::new());
     let queue = Queue {
         frames: queued,
         n_bytes: n_bytes.clone(),
         status: Some(final_status),
         abandoned: abandoned.clone(),
+        _gone: gone.clone().drop_guard(),
     };
     let outgoing = Outgoing {
         frames,
         n_bytes,
         status,
         closed: CancellationToken::new(),
+        gone,
         abandoned,
     };
     (outgoing, stream::unfold(queue, next).boxed())
@@ -78,6 +82,10 @@ async fn next<T: Message>(mut queue: Queue<T>) -> Option<(Result<T, Status>, Que
 impl<T: Message> Outgoing<T> {
     pub(super) fn closed(&self) -> CancellationToken {
         self.closed.clone()
+    }
+
+    pub(super) fn gone(&self) -> CancellationToken {
+        self.gone.clone()
     }
 
     /// Queues frames, in order. Returns false, and ends the stream, when the peer is too far behind.
@@ -143,6 +151,14 @@ mod tests {
         assert_eq!(status.code(), Code::ResourceExhausted);
         drop(outgoing);
         assert!(responses.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_peer_whose_connection_ends_is_gone() {
+        let (outgoing, responses) = channel::<v1::MasterFrame>();
+        assert!(!outgoing.gone().is_cancelled());
+        drop(responses);
+        assert!(outgoing.gone().is_cancelled());
     }
 
     #[tokio::test]
