@@ -11,9 +11,8 @@
 //! never launched; its phase follows from the others. Numbers of fields are for ever.
 
 mod spec;
-mod status;
 
-use proffer_session::RecoverError;
+use proffer_session::{RecoverError, StatusRecord};
 use proffer_types::Timestamp;
 use prost::Message;
 
@@ -48,7 +47,7 @@ struct InstanceRecord {
     #[prost(uint32, tag = "3")]
     failures: u32,
     #[prost(message, optional, tag = "4")]
-    status: Option<status::StatusRecord>,
+    status: Option<StatusRecord>,
 }
 
 /// One record, understood.
@@ -172,8 +171,9 @@ fn read_instance(key: &str, record: InstanceRecord) -> Result<Instance, RecoverE
         failures: record.failures,
         status: record
             .status
-            .map(|status| status.into_status(key).map(Box::new))
-            .transpose()?,
+            .map(|status| status.try_into().map(Box::new))
+            .transpose()
+            .map_err(|why: String| RecoverError::new(key, why))?,
     })
 }
 

@@ -9,7 +9,6 @@
 //! What is read is what was written, exactly; fields are only ever added, under new numbers.
 
 mod replica;
-mod status;
 mod task;
 
 use std::collections::BTreeMap;

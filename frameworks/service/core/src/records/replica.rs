@@ -1,9 +1,9 @@
 //! The record of one slot.
 
+use proffer_session::StatusRecord;
 use proffer_types::{AgentId, Timestamp};
 use prost::Message;
 
-use super::status::{self, StatusRecord};
 use crate::replica::{Phase, Replica};
 
 #[derive(Clone, PartialEq, Message)]
@@ -60,7 +60,7 @@ pub(crate) fn write(replica: &Replica) -> Vec<u8> {
             .as_ref()
             .map(ToString::to_string)
             .unwrap_or_default(),
-        status: replica.status.as_ref().map(status::write),
+        status: replica.status.as_ref().map(Into::into),
         phase: phase.into(),
         at_ms: at.map(|at| at.0),
     };
@@ -87,7 +87,7 @@ pub(super) fn read(slot: u32, value: &[u8]) -> Result<Replica, String> {
         n_failures: record.n_failures,
         replacing: record.replacing,
         agent_id: agent_id(&record.agent_id)?,
-        status: record.status.map(|status| status::read(&status)).transpose()?,
+        status: record.status.map(TryInto::try_into).transpose()?,
         phase,
     })
 }

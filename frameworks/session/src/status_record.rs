@@ -1,13 +1,14 @@
-//! The status an attempt ended with, as a record.
+//! A task's status as a durable record, for schedulers that keep it in records of their own.
 
-use proffer_session::RecoverError;
 use proffer_types::{
-    AgentId, StatusReason, StatusSource, TaskExit, TaskId, TaskState, TaskStatus, Timestamp, Usage,
+    AgentId, StatusReason, StatusSource, StatusUuid, TaskExit, TaskId, TaskState, TaskStatus, Timestamp,
+    Usage,
 };
 use prost::Message;
 
+/// A [`TaskStatus`] as a message, to be a field of a scheduler's record. Read back, it is what was written.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct StatusRecord {
+pub struct StatusRecord {
     #[prost(string, tag = "1")]
     task_id: String,
     #[prost(string, optional, tag = "2")]
@@ -76,35 +77,38 @@ impl From<&TaskStatus> for StatusRecord {
     }
 }
 
-impl StatusRecord {
-    pub(super) fn into_status(self, key: &str) -> Result<TaskStatus, RecoverError> {
+impl TryFrom<StatusRecord> for TaskStatus {
+    /// What cannot be read, and why.
+    type Error = String;
+
+    fn try_from(record: StatusRecord) -> Result<Self, String> {
         let state = TaskState::ALL
             .into_iter()
-            .find(|state| state.as_str() == self.state);
-        let named = |word: &String| {
+            .find(|state| state.as_str() == record.state);
+        let named = |word: String| {
             let found = StatusReason::ALL
                 .into_iter()
                 .find(|reason| reason.as_str() == word);
-            found.ok_or_else(|| RecoverError::new(key, format!("`{word}` is no reason")))
+            found.ok_or_else(|| format!("`{word}` is no reason"))
         };
-        let agent_id = self.agent_id.map(AgentId::new).transpose();
-        Ok(TaskStatus {
-            task_id: TaskId::new(&self.task_id).map_err(|error| RecoverError::new(key, error))?,
-            agent_id: agent_id.map_err(|error| RecoverError::new(key, error))?,
-            state: state.ok_or_else(|| RecoverError::new(key, format!("`{}` is no state", self.state)))?,
-            source: match self.from_agent {
+        let agent_id = record.agent_id.map(AgentId::new).transpose();
+        Ok(Self {
+            task_id: TaskId::new(&record.task_id).map_err(|error| error.to_string())?,
+            agent_id: agent_id.map_err(|error| error.to_string())?,
+            state: state.ok_or_else(|| format!("`{}` is no state", record.state))?,
+            source: match record.from_agent {
                 true => StatusSource::Agent,
                 false => StatusSource::Master,
             },
-            reason: self.reason.as_ref().map(named).transpose()?,
-            message: self.message,
-            timestamp: Timestamp(self.timestamp_ms),
-            uuid: self.uuid.try_into().ok().map(proffer_types::StatusUuid),
-            exit: self
+            reason: record.reason.map(named).transpose()?,
+            message: record.message,
+            timestamp: Timestamp(record.timestamp_ms),
+            uuid: record.uuid.try_into().ok().map(StatusUuid),
+            exit: record
                 .exit_code
                 .map(TaskExit::Code)
-                .or(self.exit_signal.map(TaskExit::Signal)),
-            usage: self.usage.map(|usage| Usage {
+                .or(record.exit_signal.map(TaskExit::Signal)),
+            usage: record.usage.map(|usage| Usage {
                 wall_time_us: usage.wall_time_us,
                 cpu_time_us: usage.cpu_time_us,
                 mem_peak_bytes: usage.mem_peak_bytes,
