@@ -269,7 +269,7 @@ mod tests {
         );
         check_job(
             "name: j\ntasks:\n  - name: t\n    command: [a]\n    count: -3\n",
-            expect!["job.yaml:5:12: tasks[0].count: `-3` is not a whole number from 0 to 4294967295"],
+            expect!["job.yaml:5:12: tasks[0].count: `-3` is not a whole number from 1 to 4294967295"],
         );
         check_service(
             "name: web\nreplicas: many\ntask: { command: [a] }\n",

@@ -1,5 +1,7 @@
 //! Job files.
 
+use std::num::NonZeroU32;
+
 use proffer_wire::v1;
 use serde::Deserialize;
 
@@ -22,7 +24,7 @@ with_task_fields! {
     /// One task of a job, or an array of them.
     struct JobTaskFile {
         name: String,
-        count: Option<Whole<u32>>,
+        count: Option<Whole<NonZeroU32>>,
         #[serde(default)]
         after: Vec<String>,
         #[serde(default)]
@@ -47,7 +49,7 @@ impl From<JobTaskFile> for v1::JobTask {
         let task = file.task();
         Self {
             name: file.name,
-            count: file.count.map_or(1, |count| count.0),
+            count: file.count.map_or(1, |count| count.0.get()),
             after: file.after,
             resources: Some(task.resources()),
             container: Some(task.container()),

@@ -1,6 +1,7 @@
 //! Quantities as a person writes them: cores, sizes and durations, in flags and in files alike.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ macro_rules! whole {
     )*};
 }
 
-whole!(i32, u32, u64);
+whole!(i32, u32, u64, NonZeroU32);
 
 impl fmt::Display for Cores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -104,4 +105,12 @@ macro_rules! deserialize_from_text {
     )*};
 }
 
-deserialize_from_text!(Cores, Bytes, Span, Whole<i32>, Whole<u32>, Whole<u64>);
+deserialize_from_text!(
+    Cores,
+    Bytes,
+    Span,
+    Whole<i32>,
+    Whole<u32>,
+    Whole<u64>,
+    Whole<NonZeroU32>
+);
