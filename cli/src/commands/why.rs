@@ -26,7 +26,8 @@ pub(crate) struct WhyArgs {
 /// What was found out.
 struct Explanation {
     reasons: Vec<String>,
-    framework_id: String,
+    /// The framework that may be waiting for offers.
+    waiting: Option<String>,
 }
 
 pub(super) async fn why(args: WhyArgs) -> Result<u8> {
@@ -42,7 +43,9 @@ pub(super) async fn why(args: WhyArgs) -> Result<u8> {
         .reasons
         .iter()
         .fold(String::new(), |text, reason| text + reason + "\n");
-    text.push_str(&passed_over(&cluster, found.framework_id).await?);
+    if let Some(framework_id) = found.waiting {
+        text.push_str(&passed_over(&cluster, framework_id).await?);
+    }
     print(&text)?;
     Ok(0)
 }
@@ -69,7 +72,7 @@ async fn job(cluster: &Cluster, name: &str) -> Result<Explanation, Status> {
     let reasons = cluster.jobs().explain_job(request).await?.into_inner().reasons;
     Ok(Explanation {
         reasons,
-        framework_id: job.framework_id,
+        waiting: (job.ended_ms == 0).then_some(job.framework_id),
     })
 }
 
@@ -92,7 +95,7 @@ async fn service(cluster: &Cluster, name: &str) -> Result<Explanation, Status> {
         .reasons;
     Ok(Explanation {
         reasons,
-        framework_id: view.framework_id,
+        waiting: Some(view.framework_id),
     })
 }
 
@@ -107,7 +110,6 @@ async fn task(cluster: &Cluster, id: &str) -> Result<Explanation> {
         .clone()
         .map(StatusView::from)
         .unwrap_or_default();
-    let framework_id = task.framework_id.clone();
     let view = TaskView::from(task);
     let reason = match status.why() {
         why if why.is_empty() => format!("Task {id} is {}.", view.state()),
@@ -115,7 +117,7 @@ async fn task(cluster: &Cluster, id: &str) -> Result<Explanation> {
     };
     Ok(Explanation {
         reasons: vec![reason],
-        framework_id,
+        waiting: None,
     })
 }
 
