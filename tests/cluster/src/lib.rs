@@ -3,10 +3,11 @@
 //! A [`Cluster`] owns its data directory and its supervisor process; dropping it stops the supervisor, which ends the
 //! tasks and cleans up. Only processes it started are ever signalled, by pid.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
@@ -26,6 +27,8 @@ pub struct Cluster {
     dir: tempfile::TempDir,
     data_dir: PathBuf,
     dev: Option<Child>,
+    /// Children that were killed; their pids stay noted until they are started again.
+    killed: Mutex<BTreeSet<u32>>,
 }
 
 /// The binary that was built beside the running test.
@@ -74,25 +77,23 @@ impl Cluster {
     pub fn start_with(binary: &Path, args: &[&str]) -> Result<Self> {
         let dir = scratch_dir()?;
         let data_dir = dir.path().join("data");
-        Self {
-            binary: binary.to_owned(),
-            dir,
-            data_dir,
-            dev: None,
-        }
-        .started(args)
+        Self::new(binary, dir, data_dir).started(args)
     }
 
     /// Starts a cluster that keeps its data below a directory of the caller's.
     pub fn start_at(binary: &Path, below: &Path, args: &[&str]) -> Result<Self> {
         let (dir, data_dir) = (scratch_dir()?, below.join("data"));
+        Self::new(binary, dir, data_dir).started(args)
+    }
+
+    fn new(binary: &Path, dir: tempfile::TempDir, data_dir: PathBuf) -> Self {
         Self {
             binary: binary.to_owned(),
             dir,
             data_dir,
             dev: None,
+            killed: Mutex::default(),
         }
-        .started(args)
     }
 
     fn started(mut self, args: &[&str]) -> Result<Self> {
@@ -184,14 +185,14 @@ impl Cluster {
             .collect()
     }
 
-    /// Kills a child with SIGKILL; the supervisor starts it again. One that was killed just now is waited for first.
+    /// Kills a child with SIGKILL; the supervisor starts it again. One that was killed before is waited for first.
     pub fn kill_9(&self, name: &str) -> Result<()> {
-        let lives = || {
-            self.pid(name)
-                .is_ok_and(|pid| Path::new(&format!("/proc/{pid}")).exists())
-        };
+        let mut killed = self.killed.lock().unwrap_or_else(PoisonError::into_inner);
+        let lives = || self.pid(name).is_ok_and(|pid| !killed.contains(&pid));
         ensure!(wait_for(READY_TIMEOUT, lives), "{name} was not started again");
-        signal(self.pid(name)?, "KILL")
+        let pid = self.pid(name)?;
+        killed.insert(pid);
+        signal(pid, "KILL")
     }
 
     /// Kills the supervisor itself with SIGKILL; its children go on.
