@@ -18,11 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("agent-core", &["types", "container"]),
     ("linux", &["types", "container", "init"]),
     ("init", &[]),
-    ("image", &["types", "container"]),
-    (
-        "agent",
-        &["types", "wire", "container", "agent-core", "linux", "image"],
-    ),
+    ("agent", &["types", "wire", "container", "agent-core", "linux"]),
     ("session", &["types"]),
     ("sdk", &["types", "wire", "session", "store-api", "store"]),
     ("batch-core", &["types", "session"]),
