@@ -5,7 +5,7 @@ mod tests;
 mod watch;
 
 use proffer_batch_core::{Batch, NoSuchJob, SubmitError};
-use proffer_sdk::{CallError, Context, Handle};
+use proffer_sdk::Handle;
 use proffer_wire::v1;
 use proffer_wire::v1::jobs_server;
 use tonic::{Request, Response, Status};
@@ -21,18 +21,11 @@ impl Api {
         Self { handle }
     }
 
-    async fn call<R, F>(&self, call: F) -> Result<R, Status>
-    where
-        R: Send + 'static,
-        F: FnOnce(&mut Batch, &mut Context<'_>) -> R + Send + 'static,
-    {
-        self.handle.call(call).await.map_err(unavailable)
-    }
-
     fn framework_id(&self) -> String {
-        let progress = self.handle.watch();
-        let id = progress.borrow().framework_id.clone();
-        id.map(|id| id.to_string()).unwrap_or_default()
+        self.handle
+            .framework_id()
+            .map(|id| id.to_string())
+            .unwrap_or_default()
     }
 }
 
@@ -46,7 +39,7 @@ impl jobs_server::Jobs for Api {
     ) -> Result<Response<v1::SubmitJobResponse>, Status> {
         let spec = convert::spec(request.into_inner().spec)?;
         let name = spec.name.clone();
-        let submitted = self.call(|batch, cx| batch.submit(spec, cx)).await?;
+        let submitted = self.handle.call(|batch, cx| batch.submit(spec, cx)).await?;
         let n_tasks = submitted.map_err(|error| refuse(&error))?;
         Ok(Response::new(v1::SubmitJobResponse {
             name,
@@ -58,7 +51,7 @@ impl jobs_server::Jobs for Api {
         &self,
         _request: Request<v1::ListJobsRequest>,
     ) -> Result<Response<v1::ListJobsResponse>, Status> {
-        let jobs = self.call(|batch, _| batch.list()).await?;
+        let jobs = self.handle.call(|batch, _| batch.list()).await?;
         Ok(Response::new(v1::ListJobsResponse {
             jobs: jobs.into_iter().map(convert::summary).collect(),
         }))
@@ -66,7 +59,7 @@ impl jobs_server::Jobs for Api {
 
     async fn get_job(&self, request: Request<v1::GetJobRequest>) -> Result<Response<v1::Job>, Status> {
         let name = request.into_inner().name;
-        let job = self.call(move |batch, _| batch.get(&name)).await?;
+        let job = self.handle.call(move |batch, _| batch.get(&name)).await?;
         let job = job.map_err(|error| not_found(&error))?;
         Ok(Response::new(convert::job(&job, &self.framework_id())))
     }
@@ -84,7 +77,7 @@ impl jobs_server::Jobs for Api {
         request: Request<v1::CancelJobRequest>,
     ) -> Result<Response<v1::CancelJobResponse>, Status> {
         let name = request.into_inner().name;
-        let cancelled = self.call(move |batch, cx| batch.cancel(&name, cx)).await?;
+        let cancelled = self.handle.call(move |batch, cx| batch.cancel(&name, cx)).await?;
         cancelled.map_err(|error| not_found(&error))?;
         Ok(Response::new(v1::CancelJobResponse {}))
     }
@@ -94,14 +87,13 @@ impl jobs_server::Jobs for Api {
         request: Request<v1::ExplainJobRequest>,
     ) -> Result<Response<v1::ExplainJobResponse>, Status> {
         let name = request.into_inner().name;
-        let reasons = self.call(move |batch, cx| batch.explain(&name, cx.now())).await?;
+        let reasons = self
+            .handle
+            .call(move |batch, cx| batch.explain(&name, cx.now()))
+            .await?;
         let reasons = reasons.map_err(|error| not_found(&error))?;
         Ok(Response::new(v1::ExplainJobResponse { reasons }))
     }
-}
-
-fn unavailable(error: CallError) -> Status {
-    Status::unavailable(error.to_string())
 }
 
 fn not_found(error: &NoSuchJob) -> Status {

@@ -25,6 +25,13 @@ pub enum CallError {
     NotStored(String),
 }
 
+impl From<CallError> for tonic::Status {
+    /// UNAVAILABLE with the cause: a client may try again.
+    fn from(error: CallError) -> Self {
+        Self::unavailable(error.to_string())
+    }
+}
+
 /// What can be seen of a framework without asking its scheduler.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Progress {
@@ -72,6 +79,12 @@ impl<S: proffer_session::Scheduler> Handle<S> {
             .await
             .map_err(|_| CallError::Stopped)?;
         answered.await.map_err(|_| CallError::Stopped)?
+    }
+
+    /// The id the master gave; none before the first subscription.
+    #[must_use]
+    pub fn framework_id(&self) -> Option<FrameworkId> {
+        self.progress.borrow().framework_id.clone()
     }
 
     /// Tells when the scheduler may have changed.

@@ -1,6 +1,6 @@
 //! The gRPC service `proffer.v1.Services`: each call is one closure on the scheduler.
 
-use proffer_sdk::{CallError, Context, Handle};
+use proffer_sdk::Handle;
 use proffer_service_core::{ApplyError, NoSuchServiceError, ScaleError, ServiceSpec, Services};
 use proffer_wire::v1;
 use proffer_wire::v1::services_server;
@@ -17,18 +17,11 @@ impl Api {
         Self { handle }
     }
 
-    async fn call<R, F>(&self, call: F) -> Result<R, Status>
-    where
-        R: Send + 'static,
-        F: FnOnce(&mut Services, &mut Context<'_>) -> R + Send + 'static,
-    {
-        self.handle.call(call).await.map_err(unavailable)
-    }
-
     fn framework_id(&self) -> String {
-        let progress = self.handle.watch();
-        let id = progress.borrow().framework_id.clone();
-        id.map(|id| id.to_string()).unwrap_or_default()
+        self.handle
+            .framework_id()
+            .map(|id| id.to_string())
+            .unwrap_or_default()
     }
 }
 
@@ -39,7 +32,7 @@ impl services_server::Services for Api {
         request: Request<v1::ApplyServiceRequest>,
     ) -> Result<Response<v1::ApplyServiceResponse>, Status> {
         let spec: ServiceSpec = convert::spec(request.into_inner().spec)?;
-        let applied = self.call(|services, cx| services.apply(spec, cx)).await?;
+        let applied = self.handle.call(|services, cx| services.apply(spec, cx)).await?;
         let applied = applied.map_err(|error| refuse_apply(&error))?;
         Ok(Response::new(v1::ApplyServiceResponse {
             created: applied.created,
@@ -51,7 +44,7 @@ impl services_server::Services for Api {
         &self,
         _request: Request<v1::ListServicesRequest>,
     ) -> Result<Response<v1::ListServicesResponse>, Status> {
-        let views = self.call(|services, _| services.list()).await?;
+        let views = self.handle.call(|services, _| services.list()).await?;
         let id = self.framework_id();
         let services = views.into_iter().map(|view| convert::view(view, &id)).collect();
         Ok(Response::new(v1::ListServicesResponse {
@@ -64,7 +57,7 @@ impl services_server::Services for Api {
         request: Request<v1::GetServiceRequest>,
     ) -> Result<Response<v1::ServiceView>, Status> {
         let name = request.into_inner().name;
-        let view = self.call(move |services, _| services.get(&name)).await?;
+        let view = self.handle.call(move |services, _| services.get(&name)).await?;
         let view = view.map_err(|error| not_found(&error))?;
         let view = convert::view(view, &self.framework_id());
         let fitting = convert::fit(vec![view]).pop();
@@ -77,6 +70,7 @@ impl services_server::Services for Api {
     ) -> Result<Response<v1::ScaleServiceResponse>, Status> {
         let v1::ScaleServiceRequest { name, replicas } = request.into_inner();
         let scaled = self
+            .handle
             .call(move |services, cx| services.scale(&name, replicas, cx))
             .await?;
         scaled.map_err(|error| refuse_scale(&error))?;
@@ -88,7 +82,10 @@ impl services_server::Services for Api {
         request: Request<v1::DeleteServiceRequest>,
     ) -> Result<Response<v1::DeleteServiceResponse>, Status> {
         let name = request.into_inner().name;
-        let deleted = self.call(move |services, cx| services.delete(&name, cx)).await?;
+        let deleted = self
+            .handle
+            .call(move |services, cx| services.delete(&name, cx))
+            .await?;
         deleted.map_err(|error| not_found(&error))?;
         Ok(Response::new(v1::DeleteServiceResponse {}))
     }
@@ -99,15 +96,12 @@ impl services_server::Services for Api {
     ) -> Result<Response<v1::ExplainServiceResponse>, Status> {
         let name = request.into_inner().name;
         let reasons = self
+            .handle
             .call(move |services, cx| services.explain(&name, cx.now()))
             .await?;
         let reasons = reasons.map_err(|error| not_found(&error))?;
         Ok(Response::new(v1::ExplainServiceResponse { reasons }))
     }
-}
-
-fn unavailable(error: CallError) -> Status {
-    Status::unavailable(error.to_string())
 }
 
 fn not_found(error: &NoSuchServiceError) -> Status {

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{not_found, unavailable};
+use super::not_found;
 use crate::convert;
 
 pub(crate) type JobStream = ReceiverStream<Result<v1::Job, Status>>;
@@ -75,5 +75,5 @@ async fn tell(
 async fn view(handle: &Handle<Batch>, name: &str) -> Result<JobView, Status> {
     let name = name.to_owned();
     let view = handle.call(move |batch, _| batch.get(&name)).await;
-    view.map_err(unavailable)?.map_err(|error| not_found(&error))
+    view?.map_err(|error| not_found(&error))
 }
