@@ -14,6 +14,15 @@ pub struct AgentInfo {
     pub version: String,
     /// What enforces limits there: `cgroup v2` or `cgroup v1 (hybrid)`.
     pub cgroups: String,
+    /// What it shares its failures with.
+    pub domain: Option<FaultDomain>,
+}
+
+/// Where an agent is: machines of one zone fail together now and then, those of one region hardly ever.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FaultDomain {
+    pub region: String,
+    pub zone: String,
 }
 
 /// A fact about an agent that schedulers may constrain on.

@@ -4,8 +4,8 @@
 //! are refused on both sides. Whatever loses a message must end the session.
 
 use crate::{
-    AgentId, AgentInfo, FrameworkId, KillPolicy, MasterId, Role, StatusUuid, TaskId, TaskInfo, TaskState,
-    TaskStatus,
+    AgentId, AgentInfo, FrameworkId, GroupId, KillPolicy, MasterId, OperationId, OperationStatus,
+    ResourceChange, Resources, Role, StatusUuid, TaskId, TaskInfo, TaskState, TaskStatus,
 };
 
 /// What an agent tells the master.
@@ -17,6 +17,7 @@ pub enum AgentMessage {
         /// Absent on the very first registration.
         agent_id: Option<AgentId>,
         tasks: Vec<RegisteredTask>,
+        operations: Vec<RegisteredOperation>,
     },
     /// The oldest update of the task that is not acknowledged, and the newest state known.
     Status {
@@ -24,7 +25,21 @@ pub enum AgentMessage {
         status: TaskStatus,
         latest_state: TaskState,
     },
+    /// The newest status of an operation that is not acknowledged.
+    OperationUpdate {
+        framework_id: FrameworkId,
+        status: OperationStatus,
+    },
+    /// The agent's total is another: an operation was refused, or its revocable resources changed.
+    Total(Resources),
     Heartbeat,
+}
+
+/// One operation as an agent reports it at registration: it ended, and nobody acknowledged that yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisteredOperation {
+    pub framework_id: FrameworkId,
+    pub status: OperationStatus,
 }
 
 /// One task as an agent reports it at registration.
@@ -33,6 +48,8 @@ pub struct RegisteredTask {
     pub framework_id: FrameworkId,
     /// The role its launch named.
     pub role: Role,
+    /// The group it was launched in.
+    pub group: Option<GroupId>,
     pub info: TaskInfo,
     /// The newest status the agent knows, whether or not it was acknowledged.
     pub latest_status: TaskStatus,
@@ -51,6 +68,24 @@ pub enum MasterMessage {
         /// Whose share the resources come out of. The agent keeps it for its next registration.
         role: Role,
         info: TaskInfo,
+    },
+    /// Tasks that start together or not at all.
+    RunGroup {
+        framework_id: FrameworkId,
+        role: Role,
+        group: GroupId,
+        tasks: Vec<TaskInfo>,
+    },
+    /// Changes the agent's total, durably, and says so when it was given an id.
+    ApplyOperation {
+        framework_id: FrameworkId,
+        id: Option<OperationId>,
+        change: ResourceChange,
+    },
+    AcknowledgeOperation {
+        framework_id: FrameworkId,
+        operation_id: OperationId,
+        uuid: StatusUuid,
     },
     KillTask {
         framework_id: FrameworkId,

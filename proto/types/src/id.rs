@@ -6,7 +6,8 @@
 //! | `AgentId` | master, at first registration | `<master>-a<n>` |
 //! | `FrameworkId` | master, at first subscription | `<master>-f<n>` |
 //! | `OfferId` | master | `<master>-o<n>` |
-//! | `TaskId` | framework | free |
+//! | `TaskId`, `OperationId`, `VolumeId` | framework | free |
+//! | `GroupId` | master | that of the group's first task |
 //!
 //! Text ids become directory names, so they are checked once, here: 1 to 255 bytes, no slash or
 //! backslash, no control character, not `.` or `..`.
@@ -131,6 +132,26 @@ text_id!(
     /// A task, chosen by its framework and unique among the framework's tasks that are not terminal.
     TaskId,
     "task id"
+);
+text_id!(
+    /// An offer operation, chosen by its framework and unique among those that are not acknowledged.
+    OperationId,
+    "operation id"
+);
+text_id!(
+    /// A persistent volume, chosen by the framework that creates it and unique on its agent.
+    VolumeId,
+    "volume id"
+);
+text_id!(
+    /// Tasks of one agent that live and die together; minted by the master.
+    GroupId,
+    "group id"
+);
+text_id!(
+    /// A persistent volume, chosen by its framework and unique on its agent.
+    VolumeId,
+    "volume id"
 );
 
 impl MasterId {

@@ -5,22 +5,36 @@
 
 pub mod agent;
 pub mod agent_link;
+pub mod constraint;
 pub mod container;
+pub mod demand;
 pub mod framework;
 pub mod id;
 pub mod offer;
+pub mod operation;
+pub mod quota;
 pub mod resources;
 pub mod role;
 pub mod scheduler_link;
 pub mod task;
 pub mod time;
 
-pub use agent::{AgentInfo, Attribute};
+pub use agent::{AgentInfo, Attribute, FaultDomain};
+pub use constraint::{Constraint, OfferConstraints, Pattern, Predicate, Selector};
 pub use container::ContainerSpec;
-pub use framework::{AdvertisedService, FrameworkInfo};
-pub use id::{AgentId, FrameworkId, MasterId, OfferId, Session, StatusUuid, TaskId};
-pub use offer::{Filters, Offer};
+pub use demand::{GangId, Placement, Shape, ShapeId};
+pub use framework::{AdvertisedService, Capabilities, FrameworkInfo, OfferPreferences};
+pub use id::{
+    AgentId, FrameworkId, GroupId, MasterId, OfferId, OperationId, Session, StatusUuid, TaskId, VolumeId,
+};
+pub use offer::{Filters, Offer, OfferGang};
+pub use operation::{Operation, OperationState, OperationStatus};
+pub use quota::Quota;
+pub use resources::change::ResourceChange;
+pub use resources::kind::{Kind, Reservation, Volume};
 pub use resources::{Ranges, ResourceName, Resources};
 pub use role::Role;
-pub use task::{KillPolicy, StatusReason, StatusSource, TaskExit, TaskInfo, TaskState, TaskStatus, Usage};
+pub use task::{
+    KillPolicy, Limit, Limits, StatusReason, StatusSource, TaskExit, TaskInfo, TaskState, TaskStatus, Usage,
+};
 pub use time::Timestamp;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{AgentId, Attribute, FrameworkId, OfferId, Resources, Role};
+use crate::{AgentId, Attribute, FaultDomain, FrameworkId, GangId, OfferId, Resources, Role, ShapeId};
 
 /// Resources of one agent, promised to one framework in one of its roles.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,19 @@ pub struct Offer {
     pub role: Role,
     pub resources: Resources,
     pub attributes: Vec<Attribute>,
+    pub domain: Option<FaultDomain>,
+    /// The stated shapes that the offer has room for, and how many tasks of each; empty where none was stated.
+    pub shapes: Vec<(ShapeId, u32)>,
+    /// Present when the offer is one of several that are answered together.
+    pub gang: Option<OfferGang>,
+}
+
+/// The bundle of offers for one gang: accepted whole in one call, or declined or rescinded whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfferGang {
+    pub id: GangId,
+    /// How many offers make up the bundle.
+    pub n_offers: u32,
 }
 
 /// How long a scheduler does not want to see again what it refuses.

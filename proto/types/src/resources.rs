@@ -4,7 +4,9 @@
 //! `disk`, thousandths for custom names. There are no floats here; the wire rounds once, on receipt.
 //! A zero scalar and an empty range set are the same as an absent one, so equality is by meaning.
 
+pub mod change;
 pub mod format;
+pub mod kind;
 mod ranges;
 
 use std::collections::BTreeMap;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::{
-    AgentId, Filters, FrameworkId, FrameworkInfo, KillPolicy, MasterId, Offer, OfferId, Resources, Role,
-    StatusUuid, TaskId, TaskInfo, TaskStatus,
+    AgentId, Filters, FrameworkId, FrameworkInfo, KillPolicy, MasterId, Offer, OfferId, Operation,
+    OperationId, OperationStatus, Resources, Role, Shape, StatusUuid, TaskId, TaskStatus,
 };
 
 /// What a scheduler asks of the master.
@@ -16,8 +16,19 @@ pub enum Call {
         info: FrameworkInfo,
         suppressed_roles: BTreeSet<Role>,
     },
-    /// Uses offers of one agent and one role. Offer validity is all or nothing; what the operations leave is
-    /// declined with `filters`; no operation at all is a decline.
+    /// Changes what the framework said of itself, without a new subscription: its name, roles, services, labels,
+    /// capabilities and preferences. Whole or not at all.
+    Update {
+        info: FrameworkInfo,
+        suppressed_roles: BTreeSet<Role>,
+    },
+    /// Replaces the demand of one role. `None` takes the statement back: the role is offered whole remainders.
+    Demand {
+        role: Role,
+        shapes: Option<Vec<Shape>>,
+    },
+    /// Uses offers of one agent and one role, or all offers of one gang. Offer validity is all or nothing; what the
+    /// operations leave is declined with `filters`; no operation at all is a decline.
     Accept {
         offers: Vec<OfferId>,
         operations: Vec<Operation>,
@@ -47,20 +58,22 @@ pub enum Call {
         task_id: TaskId,
         uuid: StatusUuid,
     },
+    AcknowledgeOperation {
+        agent_id: AgentId,
+        operation_id: OperationId,
+        uuid: StatusUuid,
+    },
     /// Empty means implicit: every known task that is not terminal.
     Reconcile {
         tasks: Vec<(TaskId, Option<AgentId>)>,
     },
+    /// Empty means implicit: every known operation.
+    ReconcileOperations {
+        operations: Vec<(OperationId, Option<AgentId>)>,
+    },
     /// Kills all tasks of the framework and ends its id.
     Teardown,
     Ping,
-}
-
-/// What is done with accepted offers, in order over what is left of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Operation {
-    /// One bad task does not spoil the others.
-    Launch(Vec<TaskInfo>),
 }
 
 /// A task that has an id but no valid description: it is not launched, and its scheduler is told so.
@@ -84,6 +97,7 @@ pub enum Event {
     Offers(Vec<Offer>),
     Rescind(OfferId),
     Update(TaskStatus),
+    OperationUpdate(OperationStatus),
     /// A hint: updates of the agent's tasks follow.
     AgentLost(AgentId),
     /// The largest agents: every admitted agent fits in one of these. Sent after `Subscribed` and on change.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::{AgentId, ContainerSpec, Resources, StatusUuid, TaskId, Timestamp};
+use crate::{AgentId, ContainerSpec, Resources, ShapeId, StatusUuid, TaskId, Timestamp};
 
 /// The time from SIGTERM to SIGKILL where neither task nor kill says otherwise.
 pub const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(3);
@@ -19,13 +19,34 @@ pub struct TaskInfo {
     /// For people; not unique.
     pub name: String,
     pub agent_id: AgentId,
-    /// What the task is guaranteed and, for cpus and memory, also limited to.
+    /// What the task is guaranteed and, where `limits` does not say otherwise, also limited to.
     pub resources: Resources,
     pub container: ContainerSpec,
     pub kill_policy: KillPolicy,
     pub labels: BTreeMap<String, String>,
     /// The task fails when it runs longer.
     pub max_completion_time: Option<Duration>,
+    /// What it may use beyond `resources`, where that is there.
+    pub limits: Limits,
+    /// The stated shape of its framework's demand that it is one of, so that it counts there while it runs.
+    pub shape: Option<ShapeId>,
+}
+
+/// The most a task may use, where it is more than it is guaranteed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Thousandths of a core; at least the task's request. Absent means the request.
+    pub cpus: Option<Limit>,
+    /// Bytes; at least the task's request. Absent means the request.
+    pub mem: Option<Limit>,
+}
+
+/// An upper bound, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Limit {
+    At(u64),
+    /// Whatever the agent has.
+    Infinite,
 }
 
 impl TaskInfo {
@@ -49,6 +70,8 @@ impl TaskInfo {
             kill_policy: KillPolicy::default(),
             labels: BTreeMap::new(),
             max_completion_time: None,
+            limits: Limits::default(),
+            shape: None,
         }
     }
 }

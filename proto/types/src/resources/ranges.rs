@@ -1,10 +1,11 @@
 //! Sets of integers as sorted, disjoint, non-touching inclusive ranges.
 
 use std::fmt;
+use std::sync::Arc;
 
-/// A set of integers. Always coalesced: equal sets are equal values.
+/// A set of integers. Always coalesced: equal sets are equal values. A clone shares the memory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Ranges(Vec<(u64, u64)>);
+pub struct Ranges(Arc<[(u64, u64)]>);
 
 impl Ranges {
     /// Collects inclusive `(begin, end)` pairs; those with `begin > end` are empty.
@@ -18,7 +19,7 @@ impl Ranges {
                 _ => merged.push((begin, end)),
             }
         }
-        Self(merged)
+        Self(merged.into())
     }
 
     /// The inclusive `(begin, end)` pairs, ascending.
@@ -51,27 +52,42 @@ impl Ranges {
 
     /// Unites with `other`.
     pub fn add(&mut self, other: &Self) {
-        let all = std::mem::take(&mut self.0);
-        *self = Self::new(all.into_iter().chain(other.iter()));
+        if !self.contains(other) {
+            *self = Self::new(self.iter().chain(other.iter()));
+        }
     }
 
     /// Takes every integer of `other` out.
     pub fn subtract(&mut self, other: &Self) {
-        for (begin, end) in other.iter() {
-            let own = std::mem::take(&mut self.0);
-            for (from, to) in own {
-                if to < begin || from > end {
-                    self.0.push((from, to));
-                    continue;
+        let mut left: Vec<(u64, u64)> = Vec::with_capacity(self.0.len() + other.0.len());
+        for (mut from, to) in self.iter() {
+            let first = other.0.partition_point(|taken| taken.1 < from);
+            let mut whole = true;
+            for (begin, end) in other.0[first..].iter().take_while(|taken| taken.0 <= to) {
+                if from < *begin {
+                    left.push((from, begin - 1));
                 }
-                if from < begin {
-                    self.0.push((from, begin - 1));
+                whole = *end < to;
+                if !whole {
+                    break;
                 }
-                if to > end {
-                    self.0.push((end + 1, to));
-                }
+                from = end + 1;
+            }
+            if whole {
+                left.push((from, to));
             }
         }
+        self.0 = left.into();
+    }
+
+    /// The integers that are in both.
+    #[must_use]
+    pub fn common(&self, other: &Self) -> Self {
+        let mut only_here = self.clone();
+        only_here.subtract(other);
+        let mut both = self.clone();
+        both.subtract(&only_here);
+        both
     }
 }
 
@@ -89,6 +105,31 @@ impl fmt::Display for Ranges {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    fn members() -> impl Strategy<Value = BTreeSet<u64>> {
+        proptest::collection::btree_set(0..40_u64, 0..30)
+    }
+
+    fn ranges(members: &BTreeSet<u64>) -> Ranges {
+        Ranges::new(members.iter().map(|member| (*member, *member)))
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_behave_as_the_sets_they_stand_for(a in members(), b in members()) {
+            let (mut sum, mut rest) = (ranges(&a), ranges(&a));
+            sum.add(&ranges(&b));
+            rest.subtract(&ranges(&b));
+            prop_assert_eq!(sum, ranges(&(&a | &b)));
+            prop_assert_eq!(rest, ranges(&(&a - &b)));
+            prop_assert_eq!(ranges(&a).common(&ranges(&b)), ranges(&(&a & &b)));
+            prop_assert_eq!(ranges(&a).contains(&ranges(&b)), a.is_superset(&b));
+        }
+    }
 
     #[test]
     fn touching_ranges_are_one() {
