@@ -148,11 +148,6 @@ text_id!(
     GroupId,
     "group id"
 );
-text_id!(
-    /// A persistent volume, chosen by its framework and unique on its agent.
-    VolumeId,
-    "volume id"
-);
 
 impl MasterId {
     /// Names a leadership from a random number, as 8 hex digits.

@@ -32,7 +32,7 @@ pub use operation::{Operation, OperationState, OperationStatus};
 pub use quota::Quota;
 pub use resources::change::ResourceChange;
 pub use resources::kind::{Kind, Reservation, Volume};
-pub use resources::{Ranges, ResourceName, Resources};
+pub use resources::{Ranges, ResourceName, Resources, Set};
 pub use role::Role;
 pub use task::{
     KillPolicy, Limit, Limits, StatusReason, StatusSource, TaskExit, TaskInfo, TaskState, TaskStatus, Usage,

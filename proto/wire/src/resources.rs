@@ -48,9 +48,10 @@ fn with_value(
         (ResourceName::Ports, Some(Value::Scalar(_))) => {
             Err(ConvertError::new(field, "is a scalar, but ports are ranges"))
         }
-        (ResourceName::Cpus | ResourceName::Mem | ResourceName::Disk, Some(Value::Ranges(_))) => Err(
-            ConvertError::new(field, "is a set of ranges, but must be a scalar"),
-        ),
+        (
+            ResourceName::Cpus | ResourceName::Mem | ResourceName::Disk | ResourceName::NetMbps,
+            Some(Value::Ranges(_)),
+        ) => Err(ConvertError::new(field, "is a set of ranges, but must be a scalar")),
         (_, Some(Value::Scalar(scalar))) => {
             let units = units(&name, scalar)?;
             Ok(resources.with(name, units))

@@ -1,18 +1,26 @@
-//! Resources as a person writes and reads them: `cpus:0.5;mem:64MiB;ports:[31000-32000]`.
-
-use std::fmt;
+//! Single quantities as a person writes and reads them: `0.5`, `64MiB`.
 
 use thiserror::Error;
 
-use super::{MAX_SCALAR, ParseResourceNameError, Ranges, ResourceName, Resources};
+use super::{KindError, MAX_SCALAR, ParseResourceNameError, ResourceName};
+use crate::id::ParseIdError;
+use crate::role::ParseRoleError;
 
 /// A text that is no quantity or bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ParseResourcesError {
     #[error(transparent)]
     Name(#[from] ParseResourceNameError),
+    #[error(transparent)]
+    Role(#[from] ParseRoleError),
+    #[error(transparent)]
+    VolumeId(#[from] ParseIdError),
+    #[error(transparent)]
+    Kind(#[from] KindError),
     #[error("`{0}` is not `name:value`")]
     Shape(String),
+    #[error("`{0}` is not `name(role,+role){{rev}}[volume:path]:value`")]
+    KindShape(String),
     #[error("resource `{0}` is given twice")]
     Twice(String),
     #[error("`{0}` is not a size; write it like 64MiB, 1.5GiB or a number of bytes")]
@@ -21,6 +29,8 @@ pub enum ParseResourcesError {
     Number(String),
     #[error("`{0}` is not a set of ranges; write it like [31000-32000,40000-40010]")]
     Ranges(String),
+    #[error("`{0}` is not a set; write it like {{a,b}}")]
+    Set(String),
 }
 
 /// Parses a number with at most three decimals into thousandths: `0.5` is 500. At most [`MAX_SCALAR`].
@@ -73,7 +83,9 @@ pub fn parse_size(text: &str) -> Result<u64, ParseResourcesError> {
 pub fn format_scalar(name: &ResourceName, units: u64) -> String {
     match name {
         ResourceName::Mem | ResourceName::Disk => format_size(units),
-        ResourceName::Cpus | ResourceName::Ports | ResourceName::Custom(_) => format_millis(units),
+        ResourceName::Cpus | ResourceName::NetMbps | ResourceName::Ports | ResourceName::Custom(_) => {
+            format_millis(units)
+        }
     }
 }
 
@@ -101,113 +113,9 @@ pub fn format_size(bytes: u64) -> String {
     format!("{bytes}B")
 }
 
-impl std::str::FromStr for Ranges {
-    type Err = ParseResourcesError;
-
-    fn from_str(text: &str) -> Result<Self, ParseResourcesError> {
-        let refuse = || ParseResourcesError::Ranges(text.to_owned());
-        let inner = text
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-            .ok_or_else(refuse)?;
-        let pair = |item: &str| {
-            let (begin, end) = item.split_once('-').unwrap_or((item, item));
-            let begin: u64 = begin.trim().parse().ok()?;
-            let end: u64 = end.trim().parse().ok()?;
-            (begin <= end).then_some((begin, end))
-        };
-        let pairs: Option<Vec<_>> = inner
-            .split(',')
-            .filter(|item| !item.trim().is_empty())
-            .map(pair)
-            .collect();
-        Ok(Self::new(pairs.ok_or_else(refuse)?))
-    }
-}
-
-impl std::str::FromStr for Resources {
-    type Err = ParseResourcesError;
-
-    fn from_str(text: &str) -> Result<Self, ParseResourcesError> {
-        let mut resources = Self::new();
-        let mut seen = std::collections::BTreeSet::new();
-        for item in text.split(';').map(str::trim).filter(|item| !item.is_empty()) {
-            let (name, value) = item
-                .split_once(':')
-                .ok_or_else(|| ParseResourcesError::Shape(item.to_owned()))?;
-            let name = ResourceName::new(name.trim())?;
-            let value = value.trim();
-            if !seen.insert(name.clone()) {
-                return Err(ParseResourcesError::Twice(name.to_string()));
-            }
-            resources = match &name {
-                ResourceName::Ports => resources.with_ranges(name, value.parse()?),
-                ResourceName::Mem | ResourceName::Disk => resources.with(name, parse_size(value)?),
-                ResourceName::Custom(_) if value.starts_with('[') => {
-                    resources.with_ranges(name, value.parse()?)
-                }
-                ResourceName::Cpus | ResourceName::Custom(_) => resources.with(name, parse_millis(value)?),
-            };
-        }
-        Ok(resources)
-    }
-}
-
-impl fmt::Display for Resources {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scalars = self
-            .scalars()
-            .map(|(name, units)| format!("{name}:{}", format_scalar(name, units)));
-        let ranges = self.all_ranges().map(|(name, ranges)| format!("{name}:{ranges}"));
-        let all: Vec<_> = scalars.chain(ranges).collect();
-        f.write_str(if all.is_empty() { "nothing" } else { "" })?;
-        f.write_str(&all.join(";"))
-    }
-}
-
-impl fmt::Debug for Resources {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        let text = "cpus:0.5;mem:64MiB;disk:1.5GiB;gpus:2;ports:[31000-32000]";
-        let resources: Resources = text.parse().unwrap();
-        assert_eq!(resources.cpu_millis(), 500);
-        assert_eq!(resources.mem_bytes(), 64 << 20);
-        assert_eq!(resources.to_string(), text);
-    }
-
-    #[test]
-    fn nonsense_is_refused_with_its_own_text() {
-        for bad in [
-            "cpus",
-            "cpus:-1",
-            "cpus:NaN",
-            "cpus:0.0001",
-            "mem:64Mib",
-            "mem:-64MiB",
-            "mem:99999PiB",
-            "cpus:1;cpus:2",
-            "ports:[5-1]",
-            "ports:7",
-            "a/b:1",
-            "cpus:1e3",
-            "mem:.5GiB",
-        ] {
-            assert!(bad.parse::<Resources>().is_err(), "{bad}");
-        }
-        assert_eq!(
-            "mem:12parsecs".parse::<Resources>().unwrap_err().to_string(),
-            "`12parsecs` is not a size; write it like 64MiB, 1.5GiB or a number of bytes",
-        );
-    }
 
     #[test]
     fn sizes_are_short() {

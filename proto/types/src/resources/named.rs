@@ -48,9 +48,8 @@ impl Named {
         let ranges = |(name, ranges): &(&ResourceName, &Ranges)| {
             !self.ranges.get(*name).is_some_and(|own| own.contains(ranges))
         };
-        let set = |(name, set): &(&ResourceName, &Set)| {
-            !self.sets.get(*name).is_some_and(|own| own.contains(set))
-        };
+        let set =
+            |(name, set): &(&ResourceName, &Set)| !self.sets.get(*name).is_some_and(|own| own.contains(set));
         let scalars = other.scalars.iter().find(scalar).map(|(name, _)| name);
         scalars
             .or_else(|| other.ranges.iter().find(ranges).map(|(name, _)| name))
