@@ -26,7 +26,7 @@ pub enum ResourceChange {
     /// Makes reserved disk a persistent volume.
     Create {
         /// The disk as it is before: of one stack of reservations, and all of the volume.
-        volumes: Resources,
+        disk: Resources,
         volume: Volume,
     },
     /// Makes a volume disk again; the reservations stay.
@@ -101,7 +101,7 @@ impl ResourceChange {
                 reservation,
             } => reserve(resources, reservation),
             Self::Unreserve { resources } => unreserve(resources),
-            Self::Create { volumes, volume } => create(of, volumes, volume),
+            Self::Create { disk, volume } => create(of, disk, volume),
             Self::Destroy { volume } => destroy(of, volume),
             Self::Grow {
                 volume,

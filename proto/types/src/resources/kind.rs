@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::{Resources, name};
+use super::Resources;
 use crate::id::VolumeId;
 use crate::role::Role;
 
@@ -18,6 +18,8 @@ pub const MAX_RESERVATIONS: usize = 8;
 pub const MAX_KINDS: usize = 64;
 /// The longest container path of a volume, in bytes (`PATH_MAX`).
 pub const MAX_CONTAINER_PATH_BYTES: usize = 4096;
+/// How much of a bad path an error quotes, in characters: enough to recognise it.
+const QUOTED_CHARS: usize = 64;
 
 /// One reservation: the resources go to a role, and to the roles below it, only.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +61,34 @@ pub struct Volume {
     pub container_path: String,
     /// Several tasks may use it at once.
     pub shared: bool,
+}
+
+impl Volume {
+    /// Checks the container path.
+    pub fn check(&self) -> Result<(), KindError> {
+        let path = &self.container_path;
+        let refuse = |why| {
+            let path: String = path.chars().take(QUOTED_CHARS).collect();
+            Err(KindError::ContainerPath {
+                volume: self.id.clone(),
+                path: path.escape_debug().to_string(),
+                why,
+            })
+        };
+        if !path.starts_with('/') {
+            return refuse("is not absolute");
+        }
+        if path.len() > MAX_CONTAINER_PATH_BYTES {
+            return refuse("is longer than 4096 bytes");
+        }
+        if path.chars().any(char::is_control) {
+            return refuse("holds a control character");
+        }
+        if path.split('/').any(|part| matches!(part, "." | "..")) {
+            return refuse("has a part that is `.` or `..`");
+        }
+        Ok(())
+    }
 }
 
 /// What sets resources apart; the default is plain.
@@ -170,7 +200,7 @@ impl Kind {
             if !self.is_reserved() {
                 return Err(KindError::UnreservedVolume(volume.id.clone()));
             }
-            check_path(volume)?;
+            volume.check()?;
         }
         match self.revocable && self.is_reserved() {
             true => Err(KindError::ReservedRevocable),
@@ -210,29 +240,4 @@ fn check_stack(stack: &[Reservation]) -> Result<(), KindError> {
         Some(above) => Err(KindError::StaticAbove(above.role.clone())),
         None => Ok(()),
     }
-}
-
-fn check_path(volume: &Volume) -> Result<(), KindError> {
-    let path = &volume.container_path;
-    let refuse = |why| {
-        let path: String = path.chars().take(name::MAX_RESOURCE_NAME_BYTES).collect();
-        Err(KindError::ContainerPath {
-            volume: volume.id.clone(),
-            path: path.escape_debug().to_string(),
-            why,
-        })
-    };
-    if !path.starts_with('/') {
-        return refuse("is not absolute");
-    }
-    if path.len() > MAX_CONTAINER_PATH_BYTES {
-        return refuse("is longer than 4096 bytes");
-    }
-    if path.chars().any(char::is_control) {
-        return refuse("holds a control character");
-    }
-    if path.split('/').any(|part| matches!(part, "." | "..")) {
-        return refuse("has a part that is `.` or `..`");
-    }
-    Ok(())
 }

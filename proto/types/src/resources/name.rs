@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 /// The longest resource name and set item, in bytes: a label of DNS.
-pub(super) const MAX_RESOURCE_NAME_BYTES: usize = 63;
+const MAX_RESOURCE_NAME_BYTES: usize = 63;
 
 /// The name of a resource, which fixes its unit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
