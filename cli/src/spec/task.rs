@@ -73,6 +73,7 @@ impl TaskSpec {
         let scalar = |name: &str, units: u64, scale: f64| v1::Resource {
             name: name.to_owned(),
             value: Some(v1::resource::Value::Scalar(units as f64 / scale)),
+            ..Default::default()
         };
         let disk = self.disk.map(|disk| scalar("disk", disk.0, 1.0));
         let items = [

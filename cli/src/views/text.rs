@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proffer_types::resources::format::{format_millis, format_size};
+use proffer_wire::resources::kind_of;
 use proffer_wire::v1;
 use proffer_wire::v1::resource::Value;
 use serde::{Serialize, Serializer};
@@ -45,14 +46,24 @@ pub(crate) fn instance_name(name: &str, index: u32, count: u32) -> String {
     }
 }
 
-/// One scalar as a table writes it; empty when absent.
+/// One scalar as a table writes it, reserved or not; `0` when absent.
 pub(super) fn scalar(resources: Option<&v1::Resources>, name: &str) -> String {
-    let found = items(resources)
-        .find(|item| item.name == name)
-        .and_then(|item| item.value.as_ref());
-    match found {
-        Some(value) => value_text(name, value),
+    let of_name = items(resources).filter(|item| item.name == name);
+    let scalars = of_name.filter_map(|item| match item.value.as_ref()? {
+        Value::Scalar(scalar) => Some(*scalar),
+        Value::Ranges(_) | Value::Set(_) => None,
+    });
+    match scalars.reduce(|sum, scalar| sum + scalar) {
+        Some(sum) => value_text(name, &Value::Scalar(sum)),
         None => "0".to_owned(),
+    }
+}
+
+/// A name with what sets the resource apart: `mem(prod)`.
+fn name_and_kind(item: &v1::Resource) -> String {
+    match kind_of(item) {
+        Ok(kind) => format!("{}{kind}", item.name),
+        Err(_) => format!("{}(?)", item.name),
     }
 }
 
@@ -62,7 +73,7 @@ pub(super) fn bundle(resources: Option<&v1::Resources>) -> String {
         .filter_map(|item| {
             Some(format!(
                 "{}:{}",
-                item.name,
+                name_and_kind(item),
                 value_text(&item.name, item.value.as_ref()?)
             ))
         })
@@ -70,7 +81,7 @@ pub(super) fn bundle(resources: Option<&v1::Resources>) -> String {
     all.join(";")
 }
 
-/// A bundle for JSON: cores and custom scalars as numbers, sizes in bytes, ranges as pairs.
+/// A bundle for JSON: cores and custom scalars as numbers, sizes in bytes, ranges as pairs, sets as lists.
 pub(super) fn bundle_json(resources: Option<&v1::Resources>) -> BTreeMap<String, serde_json::Value> {
     let value = |item: &v1::Resource| {
         Some(match item.value.as_ref()? {
@@ -85,10 +96,11 @@ pub(super) fn bundle_json(resources: Option<&v1::Resources>) -> BTreeMap<String,
                         .collect::<Vec<_>>()
                 )
             }
+            Value::Set(set) => json!(set.items),
         })
     };
     items(resources)
-        .filter_map(|item| Some((item.name.clone(), value(item)?)))
+        .filter_map(|item| Some((name_and_kind(item), value(item)?)))
         .collect()
 }
 
@@ -108,6 +120,7 @@ fn value_text(name: &str, value: &Value) -> String {
                 .collect();
             format!("[{}]", pairs.join(","))
         }
+        Value::Set(set) => format!("{{{}}}", set.items.join(",")),
     }
 }
 
@@ -196,6 +209,7 @@ mod tests {
         let item = |name: &str, value| v1::Resource {
             name: name.to_owned(),
             value: Some(value),
+            ..Default::default()
         };
         let ranges = v1::Ranges {
             items: vec![v1::ranges::Range {

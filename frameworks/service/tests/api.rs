@@ -96,6 +96,7 @@ fn apply(cpus: f64) -> v1::ApplyServiceRequest {
     let scalar = |name: &str, value| v1::Resource {
         name: name.to_owned(),
         value: Some(v1::resource::Value::Scalar(value)),
+        ..Default::default()
     };
     let task = v1::ServiceTask {
         resources: Some(v1::Resources {

@@ -140,6 +140,7 @@ fn resources(cpus: f64) -> Option<v1::Resources> {
     let scalar = |name: &str, value| v1::Resource {
         name: name.to_owned(),
         value: Some(v1::resource::Value::Scalar(value)),
+        ..Default::default()
     };
     Some(v1::Resources {
         items: vec![scalar("cpus", cpus), scalar("mem", 16_777_216.0)],

@@ -23,6 +23,7 @@ fn job(name: &str, cpus: f64, after: &[&str]) -> Request<v1::SubmitJobRequest> {
     let scalar = |name: &str, value| v1::Resource {
         name: name.to_owned(),
         value: Some(v1::resource::Value::Scalar(value)),
+        ..Default::default()
     };
     let task = v1::JobTask {
         name: "a".to_owned(),

@@ -258,6 +258,7 @@ pub(crate) fn resources(cpus: f64, mem: f64) -> v1::Resources {
     let scalar = |name: &str, scalar| v1::Resource {
         name: name.into(),
         value: Some(v1::resource::Value::Scalar(scalar)),
+        ..Default::default()
     };
     v1::Resources {
         items: vec![scalar("cpus", cpus), scalar("mem", mem)],
