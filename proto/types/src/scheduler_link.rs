@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     AgentId, Filters, FrameworkId, FrameworkInfo, KillPolicy, MasterId, Offer, OfferId, Operation,
-    OperationId, OperationStatus, Resources, Role, Shape, StatusUuid, TaskId, TaskStatus,
+    OperationId, OperationStatus, Resources, Role, Shape, StatusReason, StatusUuid, TaskId, TaskStatus,
 };
 
 /// What a scheduler asks of the master.
@@ -82,6 +82,8 @@ pub struct RefusedTask {
     pub id: TaskId,
     /// Absent when that is what is wrong.
     pub agent_id: Option<AgentId>,
+    /// That it is invalid, or that its group is.
+    pub reason: StatusReason,
     /// What is wrong, for people.
     pub message: String,
 }

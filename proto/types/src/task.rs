@@ -213,11 +213,13 @@ pub enum StatusReason {
     TaskUnknown,
     /// The container is gone and left no exit status.
     ContainerStatusUnknown,
+    /// The task, or another one of its group, is invalid.
+    TaskGroupInvalid,
 }
 
 impl StatusReason {
     /// Every reason, in the order of the wire's numbers.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Reconciliation,
         Self::InvalidOffers,
         Self::TaskInvalid,
@@ -235,6 +237,7 @@ impl StatusReason {
         Self::TaskKilledDuringLaunch,
         Self::TaskUnknown,
         Self::ContainerStatusUnknown,
+        Self::TaskGroupInvalid,
     ];
 
     /// The reason as tables, logs and Mesos write it.
@@ -258,6 +261,7 @@ impl StatusReason {
             Self::TaskKilledDuringLaunch => "TASK_KILLED_DURING_LAUNCH",
             Self::TaskUnknown => "TASK_UNKNOWN",
             Self::ContainerStatusUnknown => "CONTAINER_STATUS_UNKNOWN",
+            Self::TaskGroupInvalid => "TASK_GROUP_INVALID",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What agents say of themselves.
 
-use proffer_types::{AgentInfo, Attribute};
+use proffer_types::{AgentInfo, Attribute, FaultDomain};
 
 use crate::error::{At as _, ConvertError};
 use crate::text::{address, at_most, name};
@@ -20,6 +20,7 @@ impl TryFrom<v1::AgentInfo> for AgentInfo {
             attributes: attributes(message.attributes)?,
             version: name("version", message.version)?,
             cgroups: name("cgroups", message.cgroups)?,
+            domain: domain(message.domain)?,
         })
     }
 }
@@ -33,6 +34,37 @@ impl From<&AgentInfo> for v1::AgentInfo {
             attributes: info.attributes.iter().map(Into::into).collect(),
             version: info.version.clone(),
             cgroups: info.cgroups.clone(),
+            domain: info.domain.as_ref().map(Into::into),
+        }
+    }
+}
+
+/// Converts a fault domain that may be left out.
+pub(crate) fn domain(message: Option<v1::FaultDomain>) -> Result<Option<FaultDomain>, ConvertError> {
+    message.map(FaultDomain::try_from).transpose().at("domain")
+}
+
+impl TryFrom<v1::FaultDomain> for FaultDomain {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::FaultDomain) -> Result<Self, ConvertError> {
+        for (field, value) in [("region", &message.region), ("zone", &message.zone)] {
+            if value.is_empty() {
+                return Err(ConvertError::new(field, "is empty"));
+            }
+        }
+        Ok(Self {
+            region: name("region", message.region)?,
+            zone: name("zone", message.zone)?,
+        })
+    }
+}
+
+impl From<&FaultDomain> for v1::FaultDomain {
+    fn from(domain: &FaultDomain) -> Self {
+        Self {
+            region: domain.region.clone(),
+            zone: domain.zone.clone(),
         }
     }
 }
@@ -66,4 +98,4 @@ impl From<&Attribute> for v1::Attribute {
     }
 }
 
-crate::from_owned!(AgentInfo => v1::AgentInfo, Attribute => v1::Attribute);
+crate::from_owned!(AgentInfo => v1::AgentInfo, Attribute => v1::Attribute, FaultDomain => v1::FaultDomain);

@@ -6,11 +6,16 @@
 
 pub mod agent;
 pub mod agent_link;
+pub mod change;
+pub mod constraint;
+pub mod demand;
 mod error;
 pub mod frame;
 pub mod framework;
 pub mod net;
 pub mod offer;
+pub mod operation;
+pub mod quota;
 pub mod resources;
 pub mod scheduler_link;
 pub mod status;

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use proffer_types::{Filters, Offer};
+use proffer_types::demand::MAX_SHAPES_PER_ROLE;
+use proffer_types::{Filters, GangId, Offer, OfferGang, ShapeId};
 
 use crate::error::ConvertError;
-use crate::text::{name, parse};
+use crate::text::{at_most, name, parse};
 use crate::{agent, resources, v1};
 
 impl TryFrom<v1::Offer> for Offer {
     type Error = ConvertError;
 
     fn try_from(message: v1::Offer) -> Result<Self, ConvertError> {
+        at_most("shapes", message.shapes.len(), MAX_SHAPES_PER_ROLE, "shapes")?;
+        let shapes = message.shapes.iter();
         Ok(Self {
             id: parse("offer_id", &message.offer_id)?,
             framework_id: parse("framework_id", &message.framework_id)?,
@@ -20,6 +23,14 @@ impl TryFrom<v1::Offer> for Offer {
             role: parse("role", &message.role)?,
             resources: resources::or_nothing("resources", message.resources)?,
             attributes: agent::attributes(message.attributes)?,
+            domain: agent::domain(message.domain)?,
+            shapes: shapes
+                .map(|shape| (ShapeId(shape.shape_id), shape.count))
+                .collect(),
+            gang: message.gang.map(|gang| OfferGang {
+                id: GangId(gang.gang_id),
+                n_offers: gang.n_offers,
+            }),
         })
     }
 }
@@ -34,7 +45,20 @@ impl From<&Offer> for v1::Offer {
             role: offer.role.to_string(),
             resources: Some((&offer.resources).into()),
             attributes: offer.attributes.iter().map(Into::into).collect(),
+            domain: offer.domain.as_ref().map(Into::into),
+            shapes: offer.shapes.iter().map(|shape| shape_count(*shape)).collect(),
+            gang: offer.gang.map(|gang| v1::OfferGang {
+                gang_id: gang.id.0,
+                n_offers: gang.n_offers,
+            }),
         }
+    }
+}
+
+fn shape_count((shape, count): (ShapeId, u32)) -> v1::ShapeCount {
+    v1::ShapeCount {
+        shape_id: shape.0,
+        count,
     }
 }
 

@@ -6,22 +6,22 @@ mod event;
 
 use std::collections::BTreeSet;
 
-use proffer_types::scheduler_link::{Call, Operation, RefusedTask};
-use proffer_types::{AgentId, KillPolicy, OfferId, Role, TaskId, TaskInfo};
+use proffer_types::scheduler_link::Call;
+use proffer_types::{AgentId, FrameworkInfo, KillPolicy, OfferId, OperationId, Role, TaskId};
 
 pub use event::{event_frames, from_event_frame};
 
+pub use crate::operation::MAX_REFUSED_TASKS;
+
+use crate::demand::shapes;
 use crate::error::{At as _, ConvertError};
 use crate::frame::chunks;
 use crate::offer::filters;
-use crate::text::{parse, parse_all, parse_optional, parse_roles, uuid};
+use crate::operation::operation;
+use crate::text::{optional_text, parse, parse_all, parse_optional, parse_roles, uuid};
 use crate::v1;
 use crate::v1::scheduler_call as c;
 use crate::v1::scheduler_call::Call as FromScheduler;
-
-/// The most tasks of one accept that are refused one by one: keeps the answer to one call short. A scheduler with more
-/// of them is broken, and its stream ends.
-pub const MAX_REFUSED_TASKS: usize = 1000;
 
 /// Puts calls into frames of under 1 MiB. A single call above that travels alone; the master refuses
 /// it above 4 MiB.
@@ -45,6 +45,8 @@ impl TryFrom<v1::SchedulerCall> for Call {
     fn try_from(message: v1::SchedulerCall) -> Result<Self, ConvertError> {
         match message.call.ok_or_else(|| ConvertError::missing("call"))? {
             FromScheduler::Subscribe(subscribe) => self::subscribe(subscribe).at("subscribe"),
+            FromScheduler::Update(update) => self::update(update).at("update"),
+            FromScheduler::Demand(demand) => self::demand(demand).at("demand"),
             FromScheduler::Accept(accept) => self::accept(accept).at("accept"),
             FromScheduler::Decline(decline) => Ok(Self::Decline {
                 offers: parse_all("decline.offer_ids", &decline.offer_ids)?,
@@ -67,6 +69,14 @@ impl TryFrom<v1::SchedulerCall> for Call {
                 uuid: uuid("acknowledge.uuid", &ack.uuid)?,
             }),
             FromScheduler::Reconcile(reconcile) => self::reconcile(reconcile).at("reconcile"),
+            FromScheduler::AcknowledgeOperation(ack) => Ok(Self::AcknowledgeOperation {
+                agent_id: parse("acknowledge_operation.agent_id", &ack.agent_id)?,
+                operation_id: parse("acknowledge_operation.operation_id", &ack.operation_id)?,
+                uuid: uuid("acknowledge_operation.uuid", &ack.uuid)?,
+            }),
+            FromScheduler::ReconcileOperations(reconcile) => {
+                self::reconcile_operations(reconcile).at("reconcile_operations")
+            }
             FromScheduler::Teardown(_) => Ok(Self::Teardown),
             FromScheduler::Ping(_) => Ok(Self::Ping),
         }
@@ -75,53 +85,46 @@ impl TryFrom<v1::SchedulerCall> for Call {
 
 fn subscribe(message: c::Subscribe) -> Result<Call, ConvertError> {
     Ok(Call::Subscribe {
-        info: message
-            .framework_info
-            .ok_or_else(|| ConvertError::missing("framework_info"))?
-            .try_into()
-            .at("framework_info")?,
+        info: framework_info(message.framework_info)?,
         suppressed_roles: parse_roles("suppressed_roles", &message.suppressed_roles)?,
+    })
+}
+
+fn update(message: c::Update) -> Result<Call, ConvertError> {
+    Ok(Call::Update {
+        info: framework_info(message.framework_info)?,
+        suppressed_roles: parse_roles("suppressed_roles", &message.suppressed_roles)?,
+    })
+}
+
+fn framework_info(message: Option<v1::FrameworkInfo>) -> Result<FrameworkInfo, ConvertError> {
+    message
+        .ok_or_else(|| ConvertError::missing("framework_info"))?
+        .try_into()
+        .at("framework_info")
+}
+
+fn demand(message: c::Demand) -> Result<Call, ConvertError> {
+    Ok(Call::Demand {
+        role: parse("role", &message.role)?,
+        shapes: message.statement.map(shapes).transpose().at("statement")?,
     })
 }
 
 fn accept(message: c::Accept) -> Result<Call, ConvertError> {
     let mut refused = Vec::new();
     let operations = message.operations.into_iter().enumerate();
-    let operations =
-        operations.map(|(index, message)| operation(message, &mut refused).at_item("operations", index));
+    let operations = operations.filter_map(|(index, message)| {
+        operation(message, &mut refused)
+            .at_item("operations", index)
+            .transpose()
+    });
     Ok(Call::Accept {
         operations: operations.collect::<Result<_, _>>()?,
         offers: parse_all("offer_ids", &message.offer_ids)?,
         refused,
         filters: filters(message.filters),
     })
-}
-
-fn operation(message: v1::Operation, refused: &mut Vec<RefusedTask>) -> Result<Operation, ConvertError> {
-    let Some(v1::operation::Operation::Launch(launch)) = message.operation else {
-        return Err(ConvertError::missing("operation"));
-    };
-    let tasks = launch.tasks.into_iter().enumerate();
-    let tasks = tasks
-        .filter_map(|(index, message)| task(message, refused).at_item("launch.tasks", index).transpose());
-    Ok(Operation::Launch(tasks.collect::<Result<_, _>>()?))
-}
-
-/// The task; or none, when it joined the refused ones.
-fn task(message: v1::TaskInfo, refused: &mut Vec<RefusedTask>) -> Result<Option<TaskInfo>, ConvertError> {
-    let (id, agent_id) = (TaskId::new(&message.task_id), AgentId::new(&message.agent_id));
-    match (TaskInfo::try_from(message), id) {
-        (Ok(info), _) => Ok(Some(info)),
-        (Err(error), Ok(id)) if refused.len() < MAX_REFUSED_TASKS => {
-            refused.push(RefusedTask {
-                id,
-                agent_id: agent_id.ok(),
-                message: error.to_string(),
-            });
-            Ok(None)
-        }
-        (Err(error), _) => Err(error),
-    }
 }
 
 fn reconcile(message: c::Reconcile) -> Result<Call, ConvertError> {
@@ -138,6 +141,20 @@ fn reconcile(message: c::Reconcile) -> Result<Call, ConvertError> {
     })
 }
 
+fn reconcile_operations(message: c::ReconcileOperations) -> Result<Call, ConvertError> {
+    let operation = |item: &c::reconcile_operations::Operation| -> Result<_, ConvertError> {
+        Ok((
+            parse("operation_id", &item.operation_id)?,
+            parse_optional("agent_id", &item.agent_id)?,
+        ))
+    };
+    let operations = message.operations.iter().enumerate();
+    let operations = operations.map(|(index, item)| operation(item).at_item("operations", index));
+    Ok(Call::ReconcileOperations {
+        operations: operations.collect::<Result<_, _>>()?,
+    })
+}
+
 impl From<&Call> for v1::SchedulerCall {
     fn from(call: &Call) -> Self {
         let call = match call {
@@ -147,6 +164,17 @@ impl From<&Call> for v1::SchedulerCall {
             } => FromScheduler::Subscribe(c::Subscribe {
                 framework_info: Some(info.into()),
                 suppressed_roles: roles_text(suppressed_roles),
+            }),
+            Call::Update {
+                info,
+                suppressed_roles,
+            } => FromScheduler::Update(c::Update {
+                framework_info: Some(info.into()),
+                suppressed_roles: roles_text(suppressed_roles),
+            }),
+            Call::Demand { role, shapes } => FromScheduler::Demand(c::Demand {
+                role: role.to_string(),
+                statement: shapes.as_deref().map(Into::into),
             }),
             Call::Accept {
                 offers,
@@ -174,7 +202,7 @@ impl From<&Call> for v1::SchedulerCall {
                 kill_policy,
             } => FromScheduler::Kill(c::Kill {
                 task_id: task_id.to_string(),
-                agent_id: agent_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+                agent_id: optional_text(agent_id.as_ref()),
                 kill_policy: Some((*kill_policy).into()),
             }),
             Call::Acknowledge {
@@ -189,6 +217,20 @@ impl From<&Call> for v1::SchedulerCall {
             Call::Reconcile { tasks } => FromScheduler::Reconcile(c::Reconcile {
                 tasks: tasks.iter().map(reconcile_task).collect(),
             }),
+            Call::AcknowledgeOperation {
+                agent_id,
+                operation_id,
+                uuid,
+            } => FromScheduler::AcknowledgeOperation(c::AcknowledgeOperation {
+                agent_id: agent_id.to_string(),
+                operation_id: operation_id.to_string(),
+                uuid: uuid.0.to_vec(),
+            }),
+            Call::ReconcileOperations { operations } => {
+                FromScheduler::ReconcileOperations(c::ReconcileOperations {
+                    operations: operations.iter().map(reconcile_operation).collect(),
+                })
+            }
             Call::Teardown => FromScheduler::Teardown(c::Teardown {}),
             Call::Ping => FromScheduler::Ping(c::Ping {}),
         };
@@ -196,20 +238,19 @@ impl From<&Call> for v1::SchedulerCall {
     }
 }
 
-impl From<&Operation> for v1::Operation {
-    fn from(operation: &Operation) -> Self {
-        let Operation::Launch(tasks) = operation;
-        let tasks = tasks.iter().map(Into::into).collect();
-        Self {
-            operation: Some(v1::operation::Operation::Launch(v1::operation::Launch { tasks })),
-        }
-    }
-}
-
 fn reconcile_task((task_id, agent_id): &(TaskId, Option<AgentId>)) -> c::reconcile::Task {
     c::reconcile::Task {
         task_id: task_id.to_string(),
-        agent_id: agent_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+        agent_id: optional_text(agent_id.as_ref()),
+    }
+}
+
+fn reconcile_operation(
+    (operation_id, agent_id): &(OperationId, Option<AgentId>),
+) -> c::reconcile_operations::Operation {
+    c::reconcile_operations::Operation {
+        operation_id: operation_id.to_string(),
+        agent_id: optional_text(agent_id.as_ref()),
     }
 }
 

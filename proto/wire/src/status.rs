@@ -3,7 +3,7 @@
 use proffer_types::{StatusReason, StatusSource, TaskExit, TaskState, TaskStatus, Timestamp, Usage};
 
 use crate::error::{At as _, ConvertError};
-use crate::text::{message as text, parse, parse_optional, uuid};
+use crate::text::{message as text, optional_uuid, parse, parse_optional};
 use crate::v1;
 
 impl TryFrom<v1::TaskStatus> for TaskStatus {
@@ -18,10 +18,7 @@ impl TryFrom<v1::TaskStatus> for TaskStatus {
             reason: status_reason("reason", message.reason)?,
             message: text(message.message),
             timestamp: Timestamp(message.timestamp_ms),
-            uuid: match message.uuid.as_slice() {
-                [] => None,
-                bytes => Some(uuid("uuid", bytes)?),
-            },
+            uuid: optional_uuid("uuid", &message.uuid)?,
             exit: message.exit.map(TaskExit::try_from).transpose().at("exit")?,
             usage: message.usage.map(Usage::from),
         })
@@ -182,6 +179,7 @@ reasons! {
     ReasonTaskKilledDuringLaunch <=> TaskKilledDuringLaunch,
     ReasonTaskUnknown <=> TaskUnknown,
     ReasonContainerStatusUnknown <=> ContainerStatusUnknown,
+    ReasonTaskGroupInvalid <=> TaskGroupInvalid,
 }
 
 crate::from_owned!(TaskStatus => v1::TaskStatus);

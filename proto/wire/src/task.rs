@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use proffer_types::{ContainerSpec, KillPolicy, TaskInfo};
+use proffer_types::{ContainerSpec, KillPolicy, Limit, Limits, ResourceName, Resources, ShapeId, TaskInfo};
 use prost::Message as _;
 
 use crate::error::{At as _, ConvertError, quoted};
+use crate::resources::scalar;
 use crate::text::{at_most, labels, map_bytes, millis, name, parse};
 use crate::{resources, v1};
 
@@ -27,11 +28,13 @@ impl TryFrom<v1::TaskInfo> for TaskInfo {
         // Labels first: the narrower limit makes the better error.
         let labels = labels("labels", message.labels)?;
         at_most("task_info", n_bytes, MAX_TASK_INFO_BYTES, "bytes")?;
+        let resources = resources::or_nothing("resources", message.resources)?;
         Ok(Self {
             id: parse("task_id", &message.task_id)?,
             name: name("name", message.name)?,
             agent_id: parse("agent_id", &message.agent_id)?,
-            resources: resources::or_nothing("resources", message.resources)?,
+            limits: limits(message.limits.unwrap_or_default(), &resources).at("limits")?,
+            resources,
             container: message
                 .container
                 .ok_or_else(|| ConvertError::missing("container"))?
@@ -43,6 +46,7 @@ impl TryFrom<v1::TaskInfo> for TaskInfo {
                 0 => None,
                 ms => Some(Duration::from_millis(ms)),
             },
+            shape: message.shape_id.map(ShapeId),
         })
     }
 }
@@ -59,6 +63,51 @@ impl From<&TaskInfo> for v1::TaskInfo {
             labels: info.labels.clone(),
             // 0 means no limit, so the shortest limit there can be is 1 ms.
             max_completion_time_ms: info.max_completion_time.map_or(0, |time| millis(time).max(1)),
+            limits: (info.limits != Limits::default()).then(|| info.limits.into()),
+            shape_id: info.shape.map(|shape| shape.0),
+        }
+    }
+}
+
+fn limits(message: v1::TaskLimits, requests: &Resources) -> Result<Limits, ConvertError> {
+    Ok(Limits {
+        cpus: limit(&ResourceName::Cpus, message.cpus, requests)?,
+        mem: limit(&ResourceName::Mem, message.mem, requests)?,
+    })
+}
+
+/// Infinity is a limit here, though never a quantity.
+fn limit(
+    name: &ResourceName,
+    value: Option<f64>,
+    requests: &Resources,
+) -> Result<Option<Limit>, ConvertError> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    if value == f64::INFINITY {
+        return Ok(Some(Limit::Infinite));
+    }
+    let (units, request) = (resources::units(name, value)?, requests.scalar(name));
+    if units < request {
+        let request = scalar(name, request);
+        let problem = format!("{value} is less than the {request} that the task asks for");
+        return Err(ConvertError::new(name.as_str(), problem));
+    }
+    Ok(Some(Limit::At(units)))
+}
+
+impl From<Limits> for v1::TaskLimits {
+    fn from(limits: Limits) -> Self {
+        let value = |name: ResourceName| {
+            move |limit| match limit {
+                Limit::At(units) => scalar(&name, units),
+                Limit::Infinite => f64::INFINITY,
+            }
+        };
+        Self {
+            cpus: limits.cpus.map(value(ResourceName::Cpus)),
+            mem: limits.mem.map(value(ResourceName::Mem)),
         }
     }
 }

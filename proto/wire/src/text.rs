@@ -136,6 +136,19 @@ pub(crate) fn uuid(field: &str, bytes: &[u8]) -> Result<StatusUuid, ConvertError
         .map_err(|_| ConvertError::new(field, format_args!("has {} bytes, not 16", bytes.len())))
 }
 
+/// A uuid that may be absent, which the wire writes as no bytes.
+pub(crate) fn optional_uuid(field: &str, bytes: &[u8]) -> Result<Option<StatusUuid>, ConvertError> {
+    match bytes {
+        [] => Ok(None),
+        bytes => uuid(field, bytes).map(Some),
+    }
+}
+
+/// An id that may be absent, as the wire writes it.
+pub(crate) fn optional_text<T: Display>(id: Option<&T>) -> String {
+    id.map(ToString::to_string).unwrap_or_default()
+}
+
 /// Whole milliseconds, rounded up so that a short time does not become none.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)

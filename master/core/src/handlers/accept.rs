@@ -60,8 +60,8 @@ pub(crate) fn handle(
 /// Tells of tasks that never were: their descriptions are wrong, whatever becomes of the offers.
 pub(crate) fn refuse(cx: &mut Cx<'_>, framework: &FrameworkId, refused: &[RefusedTask]) {
     for task in refused {
-        let (state, reason) = (TaskState::Error, StatusReason::TaskInvalid);
-        let status = cx.status(&task.id, task.agent_id.as_ref(), state, reason, &task.message);
+        let (state, agent_id) = (TaskState::Error, task.agent_id.as_ref());
+        let status = cx.status(&task.id, agent_id, state, task.reason, &task.message);
         cx.tell_framework(framework, scheduler_link::Event::Update(status));
     }
 }

@@ -18,7 +18,7 @@ use proffer_types::agent_link::{AgentMessage, RegisteredTask};
 use proffer_types::scheduler_link::{Call, Operation, RefusedTask};
 use proffer_types::{
     AgentId, AgentInfo, ContainerSpec, Filters, FrameworkId, FrameworkInfo, KillPolicy, OfferId, Role,
-    Session, StatusSource, StatusUuid, TaskId, TaskInfo, TaskState, TaskStatus,
+    Session, StatusReason, StatusSource, StatusUuid, TaskId, TaskInfo, TaskState, TaskStatus,
 };
 
 use crate::world::World;
@@ -79,6 +79,7 @@ fn refused_task(text: &str) -> RefusedTask {
     RefusedTask {
         id: TaskId::new(id).unwrap(),
         agent_id: None,
+        reason: StatusReason::TaskInvalid,
         message: message.to_owned(),
     }
 }

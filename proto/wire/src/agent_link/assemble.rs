@@ -1,10 +1,11 @@
 //! The receiving end of an agent's stream: puts chunked registrations together.
 //!
-//! Between `Register` and `RegisterDone` nothing but `RegisterTasks` may come, and no more than the caps.
-//! `(idle) --Register--> open --RegisterTasks--> open --RegisterDone--> (idle), one whole message`
+//! Between `Register` and `RegisterDone` nothing but `RegisterTasks` and `RegisterOperations` may come, and no more
+//! than the caps.
+//! `(idle) --Register--> open --RegisterTasks, RegisterOperations--> open --RegisterDone--> (idle), one whole message`
 
-use proffer_types::agent_link::{AgentMessage, RegisteredTask};
-use proffer_types::{AgentId, AgentInfo, Session};
+use proffer_types::agent_link::{AgentMessage, RegisteredOperation, RegisteredTask};
+use proffer_types::{AgentId, AgentInfo, Resources, Session};
 use prost::Message as _;
 
 use crate::error::{At as _, ConvertError};
@@ -15,7 +16,9 @@ use crate::v1::agent_message::Message as FromAgent;
 /// The most tasks one agent may register: far above what one machine runs, low enough that a hostile
 /// agent cannot fill the master's memory.
 pub const MAX_REGISTERED_TASKS: usize = 10_000;
-/// The most bytes of one registration's tasks.
+/// The most operations that wait for an acknowledgement on one agent: each is a change of one machine's resources.
+pub const MAX_REGISTERED_OPERATIONS: usize = 10_000;
+/// The most bytes of one registration's tasks and operations.
 pub const MAX_REGISTRATION_BYTES: usize = 64 << 20;
 
 /// Puts the frames of one agent's stream together to whole messages.
@@ -29,6 +32,7 @@ struct Open {
     info: AgentInfo,
     agent_id: Option<AgentId>,
     tasks: Vec<RegisteredTask>,
+    operations: Vec<RegisteredOperation>,
     n_bytes: usize,
 }
 
@@ -55,7 +59,12 @@ impl Registration {
                 Ok(None)
             }
             (Some(mut open), FromAgent::RegisterTasks(chunk)) => {
-                open.add(chunk).at("register_tasks")?;
+                open.add_tasks(chunk).at("register_tasks")?;
+                self.open = Some(open);
+                Ok(None)
+            }
+            (Some(mut open), FromAgent::RegisterOperations(chunk)) => {
+                open.add_operations(chunk).at("register_operations")?;
                 self.open = Some(open);
                 Ok(None)
             }
@@ -63,13 +72,35 @@ impl Registration {
                 info: open.info,
                 agent_id: open.agent_id,
                 tasks: open.tasks,
+                operations: open.operations,
             })),
             (None, FromAgent::Status(status)) => super::status(status).at("status").map(Some),
+            (None, FromAgent::OperationUpdate(update)) => {
+                super::operation_update(update).at("operation_update").map(Some)
+            }
+            (None, FromAgent::Total(total)) => {
+                let total = total
+                    .resources
+                    .ok_or_else(|| ConvertError::missing("total.resources"))?;
+                let total = Resources::try_from(total).at("total.resources")?;
+                Ok(Some(AgentMessage::Total(total)))
+            }
             (None, FromAgent::Heartbeat(_)) => Ok(Some(AgentMessage::Heartbeat)),
-            (Some(_), FromAgent::Register(_) | FromAgent::Status(_) | FromAgent::Heartbeat(_)) => Err(
-                ConvertError::new("message", "interrupts a registration that is not done"),
-            ),
-            (None, FromAgent::RegisterTasks(_) | FromAgent::RegisterDone(_)) => Err(ConvertError::new(
+            (
+                Some(_),
+                FromAgent::Register(_)
+                | FromAgent::Status(_)
+                | FromAgent::OperationUpdate(_)
+                | FromAgent::Total(_)
+                | FromAgent::Heartbeat(_),
+            ) => Err(ConvertError::new(
+                "message",
+                "interrupts a registration that is not done",
+            )),
+            (
+                None,
+                FromAgent::RegisterTasks(_) | FromAgent::RegisterOperations(_) | FromAgent::RegisterDone(_),
+            ) => Err(ConvertError::new(
                 "message",
                 "continues a registration that was not opened",
             )),
@@ -87,12 +118,13 @@ impl Open {
                 .at("agent_info")?,
             agent_id: parse_optional("agent_id", &message.agent_id)?,
             tasks: Vec::new(),
+            operations: Vec::new(),
             n_bytes: 0,
         })
     }
 
-    fn add(&mut self, chunk: v1::agent_message::RegisterTasks) -> Result<(), ConvertError> {
-        self.n_bytes += chunk.encoded_len();
+    fn add_tasks(&mut self, chunk: v1::agent_message::RegisterTasks) -> Result<(), ConvertError> {
+        self.grow(chunk.encoded_len())?;
         let n_tasks = self.tasks.len() + chunk.tasks.len();
         at_most(
             "tasks",
@@ -100,16 +132,35 @@ impl Open {
             MAX_REGISTERED_TASKS,
             "tasks in one registration",
         )?;
-        at_most(
-            "tasks",
-            self.n_bytes,
-            MAX_REGISTRATION_BYTES,
-            "bytes in one registration",
-        )?;
         for (index, task) in chunk.tasks.into_iter().enumerate() {
             self.tasks
                 .push(RegisteredTask::try_from(task).at_item("tasks", index)?);
         }
         Ok(())
+    }
+    fn add_operations(&mut self, chunk: v1::agent_message::RegisterOperations) -> Result<(), ConvertError> {
+        self.grow(chunk.encoded_len())?;
+        let n_operations = self.operations.len() + chunk.operations.len();
+        at_most(
+            "operations",
+            n_operations,
+            MAX_REGISTERED_OPERATIONS,
+            "operations in one registration",
+        )?;
+        for (index, operation) in chunk.operations.into_iter().enumerate() {
+            self.operations
+                .push(RegisteredOperation::try_from(operation).at_item("operations", index)?);
+        }
+        Ok(())
+    }
+
+    fn grow(&mut self, n_bytes: usize) -> Result<(), ConvertError> {
+        self.n_bytes += n_bytes;
+        at_most(
+            "message",
+            self.n_bytes,
+            MAX_REGISTRATION_BYTES,
+            "bytes in one registration",
+        )
     }
 }

@@ -48,6 +48,7 @@ fn event_messages(event: &Event) -> Vec<v1::SchedulerEvent> {
             offer_id: offer_id.to_string(),
         }),
         Event::Update(status) => FromMaster::Update(status.into()),
+        Event::OperationUpdate(status) => FromMaster::OperationUpdate(status.into()),
         Event::AgentLost(agent_id) => FromMaster::AgentLost(e::AgentLost {
             agent_id: agent_id.to_string(),
         }),
@@ -86,6 +87,9 @@ impl TryFrom<v1::SchedulerEvent> for Event {
             }
             FromMaster::Rescind(rescind) => Ok(Self::Rescind(parse("rescind.offer_id", &rescind.offer_id)?)),
             FromMaster::Update(status) => Ok(Self::Update(status.try_into().at("update")?)),
+            FromMaster::OperationUpdate(status) => {
+                Ok(Self::OperationUpdate(status.try_into().at("operation_update")?))
+            }
             FromMaster::AgentLost(lost) => Ok(Self::AgentLost(parse("agent_lost.agent_id", &lost.agent_id)?)),
             FromMaster::Shapes(shapes) => {
                 let largest = |(index, item)| Resources::try_from(item).at_item("shapes.largest", index);

@@ -1,0 +1,131 @@
+//! Demand: the shapes a framework states for a role.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proffer_types::demand::{MAX_GANG_TASKS, MAX_SHAPES_PER_ROLE};
+use proffer_types::{GangId, Placement, Shape, ShapeId};
+
+use crate::constraint::Budget;
+use crate::error::{At as _, ConvertError};
+use crate::text::{at_most, millis};
+use crate::{resources, v1};
+
+/// The most ports one task may need: all there are.
+pub const MAX_PORTS_PER_TASK: u32 = 1 << 16;
+
+/// Converts what a framework states for one role. Fails when shapes have the same id.
+pub fn shapes(message: v1::DemandStatement) -> Result<Vec<Shape>, ConvertError> {
+    at_most("shapes", message.shapes.len(), MAX_SHAPES_PER_ROLE, "shapes")?;
+    let mut budget = Budget::default();
+    let (mut ids, mut gangs) = (BTreeSet::new(), BTreeMap::new());
+    let mut item = |message| -> Result<Shape, ConvertError> {
+        let shape = shape(message, &mut budget)?;
+        if !ids.insert(shape.id) {
+            let problem = format!("{} is the id of another shape too", shape.id.0);
+            return Err(ConvertError::new("shape_id", problem));
+        }
+        check_gang(&shape, &mut gangs)?;
+        Ok(shape)
+    };
+    let shapes = message.shapes.into_iter().enumerate();
+    shapes
+        .map(|(index, message)| item(message).at_item("shapes", index))
+        .collect()
+}
+
+/// Refuses the shape that makes its gang too large.
+fn check_gang(shape: &Shape, gangs: &mut BTreeMap<GangId, u32>) -> Result<(), ConvertError> {
+    let Some(gang) = shape.gang else {
+        return Ok(());
+    };
+    let n_tasks = gangs.entry(gang).or_default();
+    *n_tasks = n_tasks.saturating_add(shape.count);
+    if *n_tasks > MAX_GANG_TASKS {
+        let problem = format!(
+            "{n_tasks} tasks in gang {}, at most {MAX_GANG_TASKS} are allowed",
+            gang.0
+        );
+        return Err(ConvertError::new("count", problem));
+    }
+    Ok(())
+}
+
+fn shape(message: v1::Shape, budget: &mut Budget) -> Result<Shape, ConvertError> {
+    let resources = resources::or_nothing("resources", message.resources)?;
+    resources::check_scalars("resources", &resources)?;
+    if resources.is_empty() && message.n_ports == 0 {
+        return Err(ConvertError::new("resources", "is empty: a task needs something"));
+    }
+    if message.n_ports > MAX_PORTS_PER_TASK {
+        let problem = format!(
+            "{} ports, at most {MAX_PORTS_PER_TASK} are allowed",
+            message.n_ports
+        );
+        return Err(ConvertError::new("n_ports", problem));
+    }
+    if message.max_per_agent == Some(0) {
+        return Err(ConvertError::new(
+            "max_per_agent",
+            "is 0: no agent could run a task",
+        ));
+    }
+    Ok(Shape {
+        id: ShapeId(message.shape_id),
+        resources,
+        n_ports: message.n_ports,
+        count: message.count,
+        constraints: budget.constraints(message.constraints).at("constraints")?,
+        max_per_agent: message.max_per_agent,
+        placement: placement(message.placement)?,
+        gang: message.gang_id.map(GangId),
+        time_limit: match message.time_limit_ms {
+            0 => None,
+            ms => Some(Duration::from_millis(ms)),
+        },
+    })
+}
+
+fn placement(number: i32) -> Result<Placement, ConvertError> {
+    match v1::Placement::try_from(number) {
+        Ok(v1::Placement::Unspecified | v1::Placement::Pack) => Ok(Placement::Pack),
+        Ok(v1::Placement::Spread) => Ok(Placement::Spread),
+        Err(_) => Err(ConvertError::unknown_number("placement", number)),
+    }
+}
+
+impl From<Placement> for v1::Placement {
+    fn from(placement: Placement) -> Self {
+        match placement {
+            Placement::Pack => Self::Pack,
+            Placement::Spread => Self::Spread,
+        }
+    }
+}
+
+impl From<&[Shape]> for v1::DemandStatement {
+    fn from(shapes: &[Shape]) -> Self {
+        Self {
+            shapes: shapes.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&Shape> for v1::Shape {
+    fn from(shape: &Shape) -> Self {
+        Self {
+            shape_id: shape.id.0,
+            resources: Some((&shape.resources).into()),
+            n_ports: shape.n_ports,
+            count: shape.count,
+            constraints: (!shape.constraints.is_empty()).then(|| (&shape.constraints).into()),
+            max_per_agent: shape.max_per_agent,
+            placement: v1::Placement::from(shape.placement).into(),
+            gang_id: shape.gang.map(|gang| gang.0),
+            // 0 means no limit, so the shortest limit there can be is 1 ms.
+            time_limit_ms: shape.time_limit.map_or(0, |time| millis(time).max(1)),
+        }
+    }
+}
+
+crate::from_owned!(Shape => v1::Shape);
