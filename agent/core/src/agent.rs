@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use proffer_types::agent_link::AgentMessage;
+use proffer_types::agent_link::{AgentMessage, RegisteredOperation};
 use proffer_types::{
     AgentId, AgentInfo, Resources, StatusReason, StatusSource, StatusUuid, TaskExit, TaskInfo, TaskState,
     TaskStatus, Timestamp, Usage,
@@ -14,8 +14,12 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::link::Link;
+use crate::operation::Operations;
+use crate::restore;
 use crate::task::{Phase, Sent, Task};
-use crate::{Command, Config, ContainerId, Effect, Event, Output, Process, TaskKey, handlers};
+use crate::{
+    Command, Config, ContainerId, Effect, Event, Output, Process, ResourcesRecord, TaskKey, handlers,
+};
 
 /// How soon the head of a queue is repeated when the task has meanwhile ended: the master frees the
 /// resources by the newest state, which travels with the head, and the scheduler may be away for long.
@@ -30,6 +34,7 @@ pub struct Agent {
     pub(crate) link: Link,
     pub(crate) tasks: BTreeMap<TaskKey, Task>,
     pub(crate) containers: BTreeMap<ContainerId, TaskKey>,
+    pub(crate) operations: Operations,
     /// How it was asked to end, if it was.
     pub(crate) stopping: Option<Stopping>,
     /// Until when it waits for acknowledgements before it ends.
@@ -82,6 +87,7 @@ impl Agent {
             link: Link::Down,
             tasks: BTreeMap::new(),
             containers: BTreeMap::new(),
+            operations: Operations::recovered(recovered.operations),
             stopping: None,
             report_until: None,
             exited: false,
@@ -98,6 +104,7 @@ impl Agent {
         for task in tasks {
             handlers::recover::task(&mut agent, now, task, &mut out);
         }
+        handlers::group::recovered(&mut agent, now, &mut out);
         agent.recovered_over = !agent.config.info.resources.contains(&agent.used());
         (agent, out)
     }
@@ -132,6 +139,9 @@ impl Agent {
                 launch_skipped,
                 error,
             } => handlers::checkpoint_failed::handle(self, now, container_id, launch_skipped, error, out),
+            Command::ResourcesFailed { error } => {
+                handlers::resources_failed::handle(self, now, error, out);
+            }
             Command::Tick => handlers::tick::handle(self, now, out),
             Command::Stop { kill_tasks } => handlers::stop::handle(self, now, kill_tasks, out),
         }
@@ -154,7 +164,12 @@ impl Agent {
             ]
         });
         tasks
-            .chain([self.link.next_deadline(), self.report_until])
+            .chain([
+                self.link.next_deadline(),
+                self.report_until,
+                self.operations.save_at,
+                self.operations.retry_deadline().filter(|_| registered),
+            ])
             .flatten()
             .min()
     }
@@ -165,7 +180,7 @@ impl Agent {
         self.agent_id.as_ref()
     }
 
-    /// What it says of itself.
+    /// What it says of itself; its resources are the total of now.
     #[must_use]
     pub fn info(&self) -> &AgentInfo {
         &self.config.info
@@ -334,6 +349,7 @@ impl Agent {
         for task in self.tasks.values_mut() {
             task.sent = None;
         }
+        self.operations.forget_sent();
     }
 
     /// Ends the session and the stream under it.
@@ -342,5 +358,33 @@ impl Agent {
             out.effect(Effect::CloseLink { link });
         }
         self.lose_session(why, out);
+    }
+
+    /// Operations that ended and are not acknowledged.
+    pub(crate) fn registered_operations(&self) -> Vec<RegisteredOperation> {
+        self.operations.registered()
+    }
+
+    /// Checkpoints the resources and the operations on them.
+    pub(crate) fn save_resources(&mut self, out: &mut Output) {
+        self.operations.save_at = None;
+        out.effect(Effect::CheckpointResources(ResourcesRecord {
+            changed: restore::changed(&self.config.info.resources),
+            operations: self.operations.registered(),
+        }));
+    }
+
+    /// Sends the statuses of operations that are not on their way and on disk.
+    pub(crate) fn send_operations(&mut self, now: Timestamp, out: &mut Output) {
+        let Some((link, session)) = self.link.session() else {
+            return;
+        };
+        for message in self.operations.to_send(now) {
+            out.effect(Effect::Send {
+                link,
+                session,
+                message,
+            });
+        }
     }
 }

@@ -46,6 +46,9 @@ pub enum Command {
         launch_skipped: bool,
         error: String,
     },
+    /// The checkpoint of the agent's resources was not written, or a volume's directory not made. What the same
+    /// output wanted to report of operations was skipped.
+    ResourcesFailed { error: String },
     /// A deadline may have come.
     Tick,
     /// The process is asked to end.

@@ -12,6 +12,10 @@ pub const MAX_TASKS: usize = 8_000;
 /// the link is closed, and the master concludes the same from the next registration.
 pub const MAX_REFUSED: usize = 1_000;
 
+/// The most operations whose statuses wait for acknowledgement. Each is in the checkpoint that every operation
+/// writes anew; beyond this the link is closed, and the master concludes the rest from the next registration.
+pub const MAX_OPERATIONS: usize = 1_000;
+
 /// The first wait for the acknowledgement of an update (Mesos: `STATUS_UPDATE_RETRY_INTERVAL_MIN`).
 pub(crate) const UPDATE_RETRY_MIN: Duration = Duration::from_secs(10);
 
@@ -37,6 +41,7 @@ pub(crate) const MIN_HEARTBEAT: Duration = Duration::from_millis(10);
 /// What an agent is told at start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// What it says of itself at registration; its resources bound what runs here.
+    /// What it says of itself at registration. Its resources bound what runs here: those the operator states
+    /// with the checkpointed changes ([`crate::restore`]).
     pub info: AgentInfo,
 }

@@ -2,13 +2,15 @@
 //!
 //! Effects are carried out in order. When a checkpoint fails, the later effects for the same container in
 //! the same output are skipped, except signals, and the agent is told ([`crate::Command::CheckpointFailed`]):
-//! that is how only checkpointed facts are reported.
+//! that is how only checkpointed facts are reported. Likewise operation statuses are skipped after a failed
+//! checkpoint of the resources ([`crate::Command::ResourcesFailed`]).
 
 use proffer_types::{
-    AgentId, FrameworkId, Session, StatusReason, TaskInfo, TaskState, Usage, agent_link::AgentMessage,
+    AgentId, FrameworkId, OperationId, OperationState, Resources, Session, StatusReason, TaskInfo, TaskState,
+    Usage, agent_link::AgentMessage,
 };
 
-use crate::{ContainerId, LinkId, Process, StateRecord, TaskKey, TaskRecord};
+use crate::{ContainerId, LinkId, Process, ResourcesRecord, StateRecord, TaskKey, TaskRecord};
 
 /// What one step produced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -61,6 +63,9 @@ pub enum Effect {
     },
     /// Removes both records.
     Forget { container_id: ContainerId },
+    /// Replaces what is kept of the agent's resources. A volume that is new in it gets its directory before, one
+    /// that is gone from it loses its directory after.
+    CheckpointResources(ResourcesRecord),
     /// Builds and starts a container. Answered by `Launched` (then later `Exited`) or `LaunchFailed`.
     Launch {
         container_id: ContainerId,
@@ -140,5 +145,27 @@ pub enum Event {
     },
     TaskForgotten {
         key: TaskKey,
+    },
+    /// An operation was carried out or refused.
+    OperationEnded {
+        framework_id: FrameworkId,
+        /// Absent where nobody wants to know.
+        operation_id: Option<OperationId>,
+        state: OperationState,
+        message: String,
+    },
+    /// The agent's total is another.
+    ResourcesChanged {
+        total: Resources,
+    },
+    /// The checkpoint of the resources failed; it is tried again.
+    ResourcesFailed {
+        error: String,
+    },
+    /// An operation that is here already, or an acknowledgement of one that is not.
+    OperationIgnored {
+        framework_id: FrameworkId,
+        operation_id: OperationId,
+        what: &'static str,
     },
 }

@@ -4,6 +4,8 @@
 //! reads a clock or draws from ambient randomness. Two invariants hold whatever the master sends: live tasks
 //! never hold more than the agent has, and a fact is checkpointed before it is reported.
 //!
+//! The agent is the durable home of reservations and volumes: it applies operations to its total.
+//!
 //! `RunTask -> STARTING --launched--> RUNNING --(kill)--> KILLING --exited--> terminal --acknowledged--> forgotten`
 
 mod agent;
@@ -12,7 +14,9 @@ mod config;
 mod effect;
 mod handlers;
 mod link;
+mod operation;
 mod record;
+mod restore;
 mod sanity;
 mod task;
 mod verdict;
@@ -22,9 +26,11 @@ mod tests;
 
 pub use agent::{Agent, TaskView};
 pub use command::{Command, ContainerEnd, LinkId};
-pub use config::{Config, MAX_REFUSED, MAX_TASKS};
+pub use config::{Config, MAX_OPERATIONS, MAX_REFUSED, MAX_TASKS};
 pub use effect::{Effect, Event, Output, Signal};
 pub use record::{
-    ContainerId, KillCause, KillRecord, Process, Recovered, RecoveredTask, StateRecord, TaskRecord,
+    ContainerId, KillCause, KillRecord, Process, Recovered, RecoveredTask, ResourcesRecord, StateRecord,
+    TaskRecord,
 };
+pub use restore::{RestoreError, restore};
 pub use task::TaskKey;

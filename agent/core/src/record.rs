@@ -1,11 +1,14 @@
-//! What an agent keeps on disk of each task, as plain data.
+//! What an agent keeps on disk, as plain data: of each task, and of its own resources.
 //!
 //! A task has two records: one that never changes, written before the launch, and one that is replaced at
 //! each change. Refused tasks have none: the master concludes their fate from the next registration.
 
 use std::fmt;
 
-use proffer_types::{AgentId, FrameworkId, Role, TaskInfo, TaskStatus, Timestamp};
+use proffer_types::agent_link::RegisteredOperation;
+use proffer_types::{
+    AgentId, FrameworkId, GroupId, Resources, Role, TaskId, TaskInfo, TaskStatus, Timestamp,
+};
 
 /// One launch of one task. Names its cgroup and its checkpoint directory; never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +40,8 @@ pub struct TaskRecord {
     pub framework_id: FrameworkId,
     /// Whose share its resources come out of; the agent only hands it back at registration.
     pub role: Role,
+    /// The group it was launched in, whose fate it shares.
+    pub group: Option<GroupId>,
     pub info: TaskInfo,
 }
 
@@ -63,7 +68,7 @@ pub struct KillRecord {
 }
 
 /// Why a task is being killed. The first cause decides how its end is reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KillCause {
     Requested,
     /// Asked for before the container ran.
@@ -72,6 +77,20 @@ pub enum KillCause {
     MaxCompletionTime,
     /// The agent ends and takes its tasks with it.
     AgentStopping,
+    /// A task of its group ended without having finished.
+    GroupEnded {
+        task_id: TaskId,
+    },
+}
+
+/// What an agent keeps of its own resources; replaced as a whole, so that a change and the operation that made
+/// it are never apart.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResourcesRecord {
+    /// What operations changed of the total, as it is now: dynamic reservations and volumes.
+    pub changed: Resources,
+    /// Operations that ended and are not acknowledged.
+    pub operations: Vec<RegisteredOperation>,
 }
 
 /// What an agent finds of its earlier life.
@@ -79,6 +98,8 @@ pub enum KillCause {
 pub struct Recovered {
     pub agent_id: Option<AgentId>,
     pub tasks: Vec<RecoveredTask>,
+    /// Those of the [`ResourcesRecord`]; its other half is in [`crate::Config`].
+    pub operations: Vec<RegisteredOperation>,
 }
 
 /// One task found on disk.

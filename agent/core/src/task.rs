@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use proffer_types::{FrameworkId, Role, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp};
+use proffer_types::{FrameworkId, GroupId, Role, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp};
 
 use crate::config::{UPDATE_RETRY_MAX, UPDATE_RETRY_MIN};
 use crate::{ContainerId, KillRecord, Process, StateRecord};
@@ -68,6 +68,7 @@ impl Sent {
 pub(crate) struct Task {
     pub(crate) container_id: ContainerId,
     pub(crate) role: Role,
+    pub(crate) group: Option<GroupId>,
     pub(crate) info: TaskInfo,
     pub(crate) phase: Phase,
     pub(crate) process: Option<Process>,

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use proffer_types::resources::format::format_size;
-use proffer_types::{StatusReason, TaskExit, TaskState, Usage};
+use proffer_types::{Limit, StatusReason, TaskExit, TaskState, Usage};
 
 use crate::task::Phase;
 use crate::{ContainerEnd, KillCause};
@@ -34,10 +34,10 @@ fn verdict(state: TaskState, reason: Option<StatusReason>, message: impl Into<St
 #[derive(Debug)]
 pub(crate) struct Evidence<'a> {
     pub(crate) phase: Phase,
-    pub(crate) kill: Option<KillCause>,
+    pub(crate) kill: Option<&'a KillCause>,
     pub(crate) end: &'a ContainerEnd,
     pub(crate) usage: Option<&'a Usage>,
-    pub(crate) mem_limit_bytes: u64,
+    pub(crate) mem_limit: Limit,
     pub(crate) max_completion_time: Option<Duration>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Verdict {
     }
 }
 
-fn of_kill(cause: KillCause, evidence: &Evidence<'_>) -> Verdict {
+fn of_kill(cause: &KillCause, evidence: &Evidence<'_>) -> Verdict {
     use TaskState::{Failed, Killed};
     match cause {
         KillCause::Requested => verdict(Killed, None, ""),
@@ -64,6 +64,10 @@ fn of_kill(cause: KillCause, evidence: &Evidence<'_>) -> Verdict {
             "its framework was removed",
         ),
         KillCause::AgentStopping => verdict(Killed, None, "the agent was stopped together with its tasks"),
+        KillCause::GroupEnded { task_id } => {
+            let message = format!("task `{task_id}` of its group did not finish");
+            verdict(Killed, None, message)
+        }
         KillCause::MaxCompletionTime => verdict(
             Failed,
             Some(StatusReason::MaxCompletionTimeReached),
@@ -100,10 +104,13 @@ fn of_failure(exit: TaskExit, evidence: &Evidence<'_>) -> Verdict {
     let usage = evidence.usage.copied().unwrap_or_default();
     let by_sigkill = matches!(exit, TaskExit::Signal(SIGKILL) | TaskExit::Code(SHELL_SIGKILL));
     if usage.oom_kills > 0 && by_sigkill {
+        let at = match evidence.mem_limit {
+            Limit::At(bytes) => format!("at its memory limit of {}", format_size(bytes)),
+            Limit::Infinite => "when the host ran out of memory".to_owned(),
+        };
         let message = format!(
-            "killed by the kernel at its memory limit of {} (peak {})",
-            format_size(evidence.mem_limit_bytes),
-            format_size(usage.mem_peak_bytes),
+            "killed by the kernel {at} (peak {})",
+            format_size(usage.mem_peak_bytes)
         );
         return verdict(
             TaskState::Failed,

@@ -3,6 +3,7 @@
 
 use proffer_types::{StatusReason, TaskState, Timestamp};
 
+use super::group;
 use crate::agent::Report;
 use crate::config::CHECKPOINT_RETRY;
 use crate::{Agent, ContainerId, Effect, Event, Output, TaskKey};
@@ -48,4 +49,5 @@ fn refuse(agent: &mut Agent, now: Timestamp, key: &TaskKey, error: &str, out: &m
     };
     agent.update(now, key, TaskState::Dropped, report, out);
     agent.send_head(now, key, out);
+    group::member_ended(agent, now, key, out);
 }

@@ -1,8 +1,10 @@
 //! A container's processes are gone: the task ends, its resources are free, what is left of it is removed.
 
-use proffer_types::{TaskExit, Timestamp, Usage};
+use proffer_types::{Limit, TaskExit, Timestamp, Usage};
 
+use super::group;
 use crate::agent::Report;
+use crate::task::Task;
 use crate::verdict::{Evidence, judge};
 use crate::{Agent, ContainerEnd, ContainerId, Effect, Output};
 
@@ -22,10 +24,10 @@ pub(crate) fn handle(
     };
     let verdict = judge(&Evidence {
         phase: task.phase,
-        kill: task.kill.as_ref().map(|kill| kill.cause),
+        kill: task.kill.as_ref().map(|kill| &kill.cause),
         end,
         usage: usage.as_ref(),
-        mem_limit_bytes: task.info.resources.mem_bytes(),
+        mem_limit: mem_limit(task),
         max_completion_time: task.info.max_completion_time,
     });
     let report = Report {
@@ -37,6 +39,12 @@ pub(crate) fn handle(
     agent.update(now, &key, verdict.state, report, out);
     out.effect(Effect::Destroy { container_id });
     agent.send_head(now, &key, out);
+    group::member_ended(agent, now, &key, out);
+}
+
+fn mem_limit(task: &Task) -> Limit {
+    let request = Limit::At(task.info.resources.mem_bytes());
+    task.info.limits.mem.unwrap_or(request)
 }
 
 fn exit(end: &ContainerEnd) -> Option<TaskExit> {

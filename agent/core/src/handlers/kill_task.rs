@@ -42,9 +42,10 @@ pub(crate) fn kill(
         }
         return;
     }
-    let cause = match (cause, task.phase) {
-        (KillCause::Requested, Phase::Launching) => KillCause::RequestedDuringLaunch,
-        _ => cause,
+    let cause = if cause == KillCause::Requested && task.phase == Phase::Launching {
+        KillCause::RequestedDuringLaunch
+    } else {
+        cause
     };
     task.kill = Some(KillRecord { cause, kill_at });
     match task.phase {

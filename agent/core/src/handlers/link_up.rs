@@ -16,6 +16,7 @@ pub(crate) fn handle(agent: &mut Agent, now: Timestamp, link: LinkId, out: &mut 
     let tasks = agent.tasks.iter().map(|(key, task)| RegisteredTask {
         framework_id: key.framework_id.clone(),
         role: task.role.clone(),
+        group: task.group.clone(),
         info: task.info.clone(),
         latest_status: task.latest.clone(),
     });
@@ -26,6 +27,7 @@ pub(crate) fn handle(agent: &mut Agent, now: Timestamp, link: LinkId, out: &mut 
             info: agent.config.info.clone(),
             agent_id: agent.agent_id.clone(),
             tasks: tasks.collect(),
+            operations: agent.registered_operations(),
         },
     });
 }

@@ -6,7 +6,10 @@
 use proffer_types::agent_link::MasterMessage;
 use proffer_types::{Session, Timestamp};
 
-use super::{acknowledge, kill_task, registered, run_task, shutdown_framework};
+use super::{
+    acknowledge, acknowledge_operation, apply_operation, kill_task, registered, run_group, run_task,
+    shutdown_framework,
+};
 use crate::config::MISSED_HEARTBEATS;
 use crate::link::Link;
 use crate::{Agent, Effect, Event, LinkId, Output, TaskKey, TaskRecord};
@@ -89,10 +92,35 @@ fn handle_message(
             let task = TaskRecord {
                 framework_id,
                 role,
+                group: None,
                 info,
             };
             run_task::handle(agent, now, task, out);
         }
+        MasterMessage::RunGroup {
+            framework_id,
+            role,
+            group,
+            tasks,
+        } => {
+            let record = |info| TaskRecord {
+                framework_id: framework_id.clone(),
+                role: role.clone(),
+                group: Some(group.clone()),
+                info,
+            };
+            run_group::handle(agent, now, tasks.into_iter().map(record).collect(), out);
+        }
+        MasterMessage::ApplyOperation {
+            framework_id,
+            id,
+            change,
+        } => apply_operation::handle(agent, now, framework_id, id, &change, out),
+        MasterMessage::AcknowledgeOperation {
+            framework_id,
+            operation_id,
+            uuid,
+        } => acknowledge_operation::handle(agent, framework_id, operation_id, uuid, out),
         MasterMessage::KillTask {
             framework_id,
             task_id,

@@ -34,6 +34,7 @@ pub(crate) fn task(agent: &mut Agent, now: Timestamp, found: RecoveredTask, out:
     let task = Task {
         container_id,
         role: task.role,
+        group: task.group,
         info: task.info,
         phase: phase(&state),
         process: state.process,

@@ -37,4 +37,6 @@ pub(crate) fn handle(
         task.sent = None;
         Agent::send(&agent.link, now, key, task, out);
     }
+    agent.operations.forget_sent();
+    agent.send_operations(now, out);
 }

@@ -1,7 +1,7 @@
 //! A launch. The agent checks again what the master checked, so that no mistake there over-commits a host.
 
 use proffer_types::resources::format::format_scalar;
-use proffer_types::{ResourceName, StatusReason, TaskInfo, TaskState, Timestamp};
+use proffer_types::{ResourceName, Resources, StatusReason, TaskInfo, TaskState, Timestamp};
 
 use crate::agent::Report;
 use crate::config::{MAX_REFUSED, MAX_TASKS};
@@ -9,81 +9,128 @@ use crate::task::{Phase, Task};
 use crate::{Agent, Effect, Event, Output, TaskKey, TaskRecord};
 
 /// Why a task is not launched.
-struct Refusal {
-    state: TaskState,
-    reason: StatusReason,
-    message: String,
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    pub(super) state: TaskState,
+    pub(super) reason: StatusReason,
+    pub(super) message: String,
+}
+
+impl Refusal {
+    pub(super) fn invalid(message: String) -> Self {
+        Self {
+            state: TaskState::Error,
+            reason: StatusReason::TaskInvalid,
+            message,
+        }
+    }
+
+    fn dropped(reason: StatusReason, message: String) -> Self {
+        Self {
+            state: TaskState::Dropped,
+            reason,
+            message,
+        }
+    }
+}
+
+/// What is left for tasks that are launched together.
+#[derive(Debug)]
+pub(super) struct Room {
+    free: Resources,
+    n_tasks: usize,
+}
+
+impl Room {
+    pub(super) fn of(agent: &Agent) -> Self {
+        Self {
+            free: agent.free(),
+            n_tasks: MAX_TASKS.saturating_sub(agent.tasks.len()),
+        }
+    }
+
+    /// Takes one task out of it.
+    pub(super) fn take(&mut self, resources: &Resources) {
+        self.free.subtract(resources);
+        self.n_tasks = self.n_tasks.saturating_sub(1);
+    }
+}
+
+pub(super) fn key(task: &TaskRecord) -> TaskKey {
+    TaskKey {
+        framework_id: task.framework_id.clone(),
+        task_id: task.info.id.clone(),
+    }
 }
 
 pub(crate) fn handle(agent: &mut Agent, now: Timestamp, task: TaskRecord, out: &mut Output) {
-    let key = TaskKey {
-        framework_id: task.framework_id.clone(),
-        task_id: task.info.id.clone(),
-    };
+    let key = key(&task);
     // A report on the second launch would be taken for one on the first, so there is none.
     if agent.tasks.contains_key(&key) {
         out.event(Event::DuplicateIgnored { key });
         return;
     }
-    match check(agent, &task.info) {
-        Ok(()) => accept(agent, now, key, task, out),
+    match check(agent, &task.info, &Room::of(agent)) {
+        Ok(()) => {
+            accept(agent, now, &key, &task, out);
+            launch(agent, now, &key, task, out);
+        }
         Err(refusal) => refuse(agent, now, key, task, refusal, out),
     }
 }
 
-fn check(agent: &Agent, info: &TaskInfo) -> Result<(), Refusal> {
-    let refuse = |state, reason, message: String| {
-        Err(Refusal {
-            state,
-            reason,
-            message,
-        })
-    };
+pub(super) fn check(agent: &Agent, info: &TaskInfo, room: &Room) -> Result<(), Refusal> {
     if agent.agent_id.as_ref() != Some(&info.agent_id) {
-        let message = format!("it is meant for agent {}", info.agent_id);
-        return refuse(TaskState::Error, StatusReason::TaskInvalid, message);
+        return Err(Refusal::invalid(format!(
+            "it is meant for agent {}",
+            info.agent_id
+        )));
     }
     let command = &info.container.command;
     if command.is_empty() || command.iter().any(|part| part.contains('\0')) {
         let message = "its command is empty or holds a NUL byte".to_owned();
-        return refuse(TaskState::Error, StatusReason::TaskInvalid, message);
+        return Err(Refusal::invalid(message));
     }
     if agent.stopping.is_some() {
         let message = "the agent is stopping".to_owned();
-        return refuse(TaskState::Dropped, StatusReason::AgentDisconnected, message);
+        return Err(Refusal::dropped(StatusReason::AgentDisconnected, message));
     }
-    if agent.tasks.len() >= MAX_TASKS {
+    if room.n_tasks == 0 {
         let message = format!("the agent holds {MAX_TASKS} tasks already");
-        return refuse(TaskState::Dropped, StatusReason::ContainerLaunchFailed, message);
+        return Err(Refusal::dropped(StatusReason::ContainerLaunchFailed, message));
     }
-    let free = agent.free();
-    match free.first_lacking(&info.resources) {
+    match room.free.first_lacking(&info.resources) {
         None => Ok(()),
-        Some(name) => refuse(
-            TaskState::Dropped,
-            StatusReason::InvalidOffers,
-            format!("the agent has not enough {name}: {}", lack(agent, info, name)),
-        ),
+        Some(name) => {
+            let lack = lack(&room.free, info, name);
+            let message = format!("the agent has not enough {name}: {lack}");
+            Err(Refusal::dropped(StatusReason::InvalidOffers, message))
+        }
     }
 }
 
-fn lack(agent: &Agent, info: &TaskInfo, name: &ResourceName) -> String {
-    let free = agent.free();
-    match info.resources.ranges(name) {
+fn lack(free: &Resources, info: &TaskInfo, name: &ResourceName) -> String {
+    let wanted = &info.resources;
+    if free.has_kinds() || wanted.has_kinds() {
+        // What is reserved or revocable does not stand in for the rest, so that sums would mislead.
+        return format!("`{wanted}` wanted, `{free}` free");
+    }
+    match wanted.ranges(name) {
         Some(wanted) => {
             let free = free.ranges(name).cloned().unwrap_or_default();
             format!("{wanted} wanted, {free} free")
         }
         None => format!(
             "{} wanted, {} free",
-            format_scalar(name, info.resources.scalar(name)),
+            format_scalar(name, wanted.scalar(name)),
             format_scalar(name, free.scalar(name)),
         ),
     }
 }
 
-fn accept(agent: &mut Agent, now: Timestamp, key: TaskKey, task: TaskRecord, out: &mut Output) {
-    let container_id = insert(agent, now, &key, task.clone(), true);
+/// Makes a task the agent's own, and checkpoints it.
+pub(super) fn accept(agent: &mut Agent, now: Timestamp, key: &TaskKey, task: &TaskRecord, out: &mut Output) {
+    let container_id = insert(agent, now, key, task, true);
     out.event(Event::TaskAccepted {
         key: key.clone(),
         container_id,
@@ -92,16 +139,23 @@ fn accept(agent: &mut Agent, now: Timestamp, key: TaskKey, task: TaskRecord, out
         container_id,
         task: task.clone(),
     });
-    agent.update(now, &key, TaskState::Starting, Report::default(), out);
+    agent.update(now, key, TaskState::Starting, Report::default(), out);
+}
+
+/// Launches a task that was accepted.
+pub(super) fn launch(agent: &mut Agent, now: Timestamp, key: &TaskKey, task: TaskRecord, out: &mut Output) {
+    let Some(container_id) = agent.container_of(key) else {
+        return;
+    };
     out.effect(Effect::Launch {
         container_id,
         framework_id: task.framework_id,
         info: task.info,
     });
-    agent.send_head(now, &key, out);
+    agent.send_head(now, key, out);
 }
 
-fn refuse(
+pub(super) fn refuse(
     agent: &mut Agent,
     now: Timestamp,
     key: TaskKey,
@@ -117,7 +171,7 @@ fn refuse(
         agent.close_link("too many refused tasks are not acknowledged", out);
         return;
     }
-    insert(agent, now, &key, task, false);
+    insert(agent, now, &key, &task, false);
     let report = Report {
         reason: Some(refusal.reason),
         message: refusal.message,
@@ -131,14 +185,15 @@ fn insert(
     agent: &mut Agent,
     now: Timestamp,
     key: &TaskKey,
-    task: TaskRecord,
+    task: &TaskRecord,
     durable: bool,
 ) -> crate::ContainerId {
     let container_id = agent.new_container_id();
     let task = Task {
         container_id,
-        role: task.role,
-        info: task.info,
+        role: task.role.clone(),
+        group: task.group.clone(),
+        info: task.info.clone(),
         phase: Phase::Launching,
         process: None,
         started_at: None,

@@ -1,4 +1,4 @@
-//! The end of a framework: every task of it is killed.
+//! The end of a framework: every task of it is killed, and nobody is left to acknowledge its operations.
 
 use proffer_types::{FrameworkId, KillPolicy, Timestamp};
 
@@ -17,5 +17,8 @@ pub(crate) fn handle(agent: &mut Agent, now: Timestamp, framework_id: &Framework
             KillPolicy::default(),
             out,
         );
+    }
+    if agent.operations.forget_framework(framework_id) {
+        agent.save_resources(out);
     }
 }

@@ -15,6 +15,15 @@ pub(crate) fn handle(agent: &mut Agent, now: Timestamp, out: &mut Output) {
         checkpoint(agent, now, &key, out);
         retry(agent, now, &key, out);
     }
+    operations(agent, now, out);
+}
+
+fn operations(agent: &mut Agent, now: Timestamp, out: &mut Output) {
+    if agent.operations.save_at.is_some_and(|at| now >= at) {
+        agent.save_resources(out);
+    }
+    agent.operations.mark_due(now);
+    agent.send_operations(now, out);
 }
 
 fn link(agent: &mut Agent, now: Timestamp, out: &mut Output) {

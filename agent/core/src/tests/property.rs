@@ -20,10 +20,29 @@ fn command() -> impl Strategy<Value = String> {
         1 => Just("crash".to_owned()),
         1 => Just("shutdown".to_owned()),
         4 => (name.clone(), 1..5_u8).prop_map(|(name, cpus)| format!("run {name} cpus:{cpus}")),
+        2 => (1..3_u8, 1..3_u8).prop_map(|(t, u)| format!("group t cpus:{t} u cpus(+prod):{u}")),
+        4 => operation(),
         2 => (name.clone(), 1..5_u8).prop_map(|(name, cpus)| format!("stale run {name} cpus:{cpus}")),
         8 => (known, name.clone()).prop_map(|(what, name)| format!("{what} {name}")),
         2 => name.prop_map(|name| format!("exit {name} 0")),
         2 => (1..20_u8).prop_map(|seconds| format!("wait {seconds}")),
+    ]
+}
+
+fn operation() -> impl Strategy<Value = String> {
+    let change = prop_oneof![
+        (1..3_u8).prop_map(|cpus| format!("reserve prod cpus:{cpus}")),
+        (1..3_u8).prop_map(|cpus| format!("unreserve cpus(+prod):{cpus}")),
+        Just("reserve prod disk:1GiB".to_owned()),
+        Just("share d disk(+prod):1GiB".to_owned()),
+        Just("destroy d".to_owned()),
+    ];
+    let name = prop_oneof![Just("-"), Just("o"), Just("p")];
+    prop_oneof![
+        4 => (name, change).prop_map(|(name, change)| format!("op {name} {change}")),
+        1 => Just("op-ack o".to_owned()),
+        1 => Just("run w disk(+prod)[d:/data:shared]:1GiB".to_owned()),
+        1 => Just("gone w".to_owned()),
     ]
 }
 
@@ -38,7 +57,7 @@ proptest! {
         let mut world = World::new();
         world.run("up | registered | run t cpus:1 | run u cpus:1 | run v cpus:1");
         for (index, line) in script.iter().enumerate() {
-            world.full_for = full.filter(|(from, to)| (from..to).contains(&&index)).map(|_| "t".to_owned());
+            world.full_for = full.filter(|(from, to)| (from..to).contains(&&index)).map(|(from, _)| ["t", "resources"][from % 2].to_owned());
             world.run(line);
         }
     }

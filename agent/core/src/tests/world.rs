@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
 use proffer_types::{
-    AgentId, AgentInfo, ContainerSpec, FrameworkId, KillPolicy, MasterId, Resources, Role, Session,
-    StatusUuid, TaskExit, TaskId, TaskInfo, Timestamp, Usage,
+    AgentId, AgentInfo, FrameworkId, GroupId, KillPolicy, MasterId, OperationId, Reservation, ResourceChange,
+    Resources, Role, Session, StatusUuid, TaskExit, TaskId, TaskInfo, Timestamp, Usage, Volume, VolumeId,
 };
 
 use crate::{
     Agent, Command, Config, ContainerEnd, ContainerId, Effect, LinkId, Output, Process, Recovered,
-    RecoveredTask, Signal, StateRecord, TaskKey, TaskRecord,
+    RecoveredTask, ResourcesRecord, Signal, StateRecord, TaskKey, TaskRecord, restore,
 };
 
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -24,9 +24,10 @@ pub(super) struct World {
     link: u64,
     agent_id: Option<AgentId>,
     disk: BTreeMap<ContainerId, (TaskRecord, Option<StateRecord>)>,
+    resources: ResourcesRecord,
     names: BTreeMap<ContainerId, String>,
     uuids: BTreeMap<String, StatusUuid>,
-    /// Whose checkpoints fail.
+    /// Whose checkpoints fail; `resources` for the agent's own.
     pub(super) full_for: Option<String>,
     out: String,
 }
@@ -36,10 +37,11 @@ fn config() -> Config {
         info: AgentInfo {
             hostname: "h".into(),
             address: "127.0.0.1:1".into(),
-            resources: "cpus:4;mem:4GiB;ports:[31000-31009]".parse().unwrap(),
+            resources: "cpus:4;mem:4GiB;disk:10GiB;ports:[31000-31009]".parse().unwrap(),
             attributes: vec![],
             version: "0".into(),
             cgroups: "cgroup v2".into(),
+            domain: None,
         },
     }
 }
@@ -53,19 +55,8 @@ fn role() -> Role {
 }
 
 pub(super) fn task(name: &str, resources: Resources) -> TaskInfo {
-    TaskInfo {
-        id: TaskId::new(name).unwrap(),
-        name: name.into(),
-        agent_id: AgentId::new("a").unwrap(),
-        resources,
-        container: ContainerSpec {
-            command: vec!["true".into()],
-            ..ContainerSpec::default()
-        },
-        kill_policy: KillPolicy::default(),
-        labels: BTreeMap::new(),
-        max_completion_time: None,
-    }
+    let (id, agent_id) = (TaskId::new(name).unwrap(), AgentId::new("a").unwrap());
+    TaskInfo::new(id, agent_id, resources, ["true"])
 }
 
 impl World {
@@ -78,6 +69,7 @@ impl World {
             link: 0,
             agent_id: None,
             disk: BTreeMap::new(),
+            resources: ResourcesRecord::default(),
             names: BTreeMap::new(),
             uuids: BTreeMap::new(),
             full_for: None,
@@ -148,6 +140,17 @@ impl World {
             ["stale", "run", name, resources] => {
                 self.launch(self.link - 1, task(name, resources.parse().unwrap()));
             }
+            ["group", ref tasks @ ..] => self.group(tasks),
+            ["op", id, ref change @ ..] => self.operation(id, change),
+            ["op-ack", name] => {
+                let uuid = self.uuids.get(name).copied().unwrap_or(StatusUuid([0; 16]));
+                let message = MasterMessage::AcknowledgeOperation {
+                    framework_id: framework(),
+                    operation_id: OperationId::new(name).unwrap(),
+                    uuid,
+                };
+                self.frame(self.link, message);
+            }
             ["launched", name] => self.step(Command::Launched {
                 container_id: self.container(name),
                 process: Process {
@@ -200,6 +203,57 @@ impl World {
         self.frame(session, message);
     }
 
+    /// `group t cpus:1 u cpus:2`
+    fn group(&mut self, words: &[&str]) {
+        let tasks = words
+            .chunks(2)
+            .map(|pair| task(pair[0], pair[1].parse().unwrap()));
+        let message = MasterMessage::RunGroup {
+            framework_id: framework(),
+            role: role(),
+            group: GroupId::new("g").unwrap(),
+            tasks: tasks.collect(),
+        };
+        self.frame(self.link, message);
+    }
+
+    /// `op NAME CHANGE`; no name for `-`.
+    fn operation(&mut self, id: &str, words: &[&str]) {
+        let resources = |text: &str| text.parse::<Resources>().unwrap();
+        let volume = |id: &str| VolumeId::new(id).unwrap();
+        let create = |id: &str, disk: &str, shared| ResourceChange::Create {
+            disk: resources(disk),
+            volume: Volume {
+                id: volume(id),
+                container_path: "/data".into(),
+                shared,
+            },
+        };
+        let change = match *words {
+            ["reserve", role, what] => ResourceChange::Reserve {
+                resources: resources(what),
+                reservation: Reservation::dynamic(Role::new(role).unwrap()),
+            },
+            ["unreserve", what] => ResourceChange::Unreserve {
+                resources: resources(what),
+            },
+            ["create", id, disk] => create(id, disk, false),
+            ["share", id, disk] => create(id, disk, true),
+            ["destroy", id] => ResourceChange::Destroy { volume: volume(id) },
+            ["grow", id, by] => ResourceChange::Grow {
+                volume: volume(id),
+                addition_bytes: by.parse().unwrap(),
+            },
+            _ => panic!("unknown change {words:?}"),
+        };
+        let message = MasterMessage::ApplyOperation {
+            framework_id: framework(),
+            id: (id != "-").then(|| OperationId::new(id).unwrap()),
+            change,
+        };
+        self.frame(self.link, message);
+    }
+
     fn kill(&mut self, name: &str, grace_period: Option<Duration>) {
         let message = MasterMessage::KillTask {
             framework_id: framework(),
@@ -247,8 +301,11 @@ impl World {
         let recovered = Recovered {
             agent_id: self.agent_id.clone(),
             tasks: tasks.collect(),
+            operations: self.resources.operations.clone(),
         };
-        let (agent, out) = Agent::recover(self.now, config(), self.seed, recovered);
+        let mut config = config();
+        config.info.resources = restore(&config.info.resources, &self.resources.changed).unwrap();
+        let (agent, out) = Agent::recover(self.now, config, self.seed, recovered);
         self.agent = agent;
         self.perform(out);
     }
@@ -261,7 +318,13 @@ impl World {
 
     fn perform(&mut self, out: Output) {
         let mut failed: Option<(ContainerId, bool)> = None;
+        let mut resources_failed = false;
         for effect in out.effects {
+            resources_failed |= self.full_for.as_deref() == Some("resources")
+                && matches!(effect, Effect::CheckpointResources(_));
+            if resources_failed && is_of_resources(&effect) {
+                continue;
+            }
             if let (Some((id, launch_skipped)), Some(own)) = (&mut failed, self.owner(&effect))
                 && *id == own
             {
@@ -271,6 +334,11 @@ impl World {
             if let Some(id) = self.effect(effect) {
                 failed = Some((id, false));
             }
+        }
+        if resources_failed {
+            self.step(Command::ResourcesFailed {
+                error: "no space left on device".into(),
+            });
         }
         if let Some((container_id, launch_skipped)) = failed {
             self.step(Command::CheckpointFailed {
@@ -292,6 +360,7 @@ impl World {
                 ..
             } => Some(self.container(status.task_id.as_str())),
             Effect::SaveAgentId(_)
+            | Effect::CheckpointResources(_)
             | Effect::Forget { .. }
             | Effect::Adopt { .. }
             | Effect::Signal { .. }
@@ -328,6 +397,19 @@ impl World {
                 self.line(&format!("checkpoint {name} {}", state.latest.state.as_str()));
                 self.disk.get_mut(&container_id).expect("a task record first").1 = Some(state);
             }
+            Effect::CheckpointResources(record) => {
+                let operations = record.operations.iter().map(|operation| {
+                    let status = &operation.status;
+                    format!(" {}={}", status.operation_id, status.state.as_str())
+                });
+                let text = format!(
+                    "checkpoint `{}`{}",
+                    record.changed,
+                    operations.collect::<String>()
+                );
+                self.line(&text);
+                self.resources = record;
+            }
             Effect::Forget { container_id } => {
                 self.line(&format!("forget {}", name(&container_id)));
                 self.disk.remove(&container_id);
@@ -358,14 +440,23 @@ impl World {
 
     fn sent(&mut self, message: AgentMessage) {
         match message {
-            AgentMessage::Register { agent_id, tasks, .. } => {
+            AgentMessage::Register {
+                agent_id,
+                tasks,
+                operations,
+                ..
+            } => {
                 let kept = tasks.iter().all(|task| task.role == role());
                 assert!(kept, "a task keeps the role of its launch: {tasks:?}");
                 let tasks = tasks
                     .iter()
                     .map(|task| format!(" {}={}", task.info.id, task.latest_status.state.as_str()));
+                let operations = operations
+                    .iter()
+                    .map(|it| format!(" {}={}", it.status.operation_id, it.status.state.as_str()));
                 let id = agent_id.map_or("new".into(), |id| id.to_string());
-                let text = format!("-> register {id}{}", tasks.collect::<String>());
+                let listed = tasks.chain(operations).collect::<String>();
+                let text = format!("-> register {id}{listed}");
                 self.line(&text);
             }
             AgentMessage::Status {
@@ -385,7 +476,27 @@ impl World {
                     .insert(status.task_id.to_string(), status.uuid.unwrap());
                 self.line(&text);
             }
+            AgentMessage::OperationUpdate { status, .. } => {
+                let mut text = format!("-> {} {}", status.operation_id, status.state.as_str());
+                if !status.message.is_empty() {
+                    write!(text, ": {}", status.message).unwrap();
+                }
+                self.uuids
+                    .insert(status.operation_id.to_string(), status.uuid.unwrap());
+                self.line(&text);
+            }
+            AgentMessage::Total(resources) => self.line(&format!("-> total {resources}")),
             AgentMessage::Heartbeat => {}
         }
+    }
+}
+
+/// What must not be told while the checkpoint of the resources fails.
+fn is_of_resources(effect: &Effect) -> bool {
+    let of_operation = |message: &AgentMessage| matches!(message, AgentMessage::OperationUpdate { .. });
+    match effect {
+        Effect::CheckpointResources(_) => true,
+        Effect::Send { message, .. } => of_operation(message),
+        _ => false,
     }
 }
