@@ -211,4 +211,4 @@ impl Resources {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::more::{More, add_known};
-use super::{KNOWN_NAMES, ResourceName, Resources};
+use super::{KNOWN_NAMES, MAX_SCALAR, ResourceName, Resources};
 
 impl Resources {
     /// Whether `other` could be taken out of this bundle.
@@ -36,7 +36,7 @@ impl Resources {
         }
     }
 
-    /// Adds a bundle; scalars stop at [`MAX_SCALAR`](super::MAX_SCALAR), ranges and sets unite, a volume
+    /// Adds a bundle; scalars stop at [`MAX_SCALAR`], ranges and sets unite, a volume
     /// that is there already stays.
     pub fn add(&mut self, other: &Self) {
         add_known(&mut self.known, &other.known);
@@ -73,6 +73,26 @@ impl Resources {
             both.edit(|both| both.plain = own.plain.common(&theirs.plain));
         }
         both
+    }
+
+    /// So many times the scalars, of every kind; ranges, sets and volumes are not multiplied. Scalars stop at
+    /// [`MAX_SCALAR`].
+    #[must_use]
+    pub fn times(&self, n: u32) -> Self {
+        let mut product = self.clone();
+        let units = |units: u64| units.saturating_mul(u64::from(n)).min(MAX_SCALAR);
+        product.known = product.known.map(units);
+        if product.more.is_some() {
+            product.edit(|more| {
+                more.plain.each_scalar(units);
+                for (kind, bundle) in more.bundles_mut() {
+                    if kind.volume.is_none() {
+                        *bundle = bundle.times(n);
+                    }
+                }
+            });
+        }
+        product
     }
 
     /// This bundle with another added.

@@ -242,3 +242,6 @@ fn bad_size(volume: &VolumeId, size_bytes: u64, by_bytes: u64) -> ChangeError {
         by_bytes,
     }
 }
+
+#[cfg(test)]
+mod tests;

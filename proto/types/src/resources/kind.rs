@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::Resources;
+use super::{ResourceName, Resources};
 use crate::id::VolumeId;
 use crate::role::Role;
 
@@ -127,6 +127,8 @@ pub enum KindError {
     NotDisk(VolumeId),
     #[error("volume `{0}` is there twice")]
     VolumeTwice(VolumeId),
+    #[error("some of {0} is there twice")]
+    Twice(ResourceName),
     #[error("more than {MAX_KINDS} kinds of resources in one bundle")]
     TooMany,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::kind::{Kind, KindError, MAX_KINDS, Volume};
 use super::more::More;
-use super::{Known, Resources};
+use super::{Known, ResourceName, Resources};
 use crate::id::VolumeId;
 use crate::role::Role;
 
@@ -40,11 +40,14 @@ impl Resources {
 
     /// Adds a bundle as resources of one kind; kinds inside `bundle` are forgotten.
     ///
-    /// Fails when the kind breaks its rules, a volume is more than disk, one of its id is there already, or
-    /// the bundle would have more than [`MAX_KINDS`] kinds.
+    /// Fails when the kind breaks its rules, a volume is more than disk, one of its id or an integer of its
+    /// ranges or an item of its sets is there already, or the bundle would have more than [`MAX_KINDS`] kinds.
     pub fn with_kind(mut self, kind: Kind, bundle: Self) -> Result<Self, KindError> {
         let bundle = bundle.flattened();
         kind.check_holds(&bundle)?;
+        if let Some(name) = self.first_shared_name(&bundle) {
+            return Err(KindError::Twice(name.clone()));
+        }
         if kind.is_plain() {
             return Ok(self.plus(&bundle));
         }
@@ -58,6 +61,19 @@ impl Resources {
             true => Err(KindError::TooMany),
             false => Ok(self),
         }
+    }
+
+    /// The first name of which both have the same integer or item.
+    fn first_shared_name<'a>(&self, other: &'a Self) -> Option<&'a ResourceName> {
+        let ranges = other.all_ranges().find(|(name, ranges)| {
+            let own = self.ranges(name);
+            own.is_some_and(|own| !own.common(ranges).is_empty())
+        });
+        let sets = other.all_sets().find(|(name, set)| {
+            let own = self.set(name);
+            own.is_some_and(|own| !own.common(set).is_empty())
+        });
+        ranges.map(|(name, _)| name).or(sets.map(|(name, _)| name))
     }
 
     /// The plain part, and of the rest the kinds that `keep` names.

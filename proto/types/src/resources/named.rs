@@ -90,6 +90,13 @@ impl Named {
         self.sets.retain(|_, set| !set.is_empty());
     }
 
+    pub(super) fn each_scalar(&mut self, change: impl Fn(u64) -> u64) {
+        self.scalars
+            .values_mut()
+            .for_each(|units| *units = change(*units));
+        self.scalars.retain(|_, units| *units > 0);
+    }
+
     /// The largest that is in both.
     pub(super) fn common(&self, other: &Self) -> Self {
         let mut both = Self::default();

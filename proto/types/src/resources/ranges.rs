@@ -41,6 +41,22 @@ impl Ranges {
         })
     }
 
+    /// The lowest `n` integers of the set, if it holds as many.
+    #[must_use]
+    pub fn lowest(&self, n: u64) -> Option<Self> {
+        let mut left = n;
+        let mut lowest = Vec::new();
+        for (begin, end) in self.iter() {
+            if left == 0 {
+                break;
+            }
+            let last = end.min(begin.saturating_add(left - 1));
+            left -= last - begin + 1;
+            lowest.push((begin, last));
+        }
+        (left == 0).then(|| Self::new(lowest))
+    }
+
     /// Whether every integer of `other` is in the set.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
@@ -129,6 +145,14 @@ mod tests {
             prop_assert_eq!(ranges(&a).common(&ranges(&b)), ranges(&(&a & &b)));
             prop_assert_eq!(ranges(&a).contains(&ranges(&b)), a.is_superset(&b));
         }
+    }
+
+    #[test]
+    fn the_lowest_of_a_set_are_taken_over_its_gaps_or_not_at_all() {
+        let ranges = Ranges::new([(5, 6), (9, 20)]);
+        assert_eq!(ranges.lowest(4), Some(Ranges::new([(5, 6), (9, 10)])));
+        assert_eq!(ranges.lowest(0), Some(Ranges::default()));
+        assert_eq!(ranges.lowest(15), None);
     }
 
     #[test]

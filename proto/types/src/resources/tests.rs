@@ -48,10 +48,10 @@ fn volume(id: &str, shared: bool) -> Kind {
 pub(super) fn bundle() -> impl Strategy<Value = Resources> {
     let held = proptest::collection::vec((proptest::sample::select(kinds()), plain()), 0..4);
     (plain(), held, any::<bool>()).prop_map(|(plain, held, has_volume)| {
-        let mut all = plain;
-        for (kind, bundle) in held {
-            all = all.with_kind(kind, bundle).unwrap();
-        }
+        let all = held.into_iter().fold(plain, |all, (kind, bundle)| {
+            let rest = bundle.minus(&all.flattened());
+            all.with_kind(kind, rest).unwrap()
+        });
         match has_volume {
             true => all
                 .with_kind(volume("data", false), Resources::of(0, 0, 7))
@@ -97,6 +97,12 @@ proptest! {
         prop_assert_eq!(a.scalars().collect::<Vec<_>>(), sum.scalars().collect::<Vec<_>>());
         prop_assert_eq!(a.all_ranges().collect::<Vec<_>>(), sum.all_ranges().collect::<Vec<_>>());
         prop_assert_eq!(a.all_sets().collect::<Vec<_>>(), sum.all_sets().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn so_many_times_a_bundle_is_its_sum(a in bundle(), n in 1..4_u32) {
+        let all: Vec<_> = (0..n).map(|_| &a).collect();
+        prop_assert_eq!(a.times(n), all.into_iter().sum::<Resources>());
     }
 
     #[test]
@@ -176,6 +182,8 @@ fn nonsense_is_refused() {
         "disk(a)[v]:1",
         r"cpus(a\",
         "disk(a)[v:/p]:1;disk(b)[v:/p]:1",
+        "ports:[1-5];ports(a):[5-9]",
+        "zones{rev}:{a};zones(a):{b,a}",
     ] {
         assert!(bad.parse::<Resources>().is_err(), "{bad}");
     }
