@@ -3,13 +3,20 @@
 //! Pure. The ledger is the truth about totals, claims and filters; an allocator keeps only what it derives.
 
 mod allocator;
-mod drf;
-mod fifo;
+mod engine;
 mod ledger;
+mod order;
+mod quantities;
 mod round;
-mod usage;
+mod share;
 
-pub use allocator::{Allocator, Counted, Outcome, Reason, UnknownAllocator, by_name, names};
-pub use ledger::{AgentEntry, Change, Claim, ClaimId, DEFAULT_WEIGHT_MILLIS, Filter, FrameworkEntry, Ledger};
-pub use round::{Grant, Host, MIN_CPU_MILLIS, MIN_MEM_BYTES, OfferError, Round, is_allocatable};
-pub use usage::{Quantities, Share, Usage};
+pub use allocator::{Allocator, Outcome};
+pub use engine::{Engine, Order, Refresh};
+pub use ledger::{
+    AgentEntry, AgentIx, Change, Claim, ClaimIx, ClaimKind, DEFAULT_WEIGHT_MILLIS, Filter, FrameworkEntry,
+    Handle, LeafEntry, LeafIx, Ledger, Obstacle, ROOT, RoleConfig, RoleEntry, RoleIx, Usage,
+};
+pub use order::{UnknownAllocator, by_name, names};
+pub use quantities::Quantities;
+pub use round::{Grant, Host, Round};
+pub use share::Share;

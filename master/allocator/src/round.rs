@@ -1,50 +1,31 @@
 //! One round of allocation: the only way for an allocator to claim anything.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use proffer_types::{AgentId, FrameworkId, Resources, Role, Timestamp};
+use proffer_types::{GangId, Resources, Shape, ShapeId, Timestamp};
 use rand_chacha::ChaCha8Rng;
 
-use crate::Ledger;
-
-/// Remainders below both are not worth an offer, as in Mesos: a hundredth of a core.
-pub const MIN_CPU_MILLIS: u64 = 10;
-/// See [`MIN_CPU_MILLIS`]: 32 MiB.
-pub const MIN_MEM_BYTES: u64 = 32 << 20;
-
-/// Whether a bundle is large enough to be offered.
-#[must_use]
-pub fn is_allocatable(resources: &Resources) -> bool {
-    resources.cpu_millis() >= MIN_CPU_MILLIS || resources.mem_bytes() >= MIN_MEM_BYTES
-}
+use crate::ledger::{AgentIx, ClaimIx, LeafIx, Ledger, Obstacle};
 
 /// One offer an allocator decided on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    pub framework_id: FrameworkId,
-    pub role: Role,
-    pub agent_id: AgentId,
+    pub leaf: LeafIx,
+    pub agent: AgentIx,
     pub resources: Resources,
+    /// Which stated shapes it has room for, and for how many tasks of each.
+    pub shapes: Vec<(ShapeId, u32)>,
+    pub gang: Option<GangId>,
 }
 
 /// Who owns the ledger: makes a grant an offer, so that the ledger claims it at once.
 pub trait Host {
     fn ledger(&self) -> &Ledger;
-    /// Called only with what [`Round::offer`] checked.
-    fn grant(&mut self, grant: Grant);
-}
-
-/// Why [`Round::offer`] did nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OfferError {
-    /// The framework is away, suppressed, or not in that role.
-    NotWanting,
-    /// The agent is unknown or not active.
-    NotThere,
-    TooSmall,
-    /// More than the agent has free.
-    DoesNotFit,
-    Filtered,
+    /// Called only with what was checked.
+    fn grant(&mut self, grant: Grant) -> ClaimIx;
+    /// Adds to an offer of the same round; called only with what was checked.
+    fn grow(&mut self, claim: ClaimIx, more: &Resources, shape: (ShapeId, u32));
 }
 
 /// Lent to [`crate::Allocator::allocate`].
@@ -53,6 +34,8 @@ pub struct Round<'a> {
     now: Timestamp,
     rng: &'a mut ChaCha8Rng,
     budget: u64,
+    /// Offers of this round that were made for stated shapes and may grow.
+    open: BTreeMap<(LeafIx, AgentIx, Option<GangId>), ClaimIx>,
 }
 
 impl fmt::Debug for Round<'_> {
@@ -72,6 +55,7 @@ impl<'a> Round<'a> {
             now,
             rng,
             budget,
+            open: BTreeMap::new(),
         }
     }
 
@@ -92,52 +76,82 @@ impl<'a> Round<'a> {
         self.rng
     }
 
-    /// Whether the round should end here and go on in the next. One agent may still be finished.
+    /// The ledger beside the randomness, for who needs both at once.
+    pub fn parts(&mut self) -> (&Ledger, &mut ChaCha8Rng) {
+        (self.host.ledger(), self.rng)
+    }
+
+    /// Whether the round should end here and go on in the next.
     #[must_use]
     pub fn is_spent(&self) -> bool {
         self.budget == 0
     }
 
-    /// Counts pairs that were passed over without [`Round::offer`].
+    /// Counts pairs that were examined without an offer.
     pub fn spend(&mut self, n_pairs: usize) {
         let n_pairs = u64::try_from(n_pairs).unwrap_or(u64::MAX);
         self.budget = self.budget.saturating_sub(n_pairs);
     }
 
-    /// Offers resources of an agent to a framework: checks that they are wanted, fit and are not
-    /// filtered, then claims them. Costs one pair of the budget.
-    pub fn offer(
-        &mut self,
-        framework: &FrameworkId,
-        role: &Role,
-        agent: &AgentId,
-        resources: &Resources,
-    ) -> Result<(), OfferError> {
-        self.budget = self.budget.saturating_sub(1);
-        let ledger = self.host.ledger();
-        let wanting = ledger
-            .framework(framework)
-            .is_some_and(|entry| entry.wanting().any(|wanted| wanted == role));
-        let entry = ledger.agent(agent).filter(|entry| entry.active);
-        let free = entry.map(|entry| &entry.free).ok_or(OfferError::NotThere)?;
-        if !wanting {
-            return Err(OfferError::NotWanting);
-        }
-        if !is_allocatable(resources) {
-            return Err(OfferError::TooSmall);
-        }
-        if !free.contains(resources) {
-            return Err(OfferError::DoesNotFit);
-        }
-        if ledger.is_filtered(framework, role, agent, resources, self.now) {
-            return Err(OfferError::Filtered);
-        }
+    /// Offers a leaf all it may have of an agent. Costs one pair of the budget. Fails with what stands in the way.
+    pub fn offer_all(&mut self, leaf: LeafIx, agent: AgentIx) -> Result<(), Obstacle> {
+        self.spend(1);
+        let resources = self.host.ledger().offerable(leaf, agent, self.now)?;
         self.host.grant(Grant {
-            framework_id: framework.clone(),
-            role: role.clone(),
-            agent_id: agent.clone(),
-            resources: resources.clone(),
+            leaf,
+            agent,
+            resources,
+            shapes: Vec::new(),
+            gang: None,
         });
+        Ok(())
+    }
+
+    /// Whether an offer to the leaf of the agent was made in this round and may grow.
+    #[must_use]
+    pub fn is_open(&self, leaf: LeafIx, agent: AgentIx, gang: Option<GangId>) -> bool {
+        self.open.contains_key(&(leaf, agent, gang))
+    }
+
+    /// Offers a leaf room for `n` more tasks of one of its shapes on an agent; within a round this is one offer,
+    /// however often it grows. Costs one pair of the budget. Fails with what stands in the way: what was refused
+    /// holds against the first part of an offer.
+    pub fn offer_tasks(
+        &mut self,
+        leaf: LeafIx,
+        agent: AgentIx,
+        shape: &Shape,
+        n: u32,
+    ) -> Result<(), Obstacle> {
+        self.spend(1);
+        let ledger = self.host.ledger();
+        let resources = ledger.slice(leaf, agent, shape, n)?;
+        let within = shape
+            .max_per_agent
+            .is_none_or(|max| ledger.n_on(agent, leaf, shape.id).saturating_add(n) <= max);
+        let wanted = ledger.leaf(leaf).is_some_and(|leaf| {
+            let mut wanted = leaf.wanted();
+            wanted.any(|(stated, open)| stated.id == shape.id && open >= n)
+        });
+        if !within || !wanted || n == 0 {
+            return Err(Obstacle::NotWanting);
+        }
+        let open = (leaf, agent, shape.gang);
+        if let Some(claim) = self.open.get(&open) {
+            self.host.grow(*claim, &resources, (shape.id, n));
+            return Ok(());
+        }
+        if let Some(until) = ledger.filtered_until(leaf, agent, &resources, self.now) {
+            return Err(Obstacle::Filtered(until));
+        }
+        let claim = self.host.grant(Grant {
+            leaf,
+            agent,
+            resources,
+            shapes: vec![(shape.id, n)],
+            gang: shape.gang,
+        });
+        self.open.insert(open, claim);
         Ok(())
     }
 }

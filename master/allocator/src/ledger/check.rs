@@ -1,58 +1,127 @@
 //! Whether the ledger is in order; for tests and the simulator.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ClaimId, Ledger, free_of, lineage};
+use super::{AgentIx, ClaimIx, ClaimKind, LeafIx, Ledger, RoleIx};
 use crate::Quantities;
 
 impl Ledger {
     /// Checks every invariant. Panics with what is broken; for tests and the simulator.
     pub fn check(&self) {
-        let mut total = Quantities::default();
-        for (id, agent) in &self.agents {
-            total.add(&agent.total);
-            let claims = self.claims.iter().filter(|(_, claim)| claim.agent_id == *id);
-            let ids: BTreeSet<_> = claims.clone().map(|(claim, _)| claim.clone()).collect();
-            assert_eq!(agent.claims, ids, "the index of claims on agent {id}");
-            let mut claimed = Quantities::default();
-            claims.for_each(|(_, claim)| claimed.add(&claim.resources));
-            assert_eq!(agent.claimed, claimed, "the claims on agent {id} summed up");
+        self.check_agents();
+        self.check_sums();
+        self.check_filters();
+        for (name, ix) in &self.roles_by_name {
             assert_eq!(
-                agent.free,
-                free_of(agent, &self.claims),
-                "what agent {id} has free"
+                self.roles[*ix].name.as_ref(),
+                Some(name),
+                "the handle of role {name}"
             );
-            // Tasks may exceed an agent that came back smaller; offers never do.
-            for (name, units) in claimed.iter() {
-                let offered = ids.iter().any(|claim| {
-                    matches!(claim, ClaimId::Offer(_)) && self.claims[claim].resources.scalar(name) > 0
-                });
-                let fits = units <= u128::from(agent.total.scalar(name));
-                assert!(
-                    fits || !offered,
-                    "agent {id} is over-committed in {name}: {claimed:?}"
+        }
+        for (framework, leaves) in &self.leaves_by_id {
+            for (role, ix) in leaves {
+                let leaf = &self.leaves[*ix];
+                assert_eq!(&leaf.framework, framework, "the handle of {framework} in {role}");
+                assert_eq!(
+                    self.roles[leaf.role].name.as_ref(),
+                    Some(role),
+                    "the role of {framework}"
                 );
             }
         }
-        assert_eq!(self.total, total, "the totals of all agents summed up");
-        for (role, usage) in &self.subtrees {
-            let below = self
-                .claims
-                .values()
-                .filter(|claim| lineage(&claim.role).any(|up| up == *role));
-            let mut claimed = Quantities::default();
-            below.for_each(|claim| claimed.add(&claim.resources));
-            assert_eq!(usage.claimed, claimed, "the claims of role {role} summed up");
+    }
+
+    fn check_agents(&self) {
+        let (mut total, mut free) = (Quantities::default(), Quantities::default());
+        let mut on: BTreeMap<AgentIx, BTreeSet<ClaimIx>> = BTreeMap::new();
+        for (ix, claim) in self.claims.iter() {
+            on.entry(claim.agent).or_default().insert(ix);
         }
-        for ((role, framework), usage) in &self.leaves {
-            let own = self.claims.values();
-            let mut claimed = Quantities::default();
-            own.filter(|claim| claim.role == *role && claim.framework_id == *framework)
-                .for_each(|claim| claimed.add(&claim.resources));
+        for (ix, agent) in self.agents.iter() {
+            let id = &agent.id;
+            total.add(agent.total());
+            if agent.active {
+                free.add(&agent.free.plain());
+            }
+            let claims: BTreeSet<_> = agent.claims.iter().copied().collect();
             assert_eq!(
-                usage.claimed, claimed,
-                "the claims of {framework} in role {role} summed up"
+                claims,
+                on.remove(&ix).unwrap_or_default(),
+                "the index of claims on {id}"
+            );
+            let (own_free, over_claimed) = self.free_of(agent);
+            assert_eq!(agent.free, own_free, "what agent {id} has free");
+            assert!(agent.over_claimed || !over_claimed, "agent {id} is over-claimed");
+            // Tasks may exceed an agent that came back smaller; offers never do.
+            let offered = claims
+                .iter()
+                .any(|claim| self.claims[*claim].kind == ClaimKind::Offer);
+            assert!(!offered || !over_claimed, "agent {id} is over-committed");
+        }
+        assert!(on.is_empty(), "claims on agents that are not there: {on:?}");
+        assert_eq!(self.total, total, "the totals of all agents summed up");
+        assert_eq!(self.free, free, "what is free on active agents summed up");
+    }
+
+    fn check_sums(&self) {
+        let mut leaves: BTreeMap<LeafIx, (Quantities, Quantities, u64)> = BTreeMap::new();
+        let mut roles: BTreeMap<RoleIx, (Quantities, Quantities, u64)> = BTreeMap::new();
+        for (_, claim) in self.claims.iter() {
+            let plain = claim.resources.plain();
+            let count = |sums: &mut (Quantities, Quantities, u64)| {
+                sums.0.add(&claim.resources);
+                sums.1.add(&plain);
+                sums.2 += 1;
+            };
+            count(leaves.entry(claim.leaf).or_default());
+            for role in self.lineage(self.leaves[claim.leaf].role) {
+                count(roles.entry(role).or_default());
+            }
+        }
+        for (ix, leaf) in self.leaves.iter() {
+            let (claimed, common, n) = leaves.remove(&ix).unwrap_or_default();
+            assert_eq!(
+                leaf.usage.claimed, claimed,
+                "the claims of {} summed up",
+                leaf.framework
+            );
+            assert_eq!(
+                leaf.usage.common, common,
+                "the common claims of {}",
+                leaf.framework
+            );
+            assert_eq!(
+                leaf.usage.n_claims, n,
+                "the number of claims of {}",
+                leaf.framework
             );
         }
+        for (ix, role) in self.roles.iter() {
+            let (claimed, common, n) = roles.remove(&ix).unwrap_or_default();
+            let name = &role.name;
+            assert_eq!(
+                role.usage.claimed, claimed,
+                "the claims of role {name:?} summed up"
+            );
+            assert_eq!(
+                role.usage.common, common,
+                "the common claims of role {name:?} summed up"
+            );
+            assert_eq!(role.usage.n_claims, n, "the number of claims of role {name:?}");
+        }
+    }
+
+    fn check_filters(&self) {
+        let mut ends = BTreeSet::new();
+        for (agent, entry) in self.agents.iter() {
+            for (leaf, filters) in &entry.filters {
+                ends.extend(filters.iter().map(|filter| (filter.until, agent, *leaf)));
+                assert!(
+                    self.leaves[*leaf].filtered.contains(&agent),
+                    "a leaf knows where it has filters"
+                );
+            }
+        }
+        assert_eq!(self.filter_ends, ends, "the ends of all filters");
     }
 }

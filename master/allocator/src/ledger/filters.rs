@@ -1,11 +1,11 @@
 //! Refuse filters: a framework does not want less than this of that agent for a while.
 //!
-//! A filter blocks an offer when what was refused contains what would be offered: scalars by amount, ranges
-//! by count. One more unit of anything defeats it, as in Mesos.
+//! A filter blocks an offer when what was refused contains what would be offered: scalars by amount, ranges and sets
+//! by count. Only more than was refused, of something, gets past it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use proffer_types::{FrameworkId, Ranges, Resources, Role, Timestamp};
 
-use proffer_types::{AgentId, FrameworkId, Ranges, Resources, Role, Timestamp};
+use super::{AgentIx, Change, LeafIx, Ledger};
 
 /// Filters kept for one framework, role and agent; with more, the one that ends first goes.
 /// A larger refusal replaces smaller ones, so only a mix of shapes gets there.
@@ -19,53 +19,53 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn blocks(&self, candidate: &Resources) -> bool {
-        let scalars = candidate
+    /// Whether the candidate is no more than was refused.
+    #[must_use]
+    pub fn blocks(&self, candidate: &Resources) -> bool {
+        candidate
             .scalars()
-            .all(|(name, units)| self.refused.scalar(name) >= units);
-        scalars
+            .all(|(name, units)| self.refused.scalar(name) >= units)
             && candidate
                 .all_ranges()
                 .all(|(name, ranges)| self.refused.ranges(name).map_or(0, Ranges::count) >= ranges.count())
+            && candidate
+                .all_sets()
+                .all(|(name, set)| self.refused.set(name).map_or(0, |refused| refused.len()) >= set.len())
     }
 }
 
-/// When a filter ends, and whose it is.
-type End = (Timestamp, FrameworkId, AgentId, Role);
-
-/// The filters of one framework.
-type OfFramework = BTreeMap<AgentId, BTreeMap<Role, Vec<Filter>>>;
-
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Filters {
-    by_framework: BTreeMap<FrameworkId, OfFramework>,
-    /// Exactly the ends of all filters.
-    ends: BTreeSet<End>,
-}
-
-impl Filters {
-    pub(super) fn blocks(
+impl Ledger {
+    /// Until when a filter keeps these resources of this agent from the leaf.
+    #[must_use]
+    pub fn filtered_until(
         &self,
-        framework: &FrameworkId,
-        role: &Role,
-        agent: &AgentId,
+        leaf: LeafIx,
+        agent: AgentIx,
         candidate: &Resources,
         now: Timestamp,
-    ) -> bool {
-        let filters = self.by_framework.get(framework);
-        let filters = filters.and_then(|agents| agents.get(agent)?.get(role));
-        filters
-            .into_iter()
-            .flatten()
-            .any(|filter| filter.until > now && filter.blocks(candidate))
+    ) -> Option<Timestamp> {
+        let filters = self.agents.get(agent)?.filters.get(&leaf)?;
+        let blocking = filters
+            .iter()
+            .filter(|filter| filter.until > now && filter.blocks(candidate));
+        blocking.map(|filter| filter.until).max()
     }
 
-    pub(super) fn next_expiry(&self) -> Option<Timestamp> {
-        self.ends.first().map(|(until, ..)| *until)
+    /// When the next filter expires.
+    #[must_use]
+    pub fn next_filter_expiry(&self) -> Option<Timestamp> {
+        self.filter_ends.first().map(|(until, ..)| *until)
     }
 
-    pub(super) fn add(&mut self, framework: &FrameworkId, role: &Role, agent: &AgentId, filter: Filter) {
-        self.change(framework, agent, role, |filters| {
+    /// Remembers what a framework refused. Nothing happens when agent or framework is gone.
+    pub fn add_filter(&mut self, framework: &FrameworkId, role: &Role, agent: AgentIx, filter: Filter) {
+        let Some(leaf) = self.leaf_ix(framework, role) else {
+            return;
+        };
+        if self.agents.get(agent).is_none() || !self.leaves[leaf].subscribed {
+            return;
+        }
+        self.change_filters(leaf, agent, |filters| {
             filters.retain(|old| old.until > filter.until || !filter.blocks(&old.refused));
             filters.push(filter);
             if filters.len() > MAX_FILTERS_PER_AGENT {
@@ -76,79 +76,45 @@ impl Filters {
         });
     }
 
-    /// Drops what ended by `at` and returns the agents concerned.
-    pub(super) fn expire(&mut self, at: Timestamp) -> BTreeSet<AgentId> {
-        let mut agents = BTreeSet::new();
-        while let Some((until, framework, agent, role)) = self.ends.first().cloned() {
-            if until > at {
-                break;
-            }
-            self.change(&framework, &agent, &role, |filters| {
-                filters.retain(|filter| filter.until > at);
-            });
-            agents.insert(agent);
+    /// Drops the filters that ended by `at`.
+    pub fn expire_filters(&mut self, at: Timestamp) -> Vec<Change> {
+        let mut changes = Vec::new();
+        while let Some((until, agent, leaf)) = self.filter_ends.first().copied()
+            && until <= at
+        {
+            self.change_filters(leaf, agent, |filters| filters.retain(|filter| filter.until > at));
+            changes.push(Change::FilterExpired(agent, leaf));
         }
-        agents
+        changes
     }
 
-    pub(super) fn remove_framework(&mut self, framework: &FrameworkId) {
-        for (agent, role) in self.keys_of(framework) {
-            self.change(framework, &agent, &role, Vec::clear);
+    pub(super) fn drop_filters(&mut self, leaf: LeafIx) {
+        for agent in self.leaves[leaf].filtered.clone() {
+            self.change_filters(leaf, agent, Vec::clear);
         }
     }
 
-    pub(super) fn remove_roles(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) {
-        for (agent, role) in self.keys_of(framework) {
-            if roles.contains(&role) {
-                self.change(framework, &agent, &role, Vec::clear);
-            }
-        }
-    }
-
-    pub(super) fn remove_agent(&mut self, agent: &AgentId) {
-        let of_agent = self.by_framework.iter().filter_map(|(framework, agents)| {
-            let roles = agents.get(agent)?.keys().cloned().collect::<Vec<_>>();
-            Some((framework.clone(), roles))
-        });
-        for (framework, roles) in of_agent.collect::<Vec<_>>() {
-            for role in roles {
-                self.change(&framework, agent, &role, Vec::clear);
-            }
-        }
-    }
-
-    fn keys_of(&self, framework: &FrameworkId) -> Vec<(AgentId, Role)> {
-        let agents = self.by_framework.get(framework).into_iter().flatten();
-        agents
-            .flat_map(|(agent, roles)| roles.keys().map(|role| (agent.clone(), role.clone())))
-            .collect()
-    }
-
-    /// Changes the filters of one key, keeps the index of ends in step and leaves nothing empty behind.
-    fn change(
+    /// Changes the filters of one leaf on one agent, keeps the indexes in step and leaves nothing empty behind.
+    pub(super) fn change_filters(
         &mut self,
-        framework: &FrameworkId,
-        agent: &AgentId,
-        role: &Role,
+        leaf: LeafIx,
+        agent: AgentIx,
         change: impl FnOnce(&mut Vec<Filter>),
     ) {
-        let end = |filter: &Filter| (filter.until, framework.clone(), agent.clone(), role.clone());
-        let agents = self.by_framework.entry(framework.clone()).or_default();
-        let roles = agents.entry(agent.clone()).or_default();
-        let filters = roles.entry(role.clone()).or_default();
+        let all = &mut self.agents[agent].filters;
+        let filters = all.entry(leaf).or_default();
         for filter in filters.iter() {
-            self.ends.remove(&end(filter));
+            self.filter_ends.remove(&(filter.until, agent, leaf));
         }
         change(filters);
-        self.ends.extend(filters.iter().map(end));
+        self.filter_ends
+            .extend(filters.iter().map(|filter| (filter.until, agent, leaf)));
+        let filtered = &mut self.leaves[leaf].filtered;
         if filters.is_empty() {
-            roles.remove(role);
-        }
-        if roles.is_empty() {
-            agents.remove(agent);
-        }
-        if agents.is_empty() {
-            self.by_framework.remove(framework);
+            all.remove(&leaf);
+            filtered.remove(&agent);
+        } else {
+            filtered.insert(agent);
         }
     }
 }

@@ -1,0 +1,156 @@
+//! Claims: what is offered or used.
+
+use proffer_types::{GangId, Resources, ShapeId, Timestamp};
+
+use super::{AgentIx, Change, ClaimIx, LeafIx, Ledger};
+
+/// What holds a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ClaimKind {
+    Offer,
+    Task,
+}
+
+/// Resources of one agent that are offered to, or used by, one framework in one role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub agent: AgentIx,
+    pub leaf: LeafIx,
+    pub resources: Resources,
+    pub kind: ClaimKind,
+    /// Which stated shapes it fills, and with how many tasks.
+    pub shapes: Vec<(ShapeId, u32)>,
+    /// The gang whose offers are answered together.
+    pub gang: Option<GangId>,
+    /// When a task with a time limit will be over at the latest.
+    pub ends_by: Option<Timestamp>,
+}
+
+impl Claim {
+    /// What a framework is offered, or uses, of an agent.
+    #[must_use]
+    pub fn new(kind: ClaimKind, leaf: LeafIx, agent: AgentIx, resources: Resources) -> Self {
+        Self {
+            agent,
+            leaf,
+            resources,
+            kind,
+            shapes: Vec::new(),
+            gang: None,
+            ends_by: None,
+        }
+    }
+
+    /// How many tasks of one shape the claim has room for.
+    #[must_use]
+    pub fn n_of(&self, shape: ShapeId) -> u32 {
+        let mut shapes = self.shapes.iter();
+        shapes.find(|(id, _)| *id == shape).map_or(0, |(_, n)| *n)
+    }
+}
+
+impl Ledger {
+    /// One claim.
+    #[must_use]
+    pub fn claim_of(&self, claim: ClaimIx) -> Option<&Claim> {
+        self.claims.get(claim)
+    }
+
+    /// All claims, by handle.
+    pub fn claims(&self) -> impl Iterator<Item = (ClaimIx, &Claim)> {
+        self.claims.iter()
+    }
+
+    /// Records a claim. The caller sees to it that it fits, where it must; agent and leaf are there.
+    pub fn claim(&mut self, claim: Claim) -> ClaimIx {
+        let (agent, leaf) = (claim.agent, claim.leaf);
+        self.count_claim(&claim, true);
+        self.take(agent, &claim.resources);
+        let entry = &mut self.leaves[leaf];
+        if claim.kind == ClaimKind::Offer {
+            entry.usage.n_offers += 1;
+            entry.count_offered(&claim.shapes, true);
+            self.count_offer(leaf);
+        }
+        let ix = self.claims.insert(claim);
+        self.agents[agent].claims.push(ix);
+        ix
+    }
+
+    /// Adds to a claim. The caller sees to it that it fits.
+    pub fn grow(&mut self, claim: ClaimIx, more: &Resources, shapes: &[(ShapeId, u32)]) {
+        let Some(entry) = self.claims.get_mut(claim) else {
+            return;
+        };
+        let (agent, leaf, kind) = (entry.agent, entry.leaf, entry.kind);
+        entry.resources.add(more);
+        for (shape, n) in shapes {
+            match entry.shapes.iter_mut().find(|(id, _)| id == shape) {
+                Some((_, has)) => *has += n,
+                None => entry.shapes.push((*shape, *n)),
+            }
+        }
+        self.count_usage(leaf, more, true);
+        self.take(agent, more);
+        if kind == ClaimKind::Offer {
+            self.leaves[leaf].count_offered(shapes, true);
+        }
+    }
+
+    /// Gives a claim back. Nothing happens when there is none.
+    pub fn release(&mut self, ix: ClaimIx) -> Option<Change> {
+        let claim = self.claims.remove(ix)?;
+        let entry = &mut self.agents[claim.agent];
+        if let Some(at) = entry.claims.iter().position(|other| *other == ix) {
+            entry.claims.swap_remove(at);
+        }
+        self.count_claim(&claim, false);
+        if claim.kind == ClaimKind::Offer {
+            self.leaves[claim.leaf].count_offered(&claim.shapes, false);
+        }
+        self.give_back(claim.agent, &claim.resources);
+        self.prune_leaf(claim.leaf);
+        Some(Change::Released(claim.agent, claim.leaf))
+    }
+
+    fn count_claim(&mut self, claim: &Claim, joins: bool) {
+        self.count_usage(claim.leaf, &claim.resources, joins);
+        self.count_claims(claim.leaf, joins);
+    }
+
+    fn take(&mut self, agent: AgentIx, resources: &Resources) {
+        let entry = &mut self.agents[agent];
+        let fits = entry.free.contains(resources);
+        if fits && !resources.has_kinds() {
+            entry.free.subtract(resources);
+            if entry.active {
+                self.free.subtract(resources);
+            }
+            return;
+        }
+        self.count_free(agent, false);
+        let entry = &mut self.agents[agent];
+        entry.over_claimed |= !fits;
+        entry.free.subtract(resources);
+        self.count_free(agent, true);
+    }
+
+    fn give_back(&mut self, agent: AgentIx, resources: &Resources) {
+        let entry = &mut self.agents[agent];
+        if !entry.over_claimed && !resources.has_kinds() {
+            entry.free.add(resources);
+            if entry.active {
+                self.free.add(resources);
+            }
+            return;
+        }
+        self.count_free(agent, false);
+        let entry = &mut self.agents[agent];
+        if entry.over_claimed {
+            self.recompute_free(agent);
+        } else {
+            entry.free.add(resources);
+        }
+        self.count_free(agent, true);
+    }
+}

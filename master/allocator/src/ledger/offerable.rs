@@ -1,0 +1,259 @@
+//! What of an agent may be offered to a leaf: the one place that says so, for making offers and for explaining them.
+
+use std::sync::Arc;
+
+use proffer_types::{Ranges, ResourceName, Resources, Role, Shape, Timestamp};
+
+use crate::Quantities;
+
+use super::{AgentEntry, AgentIx, LeafEntry, LeafIx, Ledger, ROOT, RoleIx};
+
+/// Remainders below both are not worth an offer, as in Mesos: a hundredth of a core.
+const MIN_CPU_MILLIS: u64 = 10;
+/// See [`MIN_CPU_MILLIS`]: 32 MiB.
+const MIN_MEM_BYTES: u64 = 32 << 20;
+
+/// What stands between a leaf and an agent.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Obstacle {
+    /// The framework is away, not in the role, suppressed, or wants nothing more.
+    NotWanting,
+    /// The agent is unknown or not active: away or draining.
+    AgentInactive,
+    /// The agent is in another region and the framework does not know how to use it.
+    OtherRegion,
+    /// A constraint of the framework excludes the agent.
+    Constraint(String),
+    /// What is free there is reserved to another role.
+    ReservedFor(Role),
+    /// A limit at this role leaves none of the resource.
+    Limit(Role, ResourceName),
+    /// What is free of the resource in the cluster is held for the guarantees of others.
+    Guarantees(ResourceName),
+    /// Less is free than is worth an offer; nothing, perhaps.
+    TooSmall,
+    /// The framework refused as much of the agent not long ago.
+    Filtered(Timestamp),
+    /// More was asked for than there is: of this resource, lacking so many units.
+    DoesNotFit(ResourceName, u64),
+}
+
+impl Ledger {
+    /// All of an agent that may be offered to a leaf now. Fails with the first thing that stands in the way.
+    pub fn offerable(&self, leaf: LeafIx, agent: AgentIx, now: Timestamp) -> Result<Resources, Obstacle> {
+        let whole = self.eligible(leaf, agent)?;
+        if let Some(until) = self.filtered_until(leaf, agent, &whole, now) {
+            return Err(Obstacle::Filtered(until));
+        }
+        Ok(whole)
+    }
+
+    /// Like [`Ledger::offerable`], whatever the framework refused.
+    pub fn eligible(&self, leaf: LeafIx, agent: AgentIx) -> Result<Resources, Obstacle> {
+        let (leaf_entry, entry) = self.pair(leaf, agent)?;
+        let open = self.open_to(leaf_entry, entry)?;
+        let within = self.within_quota(leaf_entry.role, open)?;
+        if is_allocatable(leaf_entry, &within) {
+            Ok(within)
+        } else {
+            Err(Obstacle::TooSmall)
+        }
+    }
+
+    /// Takes `n` tasks of a shape out of what a leaf may be offered there: reserved resources first. Fails with what
+    /// stands in the way. Neither what the framework refused nor `max_per_agent` is looked at.
+    pub fn slice(&self, leaf: LeafIx, agent: AgentIx, shape: &Shape, n: u32) -> Result<Resources, Obstacle> {
+        let within = self.within(leaf, agent, shape)?;
+        take_tasks(&within, shape, n).ok_or_else(|| self.misfit(leaf, agent, shape))
+    }
+
+    /// What a leaf may be offered of an agent for tasks of a shape.
+    pub(crate) fn within(&self, leaf: LeafIx, agent: AgentIx, shape: &Shape) -> Result<Resources, Obstacle> {
+        let (leaf, agent) = self.pair(leaf, agent)?;
+        if let Some(failing) = shape.constraints.first_failing(&agent.info) {
+            return Err(Obstacle::Constraint(failing.to_string()));
+        }
+        self.within_quota(leaf.role, self.open_to(leaf, agent)?)
+    }
+
+    /// Why one more task of a shape does not fit: the agent has too little free, or quota leaves too little of it.
+    fn misfit(&self, leaf: LeafIx, agent: AgentIx, shape: &Shape) -> Obstacle {
+        let free = self.agents[agent].free.flattened();
+        for (name, units) in shape.resources.scalars() {
+            let has = free.scalar(name);
+            if has < units {
+                return Obstacle::DoesNotFit(name.clone(), units - has);
+            }
+            if let (room, Some(bound)) = self.room(self.leaves[leaf].role, name)
+                && room < u128::from(units)
+            {
+                return bound;
+            }
+        }
+        let n_ports = free.ranges(&ResourceName::Ports).map_or(0, Ranges::count);
+        Obstacle::DoesNotFit(
+            ResourceName::Ports,
+            u64::from(shape.n_ports).saturating_sub(n_ports),
+        )
+    }
+
+    /// Whether quota bounds what a role may be offered.
+    #[must_use]
+    pub fn is_quota_bound(&self, role: RoleIx) -> bool {
+        self.has_guarantees() || self.is_limited(role)
+    }
+
+    /// Whether quota leaves a leaf anything worth an offer.
+    #[must_use]
+    pub fn has_room(&self, leaf: LeafIx) -> bool {
+        let Some(entry) = self.leaves.get(leaf) else {
+            return false;
+        };
+        // Reserved resources are beyond quota's limits; whether there are any is looked at agent by agent.
+        let reserved = &self.roles[entry.role].reserved;
+        let names = self.total.iter().map(|(name, _)| name);
+        let room = names.fold(Resources::new(), |room, name| {
+            let units = u64::try_from(self.room(entry.role, name).0).unwrap_or(u64::MAX);
+            room.with(name.clone(), units)
+        });
+        !reserved.is_empty() || is_allocatable(entry, &room)
+    }
+
+    /// Whether quota leaves a leaf enough for all tasks of some shapes together.
+    pub(crate) fn gang_has_room(&self, leaf: LeafIx, shapes: &[(&Arc<Shape>, u32)]) -> bool {
+        let Some(entry) = self
+            .leaves
+            .get(leaf)
+            .filter(|leaf| self.is_quota_bound(leaf.role))
+        else {
+            return true;
+        };
+        let mut sum = Quantities::default();
+        for (shape, n) in shapes {
+            (0..*n).for_each(|_| sum.add(&shape.resources));
+        }
+        sum.iter()
+            .all(|(name, units)| self.room(entry.role, name).0 >= units)
+    }
+
+    fn pair(&self, leaf: LeafIx, agent: AgentIx) -> Result<(&LeafEntry, &AgentEntry), Obstacle> {
+        let leaf = self.leaves.get(leaf).filter(|leaf| leaf.wants());
+        let leaf = leaf.ok_or(Obstacle::NotWanting)?;
+        let agent = self.agents.get(agent).filter(|agent| agent.active);
+        let agent = agent.ok_or(Obstacle::AgentInactive)?;
+        Ok((leaf, agent))
+    }
+
+    /// What is free there and not kept from the leaf by region, constraints, reservations or its capabilities.
+    fn open_to(&self, leaf: &LeafEntry, agent: &AgentEntry) -> Result<Resources, Obstacle> {
+        let region = agent.info.domain.as_ref().map(|domain| &domain.region);
+        let elsewhere = self.region.is_some() && region.is_some() && region != self.region.as_ref();
+        if elsewhere && !leaf.capabilities.region_aware {
+            return Err(Obstacle::OtherRegion);
+        }
+        if let Some(failing) = leaf.preferences.constraints.first_failing(&agent.info) {
+            return Err(Obstacle::Constraint(failing.to_string()));
+        }
+        if !agent.free.has_kinds() {
+            return Ok(agent.free.clone());
+        }
+        let role = self.roles[leaf.role].name.as_ref();
+        let mut open = role.map_or_else(Resources::new, |role| agent.free.allocatable_to(role));
+        if !leaf.capabilities.revocable {
+            open = open.without_revocable();
+        }
+        if !leaf.capabilities.shared {
+            open = open.without_shared();
+        }
+        if open.is_empty() {
+            let mut kinds = agent
+                .free
+                .kinds()
+                .filter_map(|(kind, _)| kind.reservations.last());
+            if let Some(reservation) = kinds.next() {
+                return Err(Obstacle::ReservedFor(reservation.role.clone()));
+            }
+        }
+        Ok(open)
+    }
+
+    /// Cuts the unreserved part down to what limits and guarantees leave.
+    fn within_quota(&self, role: RoleIx, open: Resources) -> Result<Resources, Obstacle> {
+        if !self.has_guarantees() && !self.is_limited(role) {
+            return Ok(open);
+        }
+        let plain = open.plain();
+        let mut cut = Resources::new();
+        let mut obstacle = None;
+        for (name, units) in plain.scalars() {
+            let (room, reason) = self.room(role, name);
+            let room = u64::try_from(room).unwrap_or(u64::MAX);
+            if room < units {
+                cut = cut.with(name.clone(), units - room);
+                obstacle = obstacle.or(reason);
+            }
+        }
+        let within = open.minus(&cut);
+        match obstacle {
+            Some(obstacle) if within.scalars().next().is_none() => Err(obstacle),
+            _ => Ok(within),
+        }
+    }
+
+    fn is_limited(&self, role: RoleIx) -> bool {
+        self.lineage(role)
+            .any(|role| !self.roles[role].config.quota.limit.is_empty())
+    }
+
+    /// How much more of a resource quota lets a role have, of what is unreserved, and what bounds it.
+    #[must_use]
+    pub fn room(&self, role: RoleIx, name: &ResourceName) -> (u128, Option<Obstacle>) {
+        let (mut room, mut reason) = (u128::MAX, None);
+        for ix in self.lineage(role) {
+            let entry = &self.roles[ix];
+            let (Some(limit), Some(role)) = (entry.config.quota.limit.get(name), &entry.name) else {
+                continue;
+            };
+            let left = u128::from(*limit).saturating_sub(entry.consumed(name));
+            if left < room {
+                (room, reason) = (left, Some(Obstacle::Limit(role.clone(), name.clone())));
+            }
+        }
+        if self.has_guarantees() {
+            let held = self.roles[ROOT].unmet().get(name);
+            let left = self.free.get(name).saturating_sub(held) + self.meets(role, name).min(held);
+            if left < room {
+                (room, reason) = (left, Some(Obstacle::Guarantees(name.clone())));
+            }
+        }
+        (room, reason)
+    }
+}
+
+/// Takes `n` tasks of a shape out of a bundle, or nothing.
+pub(crate) fn take_tasks(from: &Resources, shape: &Shape, n: u32) -> Option<Resources> {
+    let wanted = shape.resources.times(n);
+    let mut taken = if from.has_kinds() && !wanted.has_kinds() {
+        from.take(&wanted)?
+    } else {
+        from.contains(&wanted).then_some(wanted)?
+    };
+    let n_ports = u64::from(shape.n_ports) * u64::from(n);
+    if n_ports > 0 {
+        let ports = from.ranges(&ResourceName::Ports)?.lowest(n_ports)?;
+        taken = taken.with_ranges(ResourceName::Ports, ports);
+    }
+    Some(taken)
+}
+
+/// Whether a bundle is large enough to be offered to the leaf.
+pub(crate) fn is_allocatable(leaf: &LeafEntry, resources: &Resources) -> bool {
+    match &leaf.preferences.min_allocatable {
+        Some(minimums) if minimums.is_empty() => !resources.is_empty(),
+        Some(minimums) => minimums.iter().any(|minimum| {
+            let mut scalars = minimum.scalars();
+            scalars.all(|(name, units)| resources.scalar(name) >= units)
+        }),
+        None => resources.cpu_millis() >= MIN_CPU_MILLIS || resources.mem_bytes() >= MIN_MEM_BYTES,
+    }
+}

@@ -1,0 +1,36 @@
+//! The built-in allocators, by name: one engine, four ways to say who is next.
+
+mod fifo;
+
+use std::fmt;
+
+use crate::Allocator;
+use crate::engine::Engine;
+use fifo::Fifo;
+
+/// A name no built-in allocator has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownAllocator(String);
+
+impl fmt::Display for UnknownAllocator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.0.escape_debug();
+        write!(f, "no allocator `{name}`; there are {}", names().join(", "))
+    }
+}
+
+impl std::error::Error for UnknownAllocator {}
+
+/// The names of the built-in allocators.
+#[must_use]
+pub fn names() -> [&'static str; 1] {
+    ["fifo"]
+}
+
+/// Makes a built-in allocator. Fails on a name that is none of [`names`].
+pub fn by_name(name: &str) -> Result<Box<dyn Allocator>, UnknownAllocator> {
+    match name {
+        "fifo" => Ok(Box::new(Engine::new(Fifo::default()))),
+        unknown => Err(UnknownAllocator(unknown.to_owned())),
+    }
+}

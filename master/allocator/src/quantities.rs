@@ -1,0 +1,93 @@
+//! Sums of scalars over any number of bundles.
+
+use std::collections::BTreeMap;
+
+use proffer_types::{ResourceName, Resources};
+
+/// The names almost every bundle is made of; summed without a lookup.
+const KNOWN: [ResourceName; 4] = [
+    ResourceName::Cpus,
+    ResourceName::Mem,
+    ResourceName::Disk,
+    ResourceName::NetMbps,
+];
+
+fn known(name: &ResourceName) -> Option<usize> {
+    match name {
+        ResourceName::Cpus => Some(0),
+        ResourceName::Mem => Some(1),
+        ResourceName::Disk => Some(2),
+        ResourceName::NetMbps => Some(3),
+        ResourceName::Ports | ResourceName::Custom(_) => None,
+    }
+}
+
+/// Scalars summed over any number of bundles, in the units of each name; never saturates.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Quantities {
+    known: [u128; 4],
+    custom: BTreeMap<ResourceName, u128>,
+}
+
+impl Quantities {
+    /// The sum of that name; 0 when absent.
+    #[must_use]
+    pub fn get(&self, name: &ResourceName) -> u128 {
+        match known(name) {
+            Some(at) => self.known[at],
+            None => self.custom.get(name).copied().unwrap_or(0),
+        }
+    }
+
+    pub(crate) fn set(&mut self, name: &ResourceName, sum: u128) {
+        match known(name) {
+            Some(at) => self.known[at] = sum,
+            None if sum == 0 => drop(self.custom.remove(name)),
+            None => drop(self.custom.insert(name.clone(), sum)),
+        }
+    }
+
+    /// All sums that are not zero, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&ResourceName, u128)> {
+        let known = KNOWN.iter().zip(self.known);
+        let custom = self.custom.iter().map(|(name, sum)| (name, *sum));
+        known.chain(custom).filter(|(_, sum)| *sum > 0)
+    }
+
+    /// Whether every sum is zero.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known == [0; 4] && self.custom.is_empty()
+    }
+
+    /// The sums as a bundle; a scalar stops at its maximum, ranges and sets are not there.
+    #[must_use]
+    pub fn to_resources(&self) -> Resources {
+        self.iter().fold(Resources::new(), |sum, (name, units)| {
+            sum.with(name.clone(), u64::try_from(units).unwrap_or(u64::MAX))
+        })
+    }
+
+    pub(crate) fn add(&mut self, resources: &Resources) {
+        for (name, units) in resources.scalars() {
+            let sum = self.get(name) + u128::from(units);
+            self.set(name, sum);
+        }
+    }
+
+    /// Takes out what was added before.
+    pub(crate) fn subtract(&mut self, resources: &Resources) {
+        for (name, units) in resources.scalars() {
+            let left = self.get(name).checked_sub(u128::from(units));
+            self.set(name, left.expect("what is taken out was added before"));
+        }
+    }
+}
+
+impl From<&Resources> for Quantities {
+    fn from(resources: &Resources) -> Self {
+        let mut sum = Self::default();
+        sum.add(resources);
+        sum
+    }
+}
