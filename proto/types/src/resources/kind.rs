@@ -14,7 +14,8 @@ use crate::role::Role;
 
 /// The most reservations on top of each other: deeper than any tree of roles that people keep.
 pub const MAX_RESERVATIONS: usize = 8;
-/// The most kinds in one bundle. Totals over kinds are summed anew at each change.
+/// The most kinds in what one agent has. Totals over kinds are summed anew at each change. A sum over
+/// agents may have more.
 pub const MAX_KINDS: usize = 64;
 /// The longest container path of a volume, in bytes (`PATH_MAX`).
 pub const MAX_CONTAINER_PATH_BYTES: usize = 4096;
