@@ -1,7 +1,5 @@
 //! What peers must not say sets resources apart, and what they are told.
 
-#![expect(clippy::unwrap_used, reason = "a test ends by panicking")]
-
 use proffer_types::Resources;
 use proffer_wire::v1;
 
