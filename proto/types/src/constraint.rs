@@ -70,11 +70,13 @@ impl Pattern {
             .size_limit(MAX_COMPILED_BYTES)
             .dfa_size_limit(MAX_COMPILED_BYTES)
             .build()
-            .map_err(|error| match error {
-                regex::Error::CompiledTooBig(limit) => {
-                    refuse(format!("takes more than {limit} bytes compiled"))
-                }
-                _ => refuse("is no regular expression".to_owned()),
+            .map_err(|error| {
+                let why = if let regex::Error::CompiledTooBig(limit) = error {
+                    format!("takes more than {limit} bytes compiled")
+                } else {
+                    "is no regular expression".to_owned()
+                };
+                refuse(why)
             })?;
         Ok(Self {
             text: pattern.to_owned(),
@@ -279,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_pattern_that_would_take_much_memory_is_refused() {
-        assert!(Pattern::new(&"(a{1000}){1000}".to_owned()).is_err());
+        assert!(Pattern::new("(a{1000}){1000}").is_err());
         assert!(Pattern::new("(").is_err());
         assert!(Pattern::new(&"x".repeat(MAX_PATTERN_BYTES + 1)).is_err());
         // Closing the group that wraps it must not get out of the anchors.

@@ -4,11 +4,12 @@
 
 mod strategies;
 
-use proffer_types::agent_link::{AgentMessage, RegisteredTask};
-use proffer_types::scheduler_link::{Call, Operation, RefusedTask};
+use proffer_types::agent_link::{AgentMessage, RegisteredOperation, RegisteredTask};
+use proffer_types::scheduler_link::{Call, RefusedTask};
 use proffer_types::{
-    AgentId, AgentInfo, ContainerSpec, Filters, FrameworkInfo, Resources, Role, Session, StatusSource,
-    TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+    AgentId, AgentInfo, Filters, FrameworkInfo, Operation, OperationState, OperationStatus, Quota, Resources,
+    Role, Session, StatusReason, StatusSource, StatusUuid, TaskId, TaskInfo, TaskState, TaskStatus,
+    Timestamp,
 };
 use proffer_wire::agent_link::{Registration, agent_frames, from_master_frame, master_frames};
 use proffer_wire::frame::FRAME_BYTES;
@@ -83,6 +84,11 @@ proptest! {
     }
 
     #[test]
+    fn a_quota_is_kept_as_it_was_set(quota in strategies::quota()) {
+        prop_assert_eq!(Quota::try_from(sent(&v1::Quota::from(&quota))).unwrap(), quota);
+    }
+
+    #[test]
     fn damaged_messages_are_refused_or_valid_but_never_a_panic(
         call in strategies::call(),
         event in strategies::event(),
@@ -136,6 +142,7 @@ fn named(name: &str, value: v1::resource::Value) -> v1::Resources {
         items: vec![v1::Resource {
             name: name.into(),
             value: Some(value),
+            ..Default::default()
         }],
     }
 }
@@ -146,6 +153,7 @@ fn launch(tasks: Vec<v1::TaskInfo>) -> Result<(Vec<TaskInfo>, Vec<RefusedTask>),
     let accept = v1::scheduler_call::Accept {
         operations: vec![v1::Operation {
             operation: Some(v1::operation::Operation::Launch(launch)),
+            ..Default::default()
         }],
         ..Default::default()
     };
@@ -160,7 +168,9 @@ fn launch(tasks: Vec<v1::TaskInfo>) -> Result<(Vec<TaskInfo>, Vec<RefusedTask>),
     else {
         panic!("an accept becomes something else");
     };
-    let Operation::Launch(tasks) = operations.remove(0);
+    let Operation::Launch(tasks) = operations.remove(0) else {
+        panic!("a launch becomes something else");
+    };
     Ok((tasks, refused))
 }
 
@@ -275,6 +285,7 @@ fn a_bad_task_does_not_spoil_the_others_unless_it_cannot_be_named() {
     let expected = RefusedTask {
         id: TaskId::new("t1").unwrap(),
         agent_id: Some(AgentId::new("a1").unwrap()),
+        reason: StatusReason::TaskInvalid,
         message: "resources.cpus: NaN is not a quantity".to_owned(),
     };
     assert_eq!(refused, [expected]);
@@ -389,18 +400,15 @@ fn registered(n: usize, label_bytes: usize) -> RegisteredTask {
     RegisteredTask {
         framework_id: "f".parse().unwrap(),
         role: Role::default(),
+        group: None,
         info: TaskInfo {
-            id: format!("t{n}").parse().unwrap(),
-            name: String::new(),
-            agent_id: "a".parse().unwrap(),
-            resources: Resources::new(),
-            container: ContainerSpec {
-                command: vec!["true".into()],
-                ..Default::default()
-            },
-            kill_policy: Default::default(),
             labels: [("label".into(), "x".repeat(label_bytes))].into(),
-            max_completion_time: None,
+            ..TaskInfo::new(
+                format!("t{n}").parse().unwrap(),
+                "a".parse().unwrap(),
+                Resources::new(),
+                ["true"],
+            )
         },
         latest_status: TaskStatus {
             task_id: format!("t{n}").parse().unwrap(),
@@ -425,11 +433,13 @@ fn register(tasks: Vec<RegisteredTask>) -> AgentMessage {
         attributes: vec![],
         version: "1".into(),
         cgroups: "cgroup v2".into(),
+        domain: None,
     };
     AgentMessage::Register {
         info,
         agent_id: None,
         tasks,
+        operations: Vec::new(),
     }
 }
 
@@ -460,6 +470,58 @@ fn a_registration_of_too_many_tasks_is_refused() {
         text.ends_with("10001 tasks in one registration, at most 10000 are allowed"),
         "{text}"
     );
+}
+
+#[test]
+fn operations_that_wait_for_an_acknowledgement_travel_and_are_bounded_like_tasks() {
+    let registration = |n: usize| {
+        let AgentMessage::Register {
+            info,
+            agent_id,
+            tasks,
+            ..
+        } = register(vec![registered(1, 0)])
+        else {
+            unreachable!("it is a registration");
+        };
+        let operations = (0..n).map(registered_operation).collect();
+        AgentMessage::Register {
+            info,
+            agent_id,
+            tasks,
+            operations,
+        }
+    };
+    let arrive = |message: &AgentMessage| {
+        let mut registration = Registration::default();
+        let frames = agent_frames(None, std::slice::from_ref(message));
+        let arrived = frames.into_iter().map(|frame| registration.push(frame));
+        arrived
+            .map(|whole| whole.map(|(_, whole)| whole))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let message = registration(500);
+    assert!(agent_frames(None, std::slice::from_ref(&message)).len() > 1);
+    assert_eq!(arrive(&message).unwrap().concat(), [message]);
+    let refused = arrive(&registration(10_001)).unwrap_err().to_string();
+    assert!(
+        refused.ends_with("10001 operations in one registration, at most 10000 are allowed"),
+        "{refused}"
+    );
+}
+
+fn registered_operation(n: usize) -> RegisteredOperation {
+    RegisteredOperation {
+        framework_id: "f".parse().unwrap(),
+        status: OperationStatus {
+            operation_id: format!("o{n}").parse().unwrap(),
+            agent_id: None,
+            state: OperationState::Finished,
+            message: "x".repeat(3000),
+            timestamp: Timestamp(1),
+            uuid: Some(StatusUuid([7; 16])),
+        },
+    }
 }
 
 #[test]

@@ -1,13 +1,20 @@
 //! Arbitrary valid values of proffer-types.
 
+mod bundles;
+mod demand;
+mod operation;
+
 use std::time::Duration;
 
-use proffer_types::agent_link::{AgentMessage, MasterMessage, RegisteredTask};
-use proffer_types::scheduler_link::{Call, Event, Operation};
+use proffer_types::agent_link::{AgentMessage, MasterMessage, RegisteredOperation, RegisteredTask};
+use proffer_types::scheduler_link::{Call, Event};
 use proffer_types::*;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
+
+pub(crate) use self::bundles::resources;
+pub(crate) use self::demand::quota;
 
 const ID: &str = "[a-z0-9][a-zA-Z0-9._ -]{0,20}";
 const TEXT: &str = "[a-zA-Z0-9 ./é-]{0,20}";
@@ -36,20 +43,6 @@ fn filters() -> impl Strategy<Value = Filters> {
     })
 }
 
-pub(crate) fn resources() -> impl Strategy<Value = Resources> {
-    let millis = 0..=1_u64 << 51;
-    let bytes = 0..=resources::MAX_SCALAR;
-    let ports = vec((any::<u64>(), 0..1000_u64), 0..5);
-    (millis.clone(), bytes.clone(), bytes, millis, ports).prop_map(|(cpus, mem, disk, gpus, ports)| {
-        let ports = ports
-            .into_iter()
-            .map(|(begin, len)| (begin, begin.saturating_add(len)));
-        Resources::of(cpus, mem, disk)
-            .with(ResourceName::new("gpus").unwrap(), gpus)
-            .with_ranges(ResourceName::Ports, Ranges::new(ports))
-    })
-}
-
 fn kill_policy() -> impl Strategy<Value = KillPolicy> {
     option::of(duration()).prop_map(|grace_period| KillPolicy { grace_period })
 }
@@ -74,9 +67,15 @@ fn task_info() -> impl Strategy<Value = TaskInfo> {
         (id(), TEXT, id(), resources()),
         (container(), kill_policy(), btree_map(TEXT, TEXT, 0..4)),
         option::of(duration().prop_map(|time| time + Duration::from_millis(1))),
+        (option::of(limit()), option::of(limit()), option::of(any::<u64>())),
     )
         .prop_map(
-            |((id, name, agent_id, resources), (container, kill_policy, labels), time)| TaskInfo {
+            |((id, name, agent_id, resources), (container, kill_policy, labels), time, limits)| TaskInfo {
+                limits: Limits {
+                    cpus: limits.0.map(|limit| limit.max(Limit::At(resources.cpu_millis()))),
+                    mem: limits.1.map(|limit| limit.max(Limit::At(resources.mem_bytes()))),
+                },
+                shape: limits.2.map(ShapeId),
                 id,
                 name,
                 agent_id,
@@ -87,6 +86,15 @@ fn task_info() -> impl Strategy<Value = TaskInfo> {
                 max_completion_time: time,
             },
         )
+}
+
+/// At least the task's own request is seen to by the task.
+fn limit() -> impl Strategy<Value = Limit> {
+    prop_oneof![(0..=1_u64 << 51).prop_map(Limit::At), Just(Limit::Infinite)]
+}
+
+fn domain() -> impl Strategy<Value = FaultDomain> {
+    ("[a-z-]{1,5}", "[a-z-]{1,5}").prop_map(|(region, zone)| FaultDomain { region, zone })
 }
 
 fn state() -> impl Strategy<Value = TaskState> {
@@ -139,16 +147,21 @@ fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
 }
 
 fn agent_info() -> impl Strategy<Value = AgentInfo> {
-    (TEXT, 1..=u16::MAX, resources(), attributes(), TEXT, TEXT).prop_map(
-        |(hostname, port, resources, attributes, version, cgroups)| AgentInfo {
-            hostname,
-            address: format!("10.0.0.1:{port}"),
-            resources,
-            attributes,
-            version,
-            cgroups,
-        },
+    (
+        (TEXT, 1..=u16::MAX, resources(), attributes()),
+        (TEXT, TEXT, option::of(domain())),
     )
+        .prop_map(
+            |((hostname, port, resources, attributes), (version, cgroups, domain))| AgentInfo {
+                hostname,
+                address: format!("10.0.0.1:{port}"),
+                resources,
+                attributes,
+                version,
+                cgroups,
+                domain,
+            },
+        )
 }
 
 fn framework_info() -> impl Strategy<Value = FrameworkInfo> {
@@ -159,29 +172,46 @@ fn framework_info() -> impl Strategy<Value = FrameworkInfo> {
     (
         (option::of(id()), TEXT, btree_set(role(), 1..4)),
         (duration(), vec(service, 0..3), btree_map(TEXT, TEXT, 0..3)),
+        (demand::capabilities(), vec(option::of(demand::preferences()), 4)),
     )
         .prop_map(
-            |((id, name, roles), (failover_timeout, services, labels))| FrameworkInfo {
-                id,
-                name,
-                roles,
-                failover_timeout,
-                services,
-                labels,
+            |((id, name, roles), (failover_timeout, services, labels), (capabilities, wanted))| {
+                FrameworkInfo {
+                    capabilities,
+                    preferences: roles
+                        .iter()
+                        .cloned()
+                        .zip(wanted)
+                        .filter_map(|(role, preferences)| Some((role, preferences?)))
+                        .collect(),
+                    id,
+                    name,
+                    roles,
+                    failover_timeout,
+                    services,
+                    labels,
+                }
             },
         )
 }
 
 fn offer() -> impl Strategy<Value = Offer> {
-    ((id(), id(), id(), TEXT), role(), resources(), attributes()).prop_map(
-        |((id, framework_id, agent_id, hostname), role, resources, attributes)| Offer {
-            id,
-            framework_id,
-            agent_id,
-            hostname,
-            role,
-            resources,
-            attributes,
+    let shapes = vec((any::<u64>().prop_map(ShapeId), any::<u32>()), 0..3);
+    let rest = (option::of(domain()), shapes, option::of(demand::gang()));
+    ((id(), id(), id(), TEXT), role(), resources(), attributes(), rest).prop_map(
+        |((id, framework_id, agent_id, hostname), role, resources, attributes, (domain, shapes, gang))| {
+            Offer {
+                id,
+                framework_id,
+                agent_id,
+                hostname,
+                role,
+                resources,
+                attributes,
+                domain,
+                shapes,
+                gang,
+            }
         },
     )
 }
@@ -197,17 +227,25 @@ pub(crate) fn call() -> impl Strategy<Value = Call> {
             info,
             suppressed_roles
         }),
-        (
-            vec(id(), 0..3),
-            vec(vec(task_info(), 0..3).prop_map(Operation::Launch), 0..2),
-            filters()
-        )
-            .prop_map(|(offers, operations, filters)| Call::Accept {
+        (vec(id(), 0..3), vec(operation::operation(), 0..3), filters()).prop_map(
+            |(offers, operations, filters)| Call::Accept {
                 offers,
                 operations,
                 refused: Vec::new(),
                 filters
-            }),
+            }
+        ),
+        (framework_info(), roles()).prop_map(|(info, suppressed_roles)| Call::Update {
+            info,
+            suppressed_roles
+        }),
+        demand::demand(),
+        (id(), id(), uuid()).prop_map(|(agent_id, operation_id, uuid)| Call::AcknowledgeOperation {
+            agent_id,
+            operation_id,
+            uuid
+        }),
+        vec((id(), option::of(id())), 0..3).prop_map(|operations| Call::ReconcileOperations { operations }),
         (vec(id(), 0..3), filters()).prop_map(|(offers, filters)| Call::Decline { offers, filters }),
         roles().prop_map(|roles| Call::Revive { roles }),
         roles().prop_map(|roles| Call::Suppress { roles }),
@@ -239,6 +277,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         vec(offer(), 1..3).prop_map(Event::Offers),
         id().prop_map(Event::Rescind),
         status().prop_map(Event::Update),
+        operation::status().prop_map(Event::OperationUpdate),
         id().prop_map(Event::AgentLost),
         (any::<u32>(), vec(resources(), 0..3))
             .prop_map(|(n_agents, largest)| Event::Shapes { n_agents, largest }),
@@ -248,25 +287,39 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
 }
 
 fn registered_task() -> impl Strategy<Value = RegisteredTask> {
-    (id(), role(), task_info(), status()).prop_map(|(framework_id, role, info, latest_status)| {
+    let owner = (id(), role(), option::of(id()));
+    (owner, task_info(), status()).prop_map(|((framework_id, role, group), info, latest_status)| {
         RegisteredTask {
             framework_id,
             role,
+            group,
             info,
             latest_status,
         }
     })
 }
 
+fn registered_operation() -> impl Strategy<Value = RegisteredOperation> {
+    (id(), operation::status())
+        .prop_map(|(framework_id, status)| RegisteredOperation { framework_id, status })
+}
+
 pub(crate) fn agent_message() -> impl Strategy<Value = AgentMessage> {
     prop_oneof![
-        (agent_info(), option::of(id()), vec(registered_task(), 0..4)).prop_map(|(info, agent_id, tasks)| {
-            AgentMessage::Register {
+        (
+            (agent_info(), option::of(id())),
+            vec(registered_task(), 0..4),
+            vec(registered_operation(), 0..4)
+        )
+            .prop_map(|((info, agent_id), tasks, operations)| AgentMessage::Register {
                 info,
                 agent_id,
                 tasks,
-            }
-        }),
+                operations,
+            }),
+        (id(), operation::status())
+            .prop_map(|(framework_id, status)| AgentMessage::OperationUpdate { framework_id, status }),
+        resources().prop_map(AgentMessage::Total),
         (id(), status(), state()).prop_map(|(framework_id, status, latest_state)| AgentMessage::Status {
             framework_id,
             status,
@@ -289,6 +342,28 @@ pub(crate) fn master_message() -> impl Strategy<Value = MasterMessage> {
             framework_id,
             role,
             info
+        }),
+        (id(), role(), id(), vec(task_info(), 0..3)).prop_map(|(framework_id, role, group, tasks)| {
+            MasterMessage::RunGroup {
+                framework_id,
+                role,
+                group,
+                tasks,
+            }
+        }),
+        (id(), option::of(id()), operation::change()).prop_map(|(framework_id, id, change)| {
+            MasterMessage::ApplyOperation {
+                framework_id,
+                id,
+                change,
+            }
+        }),
+        (id(), id(), uuid()).prop_map(|(framework_id, operation_id, uuid)| {
+            MasterMessage::AcknowledgeOperation {
+                framework_id,
+                operation_id,
+                uuid,
+            }
         }),
         (id(), id(), kill_policy()).prop_map(|(framework_id, task_id, kill_policy)| {
             MasterMessage::KillTask {
