@@ -23,10 +23,14 @@ use log::Log;
 pub trait Order: fmt::Debug + Send {
     /// The allocator's name.
     fn name(&self) -> &'static str;
-    /// A leaf wants something; it is not in the order.
+    /// A leaf wants something; it is not in the order, or was blocked.
     fn insert(&mut self, ledger: &Ledger, leaf: LeafIx);
-    /// A leaf wants nothing, found nothing this round, or is gone. Nothing happens when it is not in the order.
+    /// A leaf wants nothing more, or is gone. Nothing happens when it is neither in the order nor blocked.
     fn remove(&mut self, ledger: &Ledger, leaf: LeafIx);
+    /// A leaf in the order found nothing in this round.
+    fn block(&mut self, ledger: &Ledger, leaf: LeafIx) {
+        self.remove(ledger, leaf);
+    }
     /// What a leaf has, or what there is in all, changed.
     fn charged(&mut self, ledger: &Ledger, leaf: LeafIx);
     /// The first of those in the order.
@@ -119,6 +123,12 @@ impl<O: Order> Engine<O> {
         let mut changes = std::mem::take(&mut self.changed);
         changes.sort_unstable();
         changes.dedup();
+        for change in &changes {
+            if let Change::Leaf(leaf) = change {
+                self.drop_leaf(ledger, *leaf);
+                self.seen(*leaf).forget();
+            }
+        }
         let mut released = false;
         for change in &changes {
             match change {
@@ -131,20 +141,22 @@ impl<O: Order> Engine<O> {
                         self.order.refresh(ledger, Refresh::Reservations);
                     }
                 }
-                Change::Released(agent, leaf) => {
+                Change::Released(agent, leaf, role) => {
                     self.log.follow(ledger, *agent);
                     released = true;
                     self.follow_leaf(ledger, *leaf);
+                    if ledger.leaf(*leaf).is_none() {
+                        self.order.refresh(ledger, Refresh::Role(*role));
+                    }
                 }
                 Change::Claimed(agent, leaf) => {
                     self.log.shrink(ledger, *agent);
                     self.follow_leaf(ledger, *leaf);
                 }
-                Change::Leaf(leaf) => {
-                    self.drop_leaf(ledger, *leaf);
-                    self.seen(*leaf).forget();
+                Change::Leaf(leaf) | Change::Demand(leaf) => {
+                    self.follow_leaf(ledger, *leaf);
+                    self.fresh.insert(*leaf);
                 }
-                Change::Demand(leaf) => self.follow_leaf(ledger, *leaf),
                 Change::Role(role) => {
                     self.order.refresh(ledger, Refresh::Role(*role));
                     self.look_at_all_again();
@@ -153,12 +165,6 @@ impl<O: Order> Engine<O> {
                     self.seen(*leaf).again.insert(*agent);
                     self.fresh.insert(*leaf);
                 }
-            }
-        }
-        for change in &changes {
-            if let Change::Leaf(leaf) | Change::Demand(leaf) = change {
-                self.follow_leaf(ledger, *leaf);
-                self.fresh.insert(*leaf);
             }
         }
         if released {
@@ -186,9 +192,7 @@ impl<O: Order> Engine<O> {
     /// Puts a leaf where it belongs: into the order, out of it, or elsewhere in it.
     fn follow_leaf(&mut self, ledger: &Ledger, leaf: LeafIx) {
         let wants = ledger.leaf(leaf).is_some_and(|leaf| leaf.wants());
-        let (wanted, blocked) = (self.seen(leaf).wants, self.seen(leaf).blocked);
-        match (wanted, wants) {
-            (true, true) if blocked => {}
+        match (self.seen(leaf).wants, wants) {
             (true, true) => self.order.charged(ledger, leaf),
             (false, true) => {
                 self.seen(leaf).wants = true;
@@ -221,7 +225,7 @@ impl<O: Order> Engine<O> {
     }
 
     fn block(&mut self, ledger: &Ledger, leaf: LeafIx) {
-        self.order.remove(ledger, leaf);
+        self.order.block(ledger, leaf);
         self.seen(leaf).blocked = true;
         self.blocked.push(leaf);
         self.fresh.remove(&leaf);

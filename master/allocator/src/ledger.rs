@@ -43,7 +43,8 @@ pub enum Change {
     /// A role has another weight, priority or quota.
     Role(RoleIx),
     Claimed(AgentIx, LeafIx),
-    Released(AgentIx, LeafIx),
+    /// With the role of the leaf, which may be gone.
+    Released(AgentIx, LeafIx, RoleIx),
     /// What a framework refused of an agent may be offered to it again.
     FilterExpired(AgentIx, LeafIx),
 }

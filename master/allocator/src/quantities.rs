@@ -84,6 +84,21 @@ impl Quantities {
     }
 }
 
+impl Quantities {
+    pub(crate) fn put_in(&mut self, part: &Self) {
+        for (name, units) in part.iter() {
+            self.set(name, self.get(name) + units);
+        }
+    }
+
+    /// Takes a part of the sum out; what is not there is not taken.
+    pub(crate) fn take_out(&mut self, part: &Self) {
+        for (name, units) in part.iter() {
+            self.set(name, self.get(name).saturating_sub(units));
+        }
+    }
+}
+
 impl From<&Resources> for Quantities {
     fn from(resources: &Resources) -> Self {
         let mut sum = Self::default();

@@ -98,6 +98,14 @@ impl RoleEntry {
         &self.unmet
     }
 
+    /// Whether the role's own guarantee is not met, whatever is held free for those below it.
+    #[must_use]
+    pub fn wants_for_itself(&self) -> bool {
+        self.unmet
+            .iter()
+            .any(|(name, units)| units > self.unmet_below.get(name))
+    }
+
     fn unmet_of(&self, name: &ResourceName, consumed: u128, below: u128) -> u128 {
         let guarantee = u128::from(self.config.quota.guarantee.scalar(name));
         guarantee.saturating_sub(consumed).max(below)

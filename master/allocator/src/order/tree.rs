@@ -1,0 +1,607 @@
+//! The tree of roles as far as leaves below want something, with everybody's place among their siblings.
+//!
+//! Below the root stand top-level roles; below a role its own frameworks, taken together as one child of weight 1, and
+//! the roles below it. A claim moves one leaf and the nodes above it: O(depth log children).
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::mix::{Mix, Vector, vector};
+use super::siblings::{Child, Fixed, NodeIx, Place, Prefix, Siblings, Tie};
+use crate::Quantities;
+use crate::ledger::{DEFAULT_WEIGHT_MILLIS, Handle as _, LeafIx, Ledger, ROOT, RoleIx};
+
+/// Whom a node stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Who {
+    /// A role with all below it.
+    Role(RoleIx),
+    /// The frameworks of a role itself.
+    Own(RoleIx),
+}
+
+#[derive(Debug)]
+struct Node {
+    who: Who,
+    parent: Option<NodeIx>,
+    /// Those below that want something, by order of registration.
+    members: BTreeSet<(u64, Child)>,
+    /// How many of them are in the order.
+    n_active: usize,
+    siblings: Siblings,
+    mix: Mix,
+    /// Where it stands among its own siblings; kept only where it has any.
+    place: Option<Place>,
+}
+
+#[derive(Debug, Clone)]
+struct Slot {
+    node: NodeIx,
+    order: u64,
+    active: bool,
+    place: Option<Place>,
+}
+
+#[derive(Debug)]
+pub(super) struct Tree {
+    nodes: Vec<Option<Node>>,
+    unused: Vec<NodeIx>,
+    by_who: BTreeMap<Who, NodeIx>,
+    slots: Vec<Option<Slot>>,
+    by_priority: bool,
+    /// Some node has more than one node below it: only then do the shares of nodes matter.
+    mixed: bool,
+    /// The totals are others than those that shares were mixed with.
+    stale: bool,
+}
+
+const TOP: NodeIx = NodeIx(0);
+
+impl Tree {
+    pub(super) fn new(by_priority: bool) -> Self {
+        let mut tree = Self {
+            nodes: Vec::new(),
+            unused: Vec::new(),
+            by_who: BTreeMap::new(),
+            slots: Vec::new(),
+            by_priority,
+            mixed: false,
+            stale: false,
+        };
+        tree.new_node(Who::Role(ROOT), None);
+        tree
+    }
+
+    fn new_node(&mut self, who: Who, parent: Option<NodeIx>) -> NodeIx {
+        let ix = self.unused.pop().unwrap_or_else(|| {
+            self.nodes.push(None);
+            NodeIx(self.nodes.len() - 1)
+        });
+        self.nodes[ix.0] = Some(Node {
+            who,
+            parent,
+            members: BTreeSet::new(),
+            n_active: 0,
+            siblings: Siblings::default(),
+            mix: Mix::default(),
+            place: None,
+        });
+        self.by_who.insert(who, ix);
+        ix
+    }
+
+    fn node(&self, ix: NodeIx) -> &Node {
+        self.nodes[ix.0].as_ref().expect("a node that is linked is there")
+    }
+
+    fn node_mut(&mut self, ix: NodeIx) -> &mut Node {
+        self.nodes[ix.0].as_mut().expect("a node that is linked is there")
+    }
+
+    fn slot(&self, leaf: LeafIx) -> Option<&Slot> {
+        self.slots.get(leaf.at())?.as_ref()
+    }
+
+    /// A leaf wants something: it becomes part of the order, or is part of it again.
+    pub(super) fn insert(&mut self, ledger: &Ledger, leaf: LeafIx) {
+        if self.slot(leaf).is_none() {
+            let Some(entry) = ledger.leaf(leaf) else {
+                return;
+            };
+            let node = self.ensure(ledger, Who::Own(entry.role));
+            if self.slots.len() <= leaf.at() {
+                self.slots.resize_with(leaf.at() + 1, || None);
+            }
+            self.slots[leaf.at()] = Some(Slot {
+                node,
+                order: entry.order,
+                active: false,
+                place: None,
+            });
+            self.add_member(ledger, node, entry.order, Child::Leaf(leaf));
+        }
+        if let Some(slot) = self.slots[leaf.at()].as_mut()
+            && !slot.active
+        {
+            slot.active = true;
+            let node = slot.node;
+            self.activate(ledger, node, Child::Leaf(leaf));
+        }
+    }
+
+    /// A leaf that can use nothing now: it stays a member, and counts for nothing.
+    pub(super) fn block(&mut self, ledger: &Ledger, leaf: LeafIx) {
+        if let Some(slot) = self.slots.get_mut(leaf.at()).and_then(Option::as_mut)
+            && slot.active
+        {
+            slot.active = false;
+            let node = slot.node;
+            self.deactivate(ledger, node, Child::Leaf(leaf));
+        }
+    }
+
+    /// A leaf wants nothing more, or is gone.
+    pub(super) fn remove(&mut self, ledger: &Ledger, leaf: LeafIx) {
+        self.block(ledger, leaf);
+        if let Some(slot) = self.slots.get_mut(leaf.at()).and_then(Option::take) {
+            self.remove_member(ledger, slot.node, slot.order, Child::Leaf(leaf));
+        }
+    }
+
+    fn ensure(&mut self, ledger: &Ledger, who: Who) -> NodeIx {
+        if let Some(ix) = self.by_who.get(&who) {
+            return *ix;
+        }
+        let parent = match who {
+            Who::Own(role) => Who::Role(role),
+            Who::Role(role) => Who::Role(ledger.role(role).and_then(|role| role.parent).unwrap_or(ROOT)),
+        };
+        let parent = self.ensure(ledger, parent);
+        self.new_node(who, Some(parent))
+    }
+
+    fn add_member(&mut self, ledger: &Ledger, ix: NodeIx, order: u64, child: Child) {
+        let old = self.first_order(ix);
+        let node = self.node_mut(ix);
+        node.members.insert((order, child));
+        if node.members.len() == 2 {
+            let others: Vec<_> = node.members.iter().map(|(_, member)| *member).collect();
+            if !self.mixed && matches!(child, Child::Node(_)) {
+                self.mixed = true;
+                self.mix_all(ledger);
+            }
+            for other in others.into_iter().filter(|other| *other != child) {
+                self.put(ledger, ix, other);
+            }
+        }
+        match old {
+            None => {
+                if let Some(parent) = self.node(ix).parent {
+                    self.add_member(ledger, parent, order, Child::Node(ix));
+                }
+            }
+            Some(old) => self.reorder(ledger, ix, old),
+        }
+    }
+
+    fn remove_member(&mut self, ledger: &Ledger, ix: NodeIx, order: u64, child: Child) {
+        let old = self.first_order(ix);
+        let node = self.node_mut(ix);
+        node.members.remove(&(order, child));
+        node.mix.release(child);
+        match (self.node(ix).members.is_empty(), old) {
+            (true, Some(old)) => {
+                let (who, parent) = (self.node(ix).who, self.node(ix).parent);
+                if let Some(parent) = parent {
+                    self.remove_member(ledger, parent, old, Child::Node(ix));
+                    self.by_who.remove(&who);
+                    self.nodes[ix.0] = None;
+                    self.unused.push(ix);
+                }
+            }
+            (_, Some(old)) => self.reorder(ledger, ix, old),
+            (_, None) => {}
+        }
+    }
+
+    fn first_order(&self, ix: NodeIx) -> Option<u64> {
+        self.node(ix).members.first().map(|(order, _)| *order)
+    }
+
+    /// The earliest registration below a node may be another by now.
+    fn reorder(&mut self, ledger: &Ledger, ix: NodeIx, old: u64) {
+        let (new, parent) = (self.first_order(ix), self.node(ix).parent);
+        let (Some(new), Some(parent)) = (new, parent) else {
+            return;
+        };
+        if new == old {
+            return;
+        }
+        let first = self.first_order(parent).unwrap_or(old);
+        let members = &mut self.node_mut(parent).members;
+        members.remove(&(old, Child::Node(ix)));
+        members.insert((new, Child::Node(ix)));
+        self.put(ledger, parent, Child::Node(ix));
+        self.reorder(ledger, parent, first);
+    }
+
+    fn activate(&mut self, ledger: &Ledger, ix: NodeIx, child: Child) {
+        self.node_mut(ix).n_active += 1;
+        self.put(ledger, ix, child);
+        if self.node(ix).n_active == 1
+            && let Some(parent) = self.node(ix).parent
+        {
+            self.activate(ledger, parent, Child::Node(ix));
+        } else {
+            self.rise(ledger, ix);
+        }
+    }
+
+    fn deactivate(&mut self, ledger: &Ledger, ix: NodeIx, child: Child) {
+        self.node_mut(ix).n_active -= 1;
+        self.take_out(ix, child);
+        self.node_mut(ix).mix.unset(child);
+        if self.node(ix).n_active == 0
+            && let Some(parent) = self.node(ix).parent
+        {
+            self.deactivate(ledger, parent, Child::Node(ix));
+        } else {
+            self.rise(ledger, ix);
+        }
+    }
+
+    fn is_active(&self, child: Child) -> bool {
+        match child {
+            Child::Leaf(leaf) => self.slot(leaf).is_some_and(|slot| slot.active),
+            Child::Node(ix) => self.node(ix).n_active > 0,
+        }
+    }
+
+    fn take_out(&mut self, ix: NodeIx, child: Child) {
+        let place = match child {
+            Child::Leaf(leaf) => self.slots[leaf.at()].as_mut().and_then(|slot| slot.place.take()),
+            Child::Node(node) => self.node_mut(node).place.take(),
+        };
+        if let Some(place) = place {
+            self.node_mut(ix).siblings.remove(&place);
+        }
+    }
+
+    /// Puts a child where it belongs among its siblings, and into the share of its node.
+    fn put(&mut self, ledger: &Ledger, ix: NodeIx, child: Child) {
+        self.take_out(ix, child);
+        if self.mixed {
+            let claimed = self.claimed_by(ledger, child);
+            self.node_mut(ix).mix.hold(child, claimed);
+        }
+        if !self.is_active(child) {
+            return;
+        }
+        if self.mixed {
+            let (vector, weight) = (self.vector(ledger, child), self.weight(ledger, child));
+            self.node_mut(ix).mix.set(child, &vector, weight);
+        }
+        if self.node(ix).members.len() > 1 {
+            let place = self.place(ledger, child);
+            match child {
+                Child::Leaf(leaf) => {
+                    if let Some(slot) = self.slots[leaf.at()].as_mut() {
+                        slot.place = Some(place.clone());
+                    }
+                }
+                Child::Node(node) => self.node_mut(node).place = Some(place.clone()),
+            }
+            self.node_mut(ix).siblings.insert(place);
+        }
+    }
+
+    /// What a leaf has, or what is below a node, changed: it and all above it move.
+    fn rise(&mut self, ledger: &Ledger, ix: NodeIx) {
+        let mut at = ix;
+        while let Some(parent) = self.node(at).parent {
+            if self.mixed || self.node(parent).members.len() > 1 {
+                self.put(ledger, parent, Child::Node(at));
+            }
+            at = parent;
+        }
+    }
+
+    /// A leaf has more or less than before.
+    pub(super) fn charged(&mut self, ledger: &Ledger, leaf: LeafIx) {
+        if let Some(slot) = self.slot(leaf) {
+            let node = slot.node;
+            self.put(ledger, node, Child::Leaf(leaf));
+            self.rise(ledger, node);
+            return;
+        }
+        // It wants nothing, but what it has counts for the roles above it.
+        let Some(entry) = ledger.leaf(leaf) else {
+            return;
+        };
+        self.role_changed(ledger, entry.role);
+    }
+
+    /// Something about a role changed: it and all above it move.
+    pub(super) fn role_changed(&mut self, ledger: &Ledger, role: RoleIx) {
+        let mut lineage = ledger
+            .lineage(role)
+            .filter_map(|role| self.by_who.get(&Who::Role(role)));
+        if let Some(node) = lineage.next().copied() {
+            self.rise(ledger, node);
+        }
+    }
+
+    /// The first leaf in the order.
+    pub(super) fn first(&mut self, ledger: &Ledger) -> Option<LeafIx> {
+        self.freshen(ledger);
+        let mut at = TOP;
+        loop {
+            match self.first_child(ledger, at)? {
+                Child::Leaf(leaf) => return Some(leaf),
+                Child::Node(node) => at = node,
+            }
+        }
+    }
+
+    fn first_child(&mut self, ledger: &Ledger, ix: NodeIx) -> Option<Child> {
+        let node = self.node(ix);
+        if node.n_active == 0 {
+            return None;
+        }
+        if node.members.len() == 1 {
+            return node.members.first().map(|(_, child)| *child);
+        }
+        loop {
+            let head = self.node(ix).siblings.head(ledger.total())?;
+            if self
+                .stored(head)
+                .is_some_and(|place| *place == self.place(ledger, head))
+            {
+                return Some(head);
+            }
+            self.put(ledger, ix, head);
+        }
+    }
+
+    /// Whether one of two leaves in the order comes before the other.
+    pub(super) fn before(&mut self, ledger: &Ledger, one: LeafIx, other: LeafIx) -> bool {
+        self.freshen(ledger);
+        let (one, other) = (self.path(one), self.path(other));
+        let mut pairs = one.iter().zip(&other);
+        let Some((one, other)) = pairs.find(|(one, other)| one != other) else {
+            return false;
+        };
+        let (one, other) = (self.place(ledger, *one), self.place(ledger, *other));
+        one.compare(&other, ledger.total()) == Ordering::Less
+    }
+
+    /// From below the root down to the leaf itself.
+    fn path(&self, leaf: LeafIx) -> Vec<Child> {
+        let mut path = vec![Child::Leaf(leaf)];
+        let mut at = self.slot(leaf).map(|slot| slot.node);
+        while let Some(ix) = at.filter(|ix| *ix != TOP) {
+            path.push(Child::Node(ix));
+            at = self.node(ix).parent;
+        }
+        path.reverse();
+        path
+    }
+
+    fn stored(&self, child: Child) -> Option<&Place> {
+        match child {
+            Child::Leaf(leaf) => self.slot(leaf)?.place.as_ref(),
+            Child::Node(node) => self.node(node).place.as_ref(),
+        }
+    }
+
+    /// Where a child belongs by what the ledger says now.
+    fn place(&self, ledger: &Ledger, child: Child) -> Place {
+        let total = ledger.total();
+        let (weight, prefix) = (self.weight(ledger, child), self.prefix(ledger, child));
+        match child {
+            Child::Leaf(leaf) => {
+                let entry = ledger.leaf(leaf);
+                let order = entry.map_or(u64::MAX, |leaf| leaf.order);
+                let usage = entry.map(|leaf| leaf.usage.clone()).unwrap_or_default();
+                let tie = Tie {
+                    n_offers: usage.n_offers,
+                    order,
+                    child,
+                };
+                Place::of(&usage.claimed, total, weight, prefix, tie)
+            }
+            Child::Node(ix) => {
+                let order = self.first_order(ix).unwrap_or(u64::MAX);
+                let tie = Tie {
+                    n_offers: self.n_offers(ledger, ix),
+                    order,
+                    child,
+                };
+                if self.is_mixture(ix) {
+                    let share = self.vector(ledger, child).into_values().max().unwrap_or(0);
+                    let share = share * 1000 / u128::from(weight.max(1));
+                    Place::Fixed(Fixed { prefix, share, tie })
+                } else {
+                    Place::of(&self.claimed(ledger, ix), total, weight, prefix, tie)
+                }
+            }
+        }
+    }
+
+    /// Whether the share of a node is made of several.
+    fn is_mixture(&self, ix: NodeIx) -> bool {
+        let node = self.node(ix);
+        let mixture_below = node.members.iter().any(|(_, child)| match child {
+            Child::Node(below) if node.members.len() == 1 => self.is_mixture(*below),
+            Child::Node(_) | Child::Leaf(_) => false,
+        });
+        node.members.len() > 1 || mixture_below
+    }
+
+    fn vector(&self, ledger: &Ledger, child: Child) -> Vector {
+        match child {
+            Child::Leaf(leaf) => {
+                let claimed = ledger.leaf(leaf).map(|leaf| &leaf.usage.claimed);
+                claimed
+                    .map(|claimed| vector(claimed, ledger.total()))
+                    .unwrap_or_default()
+            }
+            Child::Node(ix) => {
+                let mix = &self.node(ix).mix;
+                let mut others = self.claimed(ledger, ix);
+                others.take_out(mix.held());
+                mix.vector(&vector(&others, ledger.total()))
+            }
+        }
+    }
+
+    /// All that is claimed in and below a node, or by its role itself.
+    fn claimed(&self, ledger: &Ledger, ix: NodeIx) -> Quantities {
+        match self.node(ix).who {
+            Who::Role(role) => ledger
+                .role(role)
+                .map(|role| role.usage.claimed.clone())
+                .unwrap_or_default(),
+            Who::Own(role) => {
+                let Some(entry) = ledger.role(role) else {
+                    return Quantities::default();
+                };
+                let mut own = entry.usage.claimed.clone();
+                for child in entry.children().filter_map(|child| ledger.role(child)) {
+                    own.take_out(&child.usage.claimed);
+                }
+                own
+            }
+        }
+    }
+
+    fn claimed_by(&self, ledger: &Ledger, child: Child) -> Quantities {
+        match child {
+            Child::Leaf(leaf) => ledger
+                .leaf(leaf)
+                .map(|leaf| leaf.usage.claimed.clone())
+                .unwrap_or_default(),
+            Child::Node(ix) => self.claimed(ledger, ix),
+        }
+    }
+
+    fn n_offers(&self, ledger: &Ledger, ix: NodeIx) -> u64 {
+        let all = |role: RoleIx| ledger.role(role).map_or(0, |role| role.usage.n_offers);
+        match self.node(ix).who {
+            Who::Role(role) => all(role),
+            Who::Own(role) => {
+                let below = ledger.role(role).into_iter().flat_map(|entry| entry.children());
+                all(role) - below.map(all).sum::<u64>()
+            }
+        }
+    }
+
+    fn weight(&self, ledger: &Ledger, child: Child) -> u64 {
+        match child {
+            Child::Node(ix) => match self.node(ix).who {
+                Who::Role(role) => ledger
+                    .role(role)
+                    .map_or(DEFAULT_WEIGHT_MILLIS, |role| role.config.weight_millis),
+                Who::Own(_) => DEFAULT_WEIGHT_MILLIS,
+            },
+            Child::Leaf(_) => DEFAULT_WEIGHT_MILLIS,
+        }
+    }
+
+    fn prefix(&self, ledger: &Ledger, child: Child) -> Prefix {
+        let role = |ix: RoleIx| ledger.role(ix);
+        let (sated, priority) = match child {
+            Child::Leaf(_) => (true, 0),
+            Child::Node(ix) => match self.node(ix).who {
+                Who::Role(ix) => {
+                    role(ix).map_or((true, 0), |role| (role.unmet().is_empty(), role.config.priority))
+                }
+                Who::Own(ix) => (role(ix).is_none_or(|role| !role.wants_for_itself()), 0),
+            },
+        };
+        let priority = Reverse(if self.by_priority { priority } else { 0 });
+        Prefix { sated, priority }
+    }
+
+    /// The totals changed: shares that were mixed with the old ones are mixed anew, when they are next looked at.
+    pub(super) fn totals_changed(&mut self) {
+        self.stale = true;
+    }
+
+    fn freshen(&mut self, ledger: &Ledger) {
+        if !std::mem::take(&mut self.stale) || !self.mixed {
+            return;
+        }
+        let mixtures = self.by_who.values().copied();
+        let mixtures: Vec<_> = mixtures
+            .filter(|ix| *ix != TOP && self.node(*ix).members.len() > 1)
+            .collect();
+        for ix in mixtures {
+            let members: Vec<_> = self.node(ix).members.iter().map(|(_, child)| *child).collect();
+            for child in members {
+                self.put(ledger, ix, child);
+            }
+            self.rise(ledger, ix);
+        }
+    }
+
+    /// Mixes all shares anew, from below.
+    pub(super) fn mix_all(&mut self, ledger: &Ledger) {
+        self.mix_below(ledger, TOP);
+    }
+
+    fn mix_below(&mut self, ledger: &Ledger, ix: NodeIx) {
+        let members: Vec<_> = self.node(ix).members.iter().map(|(_, child)| *child).collect();
+        for child in members {
+            if let Child::Node(below) = child {
+                self.mix_below(ledger, below);
+            }
+            self.put(ledger, ix, child);
+        }
+    }
+
+    /// Compares the tree with what the ledger says. Panics with what differs.
+    pub(super) fn check(&self, ledger: &Ledger, leaves: &BTreeSet<LeafIx>) {
+        let total = ledger.total();
+        for (at, slot) in self.slots.iter().enumerate() {
+            let leaf = LeafIx::new(u32::try_from(at).expect("a handle is a u32"));
+            let active = slot.as_ref().is_some_and(|slot| slot.active);
+            assert_eq!(
+                active,
+                leaves.contains(&leaf),
+                "whether leaf {at} is in the order"
+            );
+        }
+        for ix in self.by_who.values() {
+            let node = self.node(*ix);
+            let active: Vec<_> = node
+                .members
+                .iter()
+                .map(|(_, child)| *child)
+                .filter(|child| self.is_active(*child))
+                .collect();
+            assert_eq!(
+                node.n_active,
+                active.len(),
+                "how many below {:?} are in the order",
+                node.who
+            );
+            if node.members.len() > 1 {
+                assert_eq!(
+                    node.siblings.len(),
+                    active.len(),
+                    "the siblings below {:?}",
+                    node.who
+                );
+            }
+            if node.members.len() > 1 && !self.stale {
+                for child in active {
+                    let (stored, due) = (self.stored(child), self.place(ledger, child));
+                    // Under totals that changed since, a place may be too early, but never too late.
+                    let early = stored.is_some_and(|stored| stored.compare(&due, total) != Ordering::Greater);
+                    assert!(early, "{child:?} stands at {stored:?}, too late for {due:?}");
+                }
+            }
+        }
+    }
+}
