@@ -12,7 +12,7 @@ use std::sync::Arc;
 use proffer_session::{RecoverError, Scheduler};
 use proffer_store::Store;
 use proffer_types::framework::DEFAULT_FAILOVER_TIMEOUT;
-use proffer_types::{FrameworkInfo, Role};
+use proffer_types::{Capabilities, FrameworkInfo, Role};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -42,6 +42,8 @@ impl Config {
             failover_timeout: DEFAULT_FAILOVER_TIMEOUT,
             services: Vec::new(),
             labels: BTreeMap::new(),
+            capabilities: Capabilities::default(),
+            preferences: BTreeMap::new(),
         };
         Self { masters, info }
     }

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use proffer_types::scheduler_link::{Call, Operation};
-use proffer_types::{Filters, KillPolicy, Offer, OfferId, Role, TaskId, TaskInfo, Timestamp};
+use proffer_types::scheduler_link::Call;
+use proffer_types::{
+    Filters, KillPolicy, Offer, OfferId, Operation, Role, Shape, TaskId, TaskInfo, Timestamp,
+};
 use rand_chacha::ChaCha8Rng;
 
 use crate::records::SESSION_PREFIX;
@@ -22,7 +24,7 @@ pub enum Write {
 pub struct Output {
     pub writes: Vec<Write>,
     pub calls: Vec<Call>,
-    /// The link is to be dropped and dialled again: the master went silent, or the scheduler wants other roles.
+    /// The link is to be dropped and dialled again: the master went silent, or refused the framework.
     pub disconnect: bool,
     /// The master ended the subscription for good, with this message: dialling again will not help.
     pub refused: Option<String>,
@@ -67,15 +69,49 @@ impl<'a> Context<'a> {
 
     /// Launches tasks on one offer; what they leave is declined with `filters`.
     pub fn launch(&mut self, offer: &Offer, tasks: Vec<TaskInfo>, filters: Filters) {
+        let operations = vec![Operation::Launch(tasks)];
+        self.accept(std::slice::from_ref(offer), operations, filters);
+    }
+
+    /// Uses several offers of one agent and one role as one, or all offers of one gang. The operations are carried
+    /// out in order, over what is left of the offers' sum; what they leave is declined with `filters`.
+    ///
+    /// Tasks of offers that are void by now end as DROPPED, and so do operations that have an id. An operation whose
+    /// id is that of another one under way is left out and ends as ERROR. So does everything when only some offers of
+    /// a gang are named; the gang is declined then.
+    pub fn accept(&mut self, offers: &[Offer], operations: Vec<Operation>, filters: Filters) {
         self.output.calls.push(Call::Accept {
-            offers: vec![offer.id.clone()],
-            operations: vec![Operation::Launch(tasks)],
+            offers: offers.iter().map(|offer| offer.id.clone()).collect(),
+            operations,
             refused: Vec::new(),
             filters,
         });
     }
 
-    /// Refuses an offer; its resources are not offered again for `refuse`.
+    /// States all that is wanted in a role, in place of what was stated before; of several statements in one step the
+    /// last one counts, after all that was launched in the step. The role is offered what fits a shape and no more
+    /// from then on; a statement of no shape at all asks for nothing.
+    ///
+    /// The master forgets the statement with the link, and the session states it again on the next subscription; a
+    /// scheduler that was recovered has stated nothing. A shape with the id of an earlier one is left out, and
+    /// so is the whole statement when the role is not one of the framework's.
+    pub fn state_demand(&mut self, role: &Role, shapes: Vec<Shape>) {
+        self.output.calls.push(Call::Demand {
+            role: role.clone(),
+            shapes: Some(shapes),
+        });
+    }
+
+    /// Takes the statement of a role back: it is offered whole remainders of agents again.
+    pub fn take_back_demand(&mut self, role: &Role) {
+        self.output.calls.push(Call::Demand {
+            role: role.clone(),
+            shapes: None,
+        });
+    }
+
+    /// Refuses an offer; its resources are not offered again for `refuse`. With one offer of a gang all of it is
+    /// refused.
     pub fn decline(&mut self, offer: &Offer, refuse: Duration) {
         self.output.calls.push(Call::Decline {
             offers: vec![offer.id.clone()],
@@ -83,7 +119,8 @@ impl<'a> Context<'a> {
         });
     }
 
-    /// Keeps an offer beyond this method, until it is used, declined or rescinded.
+    /// Keeps an offer beyond this method, until it is used, declined or rescinded. With one offer of a gang all of
+    /// it is kept.
     pub fn hold(&mut self, offer: &Offer) {
         self.held.push(offer.id.clone());
     }

@@ -1,16 +1,17 @@
-//! The session's own durable records: the framework id and the tasks that are not known to have ended.
+//! The session's own durable records: the framework id, and the tasks and operations that are not known to have ended.
 //!
 //! | key | value |
 //! |---|---|
 //! | `session/framework_id` | the id, as text |
 //! | `session/task/<task id>` | a `TaskRecord` |
+//! | `session/operation/<operation id>` | an `OperationRecord` |
 //!
 //! They are committed in the same batch as the scheduler's, so the two never disagree.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use proffer_types::{AgentId, FrameworkId, KillPolicy, TaskId};
+use proffer_types::{AgentId, FrameworkId, KillPolicy, OperationId, TaskId};
 use prost::Message;
 use thiserror::Error;
 
@@ -20,6 +21,7 @@ use crate::Write;
 pub const SESSION_PREFIX: &str = "session/";
 const FRAMEWORK_ID: &str = "session/framework_id";
 const TASK_PREFIX: &str = "session/task/";
+const OPERATION_PREFIX: &str = "session/operation/";
 
 /// A durable record that cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -49,6 +51,21 @@ pub(crate) struct Live {
     pub(crate) answered: bool,
 }
 
+/// An operation the framework gave an id and that is not known to have ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LiveOperation {
+    pub(crate) agent_id: Option<AgentId>,
+    /// As of a task.
+    pub(crate) answered: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct OperationRecord {
+    /// Empty when unknown.
+    #[prost(string, tag = "1")]
+    agent_id: String,
+}
+
 #[derive(Clone, PartialEq, Message)]
 struct TaskRecord {
     /// Empty when unknown.
@@ -65,6 +82,7 @@ struct TaskRecord {
 pub(crate) struct Recovered {
     pub(crate) framework_id: Option<FrameworkId>,
     pub(crate) tasks: BTreeMap<TaskId, Live>,
+    pub(crate) operations: BTreeMap<OperationId, LiveOperation>,
     /// The scheduler's records.
     pub(crate) others: Vec<(String, Vec<u8>)>,
 }
@@ -77,6 +95,9 @@ pub(crate) fn read(records: Vec<(String, Vec<u8>)>) -> Result<Recovered, Recover
         } else if let Some(id) = key.strip_prefix(TASK_PREFIX) {
             let id = TaskId::new(id).map_err(|error| RecoverError::new(&key, error))?;
             recovered.tasks.insert(id, read_task(&key, &value)?);
+        } else if let Some(id) = key.strip_prefix(OPERATION_PREFIX) {
+            let id = OperationId::new(id).map_err(|error| RecoverError::new(&key, error))?;
+            recovered.operations.insert(id, read_operation(&key, &value)?);
         } else if key.starts_with(SESSION_PREFIX) {
             return Err(RecoverError::new(
                 key,
@@ -96,17 +117,30 @@ fn read_framework_id(key: &str, value: &[u8]) -> Result<FrameworkId, RecoverErro
 
 fn read_task(key: &str, value: &[u8]) -> Result<Live, RecoverError> {
     let record = TaskRecord::decode(value).map_err(|error| RecoverError::new(key, error))?;
-    let agent_id = match record.agent_id.as_str() {
-        "" => None,
-        id => Some(AgentId::new(id).map_err(|error| RecoverError::new(key, error))?),
-    };
     Ok(Live {
-        agent_id,
+        agent_id: read_agent_id(key, &record.agent_id)?,
         kill: record.kill.then(|| KillPolicy {
             grace_period: record.kill_grace_ms.map(Duration::from_millis),
         }),
         answered: false,
     })
+}
+
+fn read_operation(key: &str, value: &[u8]) -> Result<LiveOperation, RecoverError> {
+    let record = OperationRecord::decode(value).map_err(|error| RecoverError::new(key, error))?;
+    Ok(LiveOperation {
+        agent_id: read_agent_id(key, &record.agent_id)?,
+        answered: false,
+    })
+}
+
+fn read_agent_id(key: &str, text: &str) -> Result<Option<AgentId>, RecoverError> {
+    match text {
+        "" => Ok(None),
+        id => AgentId::new(id)
+            .map(Some)
+            .map_err(|error| RecoverError::new(key, error)),
+    }
 }
 
 pub(crate) fn put_framework_id(id: &FrameworkId) -> Write {
@@ -136,5 +170,22 @@ pub(crate) fn put_task(id: &TaskId, live: &Live) -> Write {
 pub(crate) fn delete_task(id: &TaskId) -> Write {
     Write::Delete {
         key: format!("{TASK_PREFIX}{id}"),
+    }
+}
+
+pub(crate) fn put_operation(id: &OperationId, live: &LiveOperation) -> Write {
+    let agent_id = live.agent_id.as_ref();
+    let record = OperationRecord {
+        agent_id: agent_id.map(ToString::to_string).unwrap_or_default(),
+    };
+    Write::Put {
+        key: format!("{OPERATION_PREFIX}{id}"),
+        value: record.encode_to_vec(),
+    }
+}
+
+pub(crate) fn delete_operation(id: &OperationId) -> Write {
+    Write::Delete {
+        key: format!("{OPERATION_PREFIX}{id}"),
     }
 }

@@ -1,8 +1,11 @@
 //! The trait an author implements.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use proffer_types::{AgentId, FrameworkId, Offer, OfferId, Resources, Role, TaskStatus, Timestamp};
+use proffer_types::{
+    AgentId, FrameworkId, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role, TaskStatus,
+    Timestamp,
+};
 
 use crate::{Context, RecoverError};
 
@@ -27,15 +30,19 @@ pub trait Scheduler: Send {
     fn disconnected(&mut self, _cx: &mut Context<'_>) {}
 
     /// Resources are offered. An offer that is neither used nor declined by the end of the method is
-    /// declined with the default filter, unless [`Context::hold`] kept it.
+    /// declined with the default filter, unless [`Context::hold`] kept it. The offers of a gang come in one call.
     fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>);
 
-    /// A held offer is void.
+    /// A held offer is void. The offers of a gang become void together; each is told.
     fn rescinded(&mut self, _cx: &mut Context<'_>, _offer: &OfferId) {}
 
     /// A task's state changed, or is told again (reconciliation): the same update may come twice.
     /// Acknowledged after the method returns.
     fn update(&mut self, cx: &mut Context<'_>, status: &TaskStatus);
+
+    /// The state of an operation that was given an id changed, or is told again (reconciliation): the same status may
+    /// come twice. Acknowledged after the method returns.
+    fn operation_update(&mut self, _cx: &mut Context<'_>, _status: &OperationStatus) {}
 
     /// A hint that an agent became unreachable; updates of its tasks follow.
     fn agent_lost(&mut self, _cx: &mut Context<'_>, _agent: &AgentId) {}
@@ -43,9 +50,15 @@ pub trait Scheduler: Send {
     /// The largest agents there are: a request that fits in none of them cannot be placed.
     fn shapes(&mut self, _cx: &mut Context<'_>, _n_agents: u32, _largest: &[Resources]) {}
 
-    /// The roles to subscribe in; asked after every method, and a change subscribes anew. Absent means
-    /// those of the framework's info, empty means the same.
+    /// The roles to be offered resources in; asked after every method, and a change is told to the master before what
+    /// the method asked for. Absent means those of the framework's info, empty means the same.
     fn roles(&self) -> Option<&BTreeSet<Role>> {
+        None
+    }
+
+    /// Which offers are wanted in which role; asked and told like the roles. Absent means those of the framework's
+    /// info. What is said of roles that are not the framework's counts for nothing.
+    fn preferences(&self) -> Option<&BTreeMap<Role, OfferPreferences>> {
         None
     }
 

@@ -3,10 +3,14 @@
 //! `Down --Connected--> Subscribing --Subscribed--> Up --Disconnected--> Down`
 //!
 //! Invariant: a task the scheduler launched is in `tasks`, durably, from before the master hears of it until
-//! it is known to have ended. So whatever is lost on the way is found by reconciliation. An offer is in
-//! `offers` as long as it may be used; none is while the link is not up.
+//! it is known to have ended; so is an operation with an id in `operations`. So whatever is lost on the way is found
+//! by reconciliation. An offer is in `offers` as long as it may be used; none is while the link is not up.
 
+mod accept;
+mod demand;
 mod events;
+mod info;
+mod offers;
 mod reconcile;
 #[cfg(test)]
 mod tests;
@@ -16,13 +20,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use proffer_types::scheduler_link::{Call, Event};
-use proffer_types::{FrameworkId, FrameworkInfo, OfferId, Role, TaskId, TaskStatus, Timestamp};
+use proffer_types::{
+    FrameworkId, FrameworkInfo, OfferId, OfferPreferences, OperationId, OperationStatus, Role, TaskId,
+    TaskStatus, Timestamp,
+};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::records::{self, Live};
+use crate::records::{self, Live, LiveOperation};
 use crate::{Context, Output, RecoverError, Scheduler};
 
+use self::demand::Demand;
+use self::offers::Offers;
 use self::reconcile::Reconcile;
 
 /// Until the master tells its own: how often it sends a heartbeat, and we a ping.
@@ -52,19 +61,30 @@ pub enum Input {
 #[derive(Debug)]
 pub struct Session<S> {
     scheduler: S,
-    /// With the id, once there is one.
+    /// With the id, once there is one, and with the roles and preferences that the scheduler wants.
     info: FrameworkInfo,
+    /// Where the scheduler has none of its own.
+    preferences: BTreeMap<Role, OfferPreferences>,
     rng: ChaCha8Rng,
     link: Link,
     heartbeat_interval: Duration,
     tasks: BTreeMap<TaskId, Live>,
-    /// Offers that may still be used.
-    offers: BTreeSet<OfferId>,
+    operations: BTreeMap<OperationId, LiveOperation>,
+    offers: Offers,
     suppressed: BTreeSet<Role>,
+    demand: Demand,
     /// Updates of our own making, told at the next input.
-    local: VecDeque<TaskStatus>,
+    local: VecDeque<Local>,
     /// The time of the last input.
     now: Timestamp,
+}
+
+#[derive(Debug)]
+enum Local {
+    Task(TaskStatus),
+    Operation(OperationStatus),
+    /// Of an operation whose id another one has, of which it says nothing.
+    Duplicate(OperationStatus),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +94,8 @@ enum Link {
         since: Timestamp,
         /// As the subscription told it; what changed since has to be told after the answer.
         suppressed: BTreeSet<Role>,
+        /// Whether it told other roles or preferences than are wanted now.
+        outdated: bool,
     },
     Up {
         /// When the master last said anything.
@@ -97,19 +119,23 @@ impl<S: Scheduler> Session<S> {
         let recovered = records::read(records)?;
         scheduler.recover(&recovered.others)?;
         let id = recovered.framework_id.or(info.id);
-        let roles = wanted_roles(&scheduler).cloned().unwrap_or(info.roles);
-        Ok(Self {
+        let mut session = Self {
             scheduler,
-            info: FrameworkInfo { id, roles, ..info },
+            preferences: info.preferences.clone(),
+            info: FrameworkInfo { id, ..info },
             rng: ChaCha8Rng::seed_from_u64(seed),
             link: Link::Down,
             heartbeat_interval: HEARTBEAT_INTERVAL,
             tasks: recovered.tasks,
-            offers: BTreeSet::new(),
+            operations: recovered.operations,
+            offers: Offers::default(),
             suppressed: BTreeSet::new(),
+            demand: Demand::default(),
             local: VecDeque::new(),
             now: Timestamp::default(),
-        })
+        };
+        session.take_info();
+        Ok(session)
     }
 
     /// Takes one input and adds what follows from it to `out`.
@@ -193,6 +219,7 @@ impl<S: Scheduler> Session<S> {
         self.link = Link::Subscribing {
             since: self.now,
             suppressed: self.suppressed.clone(),
+            outdated: false,
         };
         self.heartbeat_interval = HEARTBEAT_INTERVAL;
         out.calls.push(Call::Subscribe {
@@ -235,27 +262,21 @@ impl<S: Scheduler> Session<S> {
 
     /// Runs a method of the scheduler and vets what it asks for.
     fn run<R>(&mut self, out: &mut Output, method: impl FnOnce(&mut S, &mut Context<'_>) -> R) -> R {
+        self.run_holding(out, &mut Vec::new(), method)
+    }
+
+    /// As [`Session::run`]; collects the offers that are to be held.
+    fn run_holding<R>(
+        &mut self,
+        out: &mut Output,
+        held: &mut Vec<OfferId>,
+        method: impl FnOnce(&mut S, &mut Context<'_>) -> R,
+    ) -> R {
         let mut asked = Output::default();
-        let mut held = Vec::new();
-        let mut cx = Context::new(self.now, &mut self.rng, &mut asked, &mut held);
+        let mut cx = Context::new(self.now, &mut self.rng, &mut asked, held);
         let result = method(&mut self.scheduler, &mut cx);
+        self.follow_info(out);
         self.vet(asked, out);
-        self.follow_roles(out);
         result
     }
-
-    /// Subscribes anew when the scheduler wants other roles; a subscription cannot be changed while it lasts.
-    fn follow_roles(&mut self, out: &mut Output) {
-        if let Some(roles) = wanted_roles(&self.scheduler)
-            && *roles != self.info.roles
-        {
-            self.info.roles = roles.clone();
-            self.suppressed.retain(|role| self.info.roles.contains(role));
-            out.disconnect |= self.link != Link::Down;
-        }
-    }
-}
-
-fn wanted_roles<S: Scheduler>(scheduler: &S) -> Option<&BTreeSet<Role>> {
-    scheduler.roles().filter(|roles| !roles.is_empty())
 }

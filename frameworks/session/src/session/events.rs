@@ -6,11 +6,14 @@
 use std::collections::BTreeSet;
 
 use proffer_types::scheduler_link::{Call, Event};
-use proffer_types::{Filters, FrameworkId, Offer, OfferId, Role, TaskId, TaskState, TaskStatus};
+use proffer_types::{
+    Filters, FrameworkId, Offer, OfferId, OperationState, OperationStatus, Role, TaskId, TaskState,
+    TaskStatus,
+};
 
-use super::{Link, MIN_HEARTBEAT_INTERVAL, Session};
+use super::{Link, Local, MIN_HEARTBEAT_INTERVAL, Session};
 use crate::records::{self, Live};
-use crate::{Context, Output, Scheduler};
+use crate::{Output, Scheduler};
 
 impl<S: Scheduler> Session<S> {
     pub(super) fn event(&mut self, event: Event, out: &mut Output) {
@@ -35,6 +38,7 @@ impl<S: Scheduler> Session<S> {
             Event::Offers(offers) => self.offered(offers, out),
             Event::Rescind(offer) => self.rescinded(&offer, out),
             Event::Update(status) => self.updated(&status, out),
+            Event::OperationUpdate(status) => self.operation_updated(&status, out),
             Event::AgentLost(agent) => self.run(out, |scheduler, cx| scheduler.agent_lost(cx, &agent)),
             Event::Shapes { n_agents, largest } => {
                 self.run(out, |scheduler, cx| scheduler.shapes(cx, n_agents, &largest));
@@ -52,9 +56,11 @@ impl<S: Scheduler> Session<S> {
             out.writes.push(records::put_framework_id(&framework_id));
             self.info.id = Some(framework_id.clone());
         }
-        let suppressed = match &self.link {
-            Link::Subscribing { suppressed, .. } => suppressed.clone(),
-            Link::Down | Link::Up { .. } => self.suppressed.clone(),
+        let (suppressed, outdated) = match &self.link {
+            Link::Subscribing {
+                suppressed, outdated, ..
+            } => (suppressed.clone(), *outdated),
+            Link::Down | Link::Up { .. } => (self.suppressed.clone(), false),
         };
         self.link = Link::Up {
             heard: self.now,
@@ -63,7 +69,12 @@ impl<S: Scheduler> Session<S> {
         };
         self.reconcile_all(out);
         self.kill_again(out);
-        self.correct_suppression(&suppressed, out);
+        if outdated {
+            self.tell_info(out);
+        } else {
+            self.correct_suppression(&suppressed, out);
+        }
+        self.restate_demand();
         self.run(out, |scheduler, cx| scheduler.subscribed(cx, &framework_id));
     }
 
@@ -87,29 +98,20 @@ impl<S: Scheduler> Session<S> {
     }
 
     fn offered(&mut self, offers: Vec<Offer>, out: &mut Output) {
-        let ids: Vec<_> = offers.iter().map(|offer| offer.id.clone()).collect();
-        self.offers.extend(ids.iter().cloned());
-        let mut asked = Output::default();
-        let mut held = Vec::new();
-        let mut cx = Context::new(self.now, &mut self.rng, &mut asked, &mut held);
-        self.scheduler.offers(&mut cx, offers);
-        self.vet(asked, out);
-        self.follow_roles(out);
-        let left: Vec<_> = ids
-            .into_iter()
-            .filter(|id| !held.contains(id) && self.offers.remove(id))
-            .collect();
-        if !left.is_empty() {
-            out.calls.push(Call::Decline {
-                offers: left,
-                filters: Filters::DEFAULT,
-            });
+        let offers = self.offers.add(offers);
+        if offers.is_empty() {
+            return;
         }
+        let ids: Vec<_> = offers.iter().map(|offer| offer.id.clone()).collect();
+        let mut held = Vec::new();
+        self.run_holding(out, &mut held, |scheduler, cx| scheduler.offers(cx, offers));
+        let left = self.offers.take_unheld(&ids, &held);
+        self.decline(left, Filters::DEFAULT, out);
     }
 
     fn rescinded(&mut self, offer: &OfferId, out: &mut Output) {
-        if self.offers.remove(offer) {
-            self.run(out, |scheduler, cx| scheduler.rescinded(cx, offer));
+        for offer in self.offers.rescind(offer) {
+            self.run(out, |scheduler, cx| scheduler.rescinded(cx, &offer));
         }
     }
 
@@ -125,11 +127,47 @@ impl<S: Scheduler> Session<S> {
         }
     }
 
-    /// Tells the scheduler of launches that never reached the master. Their records were written, so that a
-    /// crash in between is found by reconciliation.
+    fn operation_updated(&mut self, status: &OperationStatus, out: &mut Output) {
+        self.track_operation(status, out);
+        self.run(out, |scheduler, cx| scheduler.operation_update(cx, status));
+        if let (Some(uuid), Some(agent_id)) = (status.uuid, &status.agent_id) {
+            out.calls.push(Call::AcknowledgeOperation {
+                agent_id: agent_id.clone(),
+                operation_id: status.operation_id.clone(),
+                uuid,
+            });
+        }
+    }
+
+    /// Tells the scheduler of launches and operations that never reached the master. Their records were written, so
+    /// that a crash in between is found by reconciliation.
     pub(super) fn tell_local(&mut self, out: &mut Output) {
-        for status in std::mem::take(&mut self.local) {
-            self.updated(&status, out);
+        for local in std::mem::take(&mut self.local) {
+            match local {
+                Local::Task(status) => self.updated(&status, out),
+                Local::Operation(status) => self.operation_updated(&status, out),
+                Local::Duplicate(status) => {
+                    self.run(out, |scheduler, cx| scheduler.operation_update(cx, &status));
+                }
+            }
+        }
+    }
+
+    /// Keeps the live operations true to the status. What the session does not know is none of its own.
+    fn track_operation(&mut self, status: &OperationStatus, out: &mut Output) {
+        let id = &status.operation_id;
+        // An operation nobody knows is as good as ended: whoever wants it asks for it again.
+        if status.state.is_terminal() || status.state == OperationState::Unknown {
+            if self.operations.remove(id).is_some() {
+                out.writes.push(records::delete_operation(id));
+            }
+            return;
+        }
+        if let Some(live) = self.operations.get_mut(id) {
+            live.answered = status.state != OperationState::Unreachable;
+            if !live.answered {
+                self.keep_asking();
+            }
         }
     }
 

@@ -1,8 +1,10 @@
-//! Explicit reconciliation: on every subscription each live task is asked about until the master has answered.
+//! Explicit reconciliation: on every subscription each live task and operation is asked about until the master has
+//! answered.
 //!
 //! A master that restarted stays silent about tasks of agents that are not back yet, so the question is
-//! repeated with exponential back-off. Tasks launched since the subscription need no question. That a task is
+//! repeated with exponential back-off. What was launched since the subscription needs no question. That a task is
 //! unreachable is no answer: a master that restarted does not know whom to tell when its agent is back without it.
+//! Neither is it of an operation.
 
 use std::time::Duration;
 
@@ -16,8 +18,8 @@ use crate::{Output, Scheduler};
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// The longest pause: the master gives agents 75 s to come back.
 const MAX_DELAY: Duration = Duration::from_secs(60);
-/// Tasks named in one call: at most 0.5 MiB with the longest ids.
-const TASKS_PER_CALL: usize = 1000;
+/// Tasks or operations named in one call: at most 0.5 MiB with the longest ids.
+const NAMED_PER_CALL: usize = 1000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reconcile {
@@ -26,15 +28,18 @@ pub(super) struct Reconcile {
 }
 
 impl<S: Scheduler> Session<S> {
-    /// Asks about every live task.
+    /// Asks about every live task and operation.
     pub(super) fn reconcile_all(&mut self, out: &mut Output) {
         for live in self.tasks.values_mut() {
+            live.answered = false;
+        }
+        for live in self.operations.values_mut() {
             live.answered = false;
         }
         self.ask(FIRST_DELAY, out);
     }
 
-    /// Asks again about the tasks without an answer, when it is time.
+    /// Asks again about what has no answer, when it is time.
     pub(super) fn reconcile_again(&mut self, out: &mut Output) {
         if let Link::Up {
             reconcile: Some(reconcile),
@@ -57,21 +62,25 @@ impl<S: Scheduler> Session<S> {
     }
 
     fn ask(&mut self, delay: Duration, out: &mut Output) {
-        let waiting: Vec<_> = self
-            .tasks
-            .iter()
-            .filter(|(_, live)| !live.answered)
+        let tasks = self.tasks.iter().filter(|(_, live)| !live.answered);
+        let tasks: Vec<_> = tasks
+            .map(|(id, live)| (id.clone(), live.agent_id.clone()))
+            .collect();
+        let operations = self.operations.iter().filter(|(_, live)| !live.answered);
+        let operations: Vec<_> = operations
             .map(|(id, live)| (id.clone(), live.agent_id.clone()))
             .collect();
         if let Link::Up { reconcile, .. } = &mut self.link {
-            *reconcile = (!waiting.is_empty()).then(|| Reconcile {
+            let asking = !tasks.is_empty() || !operations.is_empty();
+            *reconcile = asking.then(|| Reconcile {
                 due: self.now.after(delay),
                 delay,
             });
         }
+        let tasks = tasks.chunks(NAMED_PER_CALL).map(<[_]>::to_vec);
+        out.calls.extend(tasks.map(|tasks| Call::Reconcile { tasks }));
+        let operations = operations.chunks(NAMED_PER_CALL).map(<[_]>::to_vec);
         out.calls
-            .extend(waiting.chunks(TASKS_PER_CALL).map(|tasks| Call::Reconcile {
-                tasks: tasks.to_vec(),
-            }));
+            .extend(operations.map(|operations| Call::ReconcileOperations { operations }));
     }
 }

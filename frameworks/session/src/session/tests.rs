@@ -66,16 +66,18 @@ fn what_changes_between_a_subscription_and_its_answer_is_told_after_it() {
 }
 
 #[test]
-fn other_roles_are_subscribed_for_by_a_new_connection() {
+fn other_roles_and_preferences_are_told_without_a_new_subscription() {
     check(
-        "up | suppress | roles a b | disconnected | connected | subscribed F1 | roles a b",
-        expect![[r#"
-            suppress: suppress
-            roles a b: disconnect
-            disconnected: [disconnected]
-            connected: subscribe F1 in a b
-            subscribed F1: [subscribed F1]
-        "#]],
+        "up | suppress | roles a b | roles a b | prefer b c | disconnected | connected | subscribed F1 | roles c",
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn roles_that_change_while_the_subscription_is_not_answered_are_told_after_it() {
+    check(
+        "up | suppress | disconnected | connected | roles * a | subscribed F1",
+        expect![[r#""#]],
     );
 }
 
@@ -207,6 +209,93 @@ fn a_kill_is_told_again_with_the_first_answer_of_a_master_that_did_not_know_the_
             update T1 RUNNING: put seen/T1; kill T1 1.5s; [update T1 RUNNING]
             update T1 RUNNING: put seen/T1; [update T1 RUNNING]
         "#]],
+    );
+}
+
+#[test]
+fn demand_is_told_last_in_its_step_and_again_on_every_subscription() {
+    check(
+        "up | holding | offer O1 | grow eng:1*3 O1 | demand eng:1*2 *:7*1 | disconnected | demand eng:1*5 | connected \
+         | subscribed F1 | undemand eng | undemand eng | disconnected | connected | subscribed F1",
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn of_several_statements_the_last_counts_and_what_a_master_would_refuse_is_left_out() {
+    check(
+        "up | demand *:1*1 *:2*2 | demand *:1*1,1*2,3*4 | demand eng:1*1 | demand *: | crash | connected \
+         | subscribed F1",
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn demand_of_a_role_ends_with_the_role() {
+    check(
+        "up | roles * eng | demand eng:1*1 | roles * | roles * eng | disconnected | connected | subscribed F1",
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn a_gang_comes_whole_and_is_answered_whole() {
+    check(
+        "up | offer O1/2 | offer O2/2 O3 | holding | offer O4/2 O5/2 | launch T1 O4 O5 | offer O6/2 O7/2 | decline O7 \
+         | launch T2 O6",
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn a_launch_on_a_part_of_a_gang_ends_as_dropped_and_the_gang_is_declined() {
+    check(
+        "up | holding | offer O1/2 O2/2 | launch T1 O1 | tick",
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn a_gang_is_void_with_the_first_of_its_offers_that_is_rescinded() {
+    check(
+        "up | holding | offer O1/2 O2/2 | rescind O1 | rescind O2 | offer O3/2 | rescind O3 | offer O4/2",
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn the_offers_that_are_left_of_a_void_launch_are_declined() {
+    check(
+        "up | holding | offer O1 O2 | rescind O1 | launch T1 O1 O2 | tick",
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn an_operation_is_recorded_before_it_is_sent_and_acknowledged_after_the_scheduler_heard() {
+    check(
+        "up | holding | offer O1 | destroy X1 O1 | operation X1 PENDING | operation X1 FINISHED 7 \
+         | operation X1 FINISHED 7",
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn operations_are_asked_about_on_each_subscription_until_each_has_an_answer() {
+    check(
+        "up | holding | offer O1 O2 O3 | destroy X1 O1 | destroy X2 O2 | destroy X3 O3 | crash | connected \
+         | subscribed F1 | operation X1 UNKNOWN | operation X2 UNREACHABLE | +1s | operation X3 PENDING \
+         | operation X2 DROPPED | +2s",
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn an_operation_on_a_void_offer_ends_as_dropped_and_one_with_a_used_id_as_error() {
+    check(
+        "up | destroy X1 O1 | tick | holding | offer O2 O3 | destroy X2 O2 | destroy X2 O3 | tick | disconnected \
+         | connected | subscribed F1",
+        expect![[r#""#]],
     );
 }
 

@@ -6,10 +6,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use expect_test::Expect;
-use proffer_types::scheduler_link::{Call, Event, Operation};
+use proffer_types::scheduler_link::{Call, Event};
 use proffer_types::{
-    AgentId, ContainerSpec, Filters, FrameworkId, FrameworkInfo, KillPolicy, MasterId, Offer, OfferId,
-    Resources, Role, StatusSource, StatusUuid, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+    AgentId, Capabilities, Filters, FrameworkId, FrameworkInfo, GangId, KillPolicy, MasterId, Offer,
+    OfferGang, OfferId, OfferPreferences, Operation, OperationId, OperationState, OperationStatus,
+    ResourceChange, Resources, Role, Shape, ShapeId, StatusSource, StatusUuid, TaskId, TaskInfo, TaskState,
+    TaskStatus, Timestamp, VolumeId,
 };
 
 use crate::{Context, Input, Output, RecoverError, Scheduler, Session, Write};
@@ -19,6 +21,7 @@ pub(in crate::session) struct Probe {
     heard: RefCell<Vec<String>>,
     holding: bool,
     roles: Option<BTreeSet<Role>>,
+    preferences: Option<BTreeMap<Role, OfferPreferences>>,
 }
 
 impl Scheduler for Probe {
@@ -32,7 +35,10 @@ impl Scheduler for Probe {
 
     fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
         if self.holding {
-            offers.iter().for_each(|offer| cx.hold(offer));
+            // Of a gang the first one is enough.
+            offers.iter().take(1).for_each(|offer| cx.hold(offer));
+            let single = offers.iter().skip(1).filter(|offer| offer.gang.is_none());
+            single.for_each(|offer| cx.hold(offer));
         }
         let ids: Vec<_> = offers.iter().map(|offer| offer.id.as_str()).collect();
         self.heard.borrow_mut().push(format!("offers {}", ids.join(" ")));
@@ -44,6 +50,20 @@ impl Scheduler for Probe {
 
     fn roles(&self) -> Option<&BTreeSet<Role>> {
         self.roles.as_ref()
+    }
+
+    fn preferences(&self) -> Option<&BTreeMap<Role, OfferPreferences>> {
+        self.preferences.as_ref()
+    }
+
+    fn operation_update(&mut self, cx: &mut Context<'_>, status: &OperationStatus) {
+        if status.uuid.is_some() {
+            cx.put(format!("seen/{}", status.operation_id), Vec::new());
+        }
+        let state = status.state.as_str();
+        self.heard
+            .borrow_mut()
+            .push(format!("operation {} {state}", status.operation_id));
     }
 
     fn update(&mut self, cx: &mut Context<'_>, status: &TaskStatus) {
@@ -64,6 +84,8 @@ pub(super) fn recover(records: Vec<(String, Vec<u8>)>) -> Result<Session<Probe>,
         failover_timeout: Duration::ZERO,
         services: Vec::new(),
         labels: BTreeMap::new(),
+        capabilities: Capabilities::default(),
+        preferences: BTreeMap::new(),
     };
     Session::recover(info, 1, records, Probe::default())
 }
@@ -114,9 +136,58 @@ fn apply(session: &mut Session<Probe>, now: &mut Timestamp, step: &str, out: &mu
             let roles = words[1..].iter().map(|role| Role::new(role).unwrap()).collect();
             return session.with(*now, out, |probe, _| probe.roles = Some(roles));
         }
+        "prefer" => {
+            let roles = words[1..].iter().map(|role| Role::new(role).unwrap());
+            let anything = OfferPreferences {
+                min_allocatable: Some(Vec::new()),
+                ..OfferPreferences::default()
+            };
+            let preferences = roles.map(|role| (role, anything.clone())).collect();
+            return session.with(*now, out, |probe, _| probe.preferences = Some(preferences));
+        }
         "launch" => {
-            let (offer, task) = (offer(words[2]), task(words[1]));
-            return session.with(*now, out, |_, cx| cx.launch(&offer, vec![task], Filters::DEFAULT));
+            let offers: Vec<_> = words[2..].iter().map(|id| offer(id)).collect();
+            let operations = vec![Operation::Launch(vec![task(words[1])])];
+            return session.with(*now, out, |_, cx| {
+                cx.accept(&offers, operations, Filters::DEFAULT)
+            });
+        }
+        "destroy" => {
+            let change = ResourceChange::Destroy {
+                volume: VolumeId::new("V1").unwrap(),
+            };
+            let id = Some(OperationId::new(words[1]).unwrap());
+            let operations = vec![Operation::Change { id, change }];
+            let offers = [offer(words[2])];
+            return session.with(*now, out, |_, cx| {
+                cx.accept(&offers, operations, Filters::DEFAULT)
+            });
+        }
+        "decline" => {
+            let offer = offer(words[1]);
+            return session.with(*now, out, |_, cx| cx.decline(&offer, Duration::from_secs(1)));
+        }
+        "demand" => {
+            let statements: Vec<_> = words[1..].iter().map(|text| statement(text)).collect();
+            return session.with(*now, out, |_, cx| {
+                for (role, shapes) in statements {
+                    cx.state_demand(&role, shapes);
+                }
+            });
+        }
+        // What wants roles, demand in them and a launch, all in one step.
+        "grow" => {
+            let (role, shapes) = statement(words[1]);
+            let (offer, task) = (offer(words[2]), task("T9"));
+            return session.with(*now, out, |probe, cx| {
+                cx.state_demand(&role, shapes);
+                cx.launch(&offer, vec![task], Filters::DEFAULT);
+                probe.roles = Some([Role::default(), role].into());
+            });
+        }
+        "undemand" => {
+            let role = Role::new(words[1]).unwrap();
+            return session.with(*now, out, |_, cx| cx.take_back_demand(&role));
         }
         "kill" => {
             let grace_period = Some(Duration::from_millis(1500));
@@ -131,6 +202,7 @@ fn apply(session: &mut Session<Probe>, now: &mut Timestamp, step: &str, out: &mu
         "offer" => Event::Offers(words[1..].iter().map(|id| offer(id)).collect()),
         "rescind" => Event::Rescind(OfferId::new(words[1]).unwrap()),
         "update" => Event::Update(status(&words[1..])),
+        "operation" => Event::OperationUpdate(operation_status(&words[1..])),
         "heartbeat" => Event::Heartbeat,
         "error" => Event::Error {
             message: words[1..].join(" "),
@@ -151,7 +223,34 @@ fn apply(session: &mut Session<Probe>, now: &mut Timestamp, step: &str, out: &mu
     session.step(*now, Input::Event(event), out);
 }
 
-fn offer(id: &str) -> Offer {
+/// Role, colon, and each shape as its id and count: `eng:1*3,2*1`.
+fn statement(text: &str) -> (Role, Vec<Shape>) {
+    let (role, shapes) = text.split_once(':').unwrap();
+    let shape = |text: &str| {
+        let (id, count) = text.split_once('*').unwrap();
+        let id = ShapeId(id.parse().unwrap());
+        Shape::new(id, Resources::of(1000, 0, 0), count.parse().unwrap())
+    };
+    let shapes = shapes.split(',').filter(|text| !text.is_empty()).map(shape);
+    (Role::new(role).unwrap(), shapes.collect())
+}
+
+/// An id; after a slash, how many offers its gang has.
+fn offer(text: &str) -> Offer {
+    let (id, gang) = match text.split_once('/') {
+        None => (text, None),
+        Some((id, n_offers)) => {
+            let n_offers = n_offers.parse().unwrap();
+            let id_of_gang = GangId(1);
+            (
+                id,
+                Some(OfferGang {
+                    id: id_of_gang,
+                    n_offers,
+                }),
+            )
+        }
+    };
     Offer {
         id: OfferId::new(id).unwrap(),
         framework_id: FrameworkId::new("F1").unwrap(),
@@ -160,20 +259,20 @@ fn offer(id: &str) -> Offer {
         role: Role::default(),
         resources: Resources::of(1000, 1 << 30, 0),
         attributes: Vec::new(),
+        domain: None,
+        shapes: Vec::new(),
+        gang,
     }
 }
 
 fn task(id: &str) -> TaskInfo {
-    TaskInfo {
-        id: TaskId::new(id).unwrap(),
-        name: id.to_owned(),
-        agent_id: AgentId::new("A1").unwrap(),
-        resources: Resources::of(100, 1 << 20, 0),
-        container: ContainerSpec::default(),
-        kill_policy: KillPolicy::default(),
-        labels: BTreeMap::new(),
-        max_completion_time: None,
-    }
+    let agent_id = AgentId::new("A1").unwrap();
+    TaskInfo::new(
+        TaskId::new(id).unwrap(),
+        agent_id,
+        Resources::of(100, 1 << 20, 0),
+        ["true"],
+    )
 }
 
 fn status(words: &[&str]) -> TaskStatus {
@@ -194,6 +293,20 @@ fn status(words: &[&str]) -> TaskStatus {
     }
 }
 
+fn operation_status(words: &[&str]) -> OperationStatus {
+    let state = OperationState::ALL
+        .into_iter()
+        .find(|state| state.as_str() == words[1]);
+    OperationStatus {
+        operation_id: OperationId::new(words[0]).unwrap(),
+        agent_id: Some(AgentId::new("A1").unwrap()),
+        state: state.unwrap(),
+        message: String::new(),
+        timestamp: Timestamp(0),
+        uuid: words.get(2).map(|uuid| StatusUuid([uuid.parse().unwrap(); 16])),
+    }
+}
+
 fn show(out: &Output, heard: &[String]) -> String {
     let writes = out.writes.iter().map(|write| match write {
         Write::Put { key, .. } => format!("put {key}"),
@@ -211,13 +324,24 @@ fn show(out: &Output, heard: &[String]) -> String {
     all.join("; ")
 }
 
+fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    items
+        .into_iter()
+        .map(|item| format!(" {}", item.to_string()))
+        .collect()
+}
+
+/// The roles and preferences that are not those of every framework.
+fn show_own(info: &FrameworkInfo) -> String {
+    let roles = match info.roles == [Role::default()].into() {
+        true => String::new(),
+        false => format!(" in{}", list(&info.roles)),
+    };
+    let preferring = info.preferences.keys().map(|role| format!("preferring:{role}"));
+    format!("{roles}{}", list(preferring))
+}
+
 fn show_call(call: &Call) -> String {
-    fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
-        items
-            .into_iter()
-            .map(|item| format!(" {}", item.to_string()))
-            .collect()
-    }
     match call {
         Call::Subscribe {
             info,
@@ -227,21 +351,35 @@ fn show_call(call: &Call) -> String {
                 .iter()
                 .map(|role| format!(" suppressed:{role}"))
                 .collect();
-            let own = match info.roles == [Role::default()].into() {
-                true => String::new(),
-                false => format!(" in{}", list(&info.roles)),
-            };
-            format!("subscribe{}{own}{roles}", list(&info.id))
+            format!("subscribe{}{}{roles}", list(&info.id), show_own(info))
+        }
+        Call::Update {
+            info,
+            suppressed_roles,
+        } => {
+            let suppressed = suppressed_roles.iter().map(|role| format!("suppressed:{role}"));
+            format!("update{}{}", show_own(info), list(suppressed))
+        }
+        Call::Demand { role, shapes: None } => format!("demand {role} taken back"),
+        Call::Demand {
+            role,
+            shapes: Some(shapes),
+        } => {
+            let shapes = shapes
+                .iter()
+                .map(|shape| format!("{}*{}", shape.id.0, shape.count));
+            format!("demand {role}:{}", list(shapes))
         }
         Call::Accept {
             offers, operations, ..
         } => {
-            let Operation::Launch(tasks) = &operations[0];
-            format!(
-                "accept{}{}",
-                list(offers),
-                list(tasks.iter().map(|task| &task.id))
-            )
+            let operations = operations.iter().map(|operation| match operation {
+                Operation::Launch(tasks) | Operation::LaunchGroup(tasks) => {
+                    list(tasks.iter().map(|task| &task.id))
+                }
+                Operation::Change { id, .. } => list(id),
+            });
+            format!("accept{}{}", list(offers), operations.collect::<String>())
         }
         Call::Decline { offers, filters } => format!("decline{} {:?}", list(offers), filters.refuse),
         Call::Revive { roles } => format!("revive{}", list(roles)),
@@ -257,6 +395,15 @@ fn show_call(call: &Call) -> String {
                 .iter()
                 .map(|(id, agent)| format!("{id}@{}", agent.as_ref().unwrap()));
             format!("reconcile{}", list(named))
+        }
+        Call::AcknowledgeOperation {
+            operation_id, uuid, ..
+        } => format!("ack {operation_id} {}", uuid.0[0]),
+        Call::ReconcileOperations { operations } => {
+            let named = operations
+                .iter()
+                .map(|(id, agent)| format!("{id}@{}", agent.as_ref().unwrap()));
+            format!("reconcile operations{}", list(named))
         }
         Call::Teardown => "teardown".to_owned(),
         Call::Ping => "ping".to_owned(),

@@ -1,0 +1,67 @@
+//! What the scheduler states that it wants. The master forgets it with the link, so it is kept here and stated again on
+//! every subscription.
+//!
+//! Statements go out after everything else of a step: the master lowers what is wanted by what is launched, so a
+//! statement that came before the launches of its step would be lowered twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proffer_types::demand::MAX_SHAPES_PER_ROLE;
+use proffer_types::scheduler_link::Call;
+use proffer_types::{Role, Shape};
+
+use super::Session;
+use crate::{Output, Scheduler};
+
+#[derive(Debug, Default)]
+pub(super) struct Demand {
+    stated: BTreeMap<Role, Vec<Shape>>,
+    /// Roles whose statement, or the lack of one, is still to be told.
+    untold: BTreeSet<Role>,
+}
+
+impl<S: Scheduler> Session<S> {
+    /// Takes a statement of one of the framework's roles. Shapes with the id of an earlier one, and those beyond the
+    /// limit of a role, are left out: with them the master would refuse all of it.
+    pub(super) fn state_demand(&mut self, role: Role, shapes: Option<Vec<Shape>>) {
+        if !self.info.roles.contains(&role) {
+            return;
+        }
+        let Some(mut shapes) = shapes else {
+            if self.demand.stated.remove(&role).is_some() {
+                self.demand.untold.insert(role);
+            }
+            return;
+        };
+        let mut ids = BTreeSet::new();
+        shapes.retain(|shape| ids.insert(shape.id));
+        shapes.truncate(MAX_SHAPES_PER_ROLE);
+        self.demand.stated.insert(role.clone(), shapes);
+        self.demand.untold.insert(role);
+    }
+
+    /// Forgets the statements of roles the framework left; the master does, too.
+    pub(super) fn forget_demand(&mut self) {
+        let roles = &self.info.roles;
+        self.demand.stated.retain(|role, _| roles.contains(role));
+        self.demand.untold.retain(|role| roles.contains(role));
+    }
+
+    /// Has everything stated anew to a master that knows nothing of it.
+    pub(super) fn restate_demand(&mut self) {
+        self.demand.untold = self.demand.stated.keys().cloned().collect();
+    }
+
+    /// Tells what is untold, in place of what the same output was to tell of the role before.
+    pub(super) fn tell_demand(&mut self, out: &mut Output) {
+        if !self.is_subscribed() {
+            return;
+        }
+        for role in std::mem::take(&mut self.demand.untold) {
+            out.calls
+                .retain(|call| !matches!(call, Call::Demand { role: told, .. } if *told == role));
+            let shapes = self.demand.stated.get(&role).cloned();
+            out.calls.push(Call::Demand { role, shapes });
+        }
+    }
+}
