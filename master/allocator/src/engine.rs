@@ -5,6 +5,7 @@
 //! short goes on where it ended. Within a round, a leaf that found nothing is blocked: it is asked again in the next.
 
 mod gangs;
+mod holds;
 mod log;
 mod place;
 
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use proffer_types::{GangId, Shape, ShapeId};
+use proffer_types::{GangId, Shape, ShapeId, Timestamp};
 use rand_chacha::ChaCha8Rng;
 
 use crate::ledger::{AgentIx, Handle as _, LeafIx, Ledger, RoleIx};
@@ -92,6 +93,10 @@ pub struct Engine<O> {
     blocked: Vec<LeafIx>,
     /// Leaves that quota kept from something: what others give back may be theirs, wherever it is.
     bounded: BTreeSet<LeafIx>,
+    /// Leaves that found nothing although they state what they want, by role.
+    starving: BTreeMap<RoleIx, BTreeSet<LeafIx>>,
+    /// When to look again whether anything can be held for a leaf.
+    hold_again: BTreeMap<LeafIx, Timestamp>,
     changed: Vec<Change>,
 }
 
@@ -106,6 +111,8 @@ impl<O: Order> Engine<O> {
             fresh: BTreeSet::new(),
             blocked: Vec::new(),
             bounded: BTreeSet::new(),
+            starving: BTreeMap::new(),
+            hold_again: BTreeMap::new(),
             changed: Vec::new(),
         }
     }
@@ -229,6 +236,9 @@ impl<O: Order> Engine<O> {
         self.seen(leaf).blocked = true;
         self.blocked.push(leaf);
         self.fresh.remove(&leaf);
+        if let Some(entry) = ledger.leaf(leaf).filter(|entry| entry.states_demand()) {
+            self.starving.entry(entry.role).or_default().insert(leaf);
+        }
     }
 
     /// The round is over: everybody looked at everything.
@@ -260,6 +270,7 @@ impl<O: Order> Allocator for Engine<O> {
             // Those that found nothing before the change may find something now.
             self.unblock(round.ledger());
             self.follow(round.ledger());
+            self.serve_holders(round);
         }
         while !(self.log.is_empty() || self.log.is_settled() && self.fresh.is_empty()) {
             if round.is_spent() {
@@ -284,7 +295,10 @@ impl<O: Order> Allocator for Engine<O> {
             };
         }
         self.settle(round.ledger());
-        Outcome::default()
+        Outcome {
+            more: false,
+            next: self.place_holds(round),
+        }
     }
 
     fn check(&self, ledger: &Ledger) {

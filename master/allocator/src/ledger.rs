@@ -10,6 +10,7 @@ mod claims;
 mod demand;
 mod filters;
 mod frameworks;
+mod holds;
 mod offerable;
 mod roles;
 mod slots;
@@ -23,8 +24,9 @@ pub use agents::AgentEntry;
 pub use claims::{Claim, ClaimKind};
 pub use filters::Filter;
 pub use frameworks::{FrameworkEntry, LeafEntry};
+pub use holds::{Held, Hold, Waiting};
 pub use offerable::Obstacle;
-pub(crate) use offerable::take_tasks;
+pub(crate) use offerable::{is_allocatable, take_tasks};
 pub use roles::{DEFAULT_WEIGHT_MILLIS, RoleConfig, RoleEntry, Usage};
 use slots::Slots;
 pub use slots::{AgentIx, ClaimIx, Handle, LeafIx, RoleIx};
@@ -69,6 +71,9 @@ pub struct Ledger {
     free: Quantities,
     /// How many roles have a guarantee.
     n_guarantees: usize,
+    holds: BTreeMap<LeafIx, Hold>,
+    /// By agent, for whom.
+    held: BTreeMap<AgentIx, LeafIx>,
 }
 
 /// Above all roles; always there.
@@ -101,6 +106,8 @@ impl Ledger {
             total: Quantities::default(),
             free: Quantities::default(),
             n_guarantees: 0,
+            holds: BTreeMap::new(),
+            held: BTreeMap::new(),
         }
     }
 

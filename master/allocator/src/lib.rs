@@ -4,6 +4,7 @@
 
 mod allocator;
 mod engine;
+mod explain;
 mod ledger;
 mod order;
 mod quantities;
@@ -12,11 +13,13 @@ mod share;
 
 pub use allocator::{Allocator, Outcome};
 pub use engine::{Engine, Order, Refresh};
+pub use explain::{Ahead, Counted, Explanation, Nearest, Part, Reason, explain};
 pub use ledger::{
     AgentEntry, AgentIx, Change, Claim, ClaimIx, ClaimKind, DEFAULT_WEIGHT_MILLIS, Filter, FrameworkEntry,
-    Handle, LeafEntry, LeafIx, Ledger, Obstacle, ROOT, RoleConfig, RoleEntry, RoleIx, Usage,
+    Handle, Held, Hold, LeafEntry, LeafIx, Ledger, Obstacle, ROOT, RoleConfig, RoleEntry, RoleIx, Usage,
+    Waiting,
 };
 pub use order::{UnknownAllocator, by_name, names};
 pub use quantities::Quantities;
-pub use round::{Grant, Host, Round};
+pub use round::{Grant, HOLD_AFTER, Host, Round};
 pub use share::Share;

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use proffer_types::{GangId, Resources, Shape, ShapeId, Timestamp};
 use rand_chacha::ChaCha8Rng;
 
-use crate::ledger::{AgentIx, ClaimIx, LeafIx, Ledger, Obstacle};
+use crate::ledger::{AgentIx, ClaimIx, Hold, LeafIx, Ledger, Obstacle};
+
+/// How long a gang or a large task waits before what ends is held for it, where nobody says otherwise.
+pub const HOLD_AFTER: Duration = Duration::from_secs(60);
 
 /// One offer an allocator decided on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,8 @@ pub trait Host {
     fn grant(&mut self, grant: Grant) -> ClaimIx;
     /// Adds to an offer of the same round; called only with what was checked.
     fn grow(&mut self, claim: ClaimIx, more: &Resources, shape: (ShapeId, u32));
+    /// Keeps what ends on some agents for a leaf, or nothing more.
+    fn hold(&mut self, leaf: LeafIx, hold: Option<Hold>);
 }
 
 /// Lent to [`crate::Allocator::allocate`].
@@ -36,6 +42,7 @@ pub struct Round<'a> {
     budget: u64,
     /// Offers of this round that were made for stated shapes and may grow.
     open: BTreeMap<(LeafIx, AgentIx, Option<GangId>), ClaimIx>,
+    hold_after: Duration,
 }
 
 impl fmt::Debug for Round<'_> {
@@ -56,7 +63,25 @@ impl<'a> Round<'a> {
             rng,
             budget,
             open: BTreeMap::new(),
+            hold_after: HOLD_AFTER,
         }
+    }
+
+    /// The same round with another wait before what ends is held for who waits; [`HOLD_AFTER`] otherwise.
+    #[must_use]
+    pub fn with_hold_after(self, hold_after: Duration) -> Self {
+        Self { hold_after, ..self }
+    }
+
+    /// How long a gang or a large task waits before what ends is held for it.
+    #[must_use]
+    pub fn hold_after(&self) -> Duration {
+        self.hold_after
+    }
+
+    /// Keeps what ends on some agents for a leaf, in place of what was kept for it; or nothing more.
+    pub fn hold(&mut self, leaf: LeafIx, hold: Option<Hold>) {
+        self.host.hold(leaf, hold);
     }
 
     /// The ledger as it is now, with the offers of this round.
@@ -125,7 +150,7 @@ impl<'a> Round<'a> {
     ) -> Result<(), Obstacle> {
         self.spend(1);
         let ledger = self.host.ledger();
-        let resources = ledger.slice(leaf, agent, shape, n)?;
+        let resources = ledger.slice(leaf, agent, shape, n, self.now)?;
         let within = shape
             .max_per_agent
             .is_none_or(|max| ledger.n_on(agent, leaf, shape.id).saturating_add(n) <= max);

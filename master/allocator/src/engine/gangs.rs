@@ -56,7 +56,7 @@ fn plan(round: &Round<'_>, leaf: LeafIx, gang: GangId, agents: &[AgentIx]) -> Op
             if missing == 0 {
                 break;
             }
-            let Ok(within) = ledger.within(leaf, agent, shape) else {
+            let Ok(within) = ledger.within(leaf, agent, shape, round.now()) else {
                 continue;
             };
             let free = left.get(&agent).unwrap_or(&within);

@@ -140,7 +140,7 @@ impl<O: Order> Engine<O> {
 }
 
 /// How many tasks of a shape are offered on an agent at first: one, or as many as get past what was refused there.
-fn first_helping(
+pub(super) fn first_helping(
     round: &Round<'_>,
     leaf: LeafIx,
     agent: AgentIx,
@@ -154,7 +154,7 @@ fn first_helping(
     if left == 0 {
         return Err(Obstacle::NotWanting);
     }
-    let one = ledger.slice(leaf, agent, shape, 1)?;
+    let one = ledger.slice(leaf, agent, shape, 1, now)?;
     let filtered = |bundle: &Resources| {
         (!round.is_open(leaf, agent, shape.gang))
             .then(|| ledger.filtered_until(leaf, agent, bundle, now))
@@ -167,7 +167,7 @@ fn first_helping(
     while n < left {
         n = n.saturating_mul(2).min(left);
         let bundle = ledger
-            .slice(leaf, agent, shape, n)
+            .slice(leaf, agent, shape, n, now)
             .map_err(|_| Obstacle::Filtered(until))?;
         match filtered(&bundle) {
             Some(later) => until = later,
@@ -222,6 +222,13 @@ impl Score {
                 then: dot,
             },
         }
+    }
+
+    /// Better is greater.
+    pub(super) fn compare(&self, other: &Self) -> std::cmp::Ordering {
+        self.first
+            .total_cmp(&other.first)
+            .then(self.then.total_cmp(&other.then))
     }
 
     pub(super) fn is_better(&self, other: &Self) -> bool {

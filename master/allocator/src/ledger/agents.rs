@@ -123,6 +123,7 @@ impl Ledger {
         self.count_agent(ix, false);
         self.agents.remove(ix);
         self.agents_by_id.remove(agent);
+        changes.extend(self.drop_holds_on(ix));
         changes.push(Change::Agent(ix));
         changes
     }

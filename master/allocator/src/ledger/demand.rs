@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use proffer_types::{FrameworkId, Role, Shape, ShapeId};
+use proffer_types::{FrameworkId, Role, Shape, ShapeId, Timestamp};
 
 use super::frameworks::LeafEntry;
 use super::{AgentIx, Change, ClaimIx, LeafIx, Ledger};
@@ -13,6 +13,8 @@ pub(super) struct Wanted {
     pub shape: Arc<Shape>,
     /// Further tasks, offers under way included.
     pub count: u32,
+    /// When it was first stated, or last got anything.
+    pub since: Timestamp,
 }
 
 impl LeafEntry {
@@ -30,6 +32,23 @@ impl LeafEntry {
             let open = wanted.count.saturating_sub(offered);
             (open > 0).then_some((&wanted.shape, open))
         })
+    }
+
+    /// How many tasks of all shapes offers under way have room for.
+    #[must_use]
+    pub fn n_offered(&self) -> u32 {
+        self.offered.values().sum()
+    }
+
+    /// Since when something wanted has got nothing: what has waited longest of what `counts`.
+    pub fn longest_wait(&self, counts: impl Fn(&Shape) -> bool) -> Option<(Timestamp, &Arc<Shape>)> {
+        let demand = self.demand.iter().flatten();
+        let open = demand.filter(|wanted| {
+            let offered = self.offered.get(&wanted.shape.id).copied().unwrap_or(0);
+            wanted.count > offered && counts(&wanted.shape)
+        });
+        open.map(|wanted| (wanted.since, &wanted.shape))
+            .min_by_key(|(since, shape)| (*since, shape.id))
     }
 
     pub(super) fn count_offered(&mut self, shapes: &[(ShapeId, u32)], joins: bool) {
@@ -51,27 +70,36 @@ impl Ledger {
         framework: &FrameworkId,
         role: &Role,
         shapes: Option<Vec<Shape>>,
+        now: Timestamp,
     ) -> Option<Change> {
         let leaf = self.leaf_ix(framework, role)?;
         let entry = &mut self.leaves[leaf];
         if !entry.subscribed {
             return None;
         }
-        let wanted = |shape: Shape| Wanted {
-            count: shape.count,
-            shape: Arc::new(shape),
+        let old = entry.demand.take().unwrap_or_default();
+        let wanted = |shape: Shape| {
+            let known = old
+                .iter()
+                .find(|known| known.shape.id == shape.id && known.count > 0);
+            Wanted {
+                count: shape.count,
+                since: known.map_or(now, |known| known.since),
+                shape: Arc::new(shape),
+            }
         };
         entry.demand = shapes.map(|shapes| shapes.into_iter().map(wanted).collect());
         Some(Change::Demand(leaf))
     }
 
     /// Ends an offer because it is used: what it had room for is wanted no more.
-    pub fn release_accepted(&mut self, claim: ClaimIx) -> Option<Change> {
+    pub fn release_accepted(&mut self, claim: ClaimIx, now: Timestamp) -> Option<Change> {
         let entry = self.claims.get(claim)?;
         let (leaf, shapes) = (entry.leaf, entry.shapes.clone());
         for wanted in self.leaves[leaf].demand.iter_mut().flatten() {
             for (_, n) in shapes.iter().filter(|(id, _)| *id == wanted.shape.id) {
                 wanted.count = wanted.count.saturating_sub(*n);
+                wanted.since = now;
             }
         }
         self.release(claim)

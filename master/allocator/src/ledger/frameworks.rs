@@ -93,6 +93,7 @@ impl Ledger {
 
     /// Adds a framework or replaces what is known of it. Demand and filters stay for the roles it keeps.
     pub fn set_framework(&mut self, framework: &FrameworkId, entry: FrameworkEntry) -> Vec<Change> {
+        let mut changes = Vec::new();
         let old = self.frameworks.insert(framework.clone(), entry.clone());
         for role in &entry.roles {
             let leaf = self.ensure_leaf(framework, role);
@@ -100,10 +101,11 @@ impl Ledger {
         }
         for role in old.iter().flat_map(|old| &old.roles) {
             if !entry.roles.contains(role) {
-                self.unsubscribe(framework, role);
+                changes.extend(self.unsubscribe(framework, role));
             }
         }
-        self.refresh_leaves(framework)
+        changes.extend(self.refresh_leaves(framework));
+        changes
     }
 
     /// Starts or stops offering to a framework. Stopping drops its filters and its demand.
@@ -112,14 +114,17 @@ impl Ledger {
             return Vec::new();
         };
         entry.active = active;
+        let mut changes = Vec::new();
         if !active {
             let leaves: Vec<_> = self.leaves_of(framework).map(|(_, leaf)| leaf).collect();
             for leaf in leaves {
                 self.drop_filters(leaf);
                 self.leaves[leaf].demand = None;
+                changes.extend(self.drop_hold(leaf));
             }
         }
-        self.refresh_leaves(framework)
+        changes.extend(self.refresh_leaves(framework));
+        changes
     }
 
     /// Adds roles in which a framework wants no offers.
@@ -149,9 +154,9 @@ impl Ledger {
             return Vec::new();
         };
         let leaves = self.leaves_of(framework).map(|(_, leaf)| Change::Leaf(leaf));
-        let changes = leaves.collect();
+        let mut changes: Vec<_> = leaves.collect();
         for role in &old.roles {
-            self.unsubscribe(framework, role);
+            changes.extend(self.unsubscribe(framework, role));
         }
         changes
     }
@@ -190,16 +195,18 @@ impl Ledger {
         }
     }
 
-    fn unsubscribe(&mut self, framework: &FrameworkId, role: &Role) {
+    fn unsubscribe(&mut self, framework: &FrameworkId, role: &Role) -> Vec<Change> {
         let Some(leaf) = self.leaf_ix(framework, role) else {
-            return;
+            return Vec::new();
         };
+        let changes = self.drop_hold(leaf);
         self.drop_filters(leaf);
         let entry = &mut self.leaves[leaf];
         entry.demand = None;
         entry.listening = false;
         self.subscribe(leaf, false);
         self.prune_leaf(leaf);
+        changes
     }
 
     /// Brings the leaves in step with their framework.

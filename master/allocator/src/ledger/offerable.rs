@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use proffer_types::{Ranges, ResourceName, Resources, Role, Shape, Timestamp};
+use proffer_types::{FrameworkId, Ranges, ResourceName, Resources, Role, Shape, Timestamp};
 
 use crate::Quantities;
 
@@ -30,6 +30,8 @@ pub enum Obstacle {
     Limit(Role, ResourceName),
     /// What is free of the resource in the cluster is held for the guarantees of others.
     Guarantees(ResourceName),
+    /// What is free there is held for a framework that has waited for long.
+    Held(FrameworkId),
     /// Less is free than is worth an offer; nothing, perhaps.
     TooSmall,
     /// The framework refused as much of the agent not long ago.
@@ -52,6 +54,7 @@ impl Ledger {
     pub fn eligible(&self, leaf: LeafIx, agent: AgentIx) -> Result<Resources, Obstacle> {
         let (leaf_entry, entry) = self.pair(leaf, agent)?;
         let open = self.open_to(leaf_entry, entry)?;
+        let open = self.less_held(leaf, agent, open, None)?;
         let within = self.within_quota(leaf_entry.role, open)?;
         if is_allocatable(leaf_entry, &within) {
             Ok(within)
@@ -62,18 +65,57 @@ impl Ledger {
 
     /// Takes `n` tasks of a shape out of what a leaf may be offered there: reserved resources first. Fails with what
     /// stands in the way. Neither what the framework refused nor `max_per_agent` is looked at.
-    pub fn slice(&self, leaf: LeafIx, agent: AgentIx, shape: &Shape, n: u32) -> Result<Resources, Obstacle> {
-        let within = self.within(leaf, agent, shape)?;
+    pub fn slice(
+        &self,
+        leaf: LeafIx,
+        agent: AgentIx,
+        shape: &Shape,
+        n: u32,
+        now: Timestamp,
+    ) -> Result<Resources, Obstacle> {
+        let within = self.within(leaf, agent, shape, now)?;
         take_tasks(&within, shape, n).ok_or_else(|| self.misfit(leaf, agent, shape))
     }
 
     /// What a leaf may be offered of an agent for tasks of a shape.
-    pub(crate) fn within(&self, leaf: LeafIx, agent: AgentIx, shape: &Shape) -> Result<Resources, Obstacle> {
-        let (leaf, agent) = self.pair(leaf, agent)?;
-        if let Some(failing) = shape.constraints.first_failing(&agent.info) {
+    pub(crate) fn within(
+        &self,
+        leaf: LeafIx,
+        agent: AgentIx,
+        shape: &Shape,
+        now: Timestamp,
+    ) -> Result<Resources, Obstacle> {
+        let (leaf_entry, entry) = self.pair(leaf, agent)?;
+        if let Some(failing) = shape.constraints.first_failing(&entry.info) {
             return Err(Obstacle::Constraint(failing.to_string()));
         }
-        self.within_quota(leaf.role, self.open_to(leaf, agent)?)
+        let open = self.open_to(leaf_entry, entry)?;
+        let over_by = shape.time_limit.map(|limit| now.after(limit));
+        let open = self.less_held(leaf, agent, open, over_by)?;
+        self.within_quota(leaf_entry.role, open)
+    }
+
+    /// Leaves out what is held there for another, unless whoever asks is over before it is wanted.
+    fn less_held(
+        &self,
+        leaf: LeafIx,
+        agent: AgentIx,
+        open: Resources,
+        over_by: Option<Timestamp>,
+    ) -> Result<Resources, Obstacle> {
+        let Some((holder, held)) = self.held_on(agent).filter(|(holder, _)| *holder != leaf) else {
+            return Ok(open);
+        };
+        let in_time = over_by.zip(held.free_by).is_some_and(|(over, free)| over <= free);
+        if in_time {
+            return Ok(open);
+        }
+        let rest = open.minus(&open.common(&held.resources));
+        let nothing_left = rest.scalars().next().is_none();
+        match self.leaves.get(holder).filter(|_| nothing_left) {
+            Some(holder) => Err(Obstacle::Held(holder.framework.clone())),
+            None => Ok(rest),
+        }
     }
 
     /// Why one more task of a shape does not fit: the agent has too little free, or quota leaves too little of it.
@@ -144,8 +186,17 @@ impl Ledger {
         Ok((leaf, agent))
     }
 
-    /// What is free there and not kept from the leaf by region, constraints, reservations or its capabilities.
-    fn open_to(&self, leaf: &LeafEntry, agent: &AgentEntry) -> Result<Resources, Obstacle> {
+    /// Whether a task of a shape could run there at all, whatever is free. Fails with what stands in the way.
+    pub(crate) fn admits(&self, leaf: LeafIx, agent: AgentIx, shape: &Shape) -> Result<(), Obstacle> {
+        let (leaf, agent) = self.pair(leaf, agent)?;
+        self.admitted(leaf, agent)?;
+        match shape.constraints.first_failing(&agent.info) {
+            Some(failing) => Err(Obstacle::Constraint(failing.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    fn admitted(&self, leaf: &LeafEntry, agent: &AgentEntry) -> Result<(), Obstacle> {
         let region = agent.info.domain.as_ref().map(|domain| &domain.region);
         let elsewhere = self.region.is_some() && region.is_some() && region != self.region.as_ref();
         if elsewhere && !leaf.capabilities.region_aware {
@@ -154,6 +205,12 @@ impl Ledger {
         if let Some(failing) = leaf.preferences.constraints.first_failing(&agent.info) {
             return Err(Obstacle::Constraint(failing.to_string()));
         }
+        Ok(())
+    }
+
+    /// What is free there and not kept from the leaf by region, constraints, reservations or its capabilities.
+    fn open_to(&self, leaf: &LeafEntry, agent: &AgentEntry) -> Result<Resources, Obstacle> {
+        self.admitted(leaf, agent)?;
         if !agent.free.has_kinds() {
             return Ok(agent.free.clone());
         }

@@ -1,0 +1,340 @@
+//! Reasons, from a ledger written down to the sentences told of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use expect_test::{Expect, expect};
+use proffer_types::{
+    AgentInfo, Attribute, Capabilities, Constraint, FaultDomain, FrameworkId, OfferConstraints,
+    OfferPreferences, Predicate, Quota, Resources, Role, Selector, Shape, ShapeId, Timestamp,
+};
+
+use super::explain;
+use crate::{Claim, ClaimKind, Filter, FrameworkEntry, Ledger, RoleConfig};
+
+const NOW: Timestamp = Timestamp(1_000_000);
+
+/// A ledger from lines such as `agent node-1 cpus:4;mem:4GiB`; see [`World::line`].
+#[derive(Default)]
+struct World {
+    ledger: Ledger,
+    n_frameworks: u64,
+}
+
+impl World {
+    fn of(script: &str) -> Self {
+        let mut world = Self {
+            ledger: Ledger::new(Some("eu".to_owned())),
+            ..Self::default()
+        };
+        for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let words: Vec<&str> = line.split(' ').collect();
+            world.line(&words);
+        }
+        world.ledger.check();
+        world
+    }
+
+    fn line(&mut self, words: &[&str]) {
+        let resources = |text: &str| text.parse::<Resources>().unwrap();
+        match words {
+            ["agent", name, total, facts @ ..] => self.agent(name, resources(total), facts),
+            ["framework", name, role, facts @ ..] => self.framework(name, role, facts),
+            ["wants", name, role, n, each, facts @ ..] => self.wants(name, role, n, resources(each), facts),
+            ["holds", name, role, agent, what] => {
+                self.claim(ClaimKind::Task, name, role, agent, resources(what));
+            }
+            ["offered", name, role, agent, what] => {
+                self.claim(ClaimKind::Offer, name, role, agent, resources(what));
+            }
+            ["declined", name, role, agent, what, seconds] => {
+                let agent = self.ledger.agent_ix(&agent.parse().unwrap()).unwrap();
+                let filter = Filter {
+                    refused: resources(what),
+                    until: Timestamp(NOW.0 + seconds.parse::<u64>().unwrap() * 1000),
+                };
+                let (name, role) = (name.parse().unwrap(), role.parse().unwrap());
+                self.ledger.add_filter(&name, &role, agent, filter);
+            }
+            ["quota", role, kind, what] => self.quota(role, kind, &resources(what)),
+            other => panic!("what is {other:?}?"),
+        }
+    }
+
+    fn agent(&mut self, name: &str, total: Resources, facts: &[&str]) {
+        let mut info = AgentInfo {
+            hostname: name.to_owned(),
+            address: String::new(),
+            resources: total,
+            attributes: Vec::new(),
+            version: String::new(),
+            cgroups: String::new(),
+            domain: None,
+        };
+        for fact in facts {
+            match fact.split_once('=') {
+                Some(("region", region)) => {
+                    info.domain = Some(FaultDomain {
+                        region: region.to_owned(),
+                        zone: "a".to_owned(),
+                    });
+                }
+                Some((name, value)) => info.attributes.push(Attribute {
+                    name: name.to_owned(),
+                    value: value.to_owned(),
+                }),
+                None => assert_eq!(*fact, "inactive"),
+            }
+        }
+        let id = name.parse().unwrap();
+        self.ledger.set_agent(&id, Arc::new(info));
+        self.ledger.set_agent_active(&id, !facts.contains(&"inactive"));
+    }
+
+    fn framework(&mut self, name: &str, roles: &str, facts: &[&str]) {
+        let roles: BTreeSet<Role> = roles.split(',').map(|role| role.parse().unwrap()).collect();
+        let mut preferences = BTreeMap::new();
+        for (minimum, role) in facts
+            .iter()
+            .filter_map(|fact| fact.strip_prefix("min="))
+            .zip(&roles)
+        {
+            let preference = OfferPreferences {
+                min_allocatable: Some(vec![minimum.parse().unwrap()]),
+                ..OfferPreferences::default()
+            };
+            preferences.insert(role.clone(), preference);
+        }
+        let entry = FrameworkEntry {
+            order: self.n_frameworks,
+            active: !facts.contains(&"away"),
+            suppressed: roles
+                .iter()
+                .filter(|_| facts.contains(&"suppressed"))
+                .cloned()
+                .collect(),
+            roles,
+            capabilities: Capabilities::default(),
+            preferences,
+        };
+        self.n_frameworks += 1;
+        self.ledger.set_framework(&name.parse().unwrap(), entry);
+    }
+
+    fn wants(&mut self, name: &str, role: &str, n: &str, each: Resources, facts: &[&str]) {
+        let mut shape = Shape::new(ShapeId(1), each, n.parse().unwrap());
+        for fact in facts {
+            match fact.split_once('=').unwrap() {
+                ("max", max) => shape.max_per_agent = Some(max.parse().unwrap()),
+                ("gang", gang) => shape.gang = Some(proffer_types::GangId(gang.parse().unwrap())),
+                ("ports", n) => shape.n_ports = n.parse().unwrap(),
+                (attribute, value) => {
+                    shape.constraints = OfferConstraints::all_of(vec![Constraint {
+                        selector: Selector::Attribute(attribute.to_owned()),
+                        predicate: Predicate::Equals(value.to_owned()),
+                    }]);
+                }
+            }
+        }
+        let shapes = (shape.count > 0).then_some(shape).into_iter().collect();
+        let (name, role) = (name.parse().unwrap(), role.parse().unwrap());
+        assert!(self.ledger.set_demand(&name, &role, Some(shapes), NOW).is_some());
+    }
+
+    fn claim(&mut self, kind: ClaimKind, name: &str, role: &str, agent: &str, what: Resources) {
+        let leaf = self
+            .ledger
+            .leaf_ix(&name.parse().unwrap(), &role.parse().unwrap())
+            .unwrap();
+        let agent = self.ledger.agent_ix(&agent.parse().unwrap()).unwrap();
+        let states_demand = self.ledger.leaf(leaf).unwrap().states_demand();
+        let mut claim = Claim::new(kind, leaf, agent, what);
+        if states_demand {
+            claim.shapes = vec![(ShapeId(1), 1)];
+        }
+        self.ledger.claim(claim);
+    }
+
+    fn quota(&mut self, role: &str, kind: &str, what: &Resources) {
+        let role = role.parse().unwrap();
+        let mut config = self.ledger.role_config(&role);
+        match kind {
+            "limit" => {
+                config.quota.limit = what
+                    .scalars()
+                    .map(|(name, units)| (name.clone(), units))
+                    .collect()
+            }
+            "guarantee" => config.quota.guarantee = what.clone(),
+            other => panic!("what is {other}?"),
+        }
+        self.ledger.set_role(&role, config);
+    }
+}
+
+/// What is told of framework `f`.
+fn check(script: &str, expected: Expect) {
+    let world = World::of(script);
+    let explanation = explain(&world.ledger, &FrameworkId::new("f").unwrap(), NOW);
+    let mut text = String::new();
+    for part in &explanation.parts {
+        text += &format!("{part}\n");
+        for counted in &part.reasons {
+            text += &format!("    {counted}\n");
+        }
+    }
+    expected.assert_eq(&text);
+}
+
+#[test]
+fn what_keeps_everything_away_is_told_alone() {
+    check(
+        "agent node-1 cpus:4;mem:4GiB
+         framework f eng away",
+        expect![""],
+    );
+    check(
+        "agent node-1 cpus:4;mem:4GiB
+         framework f eng suppressed",
+        expect![""],
+    );
+    check(
+        "agent node-1 cpus:4;mem:4GiB
+         framework f eng
+         wants f eng 0 cpus:1",
+        expect![""],
+    );
+    check(
+        "agent node-1 cpus:4;mem:4GiB
+         framework f eng
+         wants f eng 1 cpus:1
+         offered f eng node-1 cpus:1",
+        expect![""],
+    );
+    check("framework f eng", expect![""]);
+}
+
+#[test]
+fn the_nearest_miss_is_the_agent_that_lacks_the_smallest_part() {
+    check(
+        "agent node-1 cpus:4;mem:1GiB
+         agent node-7 cpus:4;mem:3584MiB
+         agent node-9 cpus:4;mem:2GiB
+         framework f eng
+         wants f eng 3 cpus:1;mem:4GiB",
+        expect![""],
+    );
+}
+
+#[test]
+fn who_has_what_is_wanted_is_named_with_the_shares() {
+    check(
+        "agent node-1 cpus:4;mem:4GiB
+         agent node-2 cpus:4;mem:4GiB
+         agent node-3 cpus:4;mem:4GiB
+         framework f eng
+         framework g ads
+         framework h ads
+         holds g ads node-1 cpus:3.5;mem:1GiB
+         offered g ads node-2 cpus:4
+         holds h ads node-2 mem:1GiB
+         holds f eng node-3 cpus:4
+         wants f eng 1 cpus:1;mem:1GiB",
+        expect![""],
+    );
+}
+
+#[test]
+fn every_obstacle_is_counted_under_its_own_name() {
+    check(
+        "agent node-1 cpus:4;mem:4GiB inactive
+         agent node-2 cpus:4;mem:4GiB region=us
+         agent node-3 cpus:4;mem:4GiB rack=r2
+         agent node-4 cpus:4;mem:4GiB rack=r2
+         agent node-5 cpus(ads):4;mem:4GiB rack=r1
+         agent node-6 cpus:4;mem:4GiB rack=r1
+         agent node-7 cpus:4;mem:4GiB rack=r1
+         agent node-8 cpus:4;mem:4GiB rack=r1
+         framework f eng
+         wants f eng 9 cpus:1 rack=r1 max=2
+         holds f eng node-6 cpus:1
+         holds f eng node-6 cpus:1
+         declined f eng node-7 cpus:8;mem:8GiB 90",
+        expect![""],
+    );
+}
+
+#[test]
+fn a_limit_names_the_ancestor_and_what_it_leaves() {
+    check(
+        "agent node-1 cpus:8;mem:8GiB
+         agent node-2 cpus:8;mem:8GiB
+         framework f eng/web
+         framework g eng
+         quota eng limit cpus:4
+         quota eng/web limit cpus:6
+         holds g eng node-1 cpus:3.5
+         wants f eng/web 2 cpus:1",
+        expect![""],
+    );
+    check(
+        "agent node-1 cpus:8;mem:8GiB
+         agent node-2 cpus:8;mem:8GiB
+         framework f eng
+         quota eng limit cpus:4
+         wants f eng 5 cpus:1 gang=7",
+        expect![""],
+    );
+}
+
+#[test]
+fn what_is_guaranteed_to_others_is_told_as_such() {
+    check(
+        "agent node-1 cpus:8;mem:8GiB
+         framework f eng
+         quota ads guarantee cpus:7.5
+         wants f eng 1 cpus:1",
+        expect![""],
+    );
+}
+
+#[test]
+fn without_a_statement_an_agent_is_short_of_the_smallest_offer() {
+    check(
+        "agent node-1 cpus:4;mem:4GiB
+         agent node-2 cpus:1;mem:4GiB
+         framework f eng min=cpus:2
+         framework g ads
+         holds g ads node-1 cpus:3",
+        expect![""],
+    );
+    check(
+        "agent node-1 cpus:4;mem:4GiB
+         framework f *,eng
+         framework g ads
+         holds g ads node-1 cpus:4;mem:4GiB",
+        expect![""],
+    );
+}
+
+#[test]
+fn ports_are_counted() {
+    check(
+        "agent node-1 cpus:4;ports:[31000-31001]
+         framework f eng
+         wants f eng 1 cpus:1 ports=3",
+        expect![""],
+    );
+}
+
+#[test]
+fn an_answer_is_bounded_and_says_what_it_left_out() {
+    let mut world = World::of("agent node-1 cpus:1\nframework f eng");
+    let shapes = (0..40).map(|id| Shape::new(ShapeId(id), Resources::of(2000, 0, 0), 1));
+    let f = FrameworkId::new("f").unwrap();
+    world
+        .ledger
+        .set_demand(&f, &Role::new("eng").unwrap(), Some(shapes.collect()), NOW);
+    let explanation = explain(&world.ledger, &f, NOW);
+    assert_eq!((explanation.parts.len(), explanation.n_left_out), (32, 8));
+}
