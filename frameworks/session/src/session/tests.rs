@@ -69,7 +69,15 @@ fn what_changes_between_a_subscription_and_its_answer_is_told_after_it() {
 fn other_roles_and_preferences_are_told_without_a_new_subscription() {
     check(
         "up | suppress | roles a b | roles a b | prefer b c | disconnected | connected | subscribed F1 | roles c",
-        expect![[r#""#]],
+        expect![[r#"
+            suppress: suppress
+            roles a b: update in a b
+            prefer b c: update in a b preferring:b
+            disconnected: [disconnected]
+            connected: subscribe F1 in a b preferring:b
+            subscribed F1: [subscribed F1]
+            roles c: update in c preferring:c
+        "#]],
     );
 }
 
@@ -77,7 +85,12 @@ fn other_roles_and_preferences_are_told_without_a_new_subscription() {
 fn roles_that_change_while_the_subscription_is_not_answered_are_told_after_it() {
     check(
         "up | suppress | disconnected | connected | roles * a | subscribed F1",
-        expect![[r#""#]],
+        expect![[r#"
+            suppress: suppress
+            disconnected: [disconnected]
+            connected: subscribe F1 suppressed:*
+            subscribed F1: update in * a suppressed:*; [subscribed F1]
+        "#]],
     );
 }
 
@@ -217,7 +230,18 @@ fn demand_is_told_last_in_its_step_and_again_on_every_subscription() {
     check(
         "up | holding | offer O1 | grow eng:1*3 O1 | demand eng:1*2 *:7*1 | disconnected | demand eng:1*5 | connected \
          | subscribed F1 | undemand eng | undemand eng | disconnected | connected | subscribed F1",
-        expect![[r#""#]],
+        expect![[r#"
+            offer O1: [offers O1]
+            grow eng:1*3 O1: put session/task/T9; update in * eng; accept O1 T9; demand eng: 1*3
+            demand eng:1*2 *:7*1: demand *: 7*1; demand eng: 1*2
+            disconnected: [disconnected]
+            connected: subscribe F1 in * eng
+            subscribed F1: reconcile T9@A1; demand *: 7*1; demand eng: 1*5; [subscribed F1]
+            undemand eng: demand eng taken back
+            disconnected: [disconnected]
+            connected: subscribe F1 in * eng
+            subscribed F1: reconcile T9@A1; demand *: 7*1; [subscribed F1]
+        "#]],
     );
 }
 
@@ -226,7 +250,13 @@ fn of_several_statements_the_last_counts_and_what_a_master_would_refuse_is_left_
     check(
         "up | demand *:1*1 *:2*2 | demand *:1*1,1*2,3*4 | demand eng:1*1 | demand *: | crash | connected \
          | subscribed F1",
-        expect![[r#""#]],
+        expect![[r#"
+            demand *:1*1 *:2*2: demand *: 2*2
+            demand *:1*1,1*2,3*4: demand *: 1*1 3*4
+            demand *:: demand *:
+            connected: subscribe F1
+            subscribed F1: [subscribed F1]
+        "#]],
     );
 }
 
@@ -234,7 +264,15 @@ fn of_several_statements_the_last_counts_and_what_a_master_would_refuse_is_left_
 fn demand_of_a_role_ends_with_the_role() {
     check(
         "up | roles * eng | demand eng:1*1 | roles * | roles * eng | disconnected | connected | subscribed F1",
-        expect![[r#""#]],
+        expect![[r#"
+            roles * eng: update in * eng
+            demand eng:1*1: demand eng: 1*1
+            roles *: update
+            roles * eng: update in * eng
+            disconnected: [disconnected]
+            connected: subscribe F1 in * eng
+            subscribed F1: [subscribed F1]
+        "#]],
     );
 }
 
@@ -243,7 +281,14 @@ fn a_gang_comes_whole_and_is_answered_whole() {
     check(
         "up | offer O1/2 | offer O2/2 O3 | holding | offer O4/2 O5/2 | launch T1 O4 O5 | offer O6/2 O7/2 | decline O7 \
          | launch T2 O6",
-        expect![[r#""#]],
+        expect![[r#"
+            offer O2/2 O3: decline O1 O2 O3 5s; [offers O1 O2 O3]
+            offer O4/2 O5/2: [offers O4 O5]
+            launch T1 O4 O5: put session/task/T1; accept O4 O5 T1
+            offer O6/2 O7/2: [offers O6 O7]
+            decline O7: decline O6 O7 1s
+            launch T2 O6: put session/task/T2
+        "#]],
     );
 }
 
@@ -251,7 +296,11 @@ fn a_gang_comes_whole_and_is_answered_whole() {
 fn a_launch_on_a_part_of_a_gang_ends_as_dropped_and_the_gang_is_declined() {
     check(
         "up | holding | offer O1/2 O2/2 | launch T1 O1 | tick",
-        expect![[r#""#]],
+        expect![[r#"
+            offer O1/2 O2/2: [offers O1 O2]
+            launch T1 O1: put session/task/T1; decline O1 O2 5s
+            tick: delete session/task/T1; [update T1 DROPPED]
+        "#]],
     );
 }
 
@@ -259,7 +308,10 @@ fn a_launch_on_a_part_of_a_gang_ends_as_dropped_and_the_gang_is_declined() {
 fn a_gang_is_void_with_the_first_of_its_offers_that_is_rescinded() {
     check(
         "up | holding | offer O1/2 O2/2 | rescind O1 | rescind O2 | offer O3/2 | rescind O3 | offer O4/2",
-        expect![[r#""#]],
+        expect![[r#"
+            offer O1/2 O2/2: [offers O1 O2]
+            rescind O1: [rescinded O1, rescinded O2]
+        "#]],
     );
 }
 
@@ -267,7 +319,12 @@ fn a_gang_is_void_with_the_first_of_its_offers_that_is_rescinded() {
 fn the_offers_that_are_left_of_a_void_launch_are_declined() {
     check(
         "up | holding | offer O1 O2 | rescind O1 | launch T1 O1 O2 | tick",
-        expect![[r#""#]],
+        expect![[r#"
+            offer O1 O2: [offers O1 O2]
+            rescind O1: [rescinded O1]
+            launch T1 O1 O2: put session/task/T1; decline O2 5s
+            tick: delete session/task/T1; [update T1 DROPPED]
+        "#]],
     );
 }
 
@@ -276,7 +333,13 @@ fn an_operation_is_recorded_before_it_is_sent_and_acknowledged_after_the_schedul
     check(
         "up | holding | offer O1 | destroy X1 O1 | operation X1 PENDING | operation X1 FINISHED 7 \
          | operation X1 FINISHED 7",
-        expect![[r#""#]],
+        expect![[r#"
+            offer O1: [offers O1]
+            destroy X1 O1: put session/operation/X1; accept O1 X1
+            operation X1 PENDING: [operation X1 PENDING]
+            operation X1 FINISHED 7: delete session/operation/X1; put seen/X1; ack X1 7; [operation X1 FINISHED]
+            operation X1 FINISHED 7: put seen/X1; ack X1 7; [operation X1 FINISHED]
+        "#]],
     );
 }
 
@@ -286,7 +349,19 @@ fn operations_are_asked_about_on_each_subscription_until_each_has_an_answer() {
         "up | holding | offer O1 O2 O3 | destroy X1 O1 | destroy X2 O2 | destroy X3 O3 | crash | connected \
          | subscribed F1 | operation X1 UNKNOWN | operation X2 UNREACHABLE | +1s | operation X3 PENDING \
          | operation X2 DROPPED | +2s",
-        expect![[r#""#]],
+        expect![[r#"
+            offer O1 O2 O3: [offers O1 O2 O3]
+            destroy X1 O1: put session/operation/X1; accept O1 X1
+            destroy X2 O2: put session/operation/X2; accept O2 X2
+            destroy X3 O3: put session/operation/X3; accept O3 X3
+            connected: subscribe F1
+            subscribed F1: reconcile operations X1@A1 X2@A1 X3@A1; [subscribed F1]
+            operation X1 UNKNOWN: delete session/operation/X1; [operation X1 UNKNOWN]
+            operation X2 UNREACHABLE: [operation X2 UNREACHABLE]
+            +1s: reconcile operations X2@A1 X3@A1
+            operation X3 PENDING: [operation X3 PENDING]
+            operation X2 DROPPED: delete session/operation/X2; [operation X2 DROPPED]
+        "#]],
     );
 }
 
@@ -295,7 +370,17 @@ fn an_operation_on_a_void_offer_ends_as_dropped_and_one_with_a_used_id_as_error(
     check(
         "up | destroy X1 O1 | tick | holding | offer O2 O3 | destroy X2 O2 | destroy X2 O3 | tick | disconnected \
          | connected | subscribed F1",
-        expect![[r#""#]],
+        expect![[r#"
+            destroy X1 O1: put session/operation/X1
+            tick: delete session/operation/X1; [operation X1 DROPPED]
+            offer O2 O3: [offers O2 O3]
+            destroy X2 O2: put session/operation/X2; accept O2 X2
+            destroy X2 O3: accept O3
+            tick: [operation X2 ERROR]
+            disconnected: [disconnected]
+            connected: subscribe F1
+            subscribed F1: reconcile operations X2@A1; [subscribed F1]
+        "#]],
     );
 }
 
