@@ -176,6 +176,8 @@ fn demand(shapes: Vec<v1::Shape>) -> Result<Call, ConvertError> {
     v1::SchedulerCall { call }.try_into()
 }
 
+type BadShape = (fn(&mut v1::Shape), &'static str);
+
 #[test]
 fn a_shape_that_cannot_be_meant_is_refused() {
     let bad = |change: fn(&mut v1::Shape)| {
@@ -183,7 +185,7 @@ fn a_shape_that_cannot_be_meant_is_refused() {
         change(&mut bad);
         demand(vec![shape(1), bad]).unwrap_err().to_string()
     };
-    let cases: [(fn(&mut v1::Shape), &str); 11] = [
+    let cases: [BadShape; 11] = [
         (
             |shape| shape.shape_id = 1,
             "shape_id: 1 is the id of another shape too",
@@ -381,12 +383,13 @@ fn accept(operations: Vec<v1::Operation>) -> Result<(usize, Vec<RefusedTask>), C
         ..Default::default()
     };
     let call = Some(v1::scheduler_call::Call::Accept(accept));
-    match Call::try_from(v1::SchedulerCall { call })? {
-        Call::Accept {
-            operations, refused, ..
-        } => Ok((operations.len(), refused)),
-        other => panic!("an accept becomes {other:?}"),
-    }
+    let Call::Accept {
+        operations, refused, ..
+    } = Call::try_from(v1::SchedulerCall { call })?
+    else {
+        panic!("an accept becomes something else");
+    };
+    Ok((operations.len(), refused))
 }
 
 fn group(tasks: Vec<v1::TaskInfo>) -> v1::Operation {
