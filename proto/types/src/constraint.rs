@@ -220,6 +220,17 @@ impl OfferConstraints {
     }
 }
 
+impl fmt::Display for OfferConstraints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, group) in self.groups.iter().enumerate() {
+            let or = if index > 0 { " or " } else { "" };
+            let all: Vec<_> = group.iter().map(ToString::to_string).collect();
+            write!(f, "{or}{}", all.join(" and "))?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,14 +3,22 @@
 //! Stated per role, replaced whole. A role without a statement is offered the remainder of agents, as in Mesos;
 //! one that states shapes is offered what fits them and no more.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::{OfferConstraints, Resources};
+use crate::{OfferConstraints, Predicate, Resources, Selector};
 
 /// The most shapes of one role.
 pub const MAX_SHAPES_PER_ROLE: usize = 1000;
 /// The most tasks one gang may have over all of its shapes.
 pub const MAX_GANG_TASKS: u32 = 10_000;
+
+/// The most constraints over all shapes of one role: each is looked at for every agent.
+pub const MAX_CONSTRAINTS_PER_ROLE: usize = 4096;
+/// The most different patterns over all shapes of one role: each may take 64 KiB, and some milliseconds to compile.
+pub const MAX_PATTERNS_PER_ROLE: usize = 256;
+/// The most bytes of one role's statement, as [`StatementRoom`] counts them: half of what a message may have.
+pub const MAX_STATEMENT_BYTES: usize = 2 << 20;
 
 /// Names one shape among those of a framework's role; chosen by the framework.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -28,6 +36,16 @@ pub enum Placement {
     Pack,
     /// The agent with the fewest tasks of the shape, then the one with the most free.
     Spread,
+}
+
+/// Where a task may run, as its owner says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PlacementRules {
+    pub constraints: OfferConstraints,
+    /// At most this many like tasks on one agent; not 0.
+    pub max_per_agent: Option<u32>,
+    /// Absent means the framework's own choice.
+    pub placement: Option<Placement>,
 }
 
 /// Tasks of one kind that a framework wants to run.
@@ -67,5 +85,105 @@ impl Shape {
             gang: None,
             time_limit: None,
         }
+    }
+}
+
+/// What one statement has room for. A framework that wants more states the first of it, and the rest when some of
+/// that runs.
+#[derive(Debug, Clone, Default)]
+pub struct StatementRoom {
+    n_shapes: usize,
+    n_constraints: usize,
+    n_bytes: usize,
+    patterns: BTreeSet<String>,
+}
+
+/// What a shape takes in a message beside its names and constraints, in bytes.
+const SHAPE_OVERHEAD_BYTES: usize = 128;
+/// What a resource or a constraint takes in a message beside its texts, in bytes.
+const ITEM_OVERHEAD_BYTES: usize = 32;
+
+impl StatementRoom {
+    /// Takes the room of some shapes, all of them or none; says whether there was enough. A gang of which more than
+    /// [`MAX_GANG_TASKS`] tasks are wanted is the caller's to leave out.
+    pub fn take(&mut self, shapes: &[Shape]) -> bool {
+        let constraints = || {
+            shapes
+                .iter()
+                .flat_map(|shape| shape.constraints.groups.iter().flatten())
+        };
+        let n_shapes = self.n_shapes + shapes.len();
+        let n_constraints = self.n_constraints + constraints().count();
+        let n_bytes = self.n_bytes + shapes.iter().map(n_bytes).sum::<usize>();
+        let patterns = constraints().filter_map(|constraint| match &constraint.predicate {
+            Predicate::Matches(pattern) | Predicate::NotMatches(pattern) => Some(pattern.as_str()),
+            Predicate::Exists | Predicate::NotExists | Predicate::Equals(_) | Predicate::NotEquals(_) => None,
+        });
+        let new: BTreeSet<_> = patterns
+            .filter(|pattern| !self.patterns.contains(*pattern))
+            .collect();
+        let enough = n_shapes <= MAX_SHAPES_PER_ROLE
+            && n_constraints <= MAX_CONSTRAINTS_PER_ROLE
+            && n_bytes <= MAX_STATEMENT_BYTES
+            && self.patterns.len() + new.len() <= MAX_PATTERNS_PER_ROLE;
+        if enough {
+            (self.n_shapes, self.n_constraints, self.n_bytes) = (n_shapes, n_constraints, n_bytes);
+            self.patterns.extend(new.into_iter().map(str::to_owned));
+        }
+        enough
+    }
+}
+
+fn n_bytes(shape: &Shape) -> usize {
+    let names = shape
+        .resources
+        .scalars()
+        .map(|(name, _)| name.as_str().len() + ITEM_OVERHEAD_BYTES);
+    let constraints = shape.constraints.groups.iter().flatten().map(|constraint| {
+        let selector = match &constraint.selector {
+            Selector::Attribute(name) => name.len(),
+            Selector::Hostname | Selector::Region | Selector::Zone => 0,
+        };
+        let predicate = match &constraint.predicate {
+            Predicate::Exists | Predicate::NotExists => 0,
+            Predicate::Equals(text) | Predicate::NotEquals(text) => text.len(),
+            Predicate::Matches(pattern) | Predicate::NotMatches(pattern) => pattern.as_str().len(),
+        };
+        selector + predicate + ITEM_OVERHEAD_BYTES
+    });
+    SHAPE_OVERHEAD_BYTES + names.sum::<usize>() + constraints.sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Constraint, Pattern};
+
+    fn shape(id: u64, patterns: usize) -> Shape {
+        let constraint = |n| Constraint {
+            selector: Selector::Hostname,
+            predicate: Predicate::Matches(Pattern::new(&format!("h{n}")).unwrap()),
+        };
+        Shape {
+            constraints: OfferConstraints::all_of((0..patterns).map(constraint).collect()),
+            ..Shape::new(ShapeId(id), Resources::of(1000, 1 << 20, 0), 1)
+        }
+    }
+
+    #[test]
+    fn a_statement_takes_shapes_whole_until_one_of_its_limits() {
+        let mut room = StatementRoom::default();
+        let many: Vec<_> = (0..MAX_SHAPES_PER_ROLE as u64).map(|id| shape(id, 0)).collect();
+        assert!(room.take(&many[1..]));
+        assert!(!room.take(&many[..2]));
+        assert!(room.take(&many[..1]));
+        assert!(!room.take(&many[..1]));
+
+        let mut room = StatementRoom::default();
+        assert!(!room.take(&[shape(1, MAX_PATTERNS_PER_ROLE + 1)]));
+        // The same patterns again are not compiled again, but looked at again.
+        let n_times = MAX_CONSTRAINTS_PER_ROLE / MAX_PATTERNS_PER_ROLE;
+        assert!((0..n_times).all(|_| room.take(&[shape(2, MAX_PATTERNS_PER_ROLE)])));
+        assert!(!room.take(&[shape(3, 1)]));
     }
 }

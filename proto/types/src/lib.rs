@@ -22,7 +22,7 @@ pub mod time;
 pub use agent::{AgentInfo, Attribute, FaultDomain};
 pub use constraint::{Constraint, OfferConstraints, Pattern, Predicate, Selector};
 pub use container::ContainerSpec;
-pub use demand::{GangId, Placement, Shape, ShapeId};
+pub use demand::{GangId, Placement, PlacementRules, Shape, ShapeId, StatementRoom};
 pub use framework::{AdvertisedService, Capabilities, FrameworkInfo, OfferPreferences};
 pub use id::{
     AgentId, FrameworkId, GroupId, MasterId, OfferId, OperationId, Session, StatusUuid, TaskId, VolumeId,

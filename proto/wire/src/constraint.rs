@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use proffer_types::constraint::MAX_CONSTRAINTS;
+use proffer_types::demand::{MAX_CONSTRAINTS_PER_ROLE, MAX_PATTERNS_PER_ROLE};
 use proffer_types::{Constraint, OfferConstraints, Pattern, Predicate, Selector};
 
 use crate::error::{At as _, ConvertError};
@@ -13,13 +14,13 @@ use crate::v1::constraint::{Predicate as WirePredicate, Selector as WireSelector
 
 /// The most constraints over all groups of one message: of one role's demand, or of all of a framework's
 /// preferences. Each is looked at for every agent.
-pub const MAX_CONSTRAINTS_IN_ALL: usize = 4096;
+pub const MAX_CONSTRAINTS_IN_ALL: usize = MAX_CONSTRAINTS_PER_ROLE;
 /// The most different patterns of one message. Each may take 64 KiB and some milliseconds to compile.
-pub const MAX_PATTERNS: usize = 256;
+pub const MAX_PATTERNS: usize = MAX_PATTERNS_PER_ROLE;
 
 /// What the constraints of one message have used up of its limits. Equal patterns are compiled once.
 #[derive(Debug, Default)]
-pub(crate) struct Budget {
+pub struct Budget {
     n_constraints: usize,
     patterns: BTreeMap<String, Pattern>,
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proffer_types::demand::{MAX_GANG_TASKS, MAX_SHAPES_PER_ROLE};
-use proffer_types::{GangId, Placement, Shape, ShapeId};
+use proffer_types::{GangId, Placement, PlacementRules, Shape, ShapeId};
 
-use crate::constraint::Budget;
+pub use crate::constraint::Budget;
+
 use crate::error::{At as _, ConvertError};
 use crate::text::{at_most, millis};
 use crate::{resources, v1};
@@ -64,12 +65,7 @@ fn shape(message: v1::Shape, budget: &mut Budget) -> Result<Shape, ConvertError>
         );
         return Err(ConvertError::new("n_ports", problem));
     }
-    if message.max_per_agent == Some(0) {
-        return Err(ConvertError::new(
-            "max_per_agent",
-            "is 0: no agent could run a task",
-        ));
-    }
+    check_max_per_agent(message.max_per_agent)?;
     Ok(Shape {
         id: ShapeId(message.shape_id),
         resources,
@@ -84,6 +80,46 @@ fn shape(message: v1::Shape, budget: &mut Budget) -> Result<Shape, ConvertError>
             ms => Some(Duration::from_millis(ms)),
         },
     })
+}
+
+fn check_max_per_agent(max: Option<u32>) -> Result<(), ConvertError> {
+    match max {
+        Some(0) => Err(ConvertError::new(
+            "max_per_agent",
+            "is 0: no agent could run a task",
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Converts where a task may run; absent means anywhere. The tasks of one message share a budget.
+pub fn placement_rules(
+    message: Option<v1::PlacementRules>,
+    budget: &mut Budget,
+) -> Result<PlacementRules, ConvertError> {
+    let message = message.unwrap_or_default();
+    check_max_per_agent(message.max_per_agent)?;
+    Ok(PlacementRules {
+        constraints: budget.constraints(message.constraints).at("constraints")?,
+        max_per_agent: message.max_per_agent,
+        placement: match v1::Placement::try_from(message.placement) {
+            Ok(v1::Placement::Unspecified) => None,
+            Ok(_) | Err(_) => Some(placement(message.placement)?),
+        },
+    })
+}
+
+impl From<&PlacementRules> for v1::PlacementRules {
+    fn from(rules: &PlacementRules) -> Self {
+        Self {
+            constraints: (!rules.constraints.is_empty()).then(|| (&rules.constraints).into()),
+            max_per_agent: rules.max_per_agent,
+            placement: rules
+                .placement
+                .map_or(v1::Placement::Unspecified, Into::into)
+                .into(),
+        }
+    }
 }
 
 fn placement(number: i32) -> Result<Placement, ConvertError> {

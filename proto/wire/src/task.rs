@@ -69,7 +69,8 @@ impl From<&TaskInfo> for v1::TaskInfo {
     }
 }
 
-fn limits(message: v1::TaskLimits, requests: &Resources) -> Result<Limits, ConvertError> {
+/// Converts limits. Fails when one is less than what the task asks for.
+pub fn limits(message: v1::TaskLimits, requests: &Resources) -> Result<Limits, ConvertError> {
     Ok(Limits {
         cpus: limit(&ResourceName::Cpus, message.cpus, requests)?,
         mem: limit(&ResourceName::Mem, message.mem, requests)?,
