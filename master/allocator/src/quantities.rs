@@ -2,15 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use proffer_types::resources::{KNOWN_SCALARS, N_KNOWN};
 use proffer_types::{ResourceName, Resources};
-
-/// The names almost every bundle is made of; summed without a lookup.
-const KNOWN: [ResourceName; 4] = [
-    ResourceName::Cpus,
-    ResourceName::Mem,
-    ResourceName::Disk,
-    ResourceName::NetMbps,
-];
 
 fn known(name: &ResourceName) -> Option<usize> {
     match name {
@@ -25,7 +18,8 @@ fn known(name: &ResourceName) -> Option<usize> {
 /// Scalars summed over any number of bundles, in the units of each name; never saturates.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Quantities {
-    known: [u128; 4],
+    /// In the order of [`KNOWN_SCALARS`].
+    known: [u128; N_KNOWN],
     custom: BTreeMap<ResourceName, u128>,
 }
 
@@ -49,7 +43,7 @@ impl Quantities {
 
     /// All sums that are not zero, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&ResourceName, u128)> {
-        let known = KNOWN.iter().zip(self.known);
+        let known = KNOWN_SCALARS.iter().zip(self.known);
         let custom = self.custom.iter().map(|(name, sum)| (name, *sum));
         known.chain(custom).filter(|(_, sum)| *sum > 0)
     }
@@ -57,7 +51,7 @@ impl Quantities {
     /// Whether every sum is zero.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.known == [0; 4] && self.custom.is_empty()
+        self.known == [0; N_KNOWN] && self.custom.is_empty()
     }
 
     /// The sums as a bundle; a scalar stops at its maximum, ranges and sets are not there.
@@ -69,7 +63,10 @@ impl Quantities {
     }
 
     pub(crate) fn add(&mut self, resources: &Resources) {
-        for (name, units) in resources.scalars() {
+        for (sum, units) in self.known.iter_mut().zip(resources.known_scalars()) {
+            *sum += u128::from(units);
+        }
+        for (name, units) in resources.custom_scalars() {
             let sum = self.get(name) + u128::from(units);
             self.set(name, sum);
         }
@@ -77,7 +74,11 @@ impl Quantities {
 
     /// Takes out what was added before.
     pub(crate) fn subtract(&mut self, resources: &Resources) {
-        for (name, units) in resources.scalars() {
+        for (sum, units) in self.known.iter_mut().zip(resources.known_scalars()) {
+            let left = sum.checked_sub(u128::from(units));
+            *sum = left.expect("what is taken out was added before");
+        }
+        for (name, units) in resources.custom_scalars() {
             let left = self.get(name).checked_sub(u128::from(units));
             self.set(name, left.expect("what is taken out was added before"));
         }

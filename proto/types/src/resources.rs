@@ -36,11 +36,13 @@ use more::More;
 /// The largest scalar: 2^53, so that every value survives the wire's double exactly. 8 PiB in bytes.
 pub const MAX_SCALAR: u64 = 1 << 53;
 
-/// The scalars every agent may have, in the order of [`KNOWN_NAMES`].
+/// The scalars every agent may have, in the order of [`KNOWN_SCALARS`].
 type Known = [u64; N_KNOWN];
-const N_KNOWN: usize = 4;
+/// How many they are.
+pub const N_KNOWN: usize = 4;
 
-static KNOWN_NAMES: [ResourceName; N_KNOWN] = [
+/// The names of the scalars almost every bundle is made of.
+pub static KNOWN_SCALARS: [ResourceName; N_KNOWN] = [
     ResourceName::Cpus,
     ResourceName::Mem,
     ResourceName::Disk,
@@ -178,12 +180,28 @@ impl Resources {
 
     /// All scalars that are not zero, by name, over all kinds; known names first.
     pub fn scalars(&self) -> impl Iterator<Item = (&ResourceName, u64)> {
-        let known = KNOWN_NAMES.iter().enumerate();
+        let known = KNOWN_SCALARS.iter().enumerate();
         let known = known.map(|(index, name)| (name, self.known_total(index)));
         let custom = self.more.iter().flat_map(|more| &more.total().scalars);
         known
             .filter(|(_, units)| *units > 0)
             .chain(custom.map(|(name, units)| (name, *units)))
+    }
+
+    /// The scalars of [`KNOWN_SCALARS`], in that order, over all kinds; for sums over many bundles.
+    #[must_use]
+    pub fn known_scalars(&self) -> [u64; N_KNOWN] {
+        let kinds = self.more.as_ref().and_then(|more| more.kinds.as_ref());
+        match kinds {
+            None => self.known,
+            Some(_) => std::array::from_fn(|index| self.known_total(index)),
+        }
+    }
+
+    /// The scalars of custom names that are not zero, by name, over all kinds.
+    pub fn custom_scalars(&self) -> impl Iterator<Item = (&ResourceName, u64)> {
+        let custom = self.more.iter().flat_map(|more| &more.total().scalars);
+        custom.map(|(name, units)| (name, *units))
     }
 
     /// All ranges that are not empty, by name, over all kinds.

@@ -53,10 +53,15 @@ pub(super) struct Ratio {
 
 impl Ord for Ratio {
     fn cmp(&self, other: &Self) -> Ordering {
-        let left = self.claimed * u128::from(other.weight_millis);
-        let right = other.claimed * u128::from(self.weight_millis);
+        let shares = || {
+            if self.weight_millis == other.weight_millis {
+                return self.claimed.cmp(&other.claimed);
+            }
+            let left = self.claimed * u128::from(other.weight_millis);
+            left.cmp(&(other.claimed * u128::from(self.weight_millis)))
+        };
         (self.prefix.cmp(&other.prefix))
-            .then(left.cmp(&right))
+            .then_with(shares)
             .then(self.tie.cmp(&other.tie))
     }
 }

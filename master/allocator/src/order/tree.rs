@@ -400,15 +400,23 @@ impl Tree {
         let (weight, prefix) = (self.weight(ledger, child), self.prefix(ledger, child));
         match child {
             Child::Leaf(leaf) => {
-                let entry = ledger.leaf(leaf);
-                let order = entry.map_or(u64::MAX, |leaf| leaf.order);
-                let usage = entry.map(|leaf| leaf.usage.clone()).unwrap_or_default();
+                let Some(entry) = ledger.leaf(leaf) else {
+                    // Gone, which the tree is about to hear.
+                    let (n_offers, order) = (u64::MAX, u64::MAX);
+                    let tie = Tie {
+                        n_offers,
+                        order,
+                        child,
+                    };
+                    return Place::of(&Quantities::default(), total, weight, prefix, tie);
+                };
+                let (n_offers, order) = (entry.usage.n_offers, entry.order);
                 let tie = Tie {
-                    n_offers: usage.n_offers,
+                    n_offers,
                     order,
                     child,
                 };
-                Place::of(&usage.claimed, total, weight, prefix, tie)
+                Place::of(&entry.usage.claimed, total, weight, prefix, tie)
             }
             Child::Node(ix) => {
                 let order = self.first_order(ix).unwrap_or(u64::MAX);

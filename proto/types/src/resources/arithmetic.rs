@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::more::{More, add_known};
-use super::{KNOWN_NAMES, MAX_SCALAR, ResourceName, Resources};
+use super::{KNOWN_SCALARS, MAX_SCALAR, ResourceName, Resources};
 
 impl Resources {
     /// Whether `other` could be taken out of this bundle.
@@ -23,7 +23,7 @@ impl Resources {
         let mut known = self.known.iter().zip(&other.known);
         known
             .position(|(own, wanted)| own < wanted)
-            .map(|index| &KNOWN_NAMES[index])
+            .map(|index| &KNOWN_SCALARS[index])
             .or_else(|| self.first_lacking_more(other))
     }
 
