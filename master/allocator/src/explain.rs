@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use proffer_types::{AgentId, FrameworkId, ResourceName, Role, Shape, Timestamp};
 
-use crate::ledger::{LeafIx, Ledger};
+use crate::ledger::{LeafIx, Ledger, Waiting};
 use crate::{Quantities, Share};
 use survey::Survey;
 
@@ -93,6 +93,8 @@ pub enum Reason {
     Room,
     /// There is room for a task of a gang, but not yet for the whole gang.
     PartOfGang,
+    /// It has waited for long, so that nobody else is offered what ends there.
+    HeldForIt,
     /// Away, or draining.
     Inactive,
     OtherRegion,
@@ -204,7 +206,24 @@ fn reasons(ledger: &Ledger, leaf: LeafIx, shape: Option<&(Arc<Shape>, u32)>, now
     let mut reasons = survey.reasons();
     reasons.sort_by_key(|counted| std::cmp::Reverse(counted.n_agents));
     let gang = shape.and_then(|(shape, _)| gang_bound(ledger, leaf, shape));
-    gang.map(Counted::of).into_iter().chain(reasons).collect()
+    let first = gang
+        .map(Counted::of)
+        .into_iter()
+        .chain(held_for(ledger, leaf, shape));
+    first.chain(reasons).collect()
+}
+
+/// Where what ends is kept for the shape.
+fn held_for(ledger: &Ledger, leaf: LeafIx, shape: Option<&(Arc<Shape>, u32)>) -> Option<Counted> {
+    let ((shape, _), hold) = (shape?, ledger.hold(leaf)?);
+    let is_it = match hold.waiting {
+        Waiting::Shape(id) => id == shape.id,
+        Waiting::Gang(id) => Some(id) == shape.gang,
+    };
+    is_it.then(|| Counted {
+        n_agents: hold.agents.len() as u64,
+        ..Counted::of(Reason::HeldForIt)
+    })
 }
 
 /// What of a quota keeps a whole gang back though its tasks, one by one, may fit.

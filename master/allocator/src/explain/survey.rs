@@ -12,14 +12,15 @@ use crate::ledger::{
 
 /// A reason while agents are being counted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Key<'a> {
+enum Key {
     Room,
     Filtered,
     Held(Option<ResourceName>),
     OwnUse(Option<ResourceName>),
     TooSmall(Option<ResourceName>),
     MaxPerAgent(u32),
-    Constraint(&'a Constraint),
+    /// By its place among those that were met.
+    Constraint(usize),
     Obstacle(Obstacle),
 }
 
@@ -49,7 +50,8 @@ pub(super) struct Survey<'a> {
     entry: &'a LeafEntry,
     role: Option<&'a Role>,
     shape: Option<&'a (Arc<Shape>, u32)>,
-    buckets: BTreeMap<Key<'a>, Bucket>,
+    constraints: Vec<&'a Constraint>,
+    buckets: BTreeMap<Key, Bucket>,
 }
 
 impl<'a> Survey<'a> {
@@ -67,6 +69,7 @@ impl<'a> Survey<'a> {
             entry,
             role: ledger.role(entry.role)?.name.as_ref(),
             shape,
+            constraints: Vec::new(),
             buckets: BTreeMap::new(),
         })
     }
@@ -76,8 +79,12 @@ impl<'a> Survey<'a> {
         if entry.active
             && let Some(failing) = self.failing(entry)
         {
-            self.count(Key::Constraint(failing));
-            return;
+            let met = self.constraints.iter().position(|met| *met == failing);
+            let at = met.unwrap_or_else(|| {
+                self.constraints.push(failing);
+                self.constraints.len() - 1
+            });
+            return self.count(Key::Constraint(at));
         }
         let answer = match self.shape {
             Some((shape, open)) => self.ask_for_tasks(agent, shape, *open),
@@ -135,11 +142,11 @@ impl<'a> Survey<'a> {
         }
     }
 
-    fn bucket(&mut self, key: Key<'a>) -> &mut Bucket {
+    fn bucket(&mut self, key: Key) -> &mut Bucket {
         self.buckets.entry(key).or_default()
     }
 
-    fn count(&mut self, key: Key<'a>) {
+    fn count(&mut self, key: Key) {
         self.bucket(key).n_agents += 1;
     }
 
@@ -181,7 +188,7 @@ impl<'a> Survey<'a> {
 
     fn count_lack(
         &mut self,
-        key: impl FnOnce(Option<ResourceName>) -> Key<'a>,
+        key: impl FnOnce(Option<ResourceName>) -> Key,
         lack: Option<Lack>,
         agent: AgentIx,
         holder: Option<LeafIx>,
@@ -292,7 +299,7 @@ impl<'a> Survey<'a> {
             .collect()
     }
 
-    fn counted(&self, key: &Key<'_>, bucket: &Bucket) -> Counted {
+    fn counted(&self, key: &Key, bucket: &Bucket) -> Counted {
         let gang = self.shape.and_then(|(shape, _)| shape.gang);
         let reason = match key {
             Key::Room if gang.is_some() => Reason::PartOfGang,
@@ -306,7 +313,7 @@ impl<'a> Survey<'a> {
             Key::OwnUse(name) => Reason::OwnUse(name.clone()),
             Key::TooSmall(name) => Reason::TooSmall(name.clone()),
             Key::MaxPerAgent(max) => Reason::MaxPerAgent(*max),
-            Key::Constraint(constraint) => Reason::Constraint(constraint.to_string()),
+            Key::Constraint(at) => Reason::Constraint(self.constraints[*at].to_string()),
             Key::Obstacle(obstacle) => self.obstacle_reason(obstacle),
         };
         Counted {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use expect_test::{Expect, expect};
 use proffer_types::{
     AgentInfo, Attribute, Capabilities, Constraint, FaultDomain, FrameworkId, OfferConstraints,
-    OfferPreferences, Predicate, Quota, Resources, Role, Selector, Shape, ShapeId, Timestamp,
+    OfferPreferences, Predicate, Resources, Role, Selector, Shape, ShapeId, Timestamp,
 };
 
 use super::explain;
-use crate::{Claim, ClaimKind, Filter, FrameworkEntry, Ledger, RoleConfig};
+use crate::{Claim, ClaimKind, Filter, FrameworkEntry, Ledger};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
@@ -191,27 +191,45 @@ fn what_keeps_everything_away_is_told_alone() {
     check(
         "agent node-1 cpus:4;mem:4GiB
          framework f eng away",
-        expect![""],
+        expect![[r#"
+            offers in role eng
+                the framework is not connected
+        "#]],
     );
     check(
         "agent node-1 cpus:4;mem:4GiB
          framework f eng suppressed",
-        expect![""],
+        expect![[r#"
+            offers in role eng
+                the framework suppressed offers in the role, and has not revived them
+        "#]],
     );
     check(
         "agent node-1 cpus:4;mem:4GiB
          framework f eng
          wants f eng 0 cpus:1",
-        expect![""],
+        expect![[r#"
+            offers in role eng
+                the framework wants nothing more in the role
+        "#]],
     );
     check(
         "agent node-1 cpus:4;mem:4GiB
          framework f eng
          wants f eng 1 cpus:1
          offered f eng node-1 cpus:1",
-        expect![""],
+        expect![[r#"
+            offers in role eng
+                all it wants is offered to it now, and it has yet to answer
+        "#]],
     );
-    check("framework f eng", expect![""]);
+    check(
+        "framework f eng",
+        expect![[r#"
+        offers in role eng
+            there are no agents
+    "#]],
+    );
 }
 
 #[test]
@@ -222,7 +240,10 @@ fn the_nearest_miss_is_the_agent_that_lacks_the_smallest_part() {
          agent node-9 cpus:4;mem:2GiB
          framework f eng
          wants f eng 3 cpus:1;mem:4GiB",
-        expect![""],
+        expect![[r#"
+            3 tasks of cpus:1;mem:4GiB in role eng
+                3 agents are too small in mem, even idle: nearest is node-7, by 512MiB
+        "#]],
     );
 }
 
@@ -240,7 +261,11 @@ fn who_has_what_is_wanted_is_named_with_the_shares() {
          holds h ads node-2 mem:1GiB
          holds f eng node-3 cpus:4
          wants f eng 1 cpus:1;mem:1GiB",
-        expect![""],
+        expect![[r#"
+            1 task of cpus:1;mem:1GiB in role eng
+                2 agents lack cpus: nearest is node-1, by 0.5; g in role ads, with a share of 62.5% against 33.3%, has it
+                1 agent lacks cpus beside its own tasks: node-3, by 1
+        "#]],
     );
 }
 
@@ -248,7 +273,7 @@ fn who_has_what_is_wanted_is_named_with_the_shares() {
 fn every_obstacle_is_counted_under_its_own_name() {
     check(
         "agent node-1 cpus:4;mem:4GiB inactive
-         agent node-2 cpus:4;mem:4GiB region=us
+         agent node-2 cpus:4;mem:4GiB region=us rack=r1
          agent node-3 cpus:4;mem:4GiB rack=r2
          agent node-4 cpus:4;mem:4GiB rack=r2
          agent node-5 cpus(ads):4;mem:4GiB rack=r1
@@ -260,7 +285,16 @@ fn every_obstacle_is_counted_under_its_own_name() {
          holds f eng node-6 cpus:1
          holds f eng node-6 cpus:1
          declined f eng node-7 cpus:8;mem:8GiB 90",
-        expect![""],
+        expect![[r#"
+            9 tasks of cpus:1 in role eng
+                2 agents fail the constraint `rack = r1`
+                1 agent has room: an offer is due
+                1 agent is filtered, as the framework declined it: the filter ends in 90.0s
+                1 agent has 2 of its tasks, the most it wants on one
+                1 agent is away or draining
+                1 agent is in another region, which the framework does not use
+                1 agent is reserved for role ads
+        "#]],
     );
 }
 
@@ -275,7 +309,10 @@ fn a_limit_names_the_ancestor_and_what_it_leaves() {
          quota eng/web limit cpus:6
          holds g eng node-1 cpus:3.5
          wants f eng/web 2 cpus:1",
-        expect![""],
+        expect![[r#"
+            2 tasks of cpus:1 in role eng/web
+                the limit of role eng on cpus leaves 0.5 of the 1 needed, on 2 agents
+        "#]],
     );
     check(
         "agent node-1 cpus:8;mem:8GiB
@@ -283,7 +320,11 @@ fn a_limit_names_the_ancestor_and_what_it_leaves() {
          framework f eng
          quota eng limit cpus:4
          wants f eng 5 cpus:1 gang=7",
-        expect![""],
+        expect![[r#"
+            5 tasks of cpus:1 in role eng
+                the limit of role eng on cpus leaves 4 of the 5 needed by the whole gang
+                2 agents have room for a part of its gang, which is offered whole or not at all
+        "#]],
     );
 }
 
@@ -294,7 +335,10 @@ fn what_is_guaranteed_to_others_is_told_as_such() {
          framework f eng
          quota ads guarantee cpus:7.5
          wants f eng 1 cpus:1",
-        expect![""],
+        expect![[r#"
+            1 task of cpus:1 in role eng
+                the guarantees of other roles on cpus leave 0.5 of the 1 needed, on 1 agent
+        "#]],
     );
 }
 
@@ -306,14 +350,23 @@ fn without_a_statement_an_agent_is_short_of_the_smallest_offer() {
          framework f eng min=cpus:2
          framework g ads
          holds g ads node-1 cpus:3",
-        expect![""],
+        expect![[r#"
+            offers in role eng
+                1 agent lacks cpus: node-1, by 1; g in role ads, with a share of 60.0% against 0.0%, has it
+                1 agent is too small in cpus, even idle: node-2, by 1
+        "#]],
     );
     check(
         "agent node-1 cpus:4;mem:4GiB
          framework f *,eng
          framework g ads
          holds g ads node-1 cpus:4;mem:4GiB",
-        expect![""],
+        expect![[r#"
+            offers in role *
+                1 agent is in use; g in role ads, with a share of 100.0% against 0.0%, has it
+            offers in role eng
+                1 agent is in use; g in role ads, with a share of 100.0% against 0.0%, has it
+        "#]],
     );
 }
 
@@ -323,7 +376,10 @@ fn ports_are_counted() {
         "agent node-1 cpus:4;ports:[31000-31001]
          framework f eng
          wants f eng 1 cpus:1 ports=3",
-        expect![""],
+        expect![[r#"
+            1 task of cpus:1 and 3 ports in role eng
+                1 agent is too small in ports, even idle: node-1, by 1
+        "#]],
     );
 }
 

@@ -31,6 +31,7 @@ impl fmt::Display for Part {
 impl Counted {
     /// The reason as a sentence, with frameworks called by the names that are known of them.
     #[must_use]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others name no framework")]
     pub fn sentence<'n>(&self, name_of: impl Fn(&FrameworkId) -> Option<&'n str>) -> String {
         let sentence = self.reason.sentence(self.n_agents, self.nearest.as_ref());
         match &self.reason {
@@ -70,6 +71,7 @@ impl Reason {
                 "{agents} {} room for a part of its gang, which is offered whole or not at all",
                 have(n)
             ),
+            Self::HeldForIt => format!("{agents} {is} held for it: what ends there goes to it"),
             Self::Inactive => format!("{agents} {is} away or draining"),
             Self::OtherRegion => format!("{agents} {is} in another region, which the framework does not use"),
             Self::Constraint(constraint) => {
@@ -89,7 +91,7 @@ impl Reason {
                 needed,
             } => format!(
                 "the limit of role {role} on {resource} {}{}",
-                leaves(resource, *room, *needed),
+                leaves("leaves", resource, *room, *needed),
                 wherever(n)
             ),
             Self::Guarantees {
@@ -97,8 +99,8 @@ impl Reason {
                 room,
                 needed,
             } => format!(
-                "what is guaranteed to others of {resource} {}{}",
-                leaves(resource, *room, *needed),
+                "the guarantees of other roles on {resource} {}{}",
+                leaves("leave", resource, *room, *needed),
                 wherever(n)
             ),
             Self::Filtered(left) => format!(
@@ -171,14 +173,14 @@ fn near(n: u64, nearest: Option<&Nearest>) -> String {
     }
 }
 
-fn leaves(name: &ResourceName, room: u64, needed: u64) -> String {
+fn leaves(leaves: &str, name: &ResourceName, room: u64, needed: u64) -> String {
     let room = match room {
         0 => "none".to_owned(),
         room => amount(name, room),
     };
     match needed {
-        0 => format!("leaves {room}"),
-        needed => format!("leaves {room} of the {} needed", amount(name, needed)),
+        0 => format!("{leaves} {room}"),
+        needed => format!("{leaves} {room} of the {} needed", amount(name, needed)),
     }
 }
 
