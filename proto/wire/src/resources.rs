@@ -115,7 +115,8 @@ pub(crate) fn units(name: &ResourceName, scalar: f64) -> Result<u64, ConvertErro
 }
 
 /// The name's units as the wire writes them.
-pub(crate) fn scalar(name: &ResourceName, units: u64) -> f64 {
+#[must_use]
+pub fn scalar(name: &ResourceName, units: u64) -> f64 {
     units as f64 / name.units() as f64
 }
 
