@@ -1,10 +1,11 @@
 //! Refuse filters: a framework does not want less than this of that agent for a while.
 //!
-//! A filter blocks an offer when what was refused contains what would be offered: scalars by amount, ranges and sets
-//! by count. Only more than was refused, of something, gets past it.
+//! A filter blocks an offer that has little beyond what was refused: no more than a crumb of any scalar. In Mesos the
+//! first unit given back on a busy agent gets past every filter there.
 
-use proffer_types::{FrameworkId, Ranges, Resources, Role, Timestamp};
+use proffer_types::{FrameworkId, ResourceName, Resources, Role, Timestamp};
 
+use super::offerable::{MIN_CPU_MILLIS, MIN_MEM_BYTES};
 use super::{AgentIx, Change, LeafIx, Ledger};
 
 /// Filters kept for one framework, role and agent; with more, the one that ends first goes.
@@ -19,18 +20,22 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether the candidate is no more than was refused.
+    /// Whether the candidate has no more than a crumb beyond what was refused.
     #[must_use]
     pub fn blocks(&self, candidate: &Resources) -> bool {
-        candidate
-            .scalars()
-            .all(|(name, units)| self.refused.scalar(name) >= units)
-            && candidate
-                .all_ranges()
-                .all(|(name, ranges)| self.refused.ranges(name).map_or(0, Ranges::count) >= ranges.count())
-            && candidate
-                .all_sets()
-                .all(|(name, set)| self.refused.set(name).map_or(0, |refused| refused.len()) >= set.len())
+        candidate.scalars().all(|(name, units)| {
+            let beyond = units.saturating_sub(self.refused.scalar(name));
+            beyond == 0 || beyond < crumb(name)
+        })
+    }
+}
+
+/// Of a scalar, what is worth an offer by itself.
+fn crumb(name: &ResourceName) -> u64 {
+    match name {
+        ResourceName::Cpus => MIN_CPU_MILLIS,
+        ResourceName::Mem | ResourceName::Disk => MIN_MEM_BYTES,
+        ResourceName::NetMbps | ResourceName::Ports | ResourceName::Custom(_) => 1,
     }
 }
 
@@ -49,6 +54,12 @@ impl Ledger {
             .iter()
             .filter(|filter| filter.until > now && filter.blocks(candidate));
         blocking.map(|filter| filter.until).max()
+    }
+
+    /// How many filters there are; those of one leaf on one agent that end together count once.
+    #[must_use]
+    pub fn n_filters(&self) -> usize {
+        self.filter_ends.len()
     }
 
     /// When the next filter expires.

@@ -9,9 +9,9 @@ use crate::Quantities;
 use super::{AgentEntry, AgentIx, LeafEntry, LeafIx, Ledger, ROOT, RoleIx};
 
 /// Remainders below both are not worth an offer, as in Mesos: a hundredth of a core.
-const MIN_CPU_MILLIS: u64 = 10;
+pub(super) const MIN_CPU_MILLIS: u64 = 10;
 /// See [`MIN_CPU_MILLIS`]: 32 MiB.
-const MIN_MEM_BYTES: u64 = 32 << 20;
+pub(super) const MIN_MEM_BYTES: u64 = 32 << 20;
 
 /// What stands between a leaf and an agent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

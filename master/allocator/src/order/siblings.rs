@@ -1,4 +1,4 @@
-//! The children of one node, by who comes first: a guarantee that is not met, priority, dominant share, fewer offers,
+//! The children of one node, by who comes first: priority, a guarantee that is not met, dominant share, fewer offers,
 //! earlier registration.
 //!
 //! A share is a maximum over resources, and totals change under it. So children stand grouped by the resource that
@@ -29,9 +29,9 @@ pub(super) enum Child {
 /// What goes before the share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Prefix {
+    pub(super) priority: Reverse<i32>,
     /// No guarantee in or below it is left unmet.
     pub(super) sated: bool,
-    pub(super) priority: Reverse<i32>,
 }
 
 /// What comes after the share.

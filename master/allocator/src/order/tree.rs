@@ -528,7 +528,7 @@ impl Tree {
             },
         };
         let priority = Reverse(if self.by_priority { priority } else { 0 });
-        Prefix { sated, priority }
+        Prefix { priority, sated }
     }
 
     /// The totals changed: shares that were mixed with the old ones are mixed anew, when they are next looked at.
