@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use proffer_types::{ContainerSpec, Resources};
+use proffer_types::{ContainerSpec, Limits, Resources};
 use thiserror::Error;
 
 /// The longest container id, in bytes: a cgroup directory's name with room to spare (`NAME_MAX` is 255).
@@ -64,13 +64,27 @@ impl fmt::Debug for ContainerId {
     }
 }
 
+/// One persistent volume, and where the container sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeMount {
+    /// Absolute; the volume's directory on the host.
+    pub source: PathBuf,
+    /// An existing directory of the host, which the volume covers in the container only. Absolute, without `.` and
+    /// `..`; not where the kernel's own file systems are.
+    pub container_path: PathBuf,
+}
+
 /// One container to be launched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerConfig {
     pub container_id: ContainerId,
     pub spec: ContainerSpec,
-    /// `cpus` and `mem` become limits; the rest is not enforced here.
+    /// `cpus` and `mem` are guaranteed, and become limits where `limits` says nothing else; the rest is not
+    /// enforced here. With revocable cpus the container runs when nobody else wants to.
     pub resources: Resources,
+    pub limits: Limits,
+    /// The volumes among `resources`.
+    pub volumes: Vec<VolumeMount>,
     /// Absolute; created when missing, its parents too. The task's working directory and `HOME`.
     pub sandbox: PathBuf,
     /// Absolute; created when missing, appended to.

@@ -51,6 +51,13 @@ pub struct HostFacts {
     pub swap_limit: bool,
     /// Whether the host has swap at all; without it the lack of `swap_limit` loses nothing.
     pub has_swap: bool,
+    /// Whether memory can be kept for a group when the host is short of it: `memory.low`, or
+    /// `memory.soft_limit_in_bytes` on v1.
+    pub soft_limit: bool,
+    /// Whether a group can be given only the time that nobody else wants: `cpu.idle`.
+    pub cpu_idle: bool,
+    /// Bytes of memory of the whole host.
+    pub mem_bytes: u64,
     /// Bytes; memory limits are multiples of it.
     pub page_size: u64,
     /// Where the host's cgroups are mounted.

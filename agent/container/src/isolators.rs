@@ -9,6 +9,7 @@ pub(crate) mod namespaces;
 pub(crate) mod pids;
 pub(crate) mod privileges;
 pub(crate) mod sandbox;
+pub(crate) mod volumes;
 
 use std::path::Path;
 
@@ -56,5 +57,21 @@ fn absolute<'a>(what: &'static str, path: &'a Path) -> Result<&'a str, PlanError
     } else {
         let path = path.to_owned();
         Err(PlanError::NotAbsolute { what, path })
+    }
+}
+
+/// The upper bound of a task that is guaranteed `request`; `None` for no bound.
+fn upper(
+    limit: Option<proffer_types::Limit>,
+    request: u64,
+    what: &'static str,
+) -> Result<Option<u64>, PlanError> {
+    match limit {
+        None => Ok(Some(request)),
+        Some(proffer_types::Limit::Infinite) => Ok(None),
+        Some(proffer_types::Limit::At(limit)) if limit < request => {
+            Err(PlanError::LimitBelowRequest { what })
+        }
+        Some(proffer_types::Limit::At(limit)) => Ok(Some(limit)),
     }
 }

@@ -38,6 +38,14 @@ pub enum PlanError {
     TooFewCpus(u64),
     #[error("mem {mem_bytes} B is less than the kernel can enforce, at least {page_size} B are needed")]
     TooLittleMemory { mem_bytes: u64, page_size: u64 },
+    #[error("the {what} limit is less than the {what} that the task asks for")]
+    LimitBelowRequest { what: &'static str },
+    #[error("{path} cannot be the container path of a volume: it {why}")]
+    ContainerPath { path: String, why: &'static str },
+    #[error(
+        "this host cannot tell memory asked for from memory beyond it: its memory controller has no soft limit"
+    )]
+    NoSoftLimit,
     #[error("pids limit 0 allows no process at all, at least 1 is needed")]
     NoPids,
     #[error("this host cannot limit {}: its {} cgroup controller is not available to the agent", .0.as_str(), .0.as_str())]
@@ -58,7 +66,9 @@ pub fn plan(config: &ContainerConfig, host: &HostFacts) -> Result<LaunchPlan, Pl
     isolators::pids::limit(config, host, &mut draft)?;
     isolators::namespaces::enter(config, &mut draft)?;
     isolators::mounts::mount(host, &mut draft);
+    isolators::volumes::mount(config, host, &mut draft)?;
     isolators::sandbox::enter(config, &mut draft)?;
+    isolators::memory::expose(config, host, &mut draft);
     isolators::privileges::drop(&mut draft);
     isolators::command::execute(config, &mut draft)?;
     Ok(LaunchPlan {

@@ -17,7 +17,7 @@ pub enum PrepareStep {
     OpenFile { role: FileRole, path: PathBuf },
     /// Creates the container's leaf in every hierarchy in use.
     CreateCgroup(Leaf),
-    /// Writes a limit to the payload's leaf and reads it back.
+    /// Writes a limit and reads it back.
     SetLimit(Limit),
 }
 
@@ -52,17 +52,24 @@ impl Leaf {
     }
 }
 
-/// One limit of the payload's leaf.
+/// One limit of a container. Bounds are set at the payload's leaf; what ranks containers among each other, at the
+/// group of the whole container, which is where they are siblings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Limit {
     /// Cpu time per period, both in microseconds: `cpu.max`, or `cpu.cfs_quota_us` and `cpu.cfs_period_us`.
     CpuQuota { quota_us: u64, period_us: u64 },
-    /// `cpu.weight`, 1 to 10,000.
+    /// `cpu.weight`, 1 to 10,000, among the containers of the agent.
     CpuWeight(u64),
-    /// cgroup v1's `cpu.shares`, 2 to 262,144.
+    /// cgroup v1's `cpu.shares`, 2 to 262,144, among the containers of the agent.
     CpuShares(u64),
+    /// `cpu.idle`: only the time that no other container of the agent wants.
+    CpuIdle,
     /// Bytes: `memory.max` or `memory.limit_in_bytes`.
     Memory(u64),
+    /// Bytes that are taken back last when the host is short of memory: `memory.low`.
+    MemoryLow(u64),
+    /// Bytes above which memory is taken back first: cgroup v1's `memory.soft_limit_in_bytes`.
+    MemorySoft(u64),
     /// Bytes of swap: `memory.swap.max`.
     Swap(u64),
     /// Bytes of memory and swap together: cgroup v1's `memory.memsw.limit_in_bytes`.
@@ -78,8 +85,15 @@ impl Limit {
     #[must_use]
     pub fn controller(self) -> Controller {
         match self {
-            Self::CpuQuota { .. } | Self::CpuWeight(_) | Self::CpuShares(_) => Controller::Cpu,
-            Self::Memory(_) | Self::Swap(_) | Self::MemoryAndSwap(_) | Self::OomGroup => Controller::Memory,
+            Self::CpuQuota { .. } | Self::CpuWeight(_) | Self::CpuShares(_) | Self::CpuIdle => {
+                Controller::Cpu
+            }
+            Self::Memory(_)
+            | Self::MemoryLow(_)
+            | Self::MemorySoft(_)
+            | Self::Swap(_)
+            | Self::MemoryAndSwap(_)
+            | Self::OomGroup => Controller::Memory,
             Self::Pids(_) => Controller::Pids,
         }
     }
@@ -106,6 +120,14 @@ pub struct Mount {
     pub options: &'static str,
 }
 
+/// A directory of the host seen at another place; without device files and set-user-id programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BindMount {
+    pub source: PathBuf,
+    /// Must exist.
+    pub target: PathBuf,
+}
+
 /// Done in the container by proffer-init.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InitStep {
@@ -118,6 +140,7 @@ pub enum InitStep {
     /// Stops mounts from travelling to the host.
     MakeMountsPrivate,
     Mount(Mount),
+    BindMount(BindMount),
     /// Keeps the payload away from init's descriptors and memory.
     ForbidDumping,
 }
@@ -133,6 +156,9 @@ pub enum PayloadStep {
     Unshare(Vec<Namespace>),
     Mount(Mount),
     ChangeDirectory(PathBuf),
+    /// Makes the payload one of the first to go when the host runs out of memory: `/proc/self/oom_score_adj`, 1 to
+    /// 1000.
+    OomScoreAdj(u16),
     /// Gives up every capability that is not listed, for good.
     KeepCapabilities(Vec<Capability>),
     NoNewPrivileges,

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use expect_test::{Expect, expect};
-use proffer_types::{ContainerSpec, Resources};
+use proffer_types::{ContainerSpec, Kind, Limits, Resources};
 
 use crate::{
     ContainerConfig, ContainerId, Controller, HostFacts, InitStep, LaunchPlan, Mount, PayloadStep, PlanError,
-    PrepareStep, Version, plan,
+    PrepareStep, Version, VolumeMount, plan,
 };
 
 fn host(version: Version) -> HostFacts {
@@ -17,6 +17,9 @@ fn host(version: Version) -> HostFacts {
         controllers: Controller::ALL.into_iter().collect(),
         swap_limit: true,
         has_swap: true,
+        soft_limit: true,
+        cpu_idle: true,
+        mem_bytes: 16 << 30,
         page_size: 4096,
         cgroup_mount: PathBuf::from("/sys/fs/cgroup"),
         mount_points: BTreeSet::from(["/dev/shm"]),
@@ -31,6 +34,8 @@ fn task() -> ContainerConfig {
             ..ContainerSpec::default()
         },
         resources: Resources::of(500, 64 << 20, 0),
+        limits: Limits::default(),
+        volumes: Vec::new(),
         sandbox: PathBuf::from("/box"),
         stdout: PathBuf::from("/box/stdout"),
         stderr: PathBuf::from("/box/stderr"),
@@ -50,6 +55,12 @@ fn text(plan: &LaunchPlan) -> String {
     let init = plan.init.iter().map(|step| {
         if let InitStep::Mount(step) = step {
             format!("init: {}", mount(step))
+        } else if let InitStep::BindMount(step) = step {
+            format!(
+                "init: bind {} on {}",
+                step.source.display(),
+                step.target.display()
+            )
         } else {
             format!("init: {step:?}")
         }
@@ -105,33 +116,34 @@ fn a_plan_for_cgroup_v2_limits_first_and_executes_last() {
         &task(),
         &host(Version::V2),
         &expect![[r#"
-        agent: cgroup init
-        agent: cgroup task
-        agent: mkdir /box
-        agent: open /box/stdout as Stdout
-        agent: open /box/stderr as Stderr
-        agent: open /state/exit as ExitRecord
-        agent: limit CpuQuota { quota_us: 50000, period_us: 100000 }
-        agent: limit CpuWeight(20)
-        agent: limit Memory(67108864)
-        agent: limit Swap(0)
-        agent: limit OomGroup
-        agent: limit Pids(1024)
-        init: Enter { leaf: Init, namespaces: [Pid, Mount, Uts, Ipc] }
-        init: ForbidDumping
-        init: SetHostname("c-1")
-        init: MakeMountsPrivate
-        init: mount proc on /proc rw
-        init: mount tmpfs on /dev/shm rw mode=1777
-        payload: Enter { leaf: Task }
-        payload: Unshare([Cgroup])
-        payload: mount tmpfs on /sys/fs/cgroup ro mode=0555
-        payload: mount cgroup2 on /sys/fs/cgroup ro
-        payload: ChangeDirectory("/box")
-        payload: keep 13 capabilities
-        payload: NoNewPrivileges
-        payload: Execute { argv: ["sort", "-n"], env: ["HOME=/box", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PROFFER_SANDBOX=/box", "PWD=/box"] }
-    "#]],
+            agent: cgroup init
+            agent: cgroup task
+            agent: mkdir /box
+            agent: open /box/stdout as Stdout
+            agent: open /box/stderr as Stderr
+            agent: open /state/exit as ExitRecord
+            agent: limit CpuQuota { quota_us: 50000, period_us: 100000 }
+            agent: limit CpuWeight(20)
+            agent: limit Memory(67108864)
+            agent: limit Swap(0)
+            agent: limit MemoryLow(67108864)
+            agent: limit OomGroup
+            agent: limit Pids(1024)
+            init: Enter { leaf: Init, namespaces: [Pid, Mount, Uts, Ipc] }
+            init: ForbidDumping
+            init: SetHostname("c-1")
+            init: MakeMountsPrivate
+            init: mount proc on /proc rw
+            init: mount tmpfs on /dev/shm rw mode=1777
+            payload: Enter { leaf: Task }
+            payload: Unshare([Cgroup])
+            payload: mount tmpfs on /sys/fs/cgroup ro mode=0555
+            payload: mount cgroup2 on /sys/fs/cgroup ro
+            payload: ChangeDirectory("/box")
+            payload: keep 13 capabilities
+            payload: NoNewPrivileges
+            payload: Execute { argv: ["sort", "-n"], env: ["HOME=/box", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PROFFER_SANDBOX=/box", "PWD=/box"] }
+        "#]],
     );
 }
 
@@ -179,35 +191,38 @@ fn the_weight_of_cpus_stays_in_the_kernels_range() {
         (
             10,
             expect![[r#"
-            CpuQuota { quota_us: 1000, period_us: 100000 }
-            CpuWeight(1)
-            Memory(1073741824)
-            Swap(0)
-            OomGroup
-            Pids(1024)
-        "#]],
+                CpuQuota { quota_us: 1000, period_us: 100000 }
+                CpuWeight(1)
+                Memory(1073741824)
+                Swap(0)
+                MemoryLow(1073741824)
+                OomGroup
+                Pids(1024)
+            "#]],
         ),
         (
             1000,
             expect![[r#"
-            CpuQuota { quota_us: 100000, period_us: 100000 }
-            CpuWeight(39)
-            Memory(1073741824)
-            Swap(0)
-            OomGroup
-            Pids(1024)
-        "#]],
+                CpuQuota { quota_us: 100000, period_us: 100000 }
+                CpuWeight(39)
+                Memory(1073741824)
+                Swap(0)
+                MemoryLow(1073741824)
+                OomGroup
+                Pids(1024)
+            "#]],
         ),
         (
             1_000_000,
             expect![[r#"
-            CpuQuota { quota_us: 100000000, period_us: 100000 }
-            CpuWeight(10000)
-            Memory(1073741824)
-            Swap(0)
-            OomGroup
-            Pids(1024)
-        "#]],
+                CpuQuota { quota_us: 100000000, period_us: 100000 }
+                CpuWeight(10000)
+                Memory(1073741824)
+                Swap(0)
+                MemoryLow(1073741824)
+                OomGroup
+                Pids(1024)
+            "#]],
         ),
     ] {
         let mut config = task();
@@ -233,6 +248,186 @@ fn a_memory_limit_is_cut_to_whole_pages() {
     );
 }
 
+fn limits(cpus: Option<proffer_types::Limit>, mem: Option<proffer_types::Limit>) -> Limits {
+    Limits { cpus, mem }
+}
+
+#[test]
+fn a_limit_beyond_the_request_bounds_and_the_request_ranks() {
+    use proffer_types::Limit::{At, Infinite};
+    let mut config = task();
+    config.limits = limits(Some(At(2000)), Some(At(128 << 20)));
+    check_limits(
+        &config,
+        &host(Version::V2),
+        &expect![[r#"
+        CpuQuota { quota_us: 200000, period_us: 100000 }
+        CpuWeight(20)
+        Memory(134217728)
+        Swap(0)
+        MemoryLow(67108864)
+        OomGroup
+        Pids(1024)
+    "#]],
+    );
+    check_limits(
+        &config,
+        &host(Version::V1),
+        &expect![[r#"
+        CpuQuota { quota_us: 200000, period_us: 100000 }
+        CpuShares(512)
+        Memory(134217728)
+        MemoryAndSwap(134217728)
+        MemorySoft(67108864)
+        Pids(1024)
+    "#]],
+    );
+    config.limits = limits(Some(Infinite), Some(Infinite));
+    check_limits(
+        &config,
+        &host(Version::V2),
+        &expect![[r#"
+        CpuWeight(20)
+        MemoryLow(67108864)
+        OomGroup
+        Pids(1024)
+    "#]],
+    );
+    check_limits(
+        &config,
+        &host(Version::V1),
+        &expect![[r#"
+        CpuShares(512)
+        MemorySoft(67108864)
+        Pids(1024)
+    "#]],
+    );
+}
+
+#[test]
+fn a_task_that_may_exceed_its_memory_goes_first_and_the_sooner_the_less_it_asked_for() {
+    use proffer_types::Limit::{At, Infinite};
+    let score = |mem_bytes: u64, mem| {
+        let mut config = task();
+        (config.resources, config.limits) = (Resources::of(500, mem_bytes, 0), limits(None, mem));
+        let plan = plan(&config, &host(Version::V2)).unwrap();
+        plan.payload.into_iter().find_map(|step| {
+            if let PayloadStep::OomScoreAdj(score) = step {
+                Some(score)
+            } else {
+                None
+            }
+        })
+    };
+    assert_eq!(score(1 << 30, None), None);
+    assert_eq!(score(1 << 30, Some(At(1 << 30))), None);
+    assert_eq!(score(1 << 30, Some(At(2 << 30))), Some(938));
+    assert_eq!(score(8 << 30, Some(Infinite)), Some(500));
+    assert_eq!(score(1 << 20, Some(Infinite)), Some(999));
+    assert_eq!(score(16 << 30, Some(Infinite)), Some(2));
+}
+
+#[test]
+fn revocable_cpus_take_only_what_nobody_else_wants() {
+    let mut config = task();
+    let revocable = Resources::of(500, 0, 0);
+    let memory = Resources::of(0, 64 << 20, 0);
+    config.resources = memory.with_kind(Kind::revocable(), revocable).unwrap();
+    check_limits(
+        &config,
+        &host(Version::V2),
+        &expect![[r#"
+        CpuQuota { quota_us: 50000, period_us: 100000 }
+        CpuIdle
+        Memory(67108864)
+        Swap(0)
+        MemoryLow(67108864)
+        OomGroup
+        Pids(1024)
+    "#]],
+    );
+    let mut old = host(Version::V1);
+    old.cpu_idle = false;
+    check_limits(
+        &config,
+        &old,
+        &expect![[r#"
+        CpuQuota { quota_us: 50000, period_us: 100000 }
+        CpuShares(2)
+        Memory(67108864)
+        MemoryAndSwap(67108864)
+        Pids(1024)
+    "#]],
+    );
+}
+
+#[test]
+fn volumes_are_bound_before_the_payload_starts_and_outer_ones_first() {
+    let mut config = task();
+    let volume = |source: &str, path: &str| VolumeMount {
+        source: source.into(),
+        container_path: path.into(),
+    };
+    config.volumes = vec![volume("/v/inner", "/mnt/a/b/"), volume("/v/outer", "/mnt//a")];
+    let plan = text(&plan(&config, &host(Version::V2)).unwrap());
+    let mounts = plan.lines().filter(|line| line.starts_with("init: "));
+    expect![[r#"
+        init: Enter { leaf: Init, namespaces: [Pid, Mount, Uts, Ipc] }
+        init: ForbidDumping
+        init: SetHostname("c-1")
+        init: MakeMountsPrivate
+        init: mount proc on /proc rw
+        init: mount tmpfs on /dev/shm rw mode=1777
+        init: bind /v/outer on /mnt/a
+        init: bind /v/inner on /mnt/a/b
+    "#]]
+    .assert_eq(&mounts.map(|line| format!("{line}\n")).collect::<String>());
+}
+
+#[test]
+fn a_volume_that_would_hide_what_a_task_must_find_is_refused() {
+    let refusals = [
+        "/",
+        "//",
+        "/proc",
+        "/proc/1",
+        "/dev/shm",
+        "/sys/",
+        "/a/../etc",
+        "a",
+        "/box",
+    ]
+    .map(|path| {
+        let error = refused(|config, _| {
+            config.volumes = vec![VolumeMount {
+                source: "/v".into(),
+                container_path: path.into(),
+            }];
+        });
+        format!("{error}\n")
+    });
+    let twice = refused(|config, _| {
+        let volume = VolumeMount {
+            source: "/v".into(),
+            container_path: "/mnt".into(),
+        };
+        config.volumes = vec![volume.clone(), volume];
+    });
+    expect![[r#"
+        `/` cannot be the container path of a volume: it would hide every file there is
+        `//` cannot be the container path of a volume: it would hide every file there is
+        `/proc` cannot be the container path of a volume: it would hide what the kernel shows
+        `/proc/1` cannot be the container path of a volume: it would hide what the kernel shows
+        `/dev/shm` cannot be the container path of a volume: it would hide what the kernel shows
+        `/sys/` cannot be the container path of a volume: it would hide what the kernel shows
+        `/a/../etc` cannot be the container path of a volume: it has a part that is `.` or `..`
+        the container path of a volume `a` is not an absolute path
+        `/box` cannot be the container path of a volume: it would hide the task's sandbox
+        `/mnt` cannot be the container path of a volume: it is the one of another volume
+    "#]]
+    .assert_eq(&format!("{}{twice}\n", refusals.concat()));
+}
+
 #[test]
 fn what_the_host_cannot_enforce_is_refused() {
     for controller in [Controller::Cpu, Controller::Memory, Controller::Pids] {
@@ -241,6 +436,11 @@ fn what_the_host_cannot_enforce_is_refused() {
         });
         assert_eq!(error, PlanError::ControllerMissing(controller));
     }
+    let error = refused(|config, host| {
+        config.limits.mem = Some(proffer_types::Limit::Infinite);
+        host.soft_limit = false;
+    });
+    assert_eq!(error, PlanError::NoSoftLimit);
     let error = refused(|_, host| host.swap_limit = false);
     assert_eq!(error, PlanError::SwapNotLimitable);
     let mut without = host(Version::V2);
@@ -249,12 +449,13 @@ fn what_the_host_cannot_enforce_is_refused() {
         &task(),
         &without,
         &expect![[r#"
-        CpuQuota { quota_us: 50000, period_us: 100000 }
-        CpuWeight(20)
-        Memory(67108864)
-        OomGroup
-        Pids(1024)
-    "#]],
+            CpuQuota { quota_us: 50000, period_us: 100000 }
+            CpuWeight(20)
+            Memory(67108864)
+            MemoryLow(67108864)
+            OomGroup
+            Pids(1024)
+        "#]],
     );
 }
 
@@ -272,6 +473,8 @@ fn what_makes_no_container_is_refused() {
         refused(|config, _| config.spec.pids_limit = Some(0)),
         refused(|config, _| config.resources = Resources::of(9, 1 << 20, 0)),
         refused(|config, _| config.resources = Resources::of(10, 4095, 0)),
+        refused(|config, _| config.limits.cpus = Some(proffer_types::Limit::At(499))),
+        refused(|config, _| config.limits.mem = Some(proffer_types::Limit::At(0))),
     ];
     let text = refusals
         .iter()
@@ -287,6 +490,8 @@ fn what_makes_no_container_is_refused() {
         pids limit 0 allows no process at all, at least 1 is needed
         cpus 9m is less than the kernel can enforce, at least 10m (0.01 cpus) are needed
         mem 4095 B is less than the kernel can enforce, at least 4096 B are needed
+        the cpus limit is less than the cpus that the task asks for
+        the memory limit is less than the memory that the task asks for
     "#]]
     .assert_eq(&text);
 }

@@ -379,7 +379,7 @@ impl Agent {
         let Some((link, session)) = self.link.session() else {
             return;
         };
-        for message in self.operations.to_send(now) {
+        for message in self.operations.take_due(now) {
             out.effect(Effect::Send {
                 link,
                 session,

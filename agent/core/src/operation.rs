@@ -116,7 +116,7 @@ impl Operations {
     }
 
     /// The statuses to be sent now, which are then on their way.
-    pub(crate) fn to_send(&mut self, now: Timestamp) -> Vec<AgentMessage> {
+    pub(crate) fn take_due(&mut self, now: Timestamp) -> Vec<AgentMessage> {
         if self.save_at.is_some() {
             return Vec::new();
         }

@@ -14,6 +14,8 @@ pub enum Op {
     MakeMountsPrivate,
     /// `filesystem: text, target: text, flags: u64, options: text`
     Mount,
+    /// `source: text, target: text`: without device files and set-user-id programs.
+    BindMount,
     ForbidDumping,
     /// `cgroup`: starts the payload's process; pid 1 stays behind to supervise it.
     EnterPayload,
@@ -21,6 +23,8 @@ pub enum Op {
     Unshare,
     /// `path: text`
     ChangeDirectory,
+    /// `score: u64`
+    OomScoreAdj,
     /// `mask: u64`, a bit for each capability that is kept.
     KeepCapabilities,
     NoNewPrivileges,
@@ -29,15 +33,17 @@ pub enum Op {
 }
 
 /// Every instruction, in the order of the opcodes from 1.
-pub const OPS: [Op; 11] = [
+pub const OPS: [Op; 13] = [
     Op::EnterInit,
     Op::SetHostname,
     Op::MakeMountsPrivate,
     Op::Mount,
+    Op::BindMount,
     Op::ForbidDumping,
     Op::EnterPayload,
     Op::Unshare,
     Op::ChangeDirectory,
+    Op::OomScoreAdj,
     Op::KeepCapabilities,
     Op::NoNewPrivileges,
     Op::Execute,
@@ -58,10 +64,12 @@ impl Op {
             Self::SetHostname => "set the host name",
             Self::MakeMountsPrivate => "make mounts private",
             Self::Mount => "mount",
+            Self::BindMount => "bind a volume to",
             Self::ForbidDumping => "make init undumpable",
             Self::EnterPayload => "start the payload's process",
             Self::Unshare => "enter new namespaces",
             Self::ChangeDirectory => "change into",
+            Self::OomScoreAdj => "write",
             Self::KeepCapabilities => "drop capabilities",
             Self::NoNewPrivileges => "set no_new_privs",
             Self::Execute => "execute",
@@ -183,6 +191,6 @@ mod tests {
             assert_eq!(Op::from_code(op as u8), Some(op));
         }
         assert_eq!(Op::from_code(0), None);
-        assert_eq!(Op::from_code(12), None);
+        assert_eq!(Op::from_code(14), None);
     }
 }

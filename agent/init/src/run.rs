@@ -32,10 +32,12 @@ fn step(op: Op, operands: &mut Reader<'static>) -> Outcome<'static> {
             let (filesystem, target) = (text(operands)?, text(operands)?);
             sys::mount(filesystem, target, number(operands)?, text(operands)?)
         }
+        Op::BindMount => sys::bind_mount(text(operands)?, text(operands)?),
         Op::ForbidDumping => sys::set(libc::PR_SET_DUMPABLE, 0),
         Op::EnterPayload => enter_payload(operands),
         Op::Unshare => sys::unshare(number(operands)?),
         Op::ChangeDirectory => sys::change_directory(text(operands)?),
+        Op::OomScoreAdj => sys::set_oom_score_adj(number(operands)?),
         Op::KeepCapabilities => sys::keep_capabilities(number(operands)?),
         Op::NoNewPrivileges => sys::set(libc::PR_SET_NO_NEW_PRIVS, 1),
         Op::Execute => execute(operands),

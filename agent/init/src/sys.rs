@@ -209,6 +209,38 @@ pub(crate) fn mount<'a>(filesystem: &CStr, target: &'a CStr, flags: u64, options
         .map_err(|failure| failure.on(target))
 }
 
+/// Shows a directory at another place. The flags take a second call: the kernel ignores them in the first.
+pub(crate) fn bind_mount<'a>(source: &CStr, target: &'a CStr) -> Outcome<'a> {
+    let flags = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_NOSUID | libc::MS_NODEV;
+    // SAFETY: source and target are C strings; the other pointers may be null for binds.
+    let result = unsafe {
+        let (source, target) = (source.as_ptr(), target.as_ptr());
+        let bound = libc::mount(source, target, ptr::null(), libc::MS_BIND, ptr::null());
+        match bound {
+            0 => libc::mount(ptr::null(), target, ptr::null(), flags, ptr::null()),
+            failed => failed,
+        }
+    };
+    check(result.into())
+        .map(drop)
+        .map_err(|failure| failure.on(target))
+}
+
+/// Writes this process's own score for the OOM killer.
+pub(crate) fn set_oom_score_adj(score: u64) -> Outcome<'static> {
+    let file = c"/proc/self/oom_score_adj";
+    let text = score.to_string();
+    // SAFETY: the path is a C string, the buffer is valid for its length.
+    let written = unsafe {
+        let descriptor = libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        check(descriptor.into()).map_err(|failure| failure.on(file))?;
+        let written = check(libc::write(descriptor, text.as_ptr().cast(), text.len()) as libc::c_long);
+        libc::close(descriptor);
+        written
+    };
+    written.map(drop).map_err(|failure| failure.on(file))
+}
+
 pub(crate) fn unshare(flags: u64) -> Outcome<'static> {
     // SAFETY: a plain system call.
     check(unsafe { libc::syscall(libc::SYS_unshare, flags) }).map(drop)

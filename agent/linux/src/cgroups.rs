@@ -2,6 +2,8 @@
 //!
 //! On v2 that is one hierarchy, and no inner node ever holds a process. On v1 it is one per controller (co-mounted
 //! ones once). Limits and counts go through [`Control`], one implementation per controller.
+//!
+//! What ranks containers among each other is set where they are siblings, at `<root>/<container>`.
 
 mod control;
 mod cpu;
@@ -9,6 +11,7 @@ mod cpuacct;
 mod detect;
 mod memory;
 mod pids;
+mod protection;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,6 +24,7 @@ use proffer_types::Usage;
 
 use crate::{DestroyError, DestroyErrors, SetupError, UsageError};
 use control::{Control, ControlError};
+use protection::Protection;
 
 /// The agent's part of the host's cgroups.
 #[derive(Debug)]
@@ -31,6 +35,7 @@ pub(crate) struct Cgroups {
     roots: BTreeSet<PathBuf>,
     /// The agent's root where a controller is found.
     controllers: BTreeMap<Controller, PathBuf>,
+    protection: Protection,
 }
 
 impl Cgroups {
@@ -48,8 +53,12 @@ impl Cgroups {
             mount: mount.to_owned(),
             roots: controllers.values().cloned().collect(),
             controllers,
+            protection: Protection::default(),
         };
         cgroups.create_roots(root)?;
+        if let Some((root, mount)) = cgroups.protected_root() {
+            cgroups.protection.recover(root, mount);
+        }
         Ok(cgroups)
     }
 
@@ -89,9 +98,7 @@ impl Cgroups {
             Version::V2 => "memory.swap.max",
             Version::V1 => "memory.memsw.limit_in_bytes",
         };
-        self.controllers
-            .get(&Controller::Memory)
-            .is_some_and(|root| root.join(file).exists())
+        self.has(Controller::Memory, file)
     }
 
     /// Creates a container's inner groups, all or none. Fails with `AlreadyExists` when the container has some.
@@ -126,7 +133,42 @@ impl Cgroups {
         let group = self
             .task_group(id, controller)
             .ok_or(ControlError::Missing(controller))?;
-        self.control(controller).limit(&group, limit)
+        if matches!(limit, Limit::CpuWeight(_) | Limit::CpuShares(_) | Limit::CpuIdle) {
+            return self.control(controller).limit(container_group(&group), limit);
+        }
+        self.control(controller).limit(&group, limit)?;
+        if let (Limit::MemoryLow(bytes), Some((root, mount))) = (limit, self.protected_root()) {
+            // The kernel keeps for a group no more than is kept for the groups above it.
+            self.control(controller).limit(container_group(&group), limit)?;
+            self.protection.keep(root, mount, id, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Where [`Limit::MemoryLow`] works from, and the mount above it.
+    fn protected_root(&self) -> Option<(&Path, &Path)> {
+        let root = self.controllers.get(&Controller::Memory)?;
+        (self.version == Version::V2).then_some((root, &self.mount))
+    }
+
+    /// Whether memory that a container asked for can be told from what it uses beyond it.
+    pub(crate) fn has_soft_limit(&self) -> bool {
+        let file = match self.version {
+            Version::V2 => "memory.low",
+            Version::V1 => "memory.soft_limit_in_bytes",
+        };
+        self.has(Controller::Memory, file)
+    }
+
+    /// Whether a container can be given only the cpu time that nobody else wants.
+    pub(crate) fn has_cpu_idle(&self) -> bool {
+        self.has(Controller::Cpu, "cpu.idle")
+    }
+
+    /// Whether the groups below the root have a file.
+    fn has(&self, controller: Controller, file: &str) -> bool {
+        let root = self.controllers.get(&controller);
+        root.is_some_and(|root| root.join(file).exists())
     }
 
     /// What the kernel counted for the payload.
@@ -175,6 +217,9 @@ impl Cgroups {
     /// Removes a container's groups, all that can be; those that are not there are no error.
     pub(crate) fn remove(&self, id: &ContainerId) -> Result<(), DestroyErrors> {
         let mut errors = DestroyErrors::default();
+        if let Some((root, mount)) = self.protected_root() {
+            self.protection.release(root, mount, id);
+        }
         for group in self.groups(id) {
             for path in [
                 group.join(Leaf::Task.as_str()),
@@ -239,6 +284,11 @@ impl Cgroups {
             Controller::Pids => Box::new(pids::Pids(version)),
         }
     }
+}
+
+/// The group of a whole container, from that of its payload.
+fn container_group(task: &Path) -> &Path {
+    task.parent().unwrap_or(task)
 }
 
 /// Whether a group lies below the top of its hierarchy, where the kernel's and other people's groups begin.

@@ -287,12 +287,24 @@ fn host_facts(cgroups: &Cgroups, mount: &Path) -> HostFacts {
         controllers: cgroups.controllers(),
         swap_limit: cgroups.has_swap_limit(),
         has_swap: has_swap(),
+        soft_limit: cgroups.has_soft_limit(),
+        cpu_idle: cgroups.has_cpu_idle(),
+        mem_bytes: mem_bytes(),
         page_size: page_size
             .and_then(|size| u64::try_from(size).ok())
             .unwrap_or(4096),
         cgroup_mount: mount.to_owned(),
         mount_points: mount_points.collect(),
     }
+}
+
+/// All memory of the host; 0 when the kernel does not tell.
+fn mem_bytes() -> u64 {
+    let get = |name| {
+        let found = sysconf(name).ok().flatten();
+        found.and_then(|found| u64::try_from(found).ok()).unwrap_or(0)
+    };
+    get(SysconfVar::_PHYS_PAGES).saturating_mul(get(SysconfVar::PAGE_SIZE))
 }
 
 /// Whether any swap is in use on the host: a line below the heading of `/proc/swaps`.

@@ -190,6 +190,10 @@ impl Launch<'_> {
                     undo,
                 })
             }
+            Some(Op::BindMount) if errno == libc::ENOENT => {
+                let step = format!("bind a volume to `{subject}`, a directory this host must have,");
+                Box::new(move |undo| LaunchError::Container { step, source, undo })
+            }
             op => {
                 let step = op.map_or("read the program", Op::describe);
                 let step = format!("{step} {subject}").trim_end().to_owned();

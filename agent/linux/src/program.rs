@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use nix::libc;
 use nix::mount::MsFlags;
-use proffer_container::{InitStep, LaunchPlan, Leaf, Mount, Namespace, PayloadStep};
+use proffer_container::{BindMount, InitStep, LaunchPlan, Leaf, Mount, Namespace, PayloadStep};
 use proffer_init::program::{Join, Op, Writer};
 
 /// Writes the program; `join` tells how a process gets into a leaf.
@@ -33,6 +33,12 @@ fn init_step(step: &InitStep, join: &impl Fn(Leaf) -> (Join, Vec<PathBuf>), writ
             writer.op(Op::MakeMountsPrivate);
         }
         InitStep::Mount(step) => mount(step, writer),
+        InitStep::BindMount(BindMount { source, target }) => {
+            writer
+                .op(Op::BindMount)
+                .text(source.as_os_str().as_bytes())
+                .text(target.as_os_str().as_bytes());
+        }
         InitStep::ForbidDumping => {
             writer.op(Op::ForbidDumping);
         }
@@ -51,6 +57,9 @@ fn payload_step(step: &PayloadStep, join: &impl Fn(Leaf) -> (Join, Vec<PathBuf>)
         PayloadStep::Mount(step) => mount(step, writer),
         PayloadStep::ChangeDirectory(path) => {
             writer.op(Op::ChangeDirectory).text(path.as_os_str().as_bytes());
+        }
+        PayloadStep::OomScoreAdj(score) => {
+            writer.op(Op::OomScoreAdj).number(u64::from(*score));
         }
         PayloadStep::KeepCapabilities(kept) => {
             let mask = kept

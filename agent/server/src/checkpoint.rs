@@ -1,7 +1,8 @@
-//! Checkpoints: plain files, one directory a task.
+//! Checkpoints: plain files, one directory a task, and one file for the agent's resources.
 //!
 //! Every file is written beside its place and renamed into it, so that a reader finds the old or the new one.
-//! A file that cannot be read costs one task: it is put aside, and the rest is taken.
+//! A file that cannot be read costs one task: it is put aside, and the rest is taken. Where it is the one of the
+//! resources, the agent does not start: volumes would be given to somebody else.
 
 mod file;
 mod record;
@@ -11,12 +12,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use proffer_agent_core::{ContainerId, Recovered, RecoveredTask, StateRecord, TaskRecord};
+use proffer_agent_core::{ContainerId, Recovered, RecoveredTask, ResourcesRecord, StateRecord, TaskRecord};
 use proffer_types::AgentId;
 use tracing::{info, warn};
 
 use crate::AgentError;
 use crate::data_dir::{DataDir, remove};
+use crate::volumes;
 
 pub(crate) use file::{Durability, ReadError};
 
@@ -55,6 +57,42 @@ impl Checkpoints {
         file::write(&path, &record::encode_state(state), durability)
     }
 
+    /// What outlives the power supply: the master and frameworks rely on a volume once it is reported. Its
+    /// directory is there before, and put aside after.
+    pub(crate) fn save_resources(&self, record: &ResourcesRecord) -> io::Result<()> {
+        let path = self.data_dir.resources();
+        // An unreadable one would have kept the agent from starting.
+        let before = file::read(&path).ok();
+        let before = before.and_then(|bytes| record::decode_resources(&bytes).ok());
+        let before = before.unwrap_or_default().changed;
+        volumes::make(&self.data_dir, &before, &record.changed)?;
+        file::write(&path, &record::encode_resources(record), Durability::Synced)?;
+        volumes::put_aside(&self.data_dir, &before, &record.changed);
+        Ok(())
+    }
+
+    /// Reads what an earlier life kept of the resources; nothing, for a new agent.
+    pub(crate) fn recover_resources(&self) -> Result<ResourcesRecord, AgentError> {
+        let path = self.data_dir.resources();
+        let refuse = |source: Box<dyn std::error::Error + Send + Sync>| AgentError::ResourcesCheckpoint {
+            path: path.clone(),
+            source,
+        };
+        let bytes = match file::read(&path) {
+            Ok(bytes) => bytes,
+            Err(ReadError::Missing) => return Ok(ResourcesRecord::default()),
+            Err(error) => return Err(refuse(error.into())),
+        };
+        let record = record::decode_resources(&bytes).map_err(|error| refuse(error.into()))?;
+        volumes::sweep(&self.data_dir, &record.changed);
+        Ok(record)
+    }
+
+    /// Removes what was put aside, which may take long.
+    pub(crate) fn remove_volumes(&self) {
+        volumes::remove(&self.data_dir);
+    }
+
     /// Removes a task; `task` goes first, so that a removal cut short is seen as one.
     pub(crate) fn forget(&self, container_id: ContainerId) -> io::Result<()> {
         let dir = self.data_dir.task(container_id);
@@ -62,7 +100,7 @@ impl Checkpoints {
         remove(&dir, |path| fs::remove_dir_all(path))
     }
 
-    /// Reads what an earlier life left.
+    /// Reads what an earlier life left of tasks.
     pub(crate) fn recover(&self) -> Result<Recovered, AgentError> {
         let root = self.data_dir.tasks();
         let refuse = |source| AgentError::DataDir {
@@ -78,7 +116,11 @@ impl Checkpoints {
         let agent_id = self
             .recover_agent_id()
             .or_else(|| tasks.first().map(|task| task.task.info.agent_id.clone()));
-        Ok(Recovered { agent_id, tasks })
+        Ok(Recovered {
+            agent_id,
+            tasks,
+            operations: Vec::new(),
+        })
     }
 
     fn recover_agent_id(&self) -> Option<AgentId> {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use proffer_types::{Attribute, Resources};
+use proffer_types::{Attribute, FaultDomain, Resources};
 use tokio::sync::oneshot;
 
 /// What an operator tells an agent.
@@ -18,9 +18,13 @@ pub struct Config {
     pub advertise: Option<String>,
     /// Checkpoints, sandboxes and the agent's id. One agent a directory.
     pub data_dir: PathBuf,
-    /// What to offer; names not given here are detected.
+    /// What to offer; names not given here are detected. Plain, or under one static reservation.
     pub resources: Resources,
+    /// What to offer beyond `resources`, and to take back from its users at any time. Only cpus.
+    pub revocable: Resources,
     pub attributes: Vec<Attribute>,
+    /// What this machine shares its failures with.
+    pub domain: Option<FaultDomain>,
     /// Absent means the host's own name.
     pub hostname: Option<String>,
     /// Allows `listen` to be other than loopback although there is no authentication.
@@ -41,7 +45,9 @@ impl Config {
             advertise: None,
             data_dir,
             resources: Resources::new(),
+            revocable: Resources::new(),
             attributes: Vec::new(),
+            domain: None,
             hostname: None,
             insecure_listen: false,
             kill_tasks_on_stop: false,

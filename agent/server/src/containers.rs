@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proffer_agent_core::{Command, ContainerEnd, ContainerId, Process, Signal, TaskKey};
-use proffer_container::ContainerConfig;
+use proffer_container::{ContainerConfig, VolumeMount};
 use proffer_linux::{Adoption, Containerizer, Launched, SignalError};
-use proffer_types::{TaskInfo, Usage};
+use proffer_types::{Kind, Resources, TaskInfo, Usage, Volume};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Semaphore, mpsc};
@@ -21,7 +21,7 @@ use tracing::{debug, error, warn};
 use crate::data_dir::DataDir;
 use crate::driver::Input;
 use crate::metrics::Metrics;
-use crate::sandbox;
+use crate::{sandbox, volumes};
 
 /// The most launches and removals at once. They are kernel work: more than this only queue in it, each on a
 /// thread of its own.
@@ -270,10 +270,13 @@ impl Inner {
                 .entry(name.to_owned())
                 .or_insert_with(|| value.to_owned());
         }
+        let volumes = self.volumes(&info.resources)?;
         let config = ContainerConfig {
             container_id: name(container_id),
             spec,
             resources: info.resources,
+            limits: info.limits,
+            volumes,
             stdout: sandbox.join("stdout"),
             stderr: sandbox.join("stderr"),
             exit_file: self.data_dir.exit(container_id),
@@ -283,6 +286,20 @@ impl Inner {
         let plan =
             proffer_container::plan(&config, self.containerizer.host_facts()).map_err(|e| chain(&e))?;
         self.containerizer.launch(&plan).map_err(|e| chain(&e))
+    }
+
+    /// The task's volumes. One whose directory is lost is not made again: it would look like an empty one.
+    fn volumes(&self, resources: &Resources) -> Result<Vec<VolumeMount>, String> {
+        let mount = |(kind, volume, _): (&Kind, &Volume, u64)| {
+            let source = volumes::path(&self.data_dir, kind).filter(|path| path.is_dir());
+            let source = source.ok_or_else(|| format!("the directory of volume `{}` is lost", volume.id))?;
+            let container_path = volume.container_path.clone().into();
+            Ok(VolumeMount {
+                source,
+                container_path,
+            })
+        };
+        resources.volumes().map(mount).collect()
     }
 
     /// A container that runs. One whose launch was cut short is found by its groups; when nothing is in them it

@@ -5,17 +5,25 @@
 //! agent_id                               given by the master
 //! tasks/<container>/{task,state,exit}    checkpoints; `exit` is written by proffer-init
 //! sandboxes/<framework>/<task>/          kept after the task until collected
+//! resources                              reservations, volumes and operations not acknowledged
+//! volumes/roles/<role>/<volume>/         `/` in roles is written as a space, which no role has
+//! volumes/removed/<n>/                   destroyed volumes, until their files are gone
 //! ```
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use proffer_agent_core::{ContainerId, TaskKey};
+use proffer_types::{Role, VolumeId};
 
 use tracing::warn;
 
 use crate::AgentError;
+
+/// What tasks keep in volumes is theirs: other users of the host do not get in.
+const PRIVATE_MODE: u32 = 0o700;
 
 #[derive(Debug)]
 pub(crate) struct DataDir {
@@ -47,6 +55,14 @@ impl DataDir {
         for dir in [data_dir.tasks(), data_dir.sandboxes()] {
             fs::create_dir_all(dir).map_err(refuse)?;
         }
+        for dir in [data_dir.volumes(), data_dir.removed_volumes()] {
+            let mut private = DirBuilder::new();
+            private
+                .recursive(true)
+                .mode(PRIVATE_MODE)
+                .create(dir)
+                .map_err(refuse)?;
+        }
         Ok(data_dir)
     }
 
@@ -76,6 +92,25 @@ impl DataDir {
     /// Where proffer-init leaves the exit record.
     pub(crate) fn exit(&self, container_id: ContainerId) -> PathBuf {
         self.task(container_id).join("exit")
+    }
+
+    pub(crate) fn resources(&self) -> PathBuf {
+        self.root.join("resources")
+    }
+
+    /// Has a directory a role, and each of these one a volume.
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.root.join("volumes/roles")
+    }
+
+    pub(crate) fn removed_volumes(&self) -> PathBuf {
+        self.root.join("volumes/removed")
+    }
+
+    /// Ids are plain names; a role without its slashes is one too, and not longer than the kernel takes.
+    pub(crate) fn volume(&self, role: &Role, id: &VolumeId) -> PathBuf {
+        let role = role.as_str().replace('/', " ");
+        self.volumes().join(role).join(id.as_str())
     }
 
     pub(crate) fn sandboxes(&self) -> PathBuf {

@@ -156,6 +156,22 @@ fn log(event: &Event) {
             warn!(%container_id, error, "checkpoint not written");
         }
         Event::UpdateRetried { key } => info!(task = %key, "status update sent again"),
+        Event::OperationEnded {
+            framework_id,
+            operation_id,
+            state,
+            message,
+        } => {
+            let operation = operation_id.as_ref().map_or("", |id| id.as_str());
+            info!(%framework_id, operation, state = state.as_str(), message, "operation ended");
+        }
+        Event::ResourcesChanged { total } => info!(%total, "resources changed"),
+        Event::ResourcesFailed { error } => warn!(error, "checkpoint of resources not written"),
+        Event::OperationIgnored {
+            framework_id,
+            operation_id,
+            what,
+        } => debug!(%framework_id, %operation_id, what, "ignored a message for an operation"),
         Event::TaskForgotten { key } => debug!(task = %key, "task forgotten"),
     }
 }
@@ -166,6 +182,7 @@ pub(crate) fn is_checkpoint(effect: &Effect) -> bool {
         Effect::SaveAgentId(_)
         | Effect::CheckpointTask { .. }
         | Effect::CheckpointState { .. }
+        | Effect::CheckpointResources(_)
         | Effect::Forget { .. } => true,
         Effect::Launch { .. }
         | Effect::Adopt { .. }

@@ -29,6 +29,15 @@ pub enum AgentError {
         what: &'static str,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("{0}: leave it out of --resources and --revocable")]
+    Stated(String),
+    #[error("what is reserved on this agent is not covered: give more with --resources")]
+    Restore(#[from] proffer_agent_core::RestoreError),
+    #[error("cannot read `{}`, which holds this agent's reservations and volumes: put it back from a backup, or move it away with the directory `volumes` to begin anew", path.display())]
+    ResourcesCheckpoint {
+        path: PathBuf,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("cannot run containers on this host")]
     Containers(#[from] proffer_linux::SetupError),
     #[error("the master refused this agent: {message}")]

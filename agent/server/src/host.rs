@@ -1,11 +1,13 @@
 //! What this host has to offer, where the operator does not say.
 
+mod network;
+
 use std::path::Path;
 
 use procfs::Current;
-use proffer_types::{Ranges, ResourceName, Resources};
+use proffer_types::{Kind, Ranges, ResourceName, Resources};
 
-use crate::AgentError;
+use crate::{AgentError, Config};
 
 const GIB: u64 = 1 << 30;
 
@@ -18,8 +20,52 @@ const HOST_DISK_BYTES: u64 = 5 * GIB;
 /// The ports of Mesos: below the kernel's ephemeral ones.
 const DEFAULT_PORTS: (u64, u64) = (31_000, 32_000);
 
-/// Completes what the operator stated with what is detected.
-pub(crate) fn resources(stated: &Resources, data_dir: &Path) -> Result<Resources, AgentError> {
+/// Where the kernel tells of network interfaces, and which of them carries the default route.
+const NETWORK: &str = "/sys/class/net";
+const ROUTES: &str = "/proc/net/route";
+
+/// What this host offers before any operation: what the operator stated, completed with what is detected. `kept` is
+/// what earlier operations changed.
+pub(crate) fn resources(config: &Config, kept: &Resources, data_dir: &Path) -> Result<Resources, AgentError> {
+    let stated = stated(&config.resources)?;
+    let mut all = complete(stated, kept, data_dir)?;
+    if !config.revocable.is_empty() {
+        all = all
+            .with_kind(Kind::revocable(), revocable(&config.revocable)?.clone())
+            .map_err(proffer_agent_core::RestoreError::from)?;
+    }
+    Ok(all)
+}
+
+/// Refuses what only operations can make, and what has a flag of its own.
+fn stated(resources: &Resources) -> Result<&Resources, AgentError> {
+    let is_static = |kind: &Kind| kind.reservations.iter().all(|one| one.is_static);
+    let bad = |(kind, _): &(&Kind, &Resources)| kind.revocable || kind.volume.is_some() || !is_static(kind);
+    match resources.kinds().find(bad) {
+        None => Ok(resources),
+        Some((kind, _)) => {
+            let what = match (&kind.volume, kind.revocable) {
+                (Some(volume), _) => format!("volume `{}` can only be made by an operation", volume.id),
+                (None, true) => "revocable resources have a flag of their own".to_owned(),
+                (None, false) => "a dynamic reservation can only be made by an operation".to_owned(),
+            };
+            Err(AgentError::Stated(what))
+        }
+    }
+}
+
+/// Memory, disk and ports cannot be taken back from a task that goes on.
+fn revocable(resources: &Resources) -> Result<&Resources, AgentError> {
+    let only_cpus = Resources::of(resources.cpu_millis(), 0, 0);
+    match *resources == only_cpus {
+        true => Ok(resources),
+        false => Err(AgentError::Stated(format!(
+            "only plain cpus can be revocable, not `{resources}`"
+        ))),
+    }
+}
+
+fn complete(stated: &Resources, kept: &Resources, data_dir: &Path) -> Result<Resources, AgentError> {
     let mut all = stated.clone();
     if stated.cpu_millis() == 0 {
         all = all.with(ResourceName::Cpus, cpu_millis()?);
@@ -35,7 +81,13 @@ pub(crate) fn resources(stated: &Resources, data_dir: &Path) -> Result<Resources
             what: "free disk space",
             source: source.into(),
         })?;
-        all = all.with(ResourceName::Disk, less_reserve(free, HOST_DISK_BYTES));
+        // What volumes hold already is not free, and theirs all the same.
+        let disk = less_reserve(free, HOST_DISK_BYTES).max(kept.disk_bytes());
+        all = all.with(ResourceName::Disk, disk);
+    }
+    if stated.net_mbps_millis() == 0 {
+        let detected = network::speed_mbps(Path::new(ROUTES), Path::new(NETWORK)).unwrap_or(0);
+        all = all.with(ResourceName::NetMbps, detected * ResourceName::NetMbps.units());
     }
     if stated.ranges(&ResourceName::Ports).is_none() {
         all = all.with_ranges(ResourceName::Ports, Ranges::new([DEFAULT_PORTS]));
@@ -87,13 +139,56 @@ mod tests {
         assert_eq!(less_reserve(GIB, GIB), GIB / 2);
     }
 
+    fn config(resources: &str, revocable: &str) -> Config {
+        let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        Config {
+            resources: resources.parse().unwrap(),
+            revocable: revocable.parse().unwrap(),
+            ..Config::new(vec![], listen, "/".into())
+        }
+    }
+
+    fn of(resources: &str, revocable: &str) -> Result<Resources, AgentError> {
+        let kept = "disk(+prod):1PiB".parse().unwrap();
+        super::resources(&config(resources, revocable), &kept, Path::new("/"))
+    }
+
     #[test]
     fn what_is_stated_is_taken_and_the_rest_is_detected() {
-        let stated: Resources = "cpus:0.5;disk:1GiB".parse().unwrap();
-        let all = resources(&stated, Path::new("/")).unwrap();
+        let all = of("cpus:0.5;disk:1GiB;net_mbps:7", "").unwrap();
         assert_eq!(all.cpu_millis(), 500);
         assert_eq!(all.disk_bytes(), GIB);
         assert!(all.mem_bytes() > 0);
+        assert_eq!(all.net_mbps_millis(), 7000);
         assert_eq!(all.ranges(&ResourceName::Ports).map(Ranges::count), Some(1001));
+    }
+
+    #[test]
+    fn a_name_with_a_static_reservation_is_stated_and_revocable_cpus_come_on_top() {
+        let all = of("cpus(prod):2;mem:1GiB;disk:1GiB;net_mbps:1", "cpus:1").unwrap();
+        assert_eq!(
+            all.to_string(),
+            "mem:1GiB;disk:1GiB;net_mbps:1;ports:[31000-32000];cpus{rev}:1;cpus(prod):2"
+        );
+    }
+
+    #[test]
+    fn disk_that_is_full_of_volumes_still_covers_them() {
+        assert_eq!(of("", "").unwrap().disk_bytes(), 1 << 50);
+    }
+
+    #[test]
+    fn what_flags_cannot_make_is_refused() {
+        let bad = [
+            ("cpus(+prod):1", ""),
+            ("disk(prod)[v:/v]:1GiB", ""),
+            ("cpus{rev}:1", ""),
+            ("", "mem:1GiB"),
+            ("", "cpus(prod):1"),
+        ];
+        for (resources, revocable) in bad {
+            let refused = of(resources, revocable);
+            assert!(matches!(refused, Err(AgentError::Stated(_))), "{refused:?}");
+        }
     }
 }

@@ -18,6 +18,7 @@ mod perform;
 mod run;
 mod sandbox;
 mod shared;
+mod volumes;
 
 pub use config::Config;
 pub use error::AgentError;

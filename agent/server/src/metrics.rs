@@ -22,6 +22,11 @@ struct EndLabel {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OperationLabel {
+    state: &'static str,
+}
+
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
@@ -34,6 +39,7 @@ pub(crate) struct Metrics {
     updates_pending: Gauge,
     updates_retried: Counter,
     checkpoint_failures: Counter,
+    operations: Family<OperationLabel, Counter>,
     frames_dropped: Counter,
     registered: Gauge,
     registrations: Counter,
@@ -55,6 +61,7 @@ impl Metrics {
             updates_pending: Gauge::default(),
             updates_retried: Counter::default(),
             checkpoint_failures: Counter::default(),
+            operations: Family::default(),
             frames_dropped: Counter::default(),
             registered: Gauge::default(),
             registrations: Counter::default(),
@@ -102,6 +109,11 @@ impl Metrics {
             self.checkpoint_failures.clone(),
         );
         r.register(
+            "operations",
+            "Operations on the agent's resources, by how they ended",
+            self.operations.clone(),
+        );
+        r.register(
             "frames_dropped",
             "Frames of another session",
             self.frames_dropped.clone(),
@@ -147,13 +159,19 @@ impl Metrics {
                 };
                 self.ended.get_or_create(&label).inc();
             }
-            Event::CheckpointFailed { .. } => {
+            Event::CheckpointFailed { .. } | Event::ResourcesFailed { .. } => {
                 self.checkpoint_failures.inc();
             }
             Event::UpdateRetried { .. } => {
                 self.updates_retried.inc();
             }
+            Event::OperationEnded { state, .. } => {
+                let state = state.as_str();
+                self.operations.get_or_create(&OperationLabel { state }).inc();
+            }
             Event::SessionLost { .. }
+            | Event::ResourcesChanged { .. }
+            | Event::OperationIgnored { .. }
             | Event::TaskAccepted { .. }
             | Event::DuplicateIgnored { .. }
             | Event::UnknownIgnored { .. }

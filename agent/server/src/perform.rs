@@ -1,6 +1,7 @@
 //! Effects carried out: checkpoints first, then the rest in order.
 //!
-//! What belongs to a container whose checkpoint failed is skipped, signals excepted, and the core is told.
+//! What belongs to a container whose checkpoint failed is skipped, signals excepted, and the core is told. So are
+//! operation statuses when the checkpoint of the resources failed.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -44,6 +45,14 @@ struct Failure {
     launch_skipped: bool,
 }
 
+/// The checkpoints that failed.
+#[derive(Debug, Default)]
+struct Failed {
+    containers: BTreeMap<ContainerId, Failure>,
+    /// The error, when it was the one of the resources.
+    resources: Option<String>,
+}
+
 /// Messages for one frame.
 #[derive(Debug)]
 struct Outgoing {
@@ -83,14 +92,20 @@ impl Performer {
         };
         let mut outgoing: Option<Outgoing> = None;
         for effect in rest {
-            if let Some(failure) = owner(agent, &effect).and_then(|id| failed.get_mut(&id)) {
+            if let Some(failure) = owner(agent, &effect).and_then(|id| failed.containers.get_mut(&id)) {
                 failure.launch_skipped |= matches!(effect, Effect::Launch { .. });
+                continue;
+            }
+            if failed.resources.is_some() && is_operation_update(&effect) {
                 continue;
             }
             self.one(agent, effect, &mut outgoing, &mut verdict).await;
         }
         self.flush(outgoing, &mut verdict);
+        let resources = failed.resources.map(|error| Command::ResourcesFailed { error });
+        verdict.failures.extend(resources);
         let told = failed
+            .containers
             .into_iter()
             .map(|(container_id, failure)| Command::CheckpointFailed {
                 container_id,
@@ -102,24 +117,30 @@ impl Performer {
     }
 
     /// Writes checkpoints off the runtime's threads. Without its id the agent must not go on.
-    async fn write(
-        &self,
-        writes: Vec<Effect>,
-        agent: &Agent,
-    ) -> Result<BTreeMap<ContainerId, Failure>, AgentError> {
+    async fn write(&self, writes: Vec<Effect>, agent: &Agent) -> Result<Failed, AgentError> {
         if writes.is_empty() {
-            return Ok(BTreeMap::new());
+            return Ok(Failed::default());
         }
+        let has_resources = writes
+            .iter()
+            .any(|effect| matches!(effect, Effect::CheckpointResources(_)));
         let checkpoints = self.checkpoints.clone();
         let ids: Vec<ContainerId> = writes.iter().filter_map(|effect| owner(agent, effect)).collect();
         let written = tokio::task::spawn_blocking(move || write_all(&checkpoints, writes)).await;
+        if has_resources {
+            let checkpoints = self.checkpoints.clone();
+            tokio::task::spawn_blocking(move || checkpoints.remove_volumes());
+        }
         written.unwrap_or_else(|error| {
             // Nothing is known of any of them.
             let failure = || Failure {
                 error: format!("writing did not finish: {error}"),
                 launch_skipped: false,
             };
-            Ok(ids.into_iter().map(|id| (id, failure())).collect())
+            Ok(Failed {
+                containers: ids.into_iter().map(|id| (id, failure())).collect(),
+                resources: has_resources.then(|| failure().error),
+            })
         })
     }
 
@@ -170,6 +191,7 @@ impl Performer {
             Effect::SaveAgentId(_)
             | Effect::CheckpointTask { .. }
             | Effect::CheckpointState { .. }
+            | Effect::CheckpointResources(_)
             | Effect::Forget { .. } => {}
         }
     }
@@ -246,9 +268,13 @@ fn owner(agent: &Agent, effect: &Effect) -> Option<ContainerId> {
                 framework_id: framework_id.clone(),
                 task_id: status.task_id.clone(),
             }),
-            AgentMessage::Register { .. } | AgentMessage::Heartbeat => None,
+            AgentMessage::Register { .. }
+            | AgentMessage::OperationUpdate { .. }
+            | AgentMessage::Total(_)
+            | AgentMessage::Heartbeat => None,
         },
         Effect::SaveAgentId(_)
+        | Effect::CheckpointResources(_)
         | Effect::Forget { .. }
         | Effect::Adopt { .. }
         | Effect::Signal { .. }
@@ -257,16 +283,30 @@ fn owner(agent: &Agent, effect: &Effect) -> Option<ContainerId> {
     }
 }
 
+fn is_operation_update(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Send {
+            message: AgentMessage::OperationUpdate { .. },
+            ..
+        }
+    )
+}
+
 /// Writes checkpoints in order; those of a container are skipped after its first failure.
-fn write_all(
-    checkpoints: &Checkpoints,
-    writes: Vec<Effect>,
-) -> Result<BTreeMap<ContainerId, Failure>, AgentError> {
-    let mut failed = BTreeMap::new();
+fn write_all(checkpoints: &Checkpoints, writes: Vec<Effect>) -> Result<Failed, AgentError> {
+    let mut all = Failed::default();
+    let failed = &mut all.containers;
     for write in writes {
         let (container_id, result) = match write {
             Effect::SaveAgentId(id) => {
                 checkpoints.save_agent_id(&id)?;
+                continue;
+            }
+            Effect::CheckpointResources(record) => {
+                // A later one in the batch holds all that an earlier one did.
+                let saved = checkpoints.save_resources(&record);
+                all.resources = saved.err().map(|error| error.to_string());
                 continue;
             }
             Effect::CheckpointTask { container_id, task } => {
@@ -292,7 +332,7 @@ fn write_all(
             failed.insert(container_id, failure(&error));
         }
     }
-    Ok(failed)
+    Ok(all)
 }
 
 fn failure(error: &io::Error) -> Failure {

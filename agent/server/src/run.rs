@@ -9,9 +9,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proffer_agent_core::{Agent, Output};
+use proffer_agent_core::{Agent, Output, Recovered};
 use proffer_linux::Containerizer;
 use proffer_types::AgentInfo;
+use proffer_types::agent_link::RegisteredOperation;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +40,10 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let masters = link::masters(&config.masters)?;
     let (listener, address) = listen(&config).await?;
     let data_dir = Arc::new(DataDir::open(&config.data_dir)?);
-    let resources = host::resources(&config.resources, data_dir.root())?;
+    let checkpoints = Checkpoints::new(Arc::clone(&data_dir));
+    let kept = checkpoints.recover_resources()?;
+    let resources = host::resources(&config, &kept.changed, data_dir.root())?;
+    let resources = proffer_agent_core::restore(&resources, &kept.changed)?;
     let containerizer = Containerizer::new(&proffer_linux::Config {
         cgroup_root: data_dir.cgroup_root(),
         cgroup_mount: CGROUP_MOUNT.into(),
@@ -55,6 +59,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         attributes: std::mem::take(&mut config.attributes),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         cgroups: containerizer.host_facts().cgroups().to_owned(),
+        domain: config.domain.take(),
     };
     info!(%address, data_dir = %data_dir.root().display(), resources = %info.resources, cgroups = info.cgroups, "agent listening");
     if let Some(listening) = config.listening.take() {
@@ -64,6 +69,8 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let parts = Parts {
         listener,
         data_dir,
+        checkpoints,
+        operations: kept.operations,
         containerizer,
         masters,
         info,
@@ -75,6 +82,8 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
 struct Parts {
     listener: TcpListener,
     data_dir: Arc<DataDir>,
+    checkpoints: Checkpoints,
+    operations: Vec<RegisteredOperation>,
     containerizer: Containerizer,
     masters: Vec<link::Master>,
     info: AgentInfo,
@@ -83,8 +92,8 @@ struct Parts {
 impl Parts {
     async fn run(self, kill_tasks_on_stop: bool, shutdown: CancellationToken) -> Result<(), AgentError> {
         let clock = Clock::start();
-        let checkpoints = Checkpoints::new(Arc::clone(&self.data_dir));
-        let (agent, recovered) = recover(&checkpoints, clock, self.info)?;
+        let checkpoints = self.checkpoints;
+        let (agent, recovered) = recover(&checkpoints, clock, self.info, self.operations)?;
         let shared = Arc::new(Shared::new(&agent));
         let metrics = Arc::new(Metrics::new());
         let (driver_tx, driver_rx) = mpsc::channel(MAX_COMMANDS_QUEUED);
@@ -164,8 +173,16 @@ fn reachable(address: SocketAddr, hostname: &str) -> String {
     }
 }
 
-fn recover(checkpoints: &Checkpoints, clock: Clock, info: AgentInfo) -> Result<(Agent, Output), AgentError> {
-    let found = checkpoints.recover()?;
+fn recover(
+    checkpoints: &Checkpoints,
+    clock: Clock,
+    info: AgentInfo,
+    operations: Vec<RegisteredOperation>,
+) -> Result<(Agent, Output), AgentError> {
+    let found = Recovered {
+        operations,
+        ..checkpoints.recover()?
+    };
     if !found.tasks.is_empty() {
         info!(n_tasks = found.tasks.len(), "taking tasks back");
     }

@@ -1,9 +1,11 @@
-//! What the API reads while the driver writes: which tasks are live, and whether a session is open.
+//! What the API reads while the driver writes: which tasks are live, what there is in all, and whether a session
+//! is open.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use proffer_agent_core::{Agent, Event, TaskKey};
+use proffer_types::Resources;
 use tokio::sync::watch;
 
 #[derive(Debug)]
@@ -12,6 +14,7 @@ pub(crate) struct Shared {
     /// Counts tasks that ended; readers of logs wait on it.
     ended: watch::Sender<u64>,
     registered: watch::Sender<bool>,
+    total: watch::Sender<Resources>,
 }
 
 impl Shared {
@@ -21,6 +24,7 @@ impl Shared {
             live: Mutex::new(live.map(|task| task.key.clone()).collect()),
             ended: watch::Sender::new(0),
             registered: watch::Sender::new(false),
+            total: watch::Sender::new(agent.info().resources.clone()),
         }
     }
 
@@ -32,6 +36,9 @@ impl Shared {
     pub(crate) fn apply(&self, event: &Event) {
         if let Event::TaskAccepted { key, .. } = event {
             self.live().insert(key.clone());
+        }
+        if let Event::ResourcesChanged { total } = event {
+            self.total.send_replace(total.clone());
         }
         if let Event::TaskState { key, state, .. } = event
             && state.is_terminal()
@@ -53,6 +60,11 @@ impl Shared {
         *self.registered.borrow()
     }
 
+    /// What the agent has in all, with its reservations and volumes.
+    pub(crate) fn total(&self) -> Resources {
+        self.total.borrow().clone()
+    }
+
     /// Whether a task may still write to its sandbox.
     pub(crate) fn is_live(&self, key: &TaskKey) -> bool {
         self.live().contains(key)
@@ -69,6 +81,7 @@ impl Shared {
             live: Mutex::new(live.into_iter().collect()),
             ended: watch::Sender::new(0),
             registered: watch::Sender::new(false),
+            total: watch::Sender::new(Resources::new()),
         }
     }
 

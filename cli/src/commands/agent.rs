@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use proffer_types::{Attribute, Resources};
+use proffer_types::{Attribute, FaultDomain, Resources};
 
 use crate::daemon::until_signal;
 use crate::failure::WrongUse;
@@ -41,7 +41,9 @@ pub(crate) struct AgentArgs {
     /// The address others reach the API under; absent means where it listens
     #[arg(long, env = "PROFFER_ADVERTISE", value_name = "ADDRESS")]
     advertise: Option<String>,
-    /// What to offer, such as `cpus:8;mem:16GiB;disk:100GiB;ports:[31000-32000]`; what is not named is detected
+    /// What to offer, such as `cpus:8;mem:16GiB;disk:100GiB;net_mbps:1000;ports:[31000-32000]`; what is not named
+    /// is detected. `mem(prod):4GiB` is reserved to role prod; a name that is given so is not detected.
+    /// net_mbps and disk are counted, not enforced
     #[arg(
         long,
         env = "PROFFER_RESOURCES",
@@ -50,6 +52,18 @@ pub(crate) struct AgentArgs {
         value_name = "RESOURCES"
     )]
     resources: Resources,
+    /// Cpus to offer beyond --resources, such as `cpus:2`, for tasks that take only the time nobody else wants
+    #[arg(
+        long,
+        env = "PROFFER_REVOCABLE",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "RESOURCES"
+    )]
+    revocable: Resources,
+    /// Where this machine is, `region/zone`: machines of one zone fail together now and then
+    #[arg(long, env = "PROFFER_DOMAIN", value_parser = domain, value_name = "REGION/ZONE")]
+    domain: Option<FaultDomain>,
     /// Facts that schedulers may ask for, such as `rack:r1;disk:ssd`
     #[arg(long, env = "PROFFER_ATTRIBUTES", value_delimiter = ';', value_parser = attribute, value_name = "ATTRIBUTES")]
     attributes: Vec<Attribute>,
@@ -77,6 +91,24 @@ fn attribute(text: &str) -> Result<Attribute, String> {
     }
 }
 
+/// The longest region or zone, in bytes: that of an id.
+const MAX_DOMAIN_BYTES: usize = 255;
+
+fn domain(text: &str) -> Result<FaultDomain, String> {
+    let good = |name: &&str| {
+        let is_plain = name.chars().all(|c| !c.is_control() && !c.is_whitespace() && c != '/');
+        is_plain && (1..=MAX_DOMAIN_BYTES).contains(&name.len())
+    };
+    let (region, zone) = text.split_once('/').unwrap_or_default();
+    match [region, zone].iter().all(good) {
+        true => Ok(FaultDomain {
+            region: region.to_owned(),
+            zone: zone.to_owned(),
+        }),
+        false => Err("it is not `region/zone`, two names without blanks or slashes".to_owned()),
+    }
+}
+
 impl AgentArgs {
     /// The daemon's own form of these flags.
     pub(crate) fn config(self) -> Result<proffer_agent::Config> {
@@ -86,6 +118,8 @@ impl AgentArgs {
         Ok(proffer_agent::Config {
             advertise: self.advertise,
             resources: self.resources,
+            revocable: self.revocable,
+            domain: self.domain,
             attributes: self.attributes,
             hostname: self.hostname,
             insecure_listen: self.insecure_listen,
@@ -98,4 +132,21 @@ impl AgentArgs {
 pub(super) async fn agent(args: AgentArgs) -> Result<u8> {
     let config = args.config()?;
     until_signal(|shutdown| proffer_agent::run(config, shutdown)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_is_a_region_and_a_zone() {
+        let expected = FaultDomain {
+            region: "eu".to_owned(),
+            zone: "eu-1".to_owned(),
+        };
+        assert_eq!(domain("eu/eu-1"), Ok(expected));
+        for bad in ["", "eu", "/", "eu/", "/a", "eu/a/b", "eu/a b", &"x/".repeat(200)] {
+            assert!(domain(bad).is_err(), "{bad:?}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
-//! Cpu: a hard quota, and a weight for when the host is short of time.
+//! Cpu: a hard quota from the limit, and a weight from the request for when the host is short of time.
 
-use super::{Draft, require};
+use super::{Draft, require, upper};
 use crate::{ContainerConfig, Controller, HostFacts, Limit, PlanError, Version};
 
 /// The length of a quota's period: the kernel's default. Shorter ones throttle more often, longer ones stall longer.
@@ -12,22 +12,30 @@ const MIN_CPU_MILLIS: u64 = 10;
 /// cgroup v1's range of shares, of which 1024 stand for one core.
 const SHARES: (u64, u64) = (2, 262_144);
 
-/// Limits the payload to the task's cpus.
+/// Limits the payload to the task's cpus. With revocable ones it takes no time that another container wants.
 pub(crate) fn limit(config: &ContainerConfig, host: &HostFacts, draft: &mut Draft) -> Result<(), PlanError> {
     require(host, Controller::Cpu)?;
+    if host.version == Version::V1 {
+        require(host, Controller::Cpuacct)?;
+    }
     let millis = config.resources.cpu_millis();
     if millis < MIN_CPU_MILLIS {
         return Err(PlanError::TooFewCpus(millis));
     }
-    let quota_us = millis * PERIOD_US / 1000;
-    let period_us = PERIOD_US;
-    draft.limit(Limit::CpuQuota { quota_us, period_us });
+    if let Some(limit) = upper(config.limits.cpus, millis, "cpus")? {
+        let quota_us = limit.saturating_mul(PERIOD_US) / 1000;
+        let period_us = PERIOD_US;
+        draft.limit(Limit::CpuQuota { quota_us, period_us });
+    }
+    let is_revocable = config.resources.without_revocable().cpu_millis() < millis;
+    if is_revocable && host.cpu_idle {
+        draft.limit(Limit::CpuIdle);
+        return Ok(());
+    }
+    let ranked = if is_revocable { 0 } else { millis };
     draft.limit(match host.version {
-        Version::V2 => Limit::CpuWeight(weight(millis)),
-        Version::V1 => {
-            require(host, Controller::Cpuacct)?;
-            Limit::CpuShares(shares(millis))
-        }
+        Version::V2 => Limit::CpuWeight(weight(ranked)),
+        Version::V1 => Limit::CpuShares(shares(ranked)),
     });
     Ok(())
 }

@@ -1,31 +1,76 @@
-//! Memory: a hard limit without swap to flee to; past it the kernel kills.
+//! Memory: a hard limit without swap to flee to, past which the kernel kills; and the request, which is taken back
+//! last when the host is short of memory.
 
-use super::{Draft, require};
-use crate::{ContainerConfig, Controller, HostFacts, Limit, PlanError, Version};
+use super::{Draft, require, upper};
+use crate::{ContainerConfig, Controller, HostFacts, Limit, PayloadStep, PlanError, Version};
+
+/// The range of `oom_score_adj` for tasks that may use more than they asked for (that of Kubernetes): never as
+/// sheltered as a task that cannot, never as certain to go as nothing at all.
+const OOM_SCORE_ADJ: (u64, u64) = (2, 999);
 
 /// Limits the payload to the task's memory, as a whole.
 pub(crate) fn limit(config: &ContainerConfig, host: &HostFacts, draft: &mut Draft) -> Result<(), PlanError> {
     require(host, Controller::Memory)?;
+    let mem_bytes = config.resources.mem_bytes();
+    let pages = |bytes: u64| whole_pages(bytes, host);
+    let request = pages(mem_bytes);
+    if request == 0 {
+        let page_size = host.page_size;
+        return Err(PlanError::TooLittleMemory { mem_bytes, page_size });
+    }
+    let upper = upper(config.limits.mem, mem_bytes, "memory")?.map(pages);
+    if let Some(limit) = upper {
+        hard(limit, host, draft)?;
+    }
+    if upper != Some(request) && !host.soft_limit {
+        return Err(PlanError::NoSoftLimit);
+    }
+    match host.version {
+        // Whoever stays within the request must not go before one that is beyond its own.
+        Version::V2 if host.soft_limit => draft.limit(Limit::MemoryLow(request)),
+        // Without one a group is never taken from first.
+        Version::V1 if upper != Some(request) => draft.limit(Limit::MemorySoft(request)),
+        Version::V1 | Version::V2 => {}
+    }
+    if host.version == Version::V2 {
+        draft.limit(Limit::OomGroup);
+    }
+    Ok(())
+}
+
+fn hard(limit: u64, host: &HostFacts, draft: &mut Draft) -> Result<(), PlanError> {
     if host.has_swap && !host.swap_limit {
         return Err(PlanError::SwapNotLimitable);
     }
-    // The kernel rounds down to pages, and what is written must read back the same.
-    let mem_bytes = config.resources.mem_bytes();
-    let page_size = host.page_size.max(1);
-    let limit = mem_bytes / page_size * page_size;
-    if limit == 0 {
-        return Err(PlanError::TooLittleMemory { mem_bytes, page_size });
-    }
     draft.limit(Limit::Memory(limit));
     match host.version {
-        Version::V2 => {
-            if host.swap_limit {
-                draft.limit(Limit::Swap(0));
-            }
-            draft.limit(Limit::OomGroup);
-        }
+        Version::V2 if host.swap_limit => draft.limit(Limit::Swap(0)),
         Version::V1 if host.swap_limit => draft.limit(Limit::MemoryAndSwap(limit)),
-        Version::V1 => {}
+        Version::V1 | Version::V2 => {}
     }
     Ok(())
+}
+
+/// Marks a payload that may use more than it asked for: the less it asked for, the sooner it goes when the host runs
+/// out of memory.
+pub(crate) fn expose(config: &ContainerConfig, host: &HostFacts, draft: &mut Draft) {
+    let request = config.resources.mem_bytes();
+    let may_exceed = match config.limits.mem {
+        None => false,
+        Some(proffer_types::Limit::At(limit)) => limit > request,
+        Some(proffer_types::Limit::Infinite) => true,
+    };
+    if may_exceed {
+        let share = u128::from(request) * 1000 / u128::from(host.mem_bytes.max(1));
+        let left = 1000_u64.saturating_sub(u64::try_from(share).unwrap_or(u64::MAX));
+        let score = left.clamp(OOM_SCORE_ADJ.0, OOM_SCORE_ADJ.1);
+        let score = u16::try_from(score).unwrap_or(u16::MAX);
+        draft.payload.push(PayloadStep::OomScoreAdj(score));
+    }
+}
+
+/// The kernel rounds down to pages, and what is written must read back the same.
+fn whole_pages(bytes: u64, host: &HostFacts) -> u64 {
+    let page_size = host.page_size.max(1);
+    bytes / page_size * page_size
 }

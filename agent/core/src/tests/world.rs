@@ -493,10 +493,12 @@ impl World {
 
 /// What must not be told while the checkpoint of the resources fails.
 fn is_of_resources(effect: &Effect) -> bool {
-    let of_operation = |message: &AgentMessage| matches!(message, AgentMessage::OperationUpdate { .. });
-    match effect {
-        Effect::CheckpointResources(_) => true,
-        Effect::Send { message, .. } => of_operation(message),
-        _ => false,
-    }
+    matches!(
+        effect,
+        Effect::CheckpointResources(_)
+            | Effect::Send {
+                message: AgentMessage::OperationUpdate { .. },
+                ..
+            }
+    )
 }

@@ -6,7 +6,7 @@ use cgroups_rs::fs::cpu::CpuController;
 use proffer_container::{Controller, Limit, Version};
 use proffer_types::Usage;
 
-use super::control::{Control, ControlError, confirm, keyed_number, signed};
+use super::control::{Control, ControlError, confirm, keyed_number, signed, write};
 use crate::UsageError;
 
 #[derive(Debug)]
@@ -28,6 +28,7 @@ impl Control for Cpu {
                 let done = controller.set_shares(shares);
                 confirm(group, done, &[("cpu.shares", shares.to_string())])
             }
+            (Limit::CpuIdle, _) => write(group, "cpu.idle", "1"),
             (limit, _) => Err(ControlError::Unsupported {
                 controller: Controller::Cpu,
                 limit,

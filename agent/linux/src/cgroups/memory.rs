@@ -32,6 +32,10 @@ impl Control for Memory {
                 let done = controller.set_memswap_limit(signed(bytes)?);
                 confirm(group, done, &[("memory.memsw.limit_in_bytes", bytes.to_string())])
             }
+            (Limit::MemoryLow(bytes), Version::V2) => write(group, "memory.low", &bytes.to_string()),
+            (Limit::MemorySoft(bytes), Version::V1) => {
+                write(group, "memory.soft_limit_in_bytes", &bytes.to_string())
+            }
             (Limit::OomGroup, Version::V2) => write(group, "memory.oom.group", "1"),
             (limit, _) => Err(ControlError::Unsupported {
                 controller: Controller::Memory,

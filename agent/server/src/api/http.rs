@@ -41,7 +41,7 @@ async fn index(Extract(state): Extract<State>) -> String {
          gRPC      proffer.v1.Agent, reflection, health\n",
         version = info.version,
         hostname = info.hostname,
-        resources = info.resources,
+        resources = state.shared.total(),
         cgroups = info.cgroups,
         registered = registered(&state),
     )

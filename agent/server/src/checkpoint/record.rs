@@ -2,8 +2,8 @@
 //!
 //! A record grows by fields, which older and newer agents read alike, so that the file's version stays.
 
-use proffer_agent_core::{KillCause, KillRecord, Process, StateRecord, TaskRecord};
-use proffer_types::{FrameworkId, Role, Timestamp};
+use proffer_agent_core::{KillCause, KillRecord, Process, ResourcesRecord, StateRecord, TaskRecord};
+use proffer_types::{FrameworkId, GroupId, Role, TaskId, Timestamp};
 use proffer_wire::{ConvertError, v1};
 use prost::Message;
 use thiserror::Error;
@@ -31,6 +31,9 @@ struct Task {
     info: Option<v1::TaskInfo>,
     #[prost(string, tag = "3")]
     role: String,
+    /// Empty for none.
+    #[prost(string, tag = "4")]
+    group_id: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -55,12 +58,23 @@ struct ProcessMessage {
     start_time: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message)]
 struct Kill {
     #[prost(uint32, tag = "1")]
     cause: u32,
     #[prost(uint64, tag = "2")]
     kill_at_ms: u64,
+    /// The task of the group that ended, where that is the cause.
+    #[prost(string, tag = "3")]
+    ended_task_id: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ResourcesMessage {
+    #[prost(message, optional, tag = "1")]
+    changed: Option<v1::Resources>,
+    #[prost(message, repeated, tag = "2")]
+    operations: Vec<v1::RegisteredOperation>,
 }
 
 pub(super) fn encode_task(task: &TaskRecord) -> Vec<u8> {
@@ -68,6 +82,7 @@ pub(super) fn encode_task(task: &TaskRecord) -> Vec<u8> {
         framework_id: task.framework_id.to_string(),
         info: Some((&task.info).into()),
         role: task.role.to_string(),
+        group_id: task.group.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
     .encode_to_vec()
 }
@@ -81,6 +96,10 @@ pub(super) fn decode_task(bytes: &[u8]) -> Result<TaskRecord, DecodeError> {
             "" => Role::default(),
             role => Role::new(role)?,
         },
+        group: match task.group_id.as_str() {
+            "" => None,
+            id => Some(GroupId::new(id)?),
+        },
         info: task.info.ok_or(DecodeError::Field("info"))?.try_into()?,
     })
 }
@@ -92,10 +111,7 @@ pub(super) fn encode_state(state: &StateRecord) -> Vec<u8> {
             start_time: process.start_time,
         }),
         started_at_ms: state.started_at.map(|at| at.0),
-        kill: state.kill.as_ref().map(|kill| Kill {
-            cause: cause_number(kill.cause),
-            kill_at_ms: kill.kill_at.0,
-        }),
+        kill: state.kill.as_ref().map(encode_kill),
         latest: Some((&state.latest).into()),
         updates: state.updates.iter().map(Into::into).collect(),
     }
@@ -120,30 +136,65 @@ pub(super) fn decode_state(bytes: &[u8]) -> Result<StateRecord, DecodeError> {
     })
 }
 
-fn decode_kill(kill: Kill) -> Result<KillRecord, DecodeError> {
-    Ok(KillRecord {
-        cause: cause(kill.cause).ok_or(DecodeError::Field("kill.cause"))?,
-        kill_at: Timestamp(kill.kill_at_ms),
+pub(super) fn encode_resources(record: &ResourcesRecord) -> Vec<u8> {
+    ResourcesMessage {
+        changed: Some((&record.changed).into()),
+        operations: record.operations.iter().map(Into::into).collect(),
+    }
+    .encode_to_vec()
+}
+
+pub(super) fn decode_resources(bytes: &[u8]) -> Result<ResourcesRecord, DecodeError> {
+    let message = ResourcesMessage::decode(bytes)?;
+    Ok(ResourcesRecord {
+        changed: message.changed.unwrap_or_default().try_into()?,
+        operations: message
+            .operations
+            .into_iter()
+            .map(TryInto::try_into)
+            .collect::<Result<_, _>>()?,
     })
 }
 
-fn cause_number(cause: KillCause) -> u32 {
+fn encode_kill(kill: &KillRecord) -> Kill {
+    let ended_task_id = match &kill.cause {
+        KillCause::GroupEnded { task_id } => task_id.to_string(),
+        KillCause::Requested
+        | KillCause::RequestedDuringLaunch
+        | KillCause::FrameworkShutdown
+        | KillCause::MaxCompletionTime
+        | KillCause::AgentStopping => String::new(),
+    };
+    Kill {
+        cause: cause_number(&kill.cause),
+        kill_at_ms: kill.kill_at.0,
+        ended_task_id,
+    }
+}
+
+fn decode_kill(kill: Kill) -> Result<KillRecord, DecodeError> {
+    let cause = match kill.cause {
+        1 => KillCause::Requested,
+        2 => KillCause::RequestedDuringLaunch,
+        3 => KillCause::FrameworkShutdown,
+        4 => KillCause::MaxCompletionTime,
+        5 => KillCause::AgentStopping,
+        6 => KillCause::GroupEnded {
+            task_id: TaskId::new(kill.ended_task_id)?,
+        },
+        _ => return Err(DecodeError::Field("kill.cause")),
+    };
+    let kill_at = Timestamp(kill.kill_at_ms);
+    Ok(KillRecord { cause, kill_at })
+}
+
+fn cause_number(cause: &KillCause) -> u32 {
     match cause {
         KillCause::Requested => 1,
         KillCause::RequestedDuringLaunch => 2,
         KillCause::FrameworkShutdown => 3,
         KillCause::MaxCompletionTime => 4,
         KillCause::AgentStopping => 5,
+        KillCause::GroupEnded { .. } => 6,
     }
-}
-
-fn cause(number: u32) -> Option<KillCause> {
-    let all = [
-        KillCause::Requested,
-        KillCause::RequestedDuringLaunch,
-        KillCause::FrameworkShutdown,
-        KillCause::MaxCompletionTime,
-        KillCause::AgentStopping,
-    ];
-    all.into_iter().find(|cause| cause_number(*cause) == number)
 }

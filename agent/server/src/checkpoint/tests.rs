@@ -1,12 +1,12 @@
 //! What is written is read back, and what is damaged costs one task.
 
-use std::collections::BTreeMap;
-
 use proffer_agent_core::{KillCause, KillRecord, Process};
 use proffer_types::{
-    ContainerSpec, FrameworkId, KillPolicy, Resources, Role, StatusSource, StatusUuid, TaskExit, TaskId,
-    TaskInfo, TaskState, TaskStatus, Timestamp, Usage,
+    FrameworkId, GroupId, OperationId, OperationState, OperationStatus, Resources, Role, StatusSource,
+    StatusUuid, TaskExit, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp, Usage,
 };
+
+use proffer_types::agent_link::RegisteredOperation;
 
 use super::*;
 
@@ -18,18 +18,15 @@ fn task(name: &str) -> TaskRecord {
     TaskRecord {
         framework_id: FrameworkId::new("f").unwrap(),
         role: Role::new("eng/prod").unwrap(),
+        group: Some(GroupId::new("g").unwrap()),
         info: TaskInfo {
-            id: TaskId::new(name).unwrap(),
-            name: name.into(),
-            agent_id: AgentId::new("a").unwrap(),
-            resources: Resources::of(500, 1 << 20, 0),
-            container: ContainerSpec {
-                command: vec!["true".into()],
-                ..ContainerSpec::default()
-            },
-            kill_policy: KillPolicy::default(),
-            labels: BTreeMap::new(),
             max_completion_time: Some(std::time::Duration::from_secs(5)),
+            ..TaskInfo::new(
+                TaskId::new(name).unwrap(),
+                AgentId::new("a").unwrap(),
+                Resources::of(500, 1 << 20, 0),
+                ["true"],
+            )
         },
     }
 }
@@ -54,7 +51,9 @@ fn state(name: &str, state: TaskState) -> StateRecord {
         }),
         started_at: Some(Timestamp(6)),
         kill: Some(KillRecord {
-            cause: KillCause::MaxCompletionTime,
+            cause: KillCause::GroupEnded {
+                task_id: TaskId::new("other").unwrap(),
+            },
             kill_at: Timestamp(9),
         }),
         latest: latest.clone(),
@@ -108,15 +107,60 @@ fn a_damaged_task_record_costs_that_task_only_and_is_kept_for_inspection() {
 }
 
 #[test]
-fn a_record_without_a_role_is_of_the_default_one() {
+fn a_record_of_an_older_agent_is_of_the_default_role_and_no_group() {
     let mut bytes = record::encode_task(&task("t"));
-    let role = bytes.split_off(bytes.len() - "eng/prod".len() - 2);
-    assert_eq!(role, b"\x1a\x08eng/prod");
+    let newer = bytes.split_off(bytes.len() - "eng/prod".len() - 2 - "g".len() - 2);
+    assert_eq!(newer, b"\x1a\x08eng/prod\x22\x01g");
     let expected = TaskRecord {
         role: Role::default(),
+        group: None,
         ..task("t")
     };
     assert_eq!(record::decode_task(&bytes).unwrap(), expected);
+}
+
+fn resources() -> ResourcesRecord {
+    let status = OperationStatus {
+        operation_id: OperationId::new("o").unwrap(),
+        agent_id: Some(AgentId::new("a").unwrap()),
+        state: OperationState::Failed,
+        message: "no".into(),
+        timestamp: Timestamp(7),
+        uuid: Some(StatusUuid([3; 16])),
+    };
+    let framework_id = FrameworkId::new("f").unwrap();
+    ResourcesRecord {
+        changed: "cpus(+prod):1;disk(+prod)[v:/data]:1GiB".parse().unwrap(),
+        operations: vec![RegisteredOperation { framework_id, status }],
+    }
+}
+
+#[test]
+fn resources_are_read_back_and_a_volume_has_its_directory_by_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoints = checkpoints(dir.path());
+    assert_eq!(
+        checkpoints.recover_resources().unwrap(),
+        ResourcesRecord::default()
+    );
+    checkpoints.save_resources(&resources()).unwrap();
+    let volume = dir.path().join("volumes/roles/prod/v");
+    fs::write(volume.join("file"), "data").unwrap();
+    assert_eq!(checkpoints.recover_resources().unwrap(), resources());
+    assert!(volume.join("file").exists());
+    checkpoints.save_resources(&ResourcesRecord::default()).unwrap();
+    assert!(!volume.exists());
+}
+
+#[test]
+fn a_damaged_checkpoint_of_resources_is_no_empty_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoints = checkpoints(dir.path());
+    checkpoints.save_resources(&resources()).unwrap();
+    flip_last_byte(&dir.path().join("resources"));
+    let refused = checkpoints.recover_resources();
+    assert!(matches!(refused, Err(AgentError::ResourcesCheckpoint { .. })));
+    assert!(dir.path().join("volumes/roles/prod/v").exists());
 }
 
 #[test]

@@ -12,9 +12,7 @@ use std::path::Path;
 use master::{Master, agent_id, framework_id, patiently};
 use proffer_agent::{AgentError, Config};
 use proffer_types::agent_link::AgentMessage;
-use proffer_types::{
-    ContainerSpec, KillPolicy, Resources, StatusReason, TaskExit, TaskId, TaskInfo, TaskState,
-};
+use proffer_types::{Resources, StatusReason, TaskExit, TaskId, TaskInfo, TaskState};
 use proffer_wire::v1::agent_client::AgentClient;
 use proffer_wire::v1::{LogStream, ReadLogRequest};
 use tokio::sync::oneshot;
@@ -75,19 +73,13 @@ impl Agent {
 }
 
 fn shell(id: &str, script: &str) -> TaskInfo {
-    TaskInfo {
-        id: TaskId::new(id).unwrap(),
-        name: id.into(),
-        agent_id: agent_id(),
-        resources: Resources::of(100, 64 << 20, 0),
-        container: ContainerSpec {
-            command: vec!["/bin/sh".into(), "-c".into(), script.into()],
-            ..ContainerSpec::default()
-        },
-        kill_policy: KillPolicy::default(),
-        labels: BTreeMap::new(),
-        max_completion_time: None,
-    }
+    let resources = Resources::of(100, 64 << 20, 0);
+    TaskInfo::new(
+        TaskId::new(id).unwrap(),
+        agent_id(),
+        resources,
+        ["/bin/sh", "-c", script],
+    )
 }
 
 /// Containers need root; says so where there is none.

@@ -42,6 +42,7 @@ fn bench(is_live: bool) -> Bench {
             attributes: vec![],
             version: "0".into(),
             cgroups: "cgroup v2".into(),
+            domain: None,
         },
         end: CancellationToken::new(),
     };
