@@ -13,11 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use proffer_types::{GangId, Shape, ShapeId, Timestamp};
+use proffer_types::{GangId, Shape, ShapeId};
 use rand_chacha::ChaCha8Rng;
 
 use crate::ledger::{AgentIx, Handle as _, LeafIx, Ledger, RoleIx};
 use crate::{Allocator, Change, Outcome, Round};
+use holds::Waiters;
 use log::Log;
 
 /// Who is next: the part of an allocator that makes it fair, or not.
@@ -93,10 +94,7 @@ pub struct Engine<O> {
     blocked: Vec<LeafIx>,
     /// Leaves that quota kept from something: what others give back may be theirs, wherever it is.
     bounded: BTreeSet<LeafIx>,
-    /// Leaves that found nothing although they state what they want, by role.
-    starving: BTreeMap<RoleIx, BTreeSet<LeafIx>>,
-    /// When to look again whether anything can be held for a leaf.
-    hold_again: BTreeMap<LeafIx, Timestamp>,
+    waiting: Waiters,
     changed: Vec<Change>,
 }
 
@@ -111,8 +109,7 @@ impl<O: Order> Engine<O> {
             fresh: BTreeSet::new(),
             blocked: Vec::new(),
             bounded: BTreeSet::new(),
-            starving: BTreeMap::new(),
-            hold_again: BTreeMap::new(),
+            waiting: Waiters::default(),
             changed: Vec::new(),
         }
     }
@@ -162,6 +159,7 @@ impl<O: Order> Engine<O> {
                 }
                 Change::Leaf(leaf) | Change::Demand(leaf) => {
                     self.follow_leaf(ledger, *leaf);
+                    self.waiting.insert(ledger, *leaf);
                     self.fresh.insert(*leaf);
                 }
                 Change::Role(role) => {
@@ -204,6 +202,7 @@ impl<O: Order> Engine<O> {
             (false, true) => {
                 self.seen(leaf).wants = true;
                 self.order.insert(ledger, leaf);
+                self.waiting.insert(ledger, leaf);
             }
             (true, false) => self.drop_leaf(ledger, leaf),
             // What it has still counts for those above it.
@@ -236,9 +235,6 @@ impl<O: Order> Engine<O> {
         self.seen(leaf).blocked = true;
         self.blocked.push(leaf);
         self.fresh.remove(&leaf);
-        if let Some(entry) = ledger.leaf(leaf).filter(|entry| entry.states_demand()) {
-            self.starving.entry(entry.role).or_default().insert(leaf);
-        }
     }
 
     /// The round is over: everybody looked at everything.

@@ -40,7 +40,7 @@ pub struct Capabilities {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OfferPreferences {
     /// An offer holds at least one of these; scalars only. Absent means the master's own minimum; empty, that
-    /// anything will do.
+    /// anything will do. Says nothing of offers for stated demand, which are as large as was stated.
     pub min_allocatable: Option<Vec<Resources>>,
     pub constraints: OfferConstraints,
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use proffer_types::{GangId, Resources, Shape};
 
-use super::place::Score;
+use super::place::{Score, most_that_fit};
 use super::{Engine, Order};
 use crate::Round;
-use crate::ledger::{AgentIx, LeafIx, Ledger, take_tasks};
+use crate::ledger::{AgentIx, LeafIx, Ledger};
 
 /// Where the tasks of a gang go.
 type Plan = Vec<(AgentIx, Arc<Shape>, u32)>;
@@ -94,18 +94,4 @@ fn by_score(ledger: &Ledger, leaf: LeafIx, shape: &Shape, agents: &[AgentIx]) ->
         },
     );
     scored.into_iter().map(|(_, agent)| agent).collect()
-}
-
-/// The most tasks of a shape, up to a number, that a bundle has room for, and what they take.
-fn most_that_fit(free: &Resources, shape: &Shape, most: u32) -> Option<(u32, Resources)> {
-    let (mut fits, mut too_many) = (0, most.checked_add(1)?);
-    let mut taken = None;
-    while fits + 1 < too_many {
-        let n = fits + (too_many - fits) / 2;
-        match take_tasks(free, shape, n) {
-            Some(bundle) => (fits, taken) = (n, Some(bundle)),
-            None => too_many = n,
-        }
-    }
-    taken.map(|taken| (fits, taken))
 }

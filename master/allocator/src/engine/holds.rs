@@ -1,12 +1,12 @@
 //! Who has waited longest gets what ends: one hold a role, for a gang or a task larger than half of an average agent.
 //! Smaller tasks find room as others end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proffer_types::{Resources, Shape, Timestamp};
 
-use super::place::{Score, first_helping};
+use super::place::{Score, first_helping, most_that_fit};
 use super::{Engine, Order};
 use crate::Round;
 use crate::ledger::{AgentIx, Held, Hold, LeafIx, Ledger, RoleIx, Waiting, take_tasks};
@@ -41,59 +41,101 @@ impl<O: Order> Engine<O> {
 
     /// Holds for who has waited too long, and says when to look again.
     pub(super) fn place_holds(&mut self, round: &mut Round<'_>) -> Option<Timestamp> {
-        let mut next = None;
-        let roles: Vec<_> = self.starving.keys().copied().collect();
+        let holding = |ledger: &Ledger, role| {
+            let mut holders = ledger.holds().filter_map(|(leaf, _)| ledger.leaf(leaf));
+            holders.any(|leaf| leaf.role == role)
+        };
+        let roles: Vec<_> = self.waiting.by_role.keys().copied().collect();
         for role in roles {
-            if let Some(at) = self.place_hold(round, role) {
-                next = Some(next.map_or(at, |next: Timestamp| next.min(at)));
+            if holding(round.ledger(), role) {
+                continue;
+            }
+            let Some((leaf, shape)) = self.waiting.overdue(round, role) else {
+                continue;
+            };
+            let waiting = shape.gang.map_or(Waiting::Shape(shape.id), Waiting::Gang);
+            let agents = plan(round.ledger(), leaf, waiting, round.now());
+            if agents.is_empty() {
+                self.waiting.look_again(role, round.now());
+            } else {
+                round.hold(leaf, Some(Hold { waiting, agents }));
             }
         }
-        next
+        let by_role = self.waiting.by_role.iter();
+        let open = by_role.filter(|(role, _)| !holding(round.ledger(), **role));
+        open.filter_map(|(_, waiters)| waiters.due)
+            .min()
+            .map(|since| since.after(round.hold_after()))
+    }
+}
+
+/// Those of one role who state what they want and have not all of it.
+#[derive(Debug, Default)]
+struct OfRole {
+    leaves: BTreeSet<LeafIx>,
+    /// Nobody has waited since before this; `None` if nobody waits who could be starved.
+    due: Option<Timestamp>,
+}
+
+/// Those who state what they want and have not all of it.
+#[derive(Debug, Default)]
+pub(super) struct Waiters {
+    by_role: BTreeMap<RoleIx, OfRole>,
+}
+
+impl Waiters {
+    /// A leaf may wait for something.
+    pub(super) fn insert(&mut self, ledger: &Ledger, leaf: LeafIx) {
+        let Some(entry) = ledger.leaf(leaf) else {
+            return;
+        };
+        if let Some((since, _)) = entry.longest_wait(|shape| is_large(ledger, shape)) {
+            let waiters = self.by_role.entry(entry.role).or_default();
+            waiters.leaves.insert(leaf);
+            waiters.due = Some(waiters.due.map_or(since, |due| due.min(since)));
+        }
     }
 
-    fn place_hold(&mut self, round: &mut Round<'_>, role: RoleIx) -> Option<Timestamp> {
+    /// Who of a role has waited longest, and for what, if it is time for a hold.
+    fn overdue(&mut self, round: &Round<'_>, role: RoleIx) -> Option<(LeafIx, Arc<Shape>)> {
         let (ledger, now) = (round.ledger(), round.now());
-        let leaves = self.starving.get_mut(&role)?;
-        leaves.retain(|leaf| {
-            ledger
+        let waiters = self.by_role.get_mut(&role)?;
+        if waiters.due?.after(round.hold_after()) > now {
+            return None;
+        }
+        let mut longest: Option<(Timestamp, u64, LeafIx, Arc<Shape>)> = None;
+        waiters.leaves.retain(|leaf| {
+            let entry = ledger
                 .leaf(*leaf)
-                .is_some_and(|leaf| leaf.role == role && leaf.wants())
+                .filter(|entry| entry.role == role && entry.wants());
+            let wait = entry.and_then(|entry| {
+                let (since, shape) = entry.longest_wait(|shape| is_large(ledger, shape))?;
+                Some((since, entry.order, *leaf, Arc::clone(shape)))
+            });
+            let Some(wait) = wait else {
+                return false;
+            };
+            if longest
+                .as_ref()
+                .is_none_or(|longest| (wait.0, wait.1) < (longest.0, longest.1))
+            {
+                longest = Some(wait);
+            }
+            true
         });
-        if leaves.is_empty() {
-            self.starving.remove(&role);
-            return None;
+        waiters.due = longest.as_ref().map(|(since, ..)| *since);
+        if waiters.leaves.is_empty() {
+            self.by_role.remove(&role);
         }
-        if leaves.iter().any(|leaf| ledger.hold(*leaf).is_some()) {
-            return None;
+        let (since, _, leaf, shape) = longest?;
+        (since.after(round.hold_after()) <= now).then_some((leaf, shape))
+    }
+
+    /// Nothing can be held for who has waited longest, as the agents are now: the wait begins anew.
+    fn look_again(&mut self, role: RoleIx, now: Timestamp) {
+        if let Some(waiters) = self.by_role.get_mut(&role) {
+            waiters.due = Some(now);
         }
-        let longest = leaves.iter().filter_map(|leaf| {
-            let entry = ledger.leaf(*leaf)?;
-            let (since, shape) = entry.longest_wait(|shape| is_large(ledger, shape))?;
-            Some((since, entry.order, *leaf, Arc::clone(shape)))
-        });
-        let (since, _, leaf, shape) = longest.min_by_key(|(since, order, ..)| (*since, *order))?;
-        let due = since
-            .after(round.hold_after())
-            .max(self.hold_again.get(&leaf).copied().unwrap_or_default());
-        if due > now {
-            return Some(due);
-        }
-        let waiting = shape.gang.map_or(Waiting::Shape(shape.id), Waiting::Gang);
-        let plan = plan(ledger, leaf, waiting, now);
-        if plan.is_empty() {
-            let again = now.after(round.hold_after());
-            self.hold_again.insert(leaf, again);
-            return Some(again);
-        }
-        self.hold_again.remove(&leaf);
-        round.hold(
-            leaf,
-            Some(Hold {
-                waiting,
-                agents: plan,
-            }),
-        );
-        None
     }
 }
 
@@ -148,10 +190,7 @@ fn plan(ledger: &Ledger, leaf: LeafIx, waiting: Waiting, now: Timestamp) -> BTre
             };
             let left = entry.total().plain().minus(&held);
             let most = missing.min(shape.max_per_agent.unwrap_or(u32::MAX));
-            let Some(n) = (1..=most)
-                .take_while(|n| take_tasks(&left, shape, *n).is_some())
-                .last()
-            else {
+            let Some((n, _)) = most_that_fit(&left, shape, most) else {
                 continue;
             };
             let resources = held.plus(&shape.resources.times(n));

@@ -6,7 +6,7 @@ use proffer_types::{Placement, ResourceName, Resources, Shape};
 
 use super::{Engine, Order};
 use crate::Round;
-use crate::ledger::{AgentIx, LeafIx, Ledger, Obstacle};
+use crate::ledger::{AgentIx, LeafIx, Ledger, Obstacle, take_tasks};
 
 /// Agents with room that are compared for one task. With more, the rest goes unseen: the first that fit are as good
 /// as any in a large cluster (Borg's relaxed randomisation), and a task costs the same however many agents there are.
@@ -160,21 +160,35 @@ pub(super) fn first_helping(
             .then(|| ledger.filtered_until(leaf, agent, bundle, now))
             .flatten()
     };
-    let Some(mut until) = filtered(&one) else {
+    let Some(until) = filtered(&one) else {
         return Ok(1);
     };
-    let mut n = 1_u32;
-    while n < left {
-        n = n.saturating_mul(2).min(left);
-        let bundle = ledger
-            .slice(leaf, agent, shape, n, now)
-            .map_err(|_| Obstacle::Filtered(until))?;
-        match filtered(&bundle) {
-            Some(later) => until = later,
-            None => return Ok(n),
+    let within = ledger.within(leaf, agent, shape, now)?;
+    let most = most_that_fit(&within, shape, left).filter(|(_, bundle)| filtered(bundle).is_none());
+    let (mut enough, _) = most.ok_or(Obstacle::Filtered(until))?;
+    let mut too_few = 1;
+    while too_few + 1 < enough {
+        let n = too_few + (enough - too_few) / 2;
+        match take_tasks(&within, shape, n).is_some_and(|bundle| filtered(&bundle).is_none()) {
+            true => enough = n,
+            false => too_few = n,
         }
     }
-    Err(Obstacle::Filtered(until))
+    Ok(enough)
+}
+
+/// The most tasks of a shape, up to a number, that a bundle has room for, and what they take.
+pub(super) fn most_that_fit(free: &Resources, shape: &Shape, most: u32) -> Option<(u32, Resources)> {
+    let (mut fits, mut too_many) = (0, most.checked_add(1)?);
+    let mut taken = None;
+    while fits + 1 < too_many {
+        let n = fits + (too_many - fits) / 2;
+        match take_tasks(free, shape, n) {
+            Some(bundle) => (fits, taken) = (n, Some(bundle)),
+            None => too_many = n,
+        }
+    }
+    taken.map(|taken| (fits, taken))
 }
 
 /// How well an agent suits a shape; plain arithmetic on doubles, the same on every machine.
