@@ -106,6 +106,12 @@ impl<'a> Round<'a> {
         (self.host.ledger(), self.rng)
     }
 
+    /// How many more pairs may be examined.
+    #[must_use]
+    pub fn budget(&self) -> u64 {
+        self.budget
+    }
+
     /// Whether the round should end here and go on in the next.
     #[must_use]
     pub fn is_spent(&self) -> bool {

@@ -153,12 +153,8 @@ impl Ledger {
         let Some(old) = self.frameworks.remove(framework) else {
             return Vec::new();
         };
-        let leaves = self.leaves_of(framework).map(|(_, leaf)| Change::Leaf(leaf));
-        let mut changes: Vec<_> = leaves.collect();
-        for role in &old.roles {
-            changes.extend(self.unsubscribe(framework, role));
-        }
-        changes
+        let roles = old.roles.iter();
+        roles.flat_map(|role| self.unsubscribe(framework, role)).collect()
     }
 
     /// The handle of a framework in a role, for a claim; made when there is none.
@@ -199,7 +195,9 @@ impl Ledger {
         let Some(leaf) = self.leaf_ix(framework, role) else {
             return Vec::new();
         };
-        let changes = self.drop_hold(leaf);
+        let mut changes = self.drop_hold(leaf);
+        // It may be dropped right here: nobody can tell of it afterwards.
+        changes.push(Change::Leaf(leaf));
         self.drop_filters(leaf);
         let entry = &mut self.leaves[leaf];
         entry.demand = None;
