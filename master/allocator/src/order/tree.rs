@@ -323,10 +323,11 @@ impl Tree {
 
     /// Something about a role changed: it and all above it move.
     pub(super) fn role_changed(&mut self, ledger: &Ledger, role: RoleIx) {
-        let mut lineage = ledger
-            .lineage(role)
-            .filter_map(|role| self.by_who.get(&Who::Role(role)));
-        if let Some(node) = lineage.next().copied() {
+        let lineage = ledger.lineage(role).map(Who::Role);
+        let mut nodes = std::iter::once(Who::Own(role))
+            .chain(lineage)
+            .filter_map(|who| self.by_who.get(&who));
+        if let Some(node) = nodes.next().copied() {
             self.rise(ledger, node);
         }
     }
