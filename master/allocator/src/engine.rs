@@ -20,6 +20,7 @@ use crate::ledger::{AgentIx, Handle as _, LeafIx, Ledger, RoleIx};
 use crate::{Allocator, Change, Outcome, Round};
 use holds::Waiters;
 use log::Log;
+use place::Served;
 
 /// Who is next: the part of an allocator that makes it fair, or not.
 pub trait Order: fmt::Debug + Send {
@@ -67,11 +68,31 @@ struct Seen {
     blocked: bool,
     /// Where the log was looked at for whole remainders.
     cursor: u64,
-    /// And for each shape, with the shape as it was then.
-    shapes: BTreeMap<ShapeId, (Arc<Shape>, u64)>,
+    /// And for each shape.
+    shapes: BTreeMap<ShapeId, SeenShape>,
     gangs: BTreeMap<GangId, u64>,
     /// Agents to look at again, whatever the cursor says: a filter expired.
     again: BTreeSet<AgentIx>,
+}
+
+/// What is remembered of one shape.
+#[derive(Debug)]
+struct SeenShape {
+    /// As it was then.
+    shape: Arc<Shape>,
+    cursor: u64,
+    /// Which of the agents to look at again were looked at, so that a small budget comes to an end.
+    again_after: Option<AgentIx>,
+}
+
+impl SeenShape {
+    fn new(shape: &Arc<Shape>) -> Self {
+        Self {
+            shape: Arc::clone(shape),
+            cursor: 0,
+            again_after: None,
+        }
+    }
 }
 
 impl Seen {
@@ -79,6 +100,17 @@ impl Seen {
         self.cursor = 0;
         self.shapes.clear();
         self.gangs.clear();
+    }
+
+    fn look_again(&mut self, agent: AgentIx) {
+        self.again.insert(agent);
+        self.shapes.values_mut().for_each(|seen| seen.again_after = None);
+    }
+
+    /// What was to be looked at again was looked at.
+    fn looked_again(&mut self) {
+        self.again.clear();
+        self.shapes.values_mut().for_each(|seen| seen.again_after = None);
     }
 }
 
@@ -167,7 +199,7 @@ impl<O: Order> Engine<O> {
                     self.look_at_all_again();
                 }
                 Change::FilterExpired(agent, leaf) => {
-                    self.seen(*leaf).again.insert(*agent);
+                    self.seen(*leaf).look_again(*agent);
                     self.fresh.insert(*leaf);
                 }
             }
@@ -278,17 +310,11 @@ impl<O: Order> Allocator for Engine<O> {
             let Some(leaf) = self.next(round) else {
                 break;
             };
-            if self.serve(round, leaf) {
-                self.follow_leaf(round.ledger(), leaf);
-            } else if !round.is_spent() {
-                self.block(round.ledger(), leaf);
+            match self.serve(round, leaf) {
+                Served::Something => self.follow_leaf(round.ledger(), leaf),
+                Served::Nothing => self.block(round.ledger(), leaf),
+                Served::CutShort => {}
             }
-        }
-        if round.is_spent() && !self.log.is_empty() {
-            return Outcome {
-                more: true,
-                next: None,
-            };
         }
         self.settle(round.ledger());
         Outcome {

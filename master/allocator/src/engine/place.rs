@@ -1,29 +1,30 @@
 //! Serving one leaf: where, and how much.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use proffer_types::{Placement, ResourceName, Resources, Shape};
 
-use super::{Engine, Order};
+use super::{Engine, Order, SeenShape};
 use crate::Round;
-use crate::ledger::{AgentIx, LeafIx, Ledger, Obstacle, take_tasks};
+use crate::ledger::{AgentIx, Handle as _, LeafIx, Ledger, Obstacle, take_tasks};
 
 /// Agents with room that are compared for one task. With more, the rest goes unseen: the first that fit are as good
 /// as any in a large cluster (Borg's relaxed randomisation), and a task costs the same however many agents there are.
 const MAX_COMPARED: usize = 64;
 
 impl<O: Order> Engine<O> {
-    /// Offers a leaf one thing, and says whether it did.
-    pub(super) fn serve(&mut self, round: &mut Round<'_>, leaf: LeafIx) -> bool {
+    /// Offers a leaf one thing, if there is any.
+    pub(super) fn serve(&mut self, round: &mut Round<'_>, leaf: LeafIx) -> Served {
         let ledger = round.ledger();
         let Some(entry) = ledger.leaf(leaf) else {
-            return false;
+            return Served::Nothing;
         };
         if ledger.is_quota_bound(entry.role) {
             self.bounded.insert(leaf);
             if !ledger.has_room(leaf) {
                 round.spend(1);
-                return false;
+                return Served::Nothing;
             }
         }
         if entry.states_demand() {
@@ -34,17 +35,22 @@ impl<O: Order> Engine<O> {
     }
 
     /// The whole of the first agent that will do.
-    fn serve_remainder(&mut self, round: &mut Round<'_>, leaf: LeafIx) -> bool {
-        while let Some(agent) = self.seen(leaf).again.pop_first() {
+    fn serve_remainder(&mut self, round: &mut Round<'_>, leaf: LeafIx) -> Served {
+        while let Some(agent) = self.seen(leaf).again.first().copied() {
+            if round.is_spent() {
+                return Served::CutShort;
+            }
+            self.seen(leaf).again.remove(&agent);
             if self.log.contains(agent) && round.offer_all(leaf, agent).is_ok() {
                 self.log.shrink(round.ledger(), agent);
-                return true;
+                return Served::Something;
             }
         }
         let mut cursor = self.seen(leaf).cursor;
-        let mut taken = None;
+        let (mut taken, mut cut_short) = (None, false);
         for (at, agent) in self.log.after(cursor) {
             if round.is_spent() {
+                cut_short = true;
                 break;
             }
             cursor = at;
@@ -54,16 +60,20 @@ impl<O: Order> Engine<O> {
             }
         }
         self.seen(leaf).cursor = cursor;
-        if let Some(agent) = taken {
-            self.log.shrink(round.ledger(), agent);
+        match taken {
+            Some(agent) => {
+                self.log.shrink(round.ledger(), agent);
+                Served::Something
+            }
+            None if cut_short => Served::CutShort,
+            None => Served::Nothing,
         }
-        taken.is_some()
     }
 
     /// Room for one task of the first stated shape that finds any.
-    fn serve_demand(&mut self, round: &mut Round<'_>, leaf: LeafIx) -> bool {
+    fn serve_demand(&mut self, round: &mut Round<'_>, leaf: LeafIx) -> Served {
         let Some(entry) = round.ledger().leaf(leaf) else {
-            return false;
+            return Served::Nothing;
         };
         let wanted: Vec<_> = entry
             .wanted()
@@ -71,38 +81,48 @@ impl<O: Order> Engine<O> {
             .collect();
         for (shape, open) in wanted {
             let served = match shape.gang {
-                Some(gang) => self.serve_gang(round, leaf, gang),
+                Some(gang) if self.serve_gang(round, leaf, gang) => Served::Something,
+                Some(_) => Served::Nothing,
                 None => self.serve_shape(round, leaf, &shape, open),
             };
-            if served {
-                return true;
-            }
-            if round.is_spent() {
-                return false;
+            if served != Served::Nothing {
+                return served;
             }
         }
         // Everything of it was looked at for every shape.
-        self.seen(leaf).again.clear();
-        false
+        self.seen(leaf).looked_again();
+        Served::Nothing
     }
 
-    fn serve_shape(&mut self, round: &mut Round<'_>, leaf: LeafIx, shape: &Arc<Shape>, open: u32) -> bool {
-        let cursor = self.shape_cursor(leaf, shape);
-        let again: Vec<_> = self.seen(leaf).again.iter().copied().collect();
+    fn serve_shape(&mut self, round: &mut Round<'_>, leaf: LeafIx, shape: &Arc<Shape>, open: u32) -> Served {
+        let (cursor, again_after) = self.shape_cursor(leaf, shape);
+        let again = &self.leaves[leaf.at()].again;
         let again = again
-            .into_iter()
-            .filter(|agent| self.log.contains(*agent))
-            .map(|agent| (0, agent));
+            .range((
+                again_after.map_or(Bound::Unbounded, Bound::Excluded),
+                Bound::Unbounded,
+            ))
+            .filter(|agent| self.log.contains(**agent))
+            .map(|agent| (None, *agent));
+        let later = self.log.after(cursor).map(|(at, agent)| (Some(at), agent));
         let mut best: Option<(Score, AgentIx, u32)> = None;
-        let (mut n_compared, mut looked_at) = (0, cursor);
-        for (at, agent) in again.chain(self.log.after(cursor)) {
-            if round.is_spent() || n_compared == MAX_COMPARED {
+        let (mut n_compared, mut cut_short) = (0, false);
+        let (mut looked_at, mut again_at) = (cursor, again_after);
+        for (at, agent) in again.chain(later) {
+            if n_compared == MAX_COMPARED {
+                break;
+            }
+            if round.is_spent() {
+                cut_short = true;
                 break;
             }
             round.spend(1);
             let Ok(n) = first_helping(round, leaf, agent, shape, open) else {
                 if best.is_none() {
-                    looked_at = looked_at.max(at);
+                    match at {
+                        Some(at) => looked_at = at,
+                        None => again_at = Some(agent),
+                    }
                 }
                 continue;
             };
@@ -112,31 +132,56 @@ impl<O: Order> Engine<O> {
                 best = Some((score, agent, n));
             }
         }
-        if let Some((_, cursor)) = self.seen(leaf).shapes.get_mut(&shape.id) {
-            *cursor = looked_at;
+        if let Some(seen) = self.seen(leaf).shapes.get_mut(&shape.id) {
+            (seen.cursor, seen.again_after) = (looked_at, again_at);
         }
         let Some((_, agent, n)) = best else {
-            return false;
+            return if cut_short {
+                Served::CutShort
+            } else {
+                Served::Nothing
+            };
         };
         let served = round.offer_tasks(leaf, agent, shape, n).is_ok();
         self.log.shrink(round.ledger(), agent);
-        served
+        debug_assert!(served, "what was compared may be offered");
+        if served {
+            Served::Something
+        } else {
+            Served::Nothing
+        }
     }
 
-    /// Where the log was looked at for a shape; from the start when the shape is another than then.
-    fn shape_cursor(&mut self, leaf: LeafIx, shape: &Arc<Shape>) -> u64 {
+    /// Where the log was looked at for a shape, and what of the agents to look at again; from the start when the shape
+    /// is another than then.
+    fn shape_cursor(&mut self, leaf: LeafIx, shape: &Arc<Shape>) -> (u64, Option<AgentIx>) {
         let seen = self.seen(leaf).shapes.entry(shape.id);
-        let (known, cursor) = seen.or_insert_with(|| (Arc::clone(shape), 0));
-        if !Arc::ptr_eq(known, shape) {
+        let seen = seen.or_insert_with(|| SeenShape::new(shape));
+        if !Arc::ptr_eq(&seen.shape, shape) {
             let same = Shape {
-                count: known.count,
+                count: seen.shape.count,
                 ..(**shape).clone()
-            } == **known;
-            *cursor = if same { *cursor } else { 0 };
-            *known = Arc::clone(shape);
+            } == *seen.shape;
+            // More tasks may get past what was refused of one.
+            if same && shape.count <= seen.shape.count {
+                seen.shape = Arc::clone(shape);
+            } else {
+                *seen = SeenShape::new(shape);
+            }
         }
-        *cursor
+        (seen.cursor, seen.again_after)
     }
+}
+
+/// What became of serving a leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Served {
+    /// It was offered something.
+    Something,
+    /// There is nothing for it.
+    Nothing,
+    /// The budget ran out before everything was looked at.
+    CutShort,
 }
 
 /// How many tasks of a shape are offered on an agent at first: one, or as many as get past what was refused there.

@@ -52,11 +52,18 @@ impl Ledger {
             let (own_free, over_claimed) = self.free_of(agent);
             assert_eq!(agent.free, own_free, "what agent {id} has free");
             assert!(agent.over_claimed || !over_claimed, "agent {id} is over-claimed");
-            // Tasks may exceed an agent that came back smaller; offers never do.
-            let offered = claims
-                .iter()
-                .any(|claim| self.claims[*claim].kind == ClaimKind::Offer);
-            assert!(!offered || !over_claimed, "agent {id} is over-committed");
+            // Tasks may exceed an agent that came back smaller; offers fit into what they leave.
+            let kinds = [ClaimKind::Task, ClaimKind::Offer];
+            let held = kinds.into_iter().flat_map(|kind| {
+                let claims = claims.iter().map(|claim| &self.claims[*claim]);
+                claims.filter(move |claim| claim.kind == kind)
+            });
+            let mut left = agent.total().clone();
+            for claim in held {
+                let fits = claim.kind == ClaimKind::Task || left.contains(&claim.resources);
+                assert!(fits, "agent {id} is over-committed");
+                left.subtract(&claim.resources);
+            }
         }
         assert!(on.is_empty(), "claims on agents that are not there: {on:?}");
         assert_eq!(self.total, total, "the totals of all agents summed up");
