@@ -93,8 +93,11 @@ impl<'a> Context<'a> {
     /// from then on; a statement of no shape at all asks for nothing.
     ///
     /// The master forgets the statement with the link, and the session states it again on the next subscription; a
-    /// scheduler that was recovered has stated nothing. A shape with the id of an earlier one is left out, and
-    /// so is the whole statement when the role is not one of the framework's.
+    /// scheduler that was recovered has stated nothing. Shapes that no statement may hold ([`Shape::check`]), that have
+    /// the id of an earlier one, or for which there is no room ([`StatementRoom`]) are left out, each with its whole
+    /// gang; and so is everything when the role is not one of the framework's.
+    ///
+    /// [`StatementRoom`]: proffer_types::demand::StatementRoom
     pub fn state_demand(&mut self, role: &Role, shapes: Vec<Shape>) {
         self.output.calls.push(Call::Demand {
             role: role.clone(),

@@ -66,18 +66,22 @@ impl Pattern {
         if pattern.len() > MAX_PATTERN_BYTES {
             return Err(refuse(format!("is longer than {MAX_PATTERN_BYTES} bytes")));
         }
-        let compiled = regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
-            .size_limit(MAX_COMPILED_BYTES)
-            .dfa_size_limit(MAX_COMPILED_BYTES)
-            .build()
-            .map_err(|error| {
-                let why = if let regex::Error::CompiledTooBig(limit) = error {
+        let compile = |pattern: &str| {
+            let mut builder = regex::RegexBuilder::new(pattern);
+            builder
+                .size_limit(MAX_COMPILED_BYTES)
+                .dfa_size_limit(MAX_COMPILED_BYTES);
+            builder.build().map_err(|error| {
+                refuse(if let regex::Error::CompiledTooBig(limit) = error {
                     format!("takes more than {limit} bytes compiled")
                 } else {
                     "is no regular expression".to_owned()
-                };
-                refuse(why)
-            })?;
+                })
+            })
+        };
+        // On its own first, so that it cannot close the group it is put in.
+        compile(pattern)?;
+        let compiled = compile(&format!("^(?:{pattern})$"))?;
         Ok(Self {
             text: pattern.to_owned(),
             compiled,

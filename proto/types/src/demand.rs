@@ -6,12 +6,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use thiserror::Error;
+
 use crate::{OfferConstraints, Predicate, Resources, Selector};
 
 /// The most shapes of one role.
 pub const MAX_SHAPES_PER_ROLE: usize = 1000;
 /// The most tasks one gang may have over all of its shapes.
 pub const MAX_GANG_TASKS: u32 = 10_000;
+/// The most ports one task may need: all there are.
+pub const MAX_PORTS_PER_TASK: u32 = 1 << 16;
 
 /// The most constraints over all shapes of one role: each is looked at for every agent.
 pub const MAX_CONSTRAINTS_PER_ROLE: usize = 4096;
@@ -84,6 +88,51 @@ impl Shape {
             placement: Placement::Pack,
             gang: None,
             time_limit: None,
+        }
+    }
+
+    /// Checks what no statement may hold. The error names the first thing that is wrong.
+    pub fn check(&self) -> Result<(), ShapeError> {
+        if self.resources.has_kinds()
+            || self.resources.all_ranges().next().is_some()
+            || self.resources.all_sets().next().is_some()
+        {
+            return Err(ShapeError::NotScalars);
+        }
+        if self.resources.is_empty() && self.n_ports == 0 {
+            return Err(ShapeError::Nothing);
+        }
+        if self.n_ports > MAX_PORTS_PER_TASK {
+            return Err(ShapeError::TooManyPorts(self.n_ports));
+        }
+        match self.max_per_agent {
+            Some(0) => Err(ShapeError::NonePerAgent),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// A shape that no statement may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ShapeError {
+    #[error("must be plain scalars")]
+    NotScalars,
+    #[error("is empty: a task needs something")]
+    Nothing,
+    #[error("{0} ports, at most {MAX_PORTS_PER_TASK} are allowed")]
+    TooManyPorts(u32),
+    #[error("is 0: no agent could run a task")]
+    NonePerAgent,
+}
+
+impl ShapeError {
+    /// The field that is wrong.
+    #[must_use]
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::NotScalars | Self::Nothing => "resources",
+            Self::TooManyPorts(_) => "n_ports",
+            Self::NonePerAgent => "max_per_agent",
         }
     }
 }

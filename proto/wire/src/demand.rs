@@ -12,9 +12,6 @@ use crate::error::{At as _, ConvertError};
 use crate::text::{at_most, millis};
 use crate::{resources, v1};
 
-/// The most ports one task may need: all there are.
-pub const MAX_PORTS_PER_TASK: u32 = 1 << 16;
-
 /// Converts what a framework states for one role. Fails when shapes have the same id.
 pub fn shapes(message: v1::DemandStatement) -> Result<Vec<Shape>, ConvertError> {
     at_most("shapes", message.shapes.len(), MAX_SHAPES_PER_ROLE, "shapes")?;
@@ -55,18 +52,7 @@ fn check_gang(shape: &Shape, gangs: &mut BTreeMap<GangId, u32>) -> Result<(), Co
 fn shape(message: v1::Shape, budget: &mut Budget) -> Result<Shape, ConvertError> {
     let resources = resources::or_nothing("resources", message.resources)?;
     resources::check_scalars("resources", &resources)?;
-    if resources.is_empty() && message.n_ports == 0 {
-        return Err(ConvertError::new("resources", "is empty: a task needs something"));
-    }
-    if message.n_ports > MAX_PORTS_PER_TASK {
-        let problem = format!(
-            "{} ports, at most {MAX_PORTS_PER_TASK} are allowed",
-            message.n_ports
-        );
-        return Err(ConvertError::new("n_ports", problem));
-    }
-    check_max_per_agent(message.max_per_agent)?;
-    Ok(Shape {
+    let shape = Shape {
         id: ShapeId(message.shape_id),
         resources,
         n_ports: message.n_ports,
@@ -79,7 +65,11 @@ fn shape(message: v1::Shape, budget: &mut Budget) -> Result<Shape, ConvertError>
             0 => None,
             ms => Some(Duration::from_millis(ms)),
         },
-    })
+    };
+    match shape.check() {
+        Ok(()) => Ok(shape),
+        Err(error) => Err(ConvertError::new(error.field(), error)),
+    }
 }
 
 fn check_max_per_agent(max: Option<u32>) -> Result<(), ConvertError> {

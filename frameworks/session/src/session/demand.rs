@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proffer_types::demand::MAX_SHAPES_PER_ROLE;
+use proffer_types::demand::{MAX_GANG_TASKS, StatementRoom};
 use proffer_types::scheduler_link::Call;
 use proffer_types::{Role, Shape};
 
@@ -21,22 +21,18 @@ pub(super) struct Demand {
 }
 
 impl<S: Scheduler> Session<S> {
-    /// Takes a statement of one of the framework's roles. Shapes with the id of an earlier one, and those beyond the
-    /// limit of a role, are left out: with them the master would refuse all of it.
+    /// Takes a statement of one of the framework's roles.
     pub(super) fn state_demand(&mut self, role: Role, shapes: Option<Vec<Shape>>) {
         if !self.info.roles.contains(&role) {
             return;
         }
-        let Some(mut shapes) = shapes else {
+        let Some(shapes) = shapes else {
             if self.demand.stated.remove(&role).is_some() {
                 self.demand.untold.insert(role);
             }
             return;
         };
-        let mut ids = BTreeSet::new();
-        shapes.retain(|shape| ids.insert(shape.id));
-        shapes.truncate(MAX_SHAPES_PER_ROLE);
-        self.demand.stated.insert(role.clone(), shapes);
+        self.demand.stated.insert(role.clone(), acceptable(shapes));
         self.demand.untold.insert(role);
     }
 
@@ -64,4 +60,36 @@ impl<S: Scheduler> Session<S> {
             out.calls.push(Call::Demand { role, shapes });
         }
     }
+}
+
+/// Leaves out what would make the master end the subscription, and would again after each new one: shapes that are
+/// wrong or have the id of an earlier one, and what a statement has no room for. A gang is left out whole.
+fn acceptable(shapes: Vec<Shape>) -> Vec<Shape> {
+    let mut ids = BTreeSet::new();
+    let mut gangs = BTreeMap::new();
+    let mut bundles: Vec<(bool, Vec<Shape>)> = Vec::new();
+    for shape in shapes {
+        let good = ids.insert(shape.id) && shape.check().is_ok();
+        let new = bundles.len();
+        let at = shape.gang.map_or(new, |gang| *gangs.entry(gang).or_insert(new));
+        if at == new {
+            bundles.push((true, Vec::new()));
+        }
+        let (all_good, bundle) = &mut bundles[at];
+        *all_good &= good;
+        bundle.push(shape);
+    }
+    let mut room = StatementRoom::default();
+    let fits =
+        |(all_good, bundle): &(bool, Vec<Shape>)| *all_good && is_small_enough(bundle) && room.take(bundle);
+    bundles
+        .into_iter()
+        .filter(fits)
+        .flat_map(|(_, bundle)| bundle)
+        .collect()
+}
+
+fn is_small_enough(bundle: &[Shape]) -> bool {
+    let n_tasks: u64 = bundle.iter().map(|shape| u64::from(shape.count)).sum();
+    bundle.iter().all(|shape| shape.gang.is_none()) || n_tasks <= u64::from(MAX_GANG_TASKS)
 }

@@ -248,11 +248,13 @@ fn demand_is_told_last_in_its_step_and_again_on_every_subscription() {
 #[test]
 fn of_several_statements_the_last_counts_and_what_a_master_would_refuse_is_left_out() {
     check(
-        "up | demand *:1*1 *:2*2 | demand *:1*1,1*2,3*4 | demand eng:1*1 | demand *: | crash | connected \
+        "up | demand *:1*1 *:2*2 | demand *:1*1,1*2,3*4 | demand *:1*1@7,2*9999@7,3*1,4*9999@7,5*9999@8 \
+         | demand eng:1*1 | demand *: | crash | connected \
          | subscribed F1",
         expect![[r#"
             demand *:1*1 *:2*2: demand *: 2*2
             demand *:1*1,1*2,3*4: demand *: 1*1 3*4
+            demand *:1*1@7,2*9999@7,3*1,4*9999@7,5*9999@8: demand *: 3*1 5*9999
             demand *:: demand *:
             connected: subscribe F1
             subscribed F1: [subscribed F1]

@@ -223,13 +223,18 @@ fn apply(session: &mut Session<Probe>, now: &mut Timestamp, step: &str, out: &mu
     session.step(*now, Input::Event(event), out);
 }
 
-/// Role, colon, and each shape as its id and count: `eng:1*3,2*1`.
+/// Role, colon, and each shape as its id and count, and maybe its gang: `eng:1*3,2*1@7`.
 fn statement(text: &str) -> (Role, Vec<Shape>) {
     let (role, shapes) = text.split_once(':').unwrap();
     let shape = |text: &str| {
         let (id, count) = text.split_once('*').unwrap();
         let id = ShapeId(id.parse().unwrap());
-        Shape::new(id, Resources::of(1000, 0, 0), count.parse().unwrap())
+        let (count, gang) = match count.split_once('@') {
+            None => (count, None),
+            Some((count, gang)) => (count, Some(GangId(gang.parse().unwrap()))),
+        };
+        let shape = Shape::new(id, Resources::of(1000, 0, 0), count.parse().unwrap());
+        Shape { gang, ..shape }
     };
     let shapes = shapes.split(',').filter(|text| !text.is_empty()).map(shape);
     (Role::new(role).unwrap(), shapes.collect())
