@@ -32,7 +32,8 @@ verify: deps $(ROCKSDB_LIB_DIR)/librocksdb.a ## checks format and lints; writes 
 fix: ## formats
 	cargo fmt --all
 
-bench: deps-bench release ## prints figures beside a reference, BENCH=containers|cluster|footprint|all
+# The allocator is measured by itself: without root, without the binary.
+bench: $(if $(filter allocator,$(BENCH)),,deps-bench release) ## prints figures beside a reference, BENCH=allocator|containers|cluster|footprint|all
 	cargo build --release --locked -p proffer-bench
 	"$(CARGO_TARGET_DIR)/release/proffer-bench" "$(BENCH)" --proffer "$(CARGO_TARGET_DIR)/release/proffer"
 

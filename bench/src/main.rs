@@ -3,6 +3,7 @@
 //! Machines are shared and noisy: an absolute time proves nothing, so every case alternates with its reference where
 //! it can. Nothing fails by a stopwatch. A table goes to stdout, one JSON object a row to `bench.jsonl`.
 
+mod allocator;
 mod cluster;
 mod containers;
 mod footprint;
@@ -11,7 +12,7 @@ mod report;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use report::Report;
 
@@ -19,9 +20,9 @@ use report::Report;
 struct Args {
     /// Which benchmark.
     bench: Bench,
-    /// The binary to measure; a release build.
+    /// The binary to measure; a release build. The allocator is measured without it.
     #[arg(long)]
-    proffer: PathBuf,
+    proffer: Option<PathBuf>,
     /// Where the JSON lines go; appended to.
     #[arg(long, default_value = "bench.jsonl")]
     json: PathBuf,
@@ -30,6 +31,8 @@ struct Args {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Bench {
     All,
+    /// Allocation cycles and single changes, beside the textbook algorithm. Needs no root and no binary.
+    Allocator,
     /// One task, start to exit, beside bubblewrap and crun.
     Containers,
     /// Tasks a second, end to end.
@@ -40,21 +43,33 @@ enum Bench {
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    let wants = |bench| args.bench == Bench::All || args.bench == bench;
+    let mut report = Report::create(&args.json)?;
+    if wants(Bench::Allocator) {
+        allocator::run(&mut report)?;
+    }
+    if args.bench != Bench::Allocator {
+        with_cluster(&args, wants, &mut report)?;
+    }
+    report.print();
+    Ok(())
+}
+
+/// The benchmarks that start the binary.
+fn with_cluster(args: &Args, wants: impl Fn(Bench) -> bool, report: &mut Report) -> Result<()> {
     if let Some(why) = proffer_cluster_tests::why_not() {
         eprintln!("skipped: {why}");
         return Ok(());
     }
-    let wants = |bench| args.bench == Bench::All || args.bench == bench;
-    let mut report = Report::create(&args.json)?;
+    let proffer = args.proffer.as_deref().context("--proffer is missing")?;
     if wants(Bench::Containers) {
-        containers::run(&args.proffer, &mut report)?;
+        containers::run(proffer, report)?;
     }
     if wants(Bench::Cluster) {
-        cluster::run(&args.proffer, &mut report)?;
+        cluster::run(proffer, report)?;
     }
     if wants(Bench::Footprint) {
-        footprint::run(&args.proffer, &mut report)?;
+        footprint::run(proffer, report)?;
     }
-    report.print();
     Ok(())
 }

@@ -23,6 +23,11 @@ pub(crate) struct Row {
     pub(crate) ratio: Option<f64>,
     pub(crate) aim: Option<f64>,
     pub(crate) met: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) decisions_per_s: Option<f64>,
+    /// Heap in use by what was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bytes: Option<f64>,
 }
 
 impl Row {
@@ -38,6 +43,8 @@ impl Row {
             ratio: None,
             aim: None,
             met: None,
+            decisions_per_s: None,
+            bytes: None,
         }
     }
 
@@ -51,6 +58,12 @@ impl Row {
             }
             Err(error) => self.reference = format!("skipped: {name}: {error:#}"),
         }
+        self
+    }
+
+    /// Says why the reference is none.
+    pub(crate) fn invalid(mut self, why: &str) -> Self {
+        self.reference = format!("invalid: {why}");
         self
     }
 
@@ -106,25 +119,37 @@ impl Report {
     #[expect(clippy::print_stdout, reason = "the table is the answer")]
     pub(crate) fn print(&self) {
         let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
+        let whole = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.0}"));
         println!(
-            "{:<11} {:<44} {:>10} {:<8} {:>10} {:>7} {:>8} {:<4} reference",
-            "bench", "case", "value", "unit", "reference", "ratio", "aim", "met"
+            "{:<11} {:<52} {:>10} {:<8} {:>10} {:>7} {:>8} {:<4} {:>11} {:>11} reference",
+            "bench", "case", "value", "unit", "reference", "ratio", "aim", "met", "decisions/s", "bytes"
         );
         for row in &self.rows {
             let met = row.met.map_or("-", |met| if met { "yes" } else { "NO" });
             println!(
-                "{:<11} {:<44} {:>10.2} {:<8} {:>10} {:>7} {:>8} {:<4} {}",
+                "{:<11} {:<52} {:>10} {:<8} {:>10} {:>7} {:>8} {:<4} {:>11} {:>11} {}",
                 row.bench,
                 row.case,
-                row.value,
+                number(Some(row.value)),
                 row.unit,
                 number(row.reference_value),
-                number(row.ratio),
+                row.ratio.map_or_else(|| "-".to_owned(), ratio),
                 number(row.aim),
                 met,
+                whole(row.decisions_per_s),
+                whole(row.bytes),
                 row.reference,
             );
         }
+    }
+}
+
+/// Two digits that say something, however small the ratio is.
+fn ratio(ratio: f64) -> String {
+    if ratio < 0.01 {
+        format!("{ratio:.5}")
+    } else {
+        format!("{ratio:.2}")
     }
 }
 

@@ -43,7 +43,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("privileged-tests", &["types", "container", "linux", "init"]),
     ("cluster-tests", &["types", "wire"]),
-    ("bench", &["cluster-tests"]),
+    ("bench", &["types", "allocator", "cluster-tests"]),
     ("tidy", &[]),
 ];
 
