@@ -2,9 +2,13 @@
 //!
 //! Everything in a command was decoded and checked for form; whether it makes sense now is the master's to judge.
 
-use proffer_types::agent_link::{AgentMessage, RegisteredTask};
+use std::collections::BTreeMap;
+
+use proffer_types::agent_link::{AgentMessage, RegisteredOperation, RegisteredTask};
 use proffer_types::scheduler_link::Call;
-use proffer_types::{AgentId, AgentInfo, FrameworkId, KillPolicy, Role, Session, TaskId};
+use proffer_types::{
+    AgentId, AgentInfo, FrameworkId, KillPolicy, ResourceName, Resources, Role, Session, TaskId,
+};
 
 /// One incoming stream, of an agent or a scheduler; minted by the shell when the stream is accepted, never used twice in
 /// a process. Greater means accepted later: of two links of one peer the greater one is in force.
@@ -24,6 +28,7 @@ pub enum Command {
         info: AgentInfo,
         agent_id: Option<AgentId>,
         tasks: Vec<RegisteredTask>,
+        operations: Vec<RegisteredOperation>,
     },
     /// Later messages of an agent's stream, in order.
     AgentFrame {
@@ -49,8 +54,32 @@ pub enum Command {
 /// A change an operator asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperatorRequest {
-    /// Sets a role's weight among its siblings, in thousandths: 1 to [`crate::limits::MAX_WEIGHT_MILLIS`].
-    SetRole { role: Role, weight_millis: u64 },
+    /// Changes what is set of a role; what is absent stays.
+    SetRole {
+        role: Role,
+        /// Among its siblings, in thousandths: 1 to [`crate::limits::MAX_WEIGHT_MILLIS`].
+        weight_millis: Option<u64>,
+        /// Higher goes first under the `priority` allocator.
+        priority: Option<i32>,
+        /// Scalars only.
+        guarantee: Option<Resources>,
+        /// In the unit of each name. A name that is absent is not limited.
+        limit: Option<BTreeMap<ResourceName, u64>>,
+        /// Not to check that guarantees can be met and that limits hold what is used now.
+        force: bool,
+    },
+    /// Reserves unreserved resources of one agent.
+    Reserve {
+        agent_id: AgentId,
+        /// As they are to be: each with the reservation that is put on top.
+        resources: Resources,
+    },
+    /// Takes the top reservation off resources of one agent.
+    Unreserve {
+        agent_id: AgentId,
+        /// As they are, with their reservations.
+        resources: Resources,
+    },
     KillTask {
         framework_id: FrameworkId,
         task_id: TaskId,

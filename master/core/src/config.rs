@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use proffer_types::FaultDomain;
+
 /// A master's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -13,6 +15,15 @@ pub struct Config {
     pub offer_timeout: Option<Duration>,
     /// The most (agent, framework) pairs one step may examine; the rest waits for the next.
     pub allocation_budget: u64,
+    /// How long a gang or a large task waits before what ends is held for it.
+    pub hold_after: Duration,
+    /// Where the master is. Frameworks that are not region aware are offered no agents of other regions.
+    pub domain: Option<FaultDomain>,
+    /// With quota set, a starting master makes no offers before this share of the agents it knows is back: what is
+    /// free of those that are not cannot be told apart from what is used. In percent.
+    pub recovery_percent: u32,
+    /// The longest time it waits for them.
+    pub recovery_timeout: Duration,
 }
 
 impl Default for Config {
@@ -23,6 +34,11 @@ impl Default for Config {
             offer_timeout: Some(Duration::from_secs(30)),
             // A few milliseconds of work: heartbeats are never starved by scheduling.
             allocation_budget: 20_000,
+            hold_after: proffer_allocator::HOLD_AFTER,
+            domain: None,
+            // As in Mesos.
+            recovery_percent: 80,
+            recovery_timeout: Duration::from_secs(10 * 60),
         }
     }
 }

@@ -3,28 +3,30 @@
 //! The state is the fold of these. The durable ones are committed before anybody is told.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use proffer_allocator::{Held, RoleConfig, Waiting};
 use proffer_types::{
-    AgentId, AgentInfo, FrameworkId, FrameworkInfo, KillPolicy, OfferId, Resources, Role, Session, TaskId,
-    TaskInfo, TaskState, TaskStatus, Timestamp,
+    AgentId, AgentInfo, FrameworkId, FrameworkInfo, GangId, KillPolicy, OfferId, OperationId,
+    OperationStatus, ResourceChange, Resources, Role, Session, Shape, ShapeId, TaskId, TaskInfo, TaskState,
+    TaskStatus, Timestamp,
 };
 
 use crate::LinkId;
+use crate::state::Withheld;
 
 /// One fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The first step after a start: agents of the registry have until `deadline` to come back.
-    Started {
-        at: Timestamp,
-        deadline: Timestamp,
-    },
+    Started { at: Timestamp, deadline: Timestamp },
+    /// Quota is set: no offers before enough agents are back.
+    OffersWithheld(Withheld),
+    /// Offers are made again.
+    OffersResumed,
 
     /// A new agent, or one that came back with other facts, or from being unreachable.
-    AgentAdmitted {
-        agent_id: AgentId,
-        info: AgentInfo,
-    },
+    AgentAdmitted { agent_id: AgentId, info: Arc<AgentInfo> },
     /// An agent's session is open.
     AgentRegistered {
         agent_id: AgentId,
@@ -32,19 +34,14 @@ pub enum Event {
         session: Session,
     },
     /// An agent's session ended; it has until `deadline` to come back.
-    AgentDisconnected {
-        agent_id: AgentId,
-        deadline: Timestamp,
-    },
+    AgentDisconnected { agent_id: AgentId, deadline: Timestamp },
     /// An agent stayed away too long; its tasks are unreachable and its resources leave the pool.
-    AgentUnreachable {
-        agent_id: AgentId,
-        since: Timestamp,
-    },
+    AgentUnreachable { agent_id: AgentId, since: Timestamp },
     /// An agent was unreachable for so long that its id is dropped.
-    AgentForgotten {
-        agent_id: AgentId,
-    },
+    AgentForgotten { agent_id: AgentId },
+
+    /// Operations changed an agent's total, or the agent said that it is another than it seemed.
+    ResourcesChanged { agent_id: AgentId, total: Resources },
 
     /// A framework subscribed, for the first time or again.
     FrameworkSubscribed {
@@ -52,6 +49,12 @@ pub enum Event {
         info: FrameworkInfo,
         suppressed_roles: BTreeSet<Role>,
         link: LinkId,
+    },
+    /// A framework that is subscribed says something else of itself.
+    FrameworkUpdated {
+        framework_id: FrameworkId,
+        info: FrameworkInfo,
+        suppressed_roles: BTreeSet<Role>,
     },
     /// Agents run tasks of a framework the master had no record of; it has until `deadline` to subscribe.
     FrameworkRecovered {
@@ -65,13 +68,9 @@ pub enum Event {
         deadline: Timestamp,
     },
     /// A framework was torn down or stayed away too long; its id is spent.
-    FrameworkCompleted {
-        framework_id: FrameworkId,
-    },
+    FrameworkCompleted { framework_id: FrameworkId },
     /// A completed framework was dropped from the bounded list.
-    FrameworkForgotten {
-        framework_id: FrameworkId,
-    },
+    FrameworkForgotten { framework_id: FrameworkId },
     /// No offers for these roles until revived.
     RolesSuppressed {
         framework_id: FrameworkId,
@@ -82,11 +81,15 @@ pub enum Event {
         framework_id: FrameworkId,
         roles: BTreeSet<Role>,
     },
-    /// A role's weight among its siblings.
-    RoleWeightSet {
+    /// What a framework would run in a role; `None` takes an earlier statement back.
+    DemandStated {
+        framework_id: FrameworkId,
         role: Role,
-        weight_millis: u64,
+        shapes: Option<Vec<Shape>>,
+        at: Timestamp,
     },
+    /// An operator set a role's weight, priority or quota; `config` is all of it.
+    RoleSet { role: Role, config: RoleConfig },
 
     OfferMade {
         offer_id: OfferId,
@@ -94,12 +97,31 @@ pub enum Event {
         agent_id: AgentId,
         role: Role,
         resources: Resources,
+        /// Which stated shapes it has room for, and for how many tasks of each.
+        shapes: Vec<(ShapeId, u32)>,
+        gang: Option<Bundle>,
         expires: Option<Timestamp>,
+    },
+    /// An offer that nobody heard of yet has room for more tasks of a shape.
+    OfferGrown {
+        offer_id: OfferId,
+        more: Resources,
+        shape: (ShapeId, u32),
     },
     OfferEnded {
         offer_id: OfferId,
         end: OfferEnd,
+        at: Timestamp,
     },
+    /// What ends on some agents is kept for who has waited longest, in place of what was kept for it before.
+    HoldSet {
+        framework_id: FrameworkId,
+        role: Role,
+        waiting: Waiting,
+        agents: Vec<(AgentId, Held)>,
+    },
+    /// Nothing more is kept.
+    HoldEnded { framework_id: FrameworkId, role: Role },
     /// A framework does not want less than this of that agent for a while.
     FilterSet {
         framework_id: FrameworkId,
@@ -109,8 +131,26 @@ pub enum Event {
         until: Timestamp,
     },
     /// Filters with a deadline up to `at` are gone.
-    FiltersExpired {
+    FiltersExpired { at: Timestamp },
+
+    /// An operation is on its way to its agent; the master's picture of the agent has followed it already.
+    OperationSent {
+        framework_id: FrameworkId,
+        operation_id: OperationId,
+        agent_id: AgentId,
+        change: ResourceChange,
         at: Timestamp,
+    },
+    /// A status of an operation, from its agent or concluded from the agent's fate.
+    OperationUpdated {
+        framework_id: FrameworkId,
+        agent_id: AgentId,
+        status: OperationStatus,
+    },
+    /// An operation was acknowledged, or nobody waits for it.
+    OperationForgotten {
+        framework_id: FrameworkId,
+        operation_id: OperationId,
     },
 
     /// A task was accepted; it goes to its agent.
@@ -157,6 +197,14 @@ pub enum Event {
     },
 }
 
+/// The offers made for one gang at one time, which are answered together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bundle {
+    pub gang: GangId,
+    /// The first of them stands for all.
+    pub first: OfferId,
+}
+
 /// How an offer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OfferEnd {
@@ -175,17 +223,28 @@ impl Event {
             | Self::AgentUnreachable { .. }
             | Self::AgentForgotten { .. }
             | Self::FrameworkSubscribed { .. }
+            | Self::FrameworkUpdated { .. }
             | Self::FrameworkRecovered { .. }
             | Self::FrameworkDisconnected { .. }
             | Self::FrameworkCompleted { .. }
             | Self::FrameworkForgotten { .. }
-            | Self::RoleWeightSet { .. } => true,
+            | Self::RoleSet { .. } => true,
             Self::Started { .. }
+            | Self::OffersWithheld(_)
+            | Self::OffersResumed
             | Self::AgentRegistered { .. }
             | Self::AgentDisconnected { .. }
+            | Self::ResourcesChanged { .. }
+            | Self::DemandStated { .. }
+            | Self::OperationSent { .. }
+            | Self::OperationUpdated { .. }
+            | Self::OperationForgotten { .. }
             | Self::RolesSuppressed { .. }
             | Self::RolesRevived { .. }
             | Self::OfferMade { .. }
+            | Self::OfferGrown { .. }
+            | Self::HoldSet { .. }
+            | Self::HoldEnded { .. }
             | Self::OfferEnded { .. }
             | Self::FilterSet { .. }
             | Self::FiltersExpired { .. }

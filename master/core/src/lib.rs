@@ -19,9 +19,13 @@ mod validate;
 
 pub use command::{Command, LinkId, OperatorRequest, RequestId};
 pub use config::Config;
-pub use event::{Event, OfferEnd};
+pub use event::{Bundle, Event, OfferEnd};
 pub use master::Master;
 pub use output::{CloseReason, Effect, OperatorError, Output};
+pub use proffer_allocator::RoleConfig;
 pub use registry::{AgentRecord, FrameworkRecord, Registry, RegistryChange, RoleRecord};
 pub use snapshot::{AgentState, AgentView, FrameworkState, FrameworkView, RoleView, Snapshot, TaskView};
-pub use state::{Agent, AgentPresence, Framework, FrameworkPresence, OfferEntry, Peer, State, Task};
+pub use state::{
+    Agent, AgentPresence, Framework, FrameworkPresence, OfferEntry, OperationEntry, Peer, State, Task,
+    Withheld,
+};

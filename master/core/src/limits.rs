@@ -2,8 +2,8 @@
 
 /// The largest weight of a role, in thousandths: a million to one is far beyond any use.
 pub const MAX_WEIGHT_MILLIS: u64 = 1_000_000_000;
-/// Roles with a weight of their own: more than any organisation has, small enough to keep.
-pub const MAX_WEIGHTED_ROLES: usize = 10_000;
+/// Roles with a setting of their own: more than any organisation has, small enough to keep.
+pub const MAX_CONFIGURED_ROLES: usize = 10_000;
 /// Completed tasks kept per framework, as in Mesos.
 pub const MAX_COMPLETED_TASKS: usize = 1_000;
 /// Completed frameworks kept, so that their ids stay spent.
@@ -16,6 +16,10 @@ pub const MAX_FRAMEWORK_ROLES: usize = 100;
 pub const MAX_SERVICES: usize = 16;
 /// Tasks in one accept: keeps one call within a few milliseconds.
 pub const MAX_TASKS_PER_ACCEPT: usize = 10_000;
+/// Tasks of one group, as on the wire.
+pub const MAX_TASKS_PER_GROUP: usize = 256;
+/// Operations of one agent that are not acknowledged: half of what an agent takes before it ends its link.
+pub const MAX_OPERATIONS_PER_AGENT: usize = 500;
 /// Labels of one task or framework.
 pub const MAX_LABELS: usize = 128;
 /// Bytes of one task's or framework's labels, keys and values.
@@ -26,6 +30,10 @@ pub const MAX_COMMAND_BYTES: usize = 256 << 10;
 pub const MAX_NAME_BYTES: usize = 1 << 10;
 /// Resource names of one task or agent.
 pub const MAX_RESOURCE_NAMES: usize = 64;
+/// Ports of one task: all there are.
+pub const MAX_PORTS_PER_TASK: u32 = 1 << 16;
+/// Alternatives of a smallest offer.
+pub const MAX_MIN_ALLOCATABLE: usize = 64;
 /// Ranges of one resource of one task or agent.
 pub const MAX_RANGES: usize = 1_000;
 /// Sizes of agents told to frameworks; more are rounded up to their common maximum.

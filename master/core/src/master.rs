@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use proffer_allocator::{Allocator, Change, Counted, Reason};
-use proffer_types::{FrameworkId, MasterId, Timestamp, scheduler_link};
+use proffer_allocator::{Allocator, Change};
+use proffer_types::{MasterId, Timestamp, scheduler_link};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -14,7 +14,7 @@ use crate::cx::Cx;
 use crate::handlers::{agent_lost, agent_register, agent_status, calls, framework_gone, operator, tick};
 use crate::round::allocate;
 use crate::snapshot::{Snapshot, snapshot};
-use crate::state::State;
+use crate::state::{State, Withheld};
 use crate::{Command, Config, Event, LinkId, Output, Registry, links};
 
 /// The master's state machine.
@@ -45,9 +45,11 @@ impl Master {
         registry: Registry,
     ) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let state = State::new(MasterId::from_random(rng.next_u32()), term, &registry);
+        let state = State::new(&config, MasterId::from_random(rng.next_u32()), term, &registry);
         for role in &registry.roles {
-            allocator.observe(state.ledger(), &Change::Weight(role.role.clone()));
+            if let Some(role) = state.ledger().role_ix(&role.role) {
+                allocator.observe(state.ledger(), &Change::Role(role));
+            }
         }
         let shapes = tick::shapes(&state);
         Self {
@@ -83,7 +85,8 @@ impl Master {
                 info,
                 agent_id,
                 tasks,
-            } => agent_register::handle(&mut cx, link, info, agent_id, tasks),
+                operations,
+            } => agent_register::handle(&mut cx, link, info, agent_id, tasks, operations),
             Command::AgentFrame {
                 link,
                 session,
@@ -105,6 +108,9 @@ impl Master {
         }
         if self.next_heartbeat.is_none() && !self.heard.is_empty() {
             self.next_heartbeat = Some(now.after(self.config.heartbeat_interval));
+        }
+        if resume(&mut cx) {
+            self.next_round = Some(now);
         }
         self.tell_shapes(out, first_event);
         self.allocate(now, changes, out);
@@ -148,6 +154,10 @@ impl Master {
         for change in std::mem::take(cx.changes) {
             self.allocator.observe(cx.state.ledger(), &change);
         }
+        if let Some(hold) = cx.state.withheld() {
+            self.next_round = Some(hold.until);
+            return;
+        }
         let outcome = allocate(&mut cx, self.allocator.as_mut(), &mut self.rng);
         self.next_round = if outcome.more { Some(now) } else { outcome.next };
     }
@@ -186,20 +196,28 @@ impl Master {
         self.allocator.name()
     }
 
-    /// Why a framework was passed over since its last offer.
-    #[must_use]
-    pub fn explain(&self, framework: &FrameworkId) -> Vec<Counted<Reason>> {
-        self.allocator.explain(self.state.ledger(), framework)
-    }
-
-    /// A copy of the state for readers. Costs a few allocations per agent, framework and offer; a pointer per task.
+    /// A copy of the state for readers. Costs a few allocations per agent, framework and offer; a pointer per task and
+    /// one for the ledger, which is copied only when it changes while a reader still holds it.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         snapshot(&self.state, self.allocator.as_ref())
     }
 
-    /// Checks every invariant of the state. Panics with what is broken; for tests and the simulator.
+    /// Checks every invariant of the state, and what the allocator derives from it. Panics with what is broken; for tests and the simulator.
     pub fn sanity_check(&self) {
         self.state.check();
+        self.allocator.check(self.state.ledger());
     }
+}
+
+/// Ends the wait for agents to come back, when enough are accounted for or it took too long.
+fn resume(cx: &mut Cx<'_>) -> bool {
+    let n_missing = cx.state.n_recovered_agents();
+    let over =
+        |hold: &Withheld| hold.n_expected.saturating_sub(n_missing) >= hold.n_needed || hold.until <= cx.now;
+    let is_over = cx.state.withheld().is_some_and(over);
+    if is_over {
+        cx.emit(Event::OffersResumed);
+    }
+    is_over
 }

@@ -3,7 +3,7 @@
 //! The shell commits `registry` first, in one fenced write; only then performs `effects`, in order.
 
 use proffer_types::agent_link::MasterMessage;
-use proffer_types::{FrameworkId, Role, Session, TaskId, scheduler_link};
+use proffer_types::{AgentId, FrameworkId, ResourceName, Resources, Role, Session, TaskId, scheduler_link};
 use thiserror::Error;
 
 use crate::{Event, LinkId, RegistryChange, RequestId};
@@ -69,6 +69,48 @@ pub enum OperatorError {
     },
     #[error("weight of role `{role}` must be 0.001 to 1000000")]
     WeightOutOfRange { role: Role },
-    #[error("there are {limit} roles with a weight already")]
+    #[error("there are {limit} roles with a setting already")]
     TooManyRoles { limit: usize },
+    #[error("the quota of role `{role}` must be of scalars; `{resource}` is none")]
+    QuotaNotScalar { role: Role, resource: String },
+    #[error("the quota of role `{role}` names more than {limit} resources")]
+    TooManyNames { role: Role, limit: usize },
+    #[error("role `{role}` is guaranteed {guarantee} of {name}, beyond its limit of {limit}")]
+    GuaranteeBeyondLimit {
+        role: Role,
+        name: ResourceName,
+        guarantee: u64,
+        limit: u64,
+    },
+    #[error("role `{role}` uses {consumed} of {name} already, more than {limit}")]
+    LimitBelowConsumption {
+        role: Role,
+        name: ResourceName,
+        limit: u64,
+        consumed: u128,
+    },
+    #[error("guarantees of {name} come to {guaranteed}, and the cluster has {capacity}")]
+    GuaranteesBeyondCapacity {
+        name: ResourceName,
+        guaranteed: u128,
+        capacity: u128,
+    },
+    /// Of roles right below one that states a quota itself.
+    #[error("the roles below `{parent}` are guaranteed {guaranteed} of {name}, and it has {stated}")]
+    GuaranteesBeyondParent {
+        parent: Role,
+        name: ResourceName,
+        guaranteed: u128,
+        stated: u64,
+    },
+    #[error("no agent `{0}` is connected")]
+    UnknownAgent(AgentId),
+    #[error("agent `{agent_id}` has {free} that no task holds, and that is too little {name}")]
+    NotFree {
+        agent_id: AgentId,
+        name: ResourceName,
+        free: Resources,
+    },
+    #[error("the resources of agent `{agent_id}` cannot change so: {why}")]
+    Change { agent_id: AgentId, why: String },
 }

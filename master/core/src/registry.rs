@@ -2,6 +2,7 @@
 //!
 //! A record is replaced whole; the key is the id within it.
 
+use proffer_allocator::RoleConfig;
 use proffer_types::{AgentId, AgentInfo, FrameworkId, FrameworkInfo, Role, Timestamp};
 
 /// Everything a starting master reads from its store.
@@ -35,11 +36,11 @@ pub struct FrameworkRecord {
     pub completed: bool,
 }
 
-/// A role whose weight is not the default.
+/// A role of which an operator set something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleRecord {
     pub role: Role,
-    pub weight_millis: u64,
+    pub config: RoleConfig,
 }
 
 /// One change of the store.

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use proffer_allocator::{Allocator, Counted, Reason};
+use proffer_allocator::{Allocator, Ledger, Quantities, RoleEntry};
 use proffer_types::{
-    AgentId, AgentInfo, FrameworkId, FrameworkInfo, MasterId, Offer, Resources, Role, TaskInfo, TaskState,
-    TaskStatus, Timestamp,
+    AgentId, AgentInfo, FrameworkId, FrameworkInfo, MasterId, Offer, Quota, ResourceName, Resources, Role,
+    TaskInfo, TaskState, TaskStatus, Timestamp,
 };
 
-use crate::state::{Agent, AgentPresence, Framework, FrameworkPresence, State, Task};
+use crate::state::{Agent, AgentPresence, Framework, FrameworkPresence, State, Task, Withheld};
 
 /// The cluster at one moment. Tasks are shared, not copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub struct Snapshot {
     pub completed_tasks: Vec<Arc<TaskView>>,
     pub offers: Vec<Offer>,
     pub roles: Vec<RoleView>,
+    /// Shared until the master changes it; what an explanation is made from.
+    pub ledger: Arc<Ledger>,
+    /// Present while no offers are made at all.
+    pub withheld: Option<Withheld>,
 }
 
 /// Where an agent is in its life.
@@ -42,7 +46,7 @@ pub enum AgentState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentView {
     pub agent_id: AgentId,
-    pub info: AgentInfo,
+    pub info: Arc<AgentInfo>,
     pub state: AgentState,
     pub used: Resources,
     pub offered: Resources,
@@ -72,8 +76,6 @@ pub struct FrameworkView {
     pub dominant_share_permille: u32,
     /// When its tasks are killed if it stays away.
     pub failover_deadline: Option<Timestamp>,
-    /// Why it was passed over since its last offer.
-    pub reasons: Vec<Counted<Reason>>,
 }
 
 /// One task.
@@ -88,13 +90,19 @@ pub struct TaskView {
     pub status: TaskStatus,
 }
 
-/// One role that has a weight, a framework or a task.
+/// One role that has a setting, a framework, a claim or a reservation in or below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleView {
     pub role: Role,
     pub weight_millis: u64,
+    /// Higher goes first under the `priority` allocator.
+    pub priority: i32,
+    pub quota: Quota,
     /// Claimed by this role and those below it.
     pub allocated: Resources,
+    /// What counts against the quota: the unreserved that is offered or allocated, and everything reserved, to this
+    /// role and those below it.
+    pub consumed: Resources,
     /// Those subscribed in this very role.
     pub n_frameworks: u32,
 }
@@ -109,7 +117,7 @@ pub(crate) fn snapshot(state: &State, allocator: &dyn Allocator) -> Snapshot {
             .collect(),
         frameworks: state
             .frameworks()
-            .filter_map(|(id, framework)| framework_view(state, allocator, id, framework))
+            .filter_map(|(id, framework)| framework_view(state, id, framework))
             .collect(),
         tasks: state.tasks().map(|task| Arc::clone(&task.view)).collect(),
         completed_tasks: state.completed_tasks().map(Arc::clone).collect(),
@@ -120,8 +128,10 @@ pub(crate) fn snapshot(state: &State, allocator: &dyn Allocator) -> Snapshot {
         roles: state
             .ledger()
             .roles()
-            .map(|role| role_view(state, role))
+            .map(|(role, entry)| role_view(state, role, entry))
             .collect(),
+        ledger: Arc::clone(state.ledger()),
+        withheld: state.withheld().copied(),
     }
 }
 
@@ -150,11 +160,11 @@ fn agent_view(state: &State, id: &AgentId, agent: &Agent) -> AgentView {
         .tasks
         .iter()
         .filter_map(|(framework, task)| state.task(framework, task));
-    let offers = agent.offers.iter().filter_map(|id| state.offer(id));
-    let sums = sums(tasks, offers.map(|offer| &offer.resources));
+    let offers = agent.offers.iter().filter_map(|id| state.offered(id));
+    let sums = sums(tasks, offers.map(|claim| &claim.resources));
     AgentView {
         agent_id: id.clone(),
-        info: agent.info.clone(),
+        info: Arc::clone(&agent.info),
         state: match agent.presence {
             AgentPresence::Active { .. } => AgentState::Active,
             AgentPresence::Disconnected { .. } => AgentState::Disconnected,
@@ -167,12 +177,7 @@ fn agent_view(state: &State, id: &AgentId, agent: &Agent) -> AgentView {
     }
 }
 
-fn framework_view(
-    state: &State,
-    allocator: &dyn Allocator,
-    id: &FrameworkId,
-    framework: &Framework,
-) -> Option<FrameworkView> {
+fn framework_view(state: &State, id: &FrameworkId, framework: &Framework) -> Option<FrameworkView> {
     let presence = match framework.presence {
         FrameworkPresence::Active { .. } => FrameworkState::Active,
         FrameworkPresence::Disconnected { .. } => FrameworkState::Disconnected,
@@ -180,8 +185,8 @@ fn framework_view(
         FrameworkPresence::Completed => return None,
     };
     let tasks = state.tasks_of(id).map(|(_, task)| task);
-    let offers = framework.offers.iter().filter_map(|id| state.offer(id));
-    let sums = sums(tasks, offers.map(|offer| &offer.resources));
+    let offers = framework.offers.iter().filter_map(|id| state.offered(id));
+    let sums = sums(tasks, offers.map(|claim| &claim.resources));
     Some(FrameworkView {
         framework_id: id.clone(),
         info: framework.info.clone(),
@@ -191,18 +196,29 @@ fn framework_view(
         n_tasks: sums.n_tasks,
         dominant_share_permille: state.ledger().share(id).permille(),
         failover_deadline: framework.deadline(),
-        reasons: allocator.explain(state.ledger(), id),
     })
 }
 
-fn role_view(state: &State, role: &Role) -> RoleView {
-    let ledger = state.ledger();
-    let allocated = ledger.subtree(role).map(|usage| usage.claimed.to_resources());
-    let n_frameworks = ledger.role(role).map_or(0, |usage| usage.n_frameworks);
+fn role_view(state: &State, role: &Role, entry: &RoleEntry) -> RoleView {
+    let below = entry.children().filter_map(|child| state.ledger().role(child));
+    let n_below: u64 = below.map(|child| child.usage.n_frameworks).sum();
     RoleView {
         role: role.clone(),
-        weight_millis: ledger.weight_millis(role),
-        allocated: allocated.unwrap_or_default(),
-        n_frameworks: u32::try_from(n_frameworks).unwrap_or(u32::MAX),
+        weight_millis: entry.config.weight_millis,
+        priority: entry.config.priority,
+        quota: entry.config.quota.clone(),
+        allocated: entry.usage.claimed.to_resources(),
+        consumed: consumed(entry),
+        n_frameworks: u32::try_from(entry.usage.n_frameworks - n_below).unwrap_or(u32::MAX),
     }
+}
+
+/// What counts against a role's quota.
+pub(crate) fn consumed(entry: &RoleEntry) -> Resources {
+    let sums = [&entry.usage.common, &entry.reserved];
+    let names = sums.into_iter().flat_map(Quantities::iter).map(|(name, _)| name);
+    names.fold(Resources::new(), |sum, name: &ResourceName| {
+        let units = u64::try_from(entry.consumed(name)).unwrap_or(u64::MAX);
+        sum.with(name.clone(), units)
+    })
 }

@@ -7,22 +7,27 @@ mod agents;
 mod check;
 mod frameworks;
 mod offers;
+mod operations;
 mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use proffer_allocator::{Change, Ledger};
+use proffer_allocator::{Change, Filter, Ledger, RoleConfig};
 use proffer_types::{AgentId, FrameworkId, MasterId, OfferId, Role, Session, TaskId, Timestamp};
 
 pub use agents::{Agent, AgentPresence};
 pub use frameworks::{Framework, FrameworkPresence};
 pub use offers::OfferEntry;
+pub use operations::OperationEntry;
 pub use tasks::Task;
 
-use crate::{Event, LinkId, Registry, RegistryChange, RoleRecord};
+use crate::{Config, Event, LinkId, Registry, RegistryChange, RoleRecord};
 use agents::Agents;
 use frameworks::Frameworks;
-use offers::Offers;
+use offers::{OfferClaim, Offers};
+pub(crate) use operations::OperationKey;
+use operations::Operations;
 use tasks::Tasks;
 
 /// A task's name in the whole cluster.
@@ -54,15 +59,30 @@ pub struct State {
     frameworks: Frameworks,
     tasks: Tasks,
     offers: Offers,
-    ledger: Ledger,
+    operations: Operations,
+    /// Shared with snapshots; copied when it changes under one.
+    ledger: Arc<Ledger>,
     links: BTreeMap<LinkId, Peer>,
     deadlines: BTreeSet<(Timestamp, Deadline)>,
+    withheld: Option<Withheld>,
+}
+
+/// No offers are made until enough agents are back from before the master's start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Withheld {
+    /// How many agents were known at the start.
+    pub n_expected: u32,
+    /// How many of them must be back, or given up.
+    pub n_needed: u32,
+    /// When the wait ends in any case.
+    pub until: Timestamp,
 }
 
 impl State {
     /// The state before the first event: what the registry holds, all of it away.
     #[must_use]
-    pub fn new(master_id: MasterId, term: u32, registry: &Registry) -> Self {
+    pub fn new(config: &Config, master_id: MasterId, term: u32, registry: &Registry) -> Self {
+        let region = config.domain.as_ref().map(|domain| domain.region.clone());
         let mut state = Self {
             master_id,
             term,
@@ -72,12 +92,14 @@ impl State {
             frameworks: Frameworks::default(),
             tasks: Tasks::default(),
             offers: Offers::default(),
-            ledger: Ledger::default(),
+            operations: Operations::default(),
+            ledger: Arc::new(Ledger::new(region)),
             links: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            withheld: None,
         };
         for role in &registry.roles {
-            state.ledger.set_weight(&role.role, role.weight_millis);
+            state.ledger_mut().set_role(&role.role, role.config.clone());
         }
         state.recover_agents(&registry.agents);
         state.recover_frameworks(&registry.frameworks);
@@ -88,6 +110,14 @@ impl State {
     pub fn apply(&mut self, event: &Event) -> Vec<Change> {
         match event {
             Event::Started { deadline, .. } => self.start(*deadline),
+            Event::OffersWithheld(hold) => {
+                self.withheld = Some(*hold);
+                Vec::new()
+            }
+            Event::OffersResumed => {
+                self.withheld = None;
+                Vec::new()
+            }
             Event::AgentAdmitted { agent_id, info } => self.agent_admitted(agent_id, info),
             Event::AgentRegistered {
                 agent_id,
@@ -97,12 +127,18 @@ impl State {
             Event::AgentDisconnected { agent_id, deadline } => self.agent_disconnected(agent_id, *deadline),
             Event::AgentUnreachable { agent_id, since } => self.agent_unreachable(agent_id, *since),
             Event::AgentForgotten { agent_id } => self.agent_forgotten(agent_id),
+            Event::ResourcesChanged { agent_id, total } => self.resources_changed(agent_id, total),
             Event::FrameworkSubscribed {
                 framework_id,
                 info,
                 suppressed_roles,
                 link,
             } => self.framework_subscribed(framework_id, info, suppressed_roles, *link),
+            Event::FrameworkUpdated {
+                framework_id,
+                info,
+                suppressed_roles,
+            } => self.framework_updated(framework_id, info, suppressed_roles),
             Event::FrameworkRecovered {
                 framework_id,
                 info,
@@ -114,29 +150,52 @@ impl State {
             } => self.framework_disconnected(framework_id, *deadline),
             Event::FrameworkCompleted { framework_id } => self.framework_completed(framework_id),
             Event::FrameworkForgotten { framework_id } => self.framework_forgotten(framework_id),
-            Event::RolesSuppressed { framework_id, roles } => vec![self.ledger.suppress(framework_id, roles)],
-            Event::RolesRevived { framework_id, roles } => vec![self.ledger.revive(framework_id, roles)],
-            Event::RoleWeightSet { role, weight_millis } => {
-                vec![self.ledger.set_weight(role, *weight_millis)]
+            Event::RolesSuppressed { framework_id, roles } => self.ledger_mut().suppress(framework_id, roles),
+            Event::DemandStated {
+                framework_id,
+                role,
+                shapes,
+                at,
+            } => {
+                let shapes = shapes.clone();
+                let changed = self.ledger_mut().set_demand(framework_id, role, shapes, *at);
+                changed.into_iter().collect()
             }
+            Event::RolesRevived { framework_id, roles } => self.ledger_mut().revive(framework_id, roles),
+            Event::RoleSet { role, config } => vec![self.ledger_mut().set_role(role, config.clone())],
             Event::OfferMade {
                 offer_id,
                 framework_id,
                 agent_id,
                 role,
                 resources,
+                shapes,
+                gang,
                 expires,
             } => {
-                let entry = OfferEntry {
-                    framework_id: framework_id.clone(),
-                    agent_id: agent_id.clone(),
-                    role: role.clone(),
-                    resources: resources.clone(),
-                    expires: *expires,
+                let claim = OfferClaim {
+                    framework_id,
+                    agent_id,
+                    role,
+                    resources,
+                    shapes,
+                    gang: gang.as_ref(),
                 };
-                self.offer_made(offer_id, entry)
+                self.offer_made(offer_id, claim, *expires)
             }
-            Event::OfferEnded { offer_id, .. } => self.offer_ended(offer_id),
+            Event::OfferGrown {
+                offer_id,
+                more,
+                shape,
+            } => self.offer_grown(offer_id, more, *shape),
+            Event::OfferEnded { offer_id, end, at } => self.offer_ended(offer_id, *end, *at),
+            Event::HoldSet {
+                framework_id,
+                role,
+                waiting,
+                agents,
+            } => self.hold_set(framework_id, role, *waiting, agents),
+            Event::HoldEnded { framework_id, role } => self.ledger_mut().end_hold(framework_id, role),
             Event::FilterSet {
                 framework_id,
                 role,
@@ -144,14 +203,35 @@ impl State {
                 refused,
                 until,
             } => {
-                let filter = proffer_allocator::Filter {
+                let filter = Filter {
                     refused: refused.clone(),
                     until: *until,
                 };
-                self.ledger.add_filter(framework_id, role, agent_id, filter);
+                if let Some(agent) = self.ledger.agent_ix(agent_id) {
+                    self.ledger_mut().add_filter(framework_id, role, agent, filter);
+                }
                 Vec::new()
             }
-            Event::FiltersExpired { at } => self.ledger.expire_filters(*at),
+            Event::FiltersExpired { at } => self.ledger_mut().expire_filters(*at),
+            Event::OperationSent {
+                framework_id,
+                operation_id,
+                agent_id,
+                change,
+                at,
+            } => {
+                let key = (framework_id.clone(), operation_id.clone());
+                self.operation_sent(key, agent_id, change, *at)
+            }
+            Event::OperationUpdated {
+                framework_id,
+                agent_id,
+                status,
+            } => self.operation_updated(framework_id, agent_id, status),
+            Event::OperationForgotten {
+                framework_id,
+                operation_id,
+            } => self.operation_forgotten(framework_id, operation_id),
             Event::TaskLaunched {
                 framework_id,
                 role,
@@ -204,6 +284,7 @@ impl State {
             }
             Event::AgentForgotten { agent_id } => Some(RegistryChange::DeleteAgent(agent_id.clone())),
             Event::FrameworkSubscribed { framework_id, .. }
+            | Event::FrameworkUpdated { framework_id, .. }
             | Event::FrameworkRecovered { framework_id, .. }
             | Event::FrameworkDisconnected { framework_id, .. }
             | Event::FrameworkCompleted { framework_id } => self
@@ -212,13 +293,23 @@ impl State {
             Event::FrameworkForgotten { framework_id } => {
                 Some(RegistryChange::DeleteFramework(framework_id.clone()))
             }
-            Event::RoleWeightSet { role, weight_millis } => Some(role_change(role, *weight_millis)),
+            Event::RoleSet { role, config } => Some(role_change(role, config)),
             Event::Started { .. }
+            | Event::OffersWithheld(_)
+            | Event::OffersResumed
             | Event::AgentRegistered { .. }
             | Event::AgentDisconnected { .. }
+            | Event::ResourcesChanged { .. }
+            | Event::DemandStated { .. }
+            | Event::OperationSent { .. }
+            | Event::OperationUpdated { .. }
+            | Event::OperationForgotten { .. }
             | Event::RolesSuppressed { .. }
             | Event::RolesRevived { .. }
             | Event::OfferMade { .. }
+            | Event::OfferGrown { .. }
+            | Event::HoldSet { .. }
+            | Event::HoldEnded { .. }
             | Event::OfferEnded { .. }
             | Event::FilterSet { .. }
             | Event::FiltersExpired { .. }
@@ -244,10 +335,20 @@ impl State {
         self.started
     }
 
+    /// Why no offers are made at all, if that is so.
+    #[must_use]
+    pub fn withheld(&self) -> Option<&Withheld> {
+        self.withheld.as_ref()
+    }
+
     /// Totals, claims, roles and filters.
     #[must_use]
-    pub fn ledger(&self) -> &Ledger {
+    pub fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
+    }
+
+    fn ledger_mut(&mut self) -> &mut Ledger {
+        Arc::make_mut(&mut self.ledger)
     }
 
     /// Who is at the other end of a link.
@@ -286,13 +387,13 @@ impl State {
     }
 }
 
-fn role_change(role: &Role, weight_millis: u64) -> RegistryChange {
-    if weight_millis == proffer_allocator::DEFAULT_WEIGHT_MILLIS {
+fn role_change(role: &Role, config: &RoleConfig) -> RegistryChange {
+    if *config == RoleConfig::default() {
         RegistryChange::DeleteRole(role.clone())
     } else {
         RegistryChange::PutRole(RoleRecord {
             role: role.clone(),
-            weight_millis,
+            config: config.clone(),
         })
     }
 }

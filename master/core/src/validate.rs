@@ -1,11 +1,17 @@
 //! Whether a task or an agent may be what it says. Messages are for people: what is wrong, and the limit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use proffer_types::{AgentInfo, Resources, TaskInfo};
+use proffer_types::constraint::MAX_CONSTRAINTS;
+use proffer_types::demand::{MAX_GANG_TASKS, MAX_SHAPES_PER_ROLE};
+use proffer_types::{
+    AgentInfo, GangId, Kind, Limit, OfferConstraints, OfferPreferences, ResourceName, Resources, Shape,
+    TaskInfo,
+};
 
 use crate::limits::{
-    MAX_COMMAND_BYTES, MAX_LABELS, MAX_LABELS_BYTES, MAX_NAME_BYTES, MAX_RANGES, MAX_RESOURCE_NAMES,
+    MAX_COMMAND_BYTES, MAX_LABELS, MAX_LABELS_BYTES, MAX_MIN_ALLOCATABLE, MAX_NAME_BYTES, MAX_PORTS_PER_TASK,
+    MAX_RANGES, MAX_RESOURCE_NAMES,
 };
 
 pub(crate) fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), String> {
@@ -25,7 +31,7 @@ pub(crate) fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), Stri
 }
 
 fn check_resources(resources: &Resources) -> Result<(), String> {
-    let n_names = resources.scalars().count() + resources.all_ranges().count();
+    let n_names = resources.scalars().count() + resources.all_ranges().count() + resources.all_sets().count();
     if n_names > MAX_RESOURCE_NAMES {
         return Err(format!(
             "{n_names} kinds of resources are given, at most {MAX_RESOURCE_NAMES} are allowed"
@@ -50,10 +56,106 @@ pub(crate) fn check_agent(info: &AgentInfo) -> Result<(), String> {
     if info.attributes.len() > MAX_LABELS {
         return Err(format!("an agent has at most {MAX_LABELS} attributes"));
     }
-    if info.resources.is_empty() {
+    let domain = info
+        .domain
+        .iter()
+        .flat_map(|domain| [&domain.region, &domain.zone]);
+    if domain.map(String::len).any(|bytes| bytes > MAX_NAME_BYTES) {
+        return Err(format!(
+            "a part of the agent's fault domain has more than {MAX_NAME_BYTES} bytes"
+        ));
+    }
+    check_total(&info.resources)
+}
+
+/// What an agent has in all.
+pub(crate) fn check_total(total: &Resources) -> Result<(), String> {
+    if total.is_empty() {
         return Err("the agent has no resources".to_owned());
     }
-    check_resources(&info.resources)
+    check_resources(total)
+}
+
+pub(crate) fn check_preferences(preferences: &OfferPreferences) -> Result<(), String> {
+    let minimums = preferences.min_allocatable.iter().flatten();
+    if minimums.clone().count() > MAX_MIN_ALLOCATABLE {
+        return Err(format!(
+            "at most {MAX_MIN_ALLOCATABLE} alternatives of a smallest offer are allowed"
+        ));
+    }
+    for minimum in minimums {
+        check_resources(minimum)?;
+        check_scalars("a smallest offer", minimum)?;
+    }
+    check_constraints(&preferences.constraints)
+}
+
+fn check_constraints(constraints: &OfferConstraints) -> Result<(), String> {
+    let groups = &constraints.groups;
+    let longest = groups.iter().map(Vec::len).max().unwrap_or(0);
+    if groups.len().max(longest) > MAX_CONSTRAINTS {
+        return Err(format!(
+            "there are at most {MAX_CONSTRAINTS} groups of at most {MAX_CONSTRAINTS} constraints"
+        ));
+    }
+    if groups.iter().any(Vec::is_empty) {
+        return Err("a group of constraints is empty".to_owned());
+    }
+    Ok(())
+}
+
+fn check_scalars(what: &str, resources: &Resources) -> Result<(), String> {
+    let plain = resources.all_ranges().next().is_none()
+        && resources.all_sets().next().is_none()
+        && !resources.has_kinds();
+    if plain {
+        return Ok(());
+    }
+    Err(format!("{what} must be of plain scalars, and is `{resources}`"))
+}
+
+/// The form of a stated demand.
+pub(crate) fn check_shapes(shapes: &[Shape]) -> Result<(), String> {
+    if shapes.len() > MAX_SHAPES_PER_ROLE {
+        return Err(format!(
+            "{} shapes are stated, at most {MAX_SHAPES_PER_ROLE} are allowed",
+            shapes.len()
+        ));
+    }
+    let mut ids = BTreeSet::new();
+    let mut gangs: BTreeMap<GangId, u64> = BTreeMap::new();
+    for shape in shapes {
+        let id = shape.id.0;
+        if !ids.insert(id) {
+            return Err(format!("shape {id} is stated twice"));
+        }
+        check_shape(shape).map_err(|why| format!("shape {id}: {why}"))?;
+        if let Some(gang) = shape.gang {
+            *gangs.entry(gang).or_default() += u64::from(shape.count);
+        }
+    }
+    match gangs.iter().find(|(_, n)| **n > u64::from(MAX_GANG_TASKS)) {
+        Some((gang, n)) => Err(format!(
+            "gang {} has {n} tasks, at most {MAX_GANG_TASKS} are allowed",
+            gang.0
+        )),
+        None => Ok(()),
+    }
+}
+
+fn check_shape(shape: &Shape) -> Result<(), String> {
+    if shape.resources.is_empty() && shape.n_ports == 0 {
+        return Err("it asks for no resources".to_owned());
+    }
+    check_resources(&shape.resources)?;
+    check_scalars("its size", &shape.resources)?;
+    if shape.n_ports > MAX_PORTS_PER_TASK {
+        return Err(format!("it asks for more than {MAX_PORTS_PER_TASK} ports"));
+    }
+    if shape.max_per_agent == Some(0) {
+        return Err("it may be on no agent".to_owned());
+    }
+    check_constraints(&shape.constraints)
 }
 
 /// The form of a task; whether it fits its offer is checked apart.
@@ -62,6 +164,8 @@ pub(crate) fn check_task(info: &TaskInfo) -> Result<(), String> {
         return Err("the task asks for no resources".to_owned());
     }
     check_resources(&info.resources)?;
+    check_revocable(&info.resources)?;
+    check_limits(info)?;
     if info.name.len() > MAX_NAME_BYTES {
         return Err(format!("the task's name has more than {MAX_NAME_BYTES} bytes"));
     }
@@ -95,4 +199,30 @@ pub(crate) fn check_task(info: &TaskInfo) -> Result<(), String> {
         )),
         _ => Ok(()),
     }
+}
+
+/// What may be taken back at any time cannot be half of what a task relies on.
+fn check_revocable(resources: &Resources) -> Result<(), String> {
+    let revocable = resources.of_kind(&Kind::revocable());
+    let firm = resources.without_revocable();
+    let both = revocable.scalars().find(|(name, _)| firm.scalar(name) > 0);
+    match both {
+        Some((name, _)) => Err(format!("`{name}` is asked for both revocable and not")),
+        None => Ok(()),
+    }
+}
+
+fn check_limits(info: &TaskInfo) -> Result<(), String> {
+    let of = [
+        (ResourceName::Cpus, info.limits.cpus, info.resources.cpu_millis()),
+        (ResourceName::Mem, info.limits.mem, info.resources.mem_bytes()),
+    ];
+    for (name, limit, request) in of {
+        if let Some(Limit::At(units)) = limit
+            && units < request
+        {
+            return Err(format!("the limit of `{name}` is below what the task asks for"));
+        }
+    }
+    Ok(())
 }

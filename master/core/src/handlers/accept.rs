@@ -1,26 +1,36 @@
-//! Accept: offers become tasks; what is left of them is declined.
+//! Accept: offers become tasks, reservations and volumes; what is left of them is declined.
 //!
-//! Whether the offers are valid is all or nothing; whether a task is, is its own affair.
+//! Whether the offers are valid is all or nothing; whether an operation is, is its own affair, except for the offers
+//! of a gang. Operations run in order over what is left of the offers' sum.
+
+mod change;
+mod gang;
+mod launch;
+mod launch_group;
 
 use std::collections::BTreeSet;
 
-use proffer_types::agent_link::MasterMessage;
-use proffer_types::scheduler_link::{self, Operation, RefusedTask};
+use proffer_types::scheduler_link::{self, RefusedTask};
 use proffer_types::{
-    AgentId, Filters, FrameworkId, OfferId, Resources, Role, StatusReason, TaskInfo, TaskState,
+    AgentId, Filters, FrameworkId, OfferId, Operation, OperationId, OperationState, Resources, Role,
+    StatusReason, TaskInfo, TaskState,
 };
 
-use super::offers;
+use super::offers::{self, Held};
+use super::operation;
 use crate::cx::Cx;
-use crate::limits::MAX_TASKS_PER_ACCEPT;
-use crate::validate::check_task;
+use crate::state::OfferEntry;
 use crate::{Event, OfferEnd};
 
-/// The sum of the offers of one accept.
-struct Held {
+/// What is left of the offers of one agent while the operations run.
+struct Remainder {
+    framework_id: FrameworkId,
     agent_id: AgentId,
     role: Role,
-    resources: Resources,
+    left: Resources,
+    /// What changes made of it: returned without a filter, for nobody has seen it yet.
+    converted: Resources,
+    n_tasks: usize,
 }
 
 pub(crate) fn handle(
@@ -28,37 +38,71 @@ pub(crate) fn handle(
     framework: &FrameworkId,
     offer_ids: &[OfferId],
     operations: Vec<Operation>,
+    refused: &[RefusedTask],
     filters: Filters,
 ) {
-    let launches = operations.into_iter().flat_map(|Operation::Launch(tasks)| tasks);
-    let tasks: Vec<TaskInfo> = launches.collect();
-    let held = match held(cx, framework, offer_ids) {
-        Ok(held) => held,
-        Err(why) => return void(cx, framework, offer_ids, &tasks, &why),
+    refuse(cx, framework, refused);
+    let named = match named(cx, framework, offer_ids) {
+        Ok(named) => named,
+        Err(why) => return void(cx, framework, offer_ids, &operations, &why),
     };
-    for id in offer_ids {
-        let (offer_id, end) = (id.clone(), OfferEnd::Accepted);
-        cx.emit(Event::OfferEnded { offer_id, end });
+    if operations.is_empty() {
+        return offers::decline(cx, framework, offer_ids, filters);
     }
-    let mut left = held.resources.clone();
-    for (nth, task) in tasks.into_iter().enumerate() {
-        match check(cx, framework, &held, &left, &task, nth) {
-            Ok(()) => {
-                left.subtract(&task.resources);
-                launch(cx, framework, &held.role, task);
-            }
-            Err(why) => {
-                let (state, reason) = (TaskState::Error, StatusReason::TaskInvalid);
-                let status = cx.status(&task.id, Some(&held.agent_id), state, reason, why);
-                cx.tell_framework(framework, scheduler_link::Event::Update(status));
-            }
+    match named {
+        Named::Gang(held) => gang::handle(cx, framework, held, operations, refused, filters),
+        Named::OneAgent(held) => {
+            end(cx, offer_ids, OfferEnd::Accepted);
+            run(cx, held, operations, filters);
         }
     }
-    offers::set_filter(cx, framework, &held.role, &held.agent_id, left, filters);
+}
+
+fn run(cx: &mut Cx<'_>, held: Held, operations: Vec<Operation>, filters: Filters) {
+    let mut remainder = Remainder {
+        framework_id: held.framework_id,
+        agent_id: held.agent_id,
+        role: held.role,
+        left: held.resources,
+        converted: Resources::new(),
+        n_tasks: 0,
+    };
+    for operation in operations {
+        match operation {
+            Operation::Launch(tasks) => launch::run(cx, &mut remainder, tasks),
+            Operation::LaunchGroup(tasks) => launch_group::run(cx, &mut remainder, tasks),
+            Operation::Change { id, change } => change::run(cx, &mut remainder, id, change),
+        }
+    }
+    remainder.give_back(cx, filters);
+}
+
+impl Remainder {
+    /// What no operation used is declined, but for what they made.
+    fn give_back(self, cx: &mut Cx<'_>, filters: Filters) {
+        let refused = Held {
+            framework_id: self.framework_id,
+            agent_id: self.agent_id,
+            role: self.role,
+            resources: self.left.minus(&self.converted),
+        };
+        offers::set_filter(cx, refused, filters);
+    }
+}
+
+fn end(cx: &mut Cx<'_>, offer_ids: &[OfferId], end: OfferEnd) {
+    for id in offer_ids {
+        let offer_id = id.clone();
+        cx.emit(Event::OfferEnded {
+            offer_id,
+            end,
+            at: cx.now,
+        });
+    }
 }
 
 /// Tells of tasks that never were: their descriptions are wrong, whatever becomes of the offers.
-pub(crate) fn refuse(cx: &mut Cx<'_>, framework: &FrameworkId, refused: &[RefusedTask]) {
+fn refuse(cx: &mut Cx<'_>, framework: &FrameworkId, refused: &[RefusedTask]) {
     for task in refused {
         let (state, agent_id) = (TaskState::Error, task.agent_id.as_ref());
         let status = cx.status(&task.id, agent_id, state, task.reason, &task.message);
@@ -66,91 +110,99 @@ pub(crate) fn refuse(cx: &mut Cx<'_>, framework: &FrameworkId, refused: &[Refuse
     }
 }
 
-fn launch(cx: &mut Cx<'_>, framework: &FrameworkId, role: &Role, info: TaskInfo) {
-    cx.emit(Event::TaskLaunched {
-        framework_id: framework.clone(),
-        role: role.clone(),
-        info: info.clone(),
-        at: cx.now,
-    });
-    let agent = info.agent_id.clone();
-    let message = MasterMessage::RunTask {
-        framework_id: framework.clone(),
-        role: role.clone(),
-        info,
-    };
-    cx.tell_agent(&agent, message);
+/// The offers of one accept.
+enum Named {
+    /// Their sum.
+    OneAgent(Held),
+    /// Those of a bundle, each by itself.
+    Gang(Vec<(OfferId, Held)>),
 }
 
-fn held(cx: &Cx<'_>, framework: &FrameworkId, offer_ids: &[OfferId]) -> Result<Held, String> {
-    let mut held: Option<Held> = None;
+fn named(cx: &Cx<'_>, framework: &FrameworkId, offer_ids: &[OfferId]) -> Result<Named, String> {
+    let mut held: Vec<(OfferId, Held)> = Vec::new();
+    let mut first: Option<&OfferEntry> = None;
     let mut seen = BTreeSet::new();
     for id in offer_ids {
-        if !seen.insert(id) {
+        if !seen.insert(id.clone()) {
             return Err(format!("offer {id} is named twice"));
         }
-        let offer = cx
-            .state
-            .offer(id)
-            .filter(|offer| offer.framework_id == *framework);
+        let offer = cx.state.offer(id);
+        let offer = offer.filter(|offer| offer.framework_id == *framework);
         let offer = offer.ok_or_else(|| format!("offer {id} is no longer valid"))?;
-        match &mut held {
-            None => {
-                held = Some(Held {
-                    agent_id: offer.agent_id.clone(),
-                    role: offer.role.clone(),
-                    resources: offer.resources.clone(),
-                });
-            }
-            Some(held) if held.agent_id == offer.agent_id && held.role == offer.role => {
-                held.resources.add(&offer.resources);
-            }
-            Some(_) => return Err(format!("offer {id} is of another agent or role than the first")),
+        let first = *first.get_or_insert(offer);
+        if offer.gang != first.gang {
+            return Err(format!(
+                "offer {id} is of another gang than the first, or of none"
+            ));
         }
+        let same = offer.gang.is_some() || (&offer.agent_id, &offer.role) == (&first.agent_id, &first.role);
+        if !same {
+            return Err(format!("offer {id} is of another agent or role than the first"));
+        }
+        held.extend(offers::held(cx, id).map(|held| (id.clone(), held)));
     }
-    held.ok_or_else(|| "no offer is named".to_owned())
+    let Some(one) = first else {
+        return Err("no offer is named".to_owned());
+    };
+    if one.gang.is_some() {
+        let bundle = offer_ids.first().map(|id| cx.state.bundle_of(id));
+        return match bundle.unwrap_or_default().difference(&seen).next() {
+            Some(missing) => Err(format!("offer {missing} of the same gang is not named")),
+            None => Ok(Named::Gang(held)),
+        };
+    }
+    let sum = held.into_iter().map(|(_, held)| held).reduce(|mut sum, held| {
+        sum.resources.add(&held.resources);
+        sum
+    });
+    sum.map(Named::OneAgent)
+        .ok_or_else(|| "no offer is named".to_owned())
 }
 
 /// Valid offers among void ones are returned without a filter.
-fn void(cx: &mut Cx<'_>, framework: &FrameworkId, offer_ids: &[OfferId], tasks: &[TaskInfo], why: &str) {
+fn void(
+    cx: &mut Cx<'_>,
+    framework: &FrameworkId,
+    offer_ids: &[OfferId],
+    operations: &[Operation],
+    why: &str,
+) {
     offers::decline(cx, framework, offer_ids, Filters::NONE);
-    for task in tasks {
-        let (state, reason) = (TaskState::Dropped, StatusReason::InvalidOffers);
-        let status = cx.status(&task.id, Some(&task.agent_id), state, reason, why);
-        cx.tell_framework(framework, scheduler_link::Event::Update(status));
+    let outcome = (TaskState::Dropped, StatusReason::InvalidOffers);
+    for operation in operations {
+        match operation {
+            Operation::Launch(tasks) | Operation::LaunchGroup(tasks) => {
+                for task in tasks {
+                    tell_task(cx, framework, task, outcome, why);
+                }
+            }
+            Operation::Change { id, .. } => tell_operation(cx, framework, None, id.as_ref(), why),
+        }
     }
 }
 
-fn check(
-    cx: &Cx<'_>,
+/// Tells of a task that is not launched.
+fn tell_task(
+    cx: &mut Cx<'_>,
     framework: &FrameworkId,
-    held: &Held,
-    left: &Resources,
     task: &TaskInfo,
-    nth: usize,
-) -> Result<(), String> {
-    if nth >= MAX_TASKS_PER_ACCEPT {
-        return Err(format!("more than {MAX_TASKS_PER_ACCEPT} tasks in one accept"));
-    }
-    if let Some(live) = cx.state.task(framework, &task.id) {
-        let state = live.view.state.as_str();
-        return Err(format!(
-            "task id `{}` is in use by a task that is {state}",
-            task.id
-        ));
-    }
-    if task.agent_id != held.agent_id {
-        return Err(format!(
-            "the task is for agent {}, the offer is of agent {}",
-            task.agent_id, held.agent_id
-        ));
-    }
-    check_task(task)?;
-    match left.first_lacking(&task.resources) {
-        Some(name) => Err(format!(
-            "the task needs {}; of `{name}`, {left} is left of the offer",
-            task.resources
-        )),
-        None => Ok(()),
+    (state, reason): (TaskState, StatusReason),
+    why: &str,
+) {
+    let status = cx.status(&task.id, Some(&task.agent_id), state, reason, why);
+    cx.tell_framework(framework, scheduler_link::Event::Update(status));
+}
+
+/// Tells of a change that is not tried, if it has a name to be told by.
+fn tell_operation(
+    cx: &mut Cx<'_>,
+    framework: &FrameworkId,
+    agent: Option<&AgentId>,
+    id: Option<&OperationId>,
+    why: &str,
+) {
+    if let Some(id) = id {
+        let status = operation::status(cx, id, agent, OperationState::Error, why);
+        cx.tell_framework(framework, scheduler_link::Event::OperationUpdate(status));
     }
 }

@@ -2,7 +2,7 @@
 
 use proffer_types::{AgentId, StatusReason, TaskState, Timestamp, scheduler_link};
 
-use super::{framework_gone, offers};
+use super::{framework_gone, offers, operation};
 use crate::cx::Cx;
 use crate::limits::MAX_UNREACHABLE_AGENTS;
 use crate::state::{AgentPresence, Framework, Peer};
@@ -42,6 +42,7 @@ pub(crate) fn unreachable(cx: &mut Cx<'_>, agent: &AgentId) {
     for link in links {
         cx.send(link, scheduler_link::Event::AgentLost(agent.clone()));
     }
+    operation::unreachable(cx, agent);
     let tasks = cx.state.agent(agent).map(|agent| agent.tasks.clone());
     for (framework, task) in tasks.unwrap_or_default() {
         if cx.state.framework(&framework).is_none_or(Framework::is_completed) {
@@ -80,6 +81,7 @@ fn forget_surplus(cx: &mut Cx<'_>) {
         let status = cx.status(&task, Some(&oldest), TaskState::Gone, reason, message);
         cx.update_task(&framework, status);
     }
+    operation::agent_forgotten(cx, &oldest);
     let agent_id = oldest;
     cx.emit(Event::AgentForgotten { agent_id });
 }

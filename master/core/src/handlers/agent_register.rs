@@ -3,16 +3,17 @@
 //! Sessions fence: what the master sent in an older one and the agent does not list was never received.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use proffer_types::agent_link::{MasterMessage, RegisteredTask};
+use proffer_types::agent_link::{MasterMessage, RegisteredOperation, RegisteredTask};
 use proffer_types::framework::DEFAULT_FAILOVER_TIMEOUT;
 use proffer_types::{
-    AgentId, AgentInfo, FrameworkId, FrameworkInfo, KillPolicy, Role, Session, StatusReason, StatusSource,
-    TaskId, TaskInfo, TaskState, TaskStatus,
+    AgentId, AgentInfo, Capabilities, FrameworkId, FrameworkInfo, KillPolicy, Role, Session, StatusReason,
+    StatusSource, TaskId, TaskInfo, TaskState, TaskStatus,
 };
 
 use super::agent_status::is_of_an_agent;
-use super::{agent_lost, kill};
+use super::{agent_lost, kill, operation};
 use crate::cx::Cx;
 use crate::state::{Agent, Framework};
 use crate::validate::check_agent;
@@ -24,6 +25,7 @@ pub(crate) fn handle(
     info: AgentInfo,
     agent_id: Option<AgentId>,
     tasks: Vec<RegisteredTask>,
+    operations: Vec<RegisteredOperation>,
 ) {
     if cx.state.peer(link).is_some() {
         agent_lost::link_lost(cx, link);
@@ -46,7 +48,7 @@ pub(crate) fn handle(
         cx.close(old, CloseReason::TakenOver);
     }
     open(cx, link, &agent_id, info);
-    compare(cx, &agent_id, tasks);
+    compare(cx, &agent_id, tasks, operations);
 }
 
 fn refuse(cx: &mut Cx<'_>, link: LinkId, message: String) {
@@ -62,8 +64,8 @@ fn refuse(cx: &mut Cx<'_>, link: LinkId, message: String) {
 
 fn open(cx: &mut Cx<'_>, link: LinkId, agent_id: &AgentId, info: AgentInfo) {
     let known = cx.state.agent(agent_id);
-    if known.is_none_or(|agent| agent.is_unreachable() || agent.info != info) {
-        let agent_id = agent_id.clone();
+    if known.is_none_or(|agent| agent.is_unreachable() || *agent.info != info) {
+        let (agent_id, info) = (agent_id.clone(), Arc::new(info));
         cx.emit(Event::AgentAdmitted { agent_id, info });
     }
     let session = cx.state.next_session();
@@ -81,13 +83,21 @@ fn open(cx: &mut Cx<'_>, link: LinkId, agent_id: &AgentId, info: AgentInfo) {
 }
 
 /// Brings what the master knows of the agent's tasks in line with what the agent says.
-fn compare(cx: &mut Cx<'_>, agent_id: &AgentId, tasks: Vec<RegisteredTask>) {
+fn compare(
+    cx: &mut Cx<'_>,
+    agent_id: &AgentId,
+    tasks: Vec<RegisteredTask>,
+    operations: Vec<RegisteredOperation>,
+) {
     let keys = tasks.iter().map(|t| (t.framework_id.clone(), t.info.id.clone()));
     let listed: BTreeSet<_> = keys.collect();
     let frameworks: BTreeSet<_> = listed.iter().map(|(framework, _)| framework.clone()).collect();
     for framework in &frameworks {
         recover_framework(cx, framework);
     }
+    let owners = operations.iter().map(|operation| operation.framework_id.clone());
+    let owners: BTreeSet<_> = owners.chain(frameworks).collect();
+    operation::compare(cx, agent_id, operations);
     for task in tasks {
         take_in(cx, agent_id, task);
     }
@@ -99,7 +109,7 @@ fn compare(cx: &mut Cx<'_>, agent_id: &AgentId, tasks: Vec<RegisteredTask>) {
             missing(cx, agent_id, &framework, &task);
         }
     }
-    for framework_id in frameworks {
+    for framework_id in owners {
         if cx
             .state
             .framework(&framework_id)
@@ -122,6 +132,8 @@ fn recover_framework(cx: &mut Cx<'_>, framework: &FrameworkId) {
         failover_timeout: DEFAULT_FAILOVER_TIMEOUT,
         services: Vec::new(),
         labels: Default::default(),
+        capabilities: Capabilities::default(),
+        preferences: Default::default(),
     };
     cx.emit(Event::FrameworkRecovered {
         framework_id: framework.clone(),

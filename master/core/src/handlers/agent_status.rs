@@ -1,11 +1,12 @@
-//! An agent speaks within its session: statuses and heartbeats.
+//! An agent speaks within its session: statuses, its total, heartbeats.
 
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
 use proffer_types::{AgentId, FrameworkId, Session, StatusReason, TaskState, TaskStatus, scheduler_link};
 
-use super::{acknowledge, agent_lost};
+use super::{acknowledge, agent_lost, operation};
 use crate::cx::Cx;
 use crate::state::{Agent, Framework, Peer};
+use crate::validate::check_total;
 use crate::{CloseReason, Event, LinkId};
 
 pub(crate) fn handle(cx: &mut Cx<'_>, link: LinkId, session: Session, messages: Vec<AgentMessage>) {
@@ -23,6 +24,16 @@ pub(crate) fn handle(cx: &mut Cx<'_>, link: LinkId, session: Session, messages: 
                 status,
                 latest_state,
             } => take(cx, &agent, &framework_id, status, latest_state),
+            AgentMessage::OperationUpdate { framework_id, status } => {
+                operation::update(cx, &agent, &framework_id, status)
+            }
+            AgentMessage::Total(total) => {
+                if let Err(message) = check_total(&total) {
+                    agent_lost::link_lost(cx, link);
+                    return cx.close(link, CloseReason::Refused(message));
+                }
+                operation::total(cx, &agent, total);
+            }
             AgentMessage::Heartbeat => {}
             AgentMessage::Register { .. } => {
                 agent_lost::link_lost(cx, link);

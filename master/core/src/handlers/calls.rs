@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use proffer_types::scheduler_link::Call;
 use proffer_types::{FrameworkId, Role};
 
-use super::{accept, acknowledge, framework_gone, kill, offers, reconcile, subscribe};
+use super::{
+    accept, acknowledge, demand, framework_gone, kill, offers, operation, reconcile, subscribe, update,
+};
 use crate::cx::Cx;
 use crate::state::Peer;
 use crate::{CloseReason, Event, LinkId};
@@ -38,14 +40,18 @@ fn call_of(cx: &mut Cx<'_>, link: LinkId, framework: &FrameworkId, call: Call) {
             let message = "the stream is subscribed already; open another one to subscribe again";
             cx.refuse_scheduler(link, message.to_owned());
         }
+        Call::Update {
+            info,
+            suppressed_roles,
+        } => update::handle(cx, link, framework, info, suppressed_roles),
+        Call::Demand { role, shapes } => demand::handle(cx, link, framework, role, shapes),
         Call::Accept {
             offers,
             operations,
             refused,
             filters,
         } => {
-            accept::refuse(cx, framework, &refused);
-            accept::handle(cx, framework, &offers, operations, filters);
+            accept::handle(cx, framework, &offers, operations, &refused, filters);
         }
         Call::Decline { offers, filters } => offers::decline(cx, framework, &offers, filters),
         Call::Revive { roles } => revive(cx, framework, roles),
@@ -61,6 +67,12 @@ fn call_of(cx: &mut Cx<'_>, link: LinkId, framework: &FrameworkId, call: Call) {
             uuid,
         } => acknowledge::handle(cx, framework, &agent_id, &task_id, uuid),
         Call::Reconcile { tasks } => reconcile::handle(cx, framework, &tasks),
+        Call::AcknowledgeOperation {
+            agent_id,
+            operation_id,
+            uuid,
+        } => operation::acknowledge(cx, framework, &agent_id, &operation_id, uuid),
+        Call::ReconcileOperations { operations } => operation::reconcile(cx, framework, &operations),
         Call::Teardown => {
             framework_gone::complete(cx, framework);
             cx.close(link, CloseReason::FrameworkCompleted);

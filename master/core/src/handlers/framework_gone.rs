@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proffer_types::agent_link::MasterMessage;
 use proffer_types::{AgentId, FrameworkId, StatusReason, TaskId, TaskState, scheduler_link};
 
-use super::acknowledge;
+use super::{acknowledge, operation};
 use crate::cx::Cx;
 use crate::limits::MAX_COMPLETED_FRAMEWORKS;
 use crate::state::{Agent, Framework, Peer};
@@ -37,7 +37,11 @@ pub(crate) fn end_offers(cx: &mut Cx<'_>, framework: &FrameworkId) {
     let offers = cx.state.framework(framework).map(|f| f.offers.clone());
     for offer_id in offers.unwrap_or_default() {
         let end = OfferEnd::Rescinded;
-        cx.emit(Event::OfferEnded { offer_id, end });
+        cx.emit(Event::OfferEnded {
+            offer_id,
+            end,
+            at: cx.now,
+        });
     }
 }
 
@@ -62,7 +66,14 @@ pub(crate) fn complete(cx: &mut Cx<'_>, framework: &FrameworkId) {
     let tasks: Vec<(TaskId, AgentId)> = tasks
         .map(|(id, task)| (id.clone(), task.view.info.agent_id.clone()))
         .collect();
-    let agents: BTreeSet<_> = tasks.iter().map(|(_, agent)| agent.clone()).collect();
+    let operations = cx.state.operations_of(framework);
+    let operations = operations.map(|(_, operation)| operation.agent_id.clone());
+    let agents: BTreeSet<_> = tasks
+        .iter()
+        .map(|(_, agent)| agent.clone())
+        .chain(operations)
+        .collect();
+    operation::framework_completed(cx, framework);
     for agent in agents {
         let framework_id = framework.clone();
         cx.tell_agent(&agent, MasterMessage::ShutdownFramework { framework_id });

@@ -1,16 +1,31 @@
 //! What an operator asks for. Answered once; the shell commits what it changed before the answer leaves.
 
-use proffer_types::{OfferId, Role};
-
-use super::{framework_gone, kill, offers};
+use super::set_role::{self, Settings};
+use super::{framework_gone, kill, reserve};
 use crate::cx::Cx;
-use crate::limits::{MAX_WEIGHT_MILLIS, MAX_WEIGHTED_ROLES};
 use crate::state::Framework;
-use crate::{Effect, Event, OperatorError, OperatorRequest, RequestId};
+use crate::{Effect, OperatorError, OperatorRequest, RequestId};
 
 pub(crate) fn handle(cx: &mut Cx<'_>, request: RequestId, operation: OperatorRequest) {
     let result = match operation {
-        OperatorRequest::SetRole { role, weight_millis } => set_role(cx, role, weight_millis),
+        OperatorRequest::SetRole {
+            role,
+            weight_millis,
+            priority,
+            guarantee,
+            limit,
+            force,
+        } => {
+            let settings = Settings {
+                weight_millis,
+                priority,
+                guarantee,
+                limit,
+            };
+            set_role::handle(cx, role, settings, force)
+        }
+        OperatorRequest::Reserve { agent_id, resources } => reserve::reserve(cx, &agent_id, &resources),
+        OperatorRequest::Unreserve { agent_id, resources } => reserve::unreserve(cx, &agent_id, resources),
         OperatorRequest::KillTask {
             framework_id,
             task_id,
@@ -36,29 +51,4 @@ pub(crate) fn handle(cx: &mut Cx<'_>, request: RequestId, operation: OperatorReq
         }
     };
     cx.out.effects.push(Effect::Reply { request, result });
-}
-
-/// A new weight makes outstanding offers unfair: all of them are taken back, as in Mesos.
-fn set_role(cx: &mut Cx<'_>, role: Role, weight_millis: u64) -> Result<(), OperatorError> {
-    if !(1..=MAX_WEIGHT_MILLIS).contains(&weight_millis) {
-        return Err(OperatorError::WeightOutOfRange { role });
-    }
-    let old = cx.state.ledger().weight_millis(&role);
-    if old == weight_millis {
-        return Ok(());
-    }
-    if old == proffer_allocator::DEFAULT_WEIGHT_MILLIS && cx.state.ledger().n_weights() >= MAX_WEIGHTED_ROLES
-    {
-        let limit = MAX_WEIGHTED_ROLES;
-        return Err(OperatorError::TooManyRoles { limit });
-    }
-    let in_use = cx.state.ledger().subtree(&role).is_some();
-    cx.emit(Event::RoleWeightSet { role, weight_millis });
-    if in_use {
-        let offers: Vec<OfferId> = cx.state.offers().map(|(id, _)| id.clone()).collect();
-        for offer in offers {
-            offers::rescind(cx, &offer);
-        }
-    }
-    Ok(())
 }

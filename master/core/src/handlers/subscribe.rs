@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use proffer_types::{FrameworkId, FrameworkInfo, Role, TaskStatus, scheduler_link};
 
-use super::{framework_gone, tick};
+use super::{framework_gone, operation, tick};
 use crate::cx::Cx;
 use crate::limits::{MAX_FRAMEWORK_ROLES, MAX_NAME_BYTES, MAX_SERVICES};
 use crate::state::Framework;
-use crate::validate::check_labels;
+use crate::validate::{check_labels, check_preferences};
 use crate::{CloseReason, Event, LinkId};
 
 /// The way out for whoever comes with an id that is no good, for people.
@@ -41,6 +41,7 @@ pub(crate) fn handle(cx: &mut Cx<'_>, link: LinkId, info: FrameworkInfo, suppres
     );
     cx.send(link, tick::shapes(cx.state));
     resend_unacknowledged(cx, &framework_id);
+    operation::resend(cx, &framework_id);
 }
 
 fn known_id(cx: &Cx<'_>, info: &FrameworkInfo) -> Result<FrameworkId, String> {
@@ -90,7 +91,8 @@ fn resend_unacknowledged(cx: &mut Cx<'_>, framework: &FrameworkId) {
     }
 }
 
-fn check_info(info: &FrameworkInfo, suppressed: &BTreeSet<Role>) -> Result<(), String> {
+/// The form of what a framework says of itself.
+pub(crate) fn check_info(info: &FrameworkInfo, suppressed: &BTreeSet<Role>) -> Result<(), String> {
     if info.roles.is_empty() || info.roles.len() > MAX_FRAMEWORK_ROLES {
         return Err(format!("a framework has 1 to {MAX_FRAMEWORK_ROLES} roles"));
     }
@@ -104,6 +106,14 @@ fn check_info(info: &FrameworkInfo, suppressed: &BTreeSet<Role>) -> Result<(), S
     }
     if info.services.len() > MAX_SERVICES {
         return Err(format!("a framework advertises at most {MAX_SERVICES} services"));
+    }
+    for (role, preferences) in &info.preferences {
+        if !info.roles.contains(role) {
+            return Err(format!(
+                "there are preferences for `{role}`, which is not one of the framework's roles"
+            ));
+        }
+        check_preferences(preferences)?;
     }
     check_labels(&info.labels)
 }

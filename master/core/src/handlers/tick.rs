@@ -6,7 +6,7 @@ use super::{agent_lost, framework_gone, offers};
 use crate::Event;
 use crate::cx::Cx;
 use crate::limits::MAX_SHAPES;
-use crate::state::{Deadline, FrameworkPresence, State};
+use crate::state::{Deadline, FrameworkPresence, State, Withheld};
 
 /// The first step after a start: everybody known gets their time to come back.
 pub(crate) fn start(cx: &mut Cx<'_>) {
@@ -33,6 +33,25 @@ pub(crate) fn start(cx: &mut Cx<'_>) {
             deadline,
         });
     }
+    withhold(cx);
+}
+
+/// With quota set, nobody can say what is left of it before most agents are back.
+fn withhold(cx: &mut Cx<'_>) {
+    let n_expected = cx.state.n_recovered_agents();
+    let mut roles = cx.state.ledger().roles();
+    let is_quota_set = roles.any(|(_, role)| !role.config.quota.is_default());
+    drop(roles);
+    if n_expected == 0 || !is_quota_set {
+        return;
+    }
+    let percent = u64::from(cx.config.recovery_percent.min(100));
+    let n_needed = (u64::from(n_expected) * percent).div_ceil(100);
+    cx.emit(Event::OffersWithheld(Withheld {
+        n_expected,
+        n_needed: u32::try_from(n_needed).unwrap_or(n_expected),
+        until: cx.now.after(cx.config.recovery_timeout),
+    }));
 }
 
 pub(crate) fn handle(cx: &mut Cx<'_>) {
@@ -43,13 +62,12 @@ pub(crate) fn handle(cx: &mut Cx<'_>) {
                 framework_gone::evict(cx, &framework, "the framework was away for too long");
             }
             Deadline::Offer(offer) => {
-                let entry = cx.state.offer(&offer).cloned();
+                let bundle = cx.state.bundle_of(&offer);
+                let held: Vec<_> = bundle.iter().filter_map(|id| offers::held(cx, id)).collect();
                 offers::rescind(cx, &offer);
                 // Or the same framework, being next in line, would sit on it again at once.
-                if let Some(entry) = entry {
-                    let (framework, role) = (&entry.framework_id, &entry.role);
-                    let refused = entry.resources;
-                    offers::set_filter(cx, framework, role, &entry.agent_id, refused, Filters::DEFAULT);
+                for held in held {
+                    offers::set_filter(cx, held, Filters::DEFAULT);
                 }
             }
         }

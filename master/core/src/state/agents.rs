@@ -4,11 +4,12 @@
 //! An agent is in the ledger from its registration until it is unreachable, and offered only while active.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use proffer_allocator::Change;
 use proffer_types::{AgentId, AgentInfo, OfferId, Resources, Session, TaskState, Timestamp};
 
-use super::{Deadline, Peer, State, TaskKey};
+use super::{Deadline, OperationKey, Peer, State, TaskKey};
 use crate::{AgentRecord, LinkId};
 
 /// Where an agent is in its life.
@@ -33,13 +34,16 @@ pub enum AgentPresence {
 /// One admitted agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agent {
-    pub info: AgentInfo,
+    /// Shared with the ledger and with snapshots.
+    pub info: Arc<AgentInfo>,
     pub presence: AgentPresence,
     /// The latest link it ever registered on: what comes on an older one is out of date.
     pub(crate) latest_link: Option<LinkId>,
     /// Live tasks there, by framework and id.
     pub(crate) tasks: BTreeSet<TaskKey>,
     pub(crate) offers: BTreeSet<OfferId>,
+    /// Not acknowledged, in the order in which they were sent.
+    pub(crate) operations: Vec<OperationKey>,
 }
 
 impl Agent {
@@ -79,6 +83,8 @@ impl Agent {
 pub(super) struct Agents {
     by_id: BTreeMap<AgentId, Agent>,
     n_admitted: u64,
+    /// Expected back from before the start.
+    n_recovered: u32,
     /// How many agents that are not unreachable have just this total.
     shapes: BTreeMap<Resources, u32>,
 }
@@ -105,6 +111,11 @@ impl State {
         &self.agents.shapes
     }
 
+    /// How many agents are expected back from before the start.
+    pub(crate) fn n_recovered_agents(&self) -> u32 {
+        self.agents.n_recovered
+    }
+
     /// How many agents are unreachable. Costs a step per different size of agent.
     pub(crate) fn n_unreachable_agents(&self) -> usize {
         let n_expected: u64 = self.agents.shapes.values().map(|n| u64::from(*n)).sum();
@@ -126,7 +137,7 @@ impl State {
         };
         Some(AgentRecord {
             agent_id: agent_id.clone(),
-            info: agent.info.clone(),
+            info: AgentInfo::clone(&agent.info),
             unreachable_since,
         })
     }
@@ -137,7 +148,7 @@ impl State {
             let presence = record
                 .unreachable_since
                 .map_or(recovered, |since| AgentPresence::Unreachable { since });
-            self.insert_agent(&record.agent_id, &record.info, presence);
+            self.insert_agent(&record.agent_id, &Arc::new(record.info.clone()), presence);
         }
         self.agents.n_admitted = 0;
     }
@@ -150,7 +161,7 @@ impl State {
         }
     }
 
-    pub(super) fn agent_admitted(&mut self, id: &AgentId, info: &AgentInfo) -> Vec<Change> {
+    pub(super) fn agent_admitted(&mut self, id: &AgentId, info: &Arc<AgentInfo>) -> Vec<Change> {
         match self.agent(id).map(|agent| agent.presence.clone()) {
             None | Some(AgentPresence::Unreachable { .. }) => {
                 // Registered right after: expected, with no deadline of its own.
@@ -174,19 +185,21 @@ impl State {
         if let Some(agent) = self.agent_mut(id) {
             agent.latest_link = Some(link);
         }
-        let Some(total) = self.agent(id).map(|agent| agent.info.resources.clone()) else {
+        let Some(info) = self.agent(id).map(|agent| Arc::clone(&agent.info)) else {
             return Vec::new();
         };
-        vec![
-            self.ledger.set_agent(id, &total),
-            self.ledger.set_agent_active(id, true),
-        ]
+        let changed = self.ledger_mut().set_agent(id, info);
+        let active = self.ledger_mut().set_agent_active(id, true);
+        [changed].into_iter().chain(active).collect()
     }
 
     pub(super) fn agent_disconnected(&mut self, id: &AgentId, deadline: Timestamp) -> Vec<Change> {
         self.unlink_agent(id);
         self.set_agent_presence(id, AgentPresence::Disconnected { deadline });
-        vec![self.ledger.set_agent_active(id, false)]
+        self.ledger_mut()
+            .set_agent_active(id, false)
+            .into_iter()
+            .collect()
     }
 
     pub(super) fn agent_unreachable(&mut self, id: &AgentId, since: Timestamp) -> Vec<Change> {
@@ -199,13 +212,28 @@ impl State {
         {
             self.set_task_state(&key, TaskState::Unreachable);
         }
-        vec![self.ledger.remove_agent(id)]
+        self.ledger_mut().remove_agent(id)
     }
 
     pub(super) fn agent_forgotten(&mut self, id: &AgentId) -> Vec<Change> {
         self.set_agent_presence(id, AgentPresence::Unreachable { since: Timestamp(0) });
         self.agents.by_id.remove(id);
-        vec![self.ledger.remove_agent(id)]
+        self.ledger_mut().remove_agent(id)
+    }
+
+    pub(super) fn resources_changed(&mut self, id: &AgentId, total: &Resources) -> Vec<Change> {
+        let Some(agent) = self.agent(id) else {
+            return Vec::new();
+        };
+        let info = Arc::new(AgentInfo {
+            resources: total.clone(),
+            ..AgentInfo::clone(&agent.info)
+        });
+        self.set_agent_info(id, &info);
+        if self.ledger.agent_ix(id).is_none() {
+            return Vec::new();
+        }
+        vec![self.ledger_mut().set_agent(id, info)]
     }
 
     fn unlink_agent(&mut self, id: &AgentId) {
@@ -214,26 +242,30 @@ impl State {
         }
     }
 
-    fn insert_agent(&mut self, id: &AgentId, info: &AgentInfo, presence: AgentPresence) {
+    fn insert_agent(&mut self, id: &AgentId, info: &Arc<AgentInfo>, presence: AgentPresence) {
         let agent = Agent {
-            info: info.clone(),
+            info: Arc::clone(info),
             presence,
             latest_link: None,
             tasks: BTreeSet::new(),
             offers: BTreeSet::new(),
+            operations: Vec::new(),
         };
         self.agents.n_admitted += 1;
+        self.agents.n_recovered += u32::from(agent.is_recovered());
         if !agent.is_unreachable() {
             self.count_shape(&info.resources, true);
         }
         self.agents.by_id.insert(id.clone(), agent);
     }
 
-    fn set_agent_info(&mut self, id: &AgentId, info: &AgentInfo) {
+    fn set_agent_info(&mut self, id: &AgentId, info: &Arc<AgentInfo>) {
         let Some(agent) = self.agents.by_id.get_mut(id) else {
             return;
         };
-        let old = std::mem::replace(&mut agent.info, info.clone()).resources;
+        let old = std::mem::replace(&mut agent.info, Arc::clone(info))
+            .resources
+            .clone();
         if !agent.is_unreachable() {
             self.count_shape(&info.resources, true);
             self.count_shape(&old, false);
@@ -245,7 +277,9 @@ impl State {
             return;
         };
         let (was_unreachable, old) = (agent.is_unreachable(), agent.deadline());
+        self.agents.n_recovered -= u32::from(agent.is_recovered());
         agent.presence = presence;
+        self.agents.n_recovered += u32::from(agent.is_recovered());
         let (is_unreachable, new) = (agent.is_unreachable(), agent.deadline());
         let total = agent.info.resources.clone();
         if was_unreachable != is_unreachable {
@@ -254,7 +288,9 @@ impl State {
         self.set_deadline(&Deadline::Agent(id.clone()), old, new);
     }
 
+    /// Whoever holds what does not count: a reservation makes an agent no smaller.
     fn count_shape(&mut self, total: &Resources, joins: bool) {
+        let total = &total.flattened();
         let n = self.agents.shapes.entry(total.clone()).or_default();
         *n = if joins { *n + 1 } else { *n - 1 };
         if *n == 0 {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proffer_allocator::{Claim, ClaimId};
+use proffer_allocator::{Claim, ClaimKind};
+use proffer_types::{AgentId, FrameworkId, Role};
 
 use super::{AgentPresence, Deadline, Peer, State};
 
@@ -10,6 +11,7 @@ impl State {
     /// Checks every invariant. Panics with what is broken.
     pub fn check(&self) {
         self.check_claims();
+        self.check_bundles();
         self.check_agents();
         self.check_links();
         self.check_deadlines();
@@ -17,40 +19,71 @@ impl State {
 
     /// Claims are exactly the outstanding offers and the tasks that hold resources.
     fn check_claims(&self) {
-        let offers = self.offers().map(|(id, offer)| {
-            let claim = Claim {
-                agent_id: offer.agent_id.clone(),
-                framework_id: offer.framework_id.clone(),
-                role: offer.role.clone(),
-                resources: offer.resources.clone(),
+        let mut owned = BTreeSet::new();
+        for (id, offer) in self.offers() {
+            let claim = self.ledger.claim_of(offer.claim).expect("an offer has a claim");
+            assert!(owned.insert(offer.claim), "the claim of offer {id} is its own");
+            assert_eq!(claim.kind, ClaimKind::Offer, "the claim of offer {id}");
+            self.check_claim(claim, &offer.agent_id, &offer.framework_id, &offer.role);
+            let gang = offer.gang.as_ref().map(|bundle| bundle.gang);
+            assert_eq!(claim.gang, gang, "the gang of offer {id}");
+        }
+        for task in self.tasks() {
+            let info = &task.view.info;
+            let holds = task.view.state.holds_resources();
+            assert_eq!(
+                task.claim.is_some(),
+                holds,
+                "whether task {} has a claim",
+                info.id
+            );
+            let Some(ix) = task.claim else {
+                continue;
             };
-            (ClaimId::Offer(id.clone()), claim)
-        });
-        let holding = self.tasks().filter(|task| task.view.state.holds_resources());
-        let tasks = holding.map(|task| {
-            let view = &task.view;
-            let claim = Claim {
-                agent_id: view.info.agent_id.clone(),
-                framework_id: view.framework_id.clone(),
-                role: view.role.clone(),
-                resources: view.info.resources.clone(),
-            };
-            (
-                ClaimId::Task(view.framework_id.clone(), view.info.id.clone()),
-                claim,
-            )
-        });
-        let expected: BTreeMap<_, _> = offers.chain(tasks).collect();
-        let actual: BTreeMap<_, _> = self
-            .ledger
-            .claims()
-            .map(|(id, claim)| (id.clone(), claim.clone()))
-            .collect();
-        assert_eq!(
-            actual, expected,
-            "claims must be the offers and the tasks that hold resources"
-        );
+            let claim = self.ledger.claim_of(ix).expect("the claim of a task is there");
+            assert!(owned.insert(ix), "the claim of task {} is its own", info.id);
+            assert_eq!(claim.kind, ClaimKind::Task, "the claim of task {}", info.id);
+            assert_eq!(
+                claim.resources, info.resources,
+                "what the claim of task {} holds",
+                info.id
+            );
+            self.check_claim(claim, &info.agent_id, &task.view.framework_id, &task.view.role);
+        }
+        let all: BTreeSet<_> = self.ledger.claims().map(|(ix, _)| ix).collect();
+        assert_eq!(all, owned, "every claim is of an offer or a task");
         self.ledger.check();
+    }
+
+    fn check_claim(&self, claim: &Claim, agent: &AgentId, framework: &FrameworkId, role: &Role) {
+        let on = self.ledger.agent(claim.agent).map(|entry| &entry.id);
+        assert_eq!(on, Some(agent), "the agent of a claim");
+        assert_eq!(
+            Some(claim.leaf),
+            self.ledger.leaf_ix(framework, role),
+            "the leaf of a claim"
+        );
+    }
+
+    fn check_bundles(&self) {
+        let mut expected: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (id, offer) in self.offers() {
+            if let Some(bundle) = &offer.gang {
+                expected
+                    .entry(bundle.first.clone())
+                    .or_default()
+                    .insert(id.clone());
+            }
+        }
+        assert_eq!(self.offers.bundles, expected, "the index of bundles");
+        for (first, offers) in &expected {
+            let owners: BTreeSet<_> = offers
+                .iter()
+                .filter_map(|id| self.offer(id))
+                .map(|offer| (&offer.framework_id, &offer.role, &offer.gang))
+                .collect();
+            assert_eq!(owners.len(), 1, "bundle {first} is of one gang");
+        }
     }
 
     fn check_agents(&self) {
@@ -67,15 +100,13 @@ impl State {
                 .map(|(offer, _)| offer.clone())
                 .collect();
             assert_eq!(agent.offers, offers, "the index of offers of agent {id}");
-            let entry = self.ledger.agent(id);
+            let ix = self.ledger.agent_ix(id);
+            let entry = ix.and_then(|ix| self.ledger.agent(ix));
             match agent.presence {
                 AgentPresence::Active { .. } => {
                     let entry = entry.expect("an active agent is in the ledger");
                     assert!(entry.active, "agent {id} must be active in the ledger");
-                    assert_eq!(
-                        entry.total, agent.info.resources,
-                        "the total of agent {id} in the ledger"
-                    );
+                    assert_eq!(entry.info, agent.info, "what the ledger knows of agent {id}");
                 }
                 AgentPresence::Disconnected { .. } => {
                     assert!(entry.is_some_and(|e| !e.active), "agent {id} must not be offered");

@@ -153,16 +153,39 @@ impl State {
         if let Some(framework) = self.framework_mut(id) {
             framework.latest_link = Some(link);
         }
-        // The filters of an earlier subscription die with it.
-        self.ledger.set_framework_active(id, false);
+        // The filters and the demand of an earlier subscription die with it.
+        self.ledger_mut().set_framework_active(id, false);
+        self.set_ledger_framework(id, info, suppressed)
+    }
+
+    pub(super) fn framework_updated(
+        &mut self,
+        id: &FrameworkId,
+        info: &FrameworkInfo,
+        suppressed: &BTreeSet<Role>,
+    ) -> Vec<Change> {
+        if let Some(framework) = self.framework_mut(id) {
+            framework.info = with_id(info, id);
+        }
+        self.set_ledger_framework(id, info, suppressed)
+    }
+
+    fn set_ledger_framework(
+        &mut self,
+        id: &FrameworkId,
+        info: &FrameworkInfo,
+        suppressed: &BTreeSet<Role>,
+    ) -> Vec<Change> {
         let order = self.framework(id).map_or(u64::MAX, |framework| framework.order);
         let entry = FrameworkEntry {
             order,
             active: true,
             roles: info.roles.clone(),
             suppressed: suppressed.clone(),
+            capabilities: info.capabilities,
+            preferences: info.preferences.clone(),
         };
-        vec![self.ledger.set_framework(id, entry)]
+        self.ledger_mut().set_framework(id, entry)
     }
 
     pub(super) fn framework_recovered(
@@ -191,14 +214,14 @@ impl State {
             FrameworkPresence::Disconnected { deadline }
         };
         self.set_framework_presence(id, presence);
-        vec![self.ledger.set_framework_active(id, false)]
+        self.ledger_mut().set_framework_active(id, false)
     }
 
     pub(super) fn framework_completed(&mut self, id: &FrameworkId) -> Vec<Change> {
         self.unlink_framework(id);
         self.set_framework_presence(id, FrameworkPresence::Completed);
         self.frameworks.completed.push_back(id.clone());
-        vec![self.ledger.remove_framework(id)]
+        self.ledger_mut().remove_framework(id)
     }
 
     pub(super) fn framework_forgotten(&mut self, id: &FrameworkId) -> Vec<Change> {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use proffer_allocator::{Change, Claim, ClaimId};
+use proffer_allocator::{Change, Claim, ClaimIx, ClaimKind};
 use proffer_types::{
     FrameworkId, KillPolicy, Role, StatusSource, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
 };
@@ -27,6 +27,8 @@ pub struct Task {
     pub unacknowledged: bool,
     /// Whether the agent ever spoke of the task.
     pub reported: bool,
+    /// Present exactly while the task holds its resources.
+    pub(crate) claim: Option<ClaimIx>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -152,8 +154,7 @@ impl State {
         let Some(task) = self.take_task(framework, task) else {
             return Vec::new();
         };
-        let claim = ClaimId::Task(framework.clone(), task.view.info.id.clone());
-        let released = self.ledger.release(&claim);
+        let released = task.claim.and_then(|claim| self.ledger_mut().release(claim));
         let completed = self.tasks.completed.entry(framework.clone()).or_default();
         completed.push_back(task.view);
         if completed.len() > MAX_COMPLETED_TASKS {
@@ -175,8 +176,7 @@ impl State {
             return Vec::new();
         }
         Arc::make_mut(&mut task.view).state = state;
-        let view = Arc::clone(&task.view);
-        self.keep_claim(&view).into_iter().collect()
+        self.keep_claim(key).into_iter().collect()
     }
 
     fn insert_task(
@@ -195,35 +195,54 @@ impl State {
             status,
         });
         let task = Task {
-            view: Arc::clone(&view),
+            view,
             kill: None,
             unacknowledged: false,
             reported,
+            claim: None,
         };
         let key = (framework.clone(), info.id.clone());
         if let Some(agent) = self.agent_mut(&info.agent_id) {
-            agent.tasks.insert(key);
+            agent.tasks.insert(key.clone());
         }
         let live = self.tasks.live.entry(framework.clone()).or_default();
         live.insert(info.id.clone(), task);
-        self.keep_claim(&view).into_iter().collect()
+        self.keep_claim(&key).into_iter().collect()
     }
 
-    fn keep_claim(&mut self, view: &TaskView) -> Option<Change> {
-        let id = ClaimId::Task(view.framework_id.clone(), view.info.id.clone());
-        if !view.state.holds_resources() {
-            return self.ledger.release(&id);
+    /// Claims what a task holds from now on, or gives it back.
+    fn keep_claim(&mut self, key: &TaskKey) -> Option<Change> {
+        let task = self.task(&key.0, &key.1)?;
+        let holds = task.view.state.holds_resources();
+        match (task.claim, holds) {
+            (None, true) => {
+                let claim = self.claim_for(&Arc::clone(&task.view))?;
+                let change = Change::Claimed(claim.agent, claim.leaf);
+                let claim = self.ledger_mut().claim(claim);
+                self.task_mut(key)?.claim = Some(claim);
+                Some(change)
+            }
+            (Some(claim), false) => {
+                self.task_mut(key)?.claim = None;
+                self.ledger_mut().release(claim)
+            }
+            (None, false) | (Some(_), true) => None,
         }
-        if self.ledger.has_claim(&id) {
-            return None;
-        }
-        let claim = Claim {
-            agent_id: view.info.agent_id.clone(),
-            framework_id: view.framework_id.clone(),
-            role: view.role.clone(),
-            resources: view.info.resources.clone(),
-        };
-        Some(self.ledger.claim(id, claim))
+    }
+
+    /// `None` when the task's agent is not in the pool.
+    fn claim_for(&mut self, view: &TaskView) -> Option<Claim> {
+        let agent = self.ledger.agent_ix(&view.info.agent_id)?;
+        let leaf = self.ledger_mut().ensure_leaf(&view.framework_id, &view.role);
+        let info = &view.info;
+        let ends_by = info
+            .max_completion_time
+            .map(|limit| view.status.timestamp.after(limit));
+        Some(Claim {
+            shapes: info.shape.map(|shape| (shape, 1)).into_iter().collect(),
+            ends_by,
+            ..Claim::new(ClaimKind::Task, leaf, agent, info.resources.clone())
+        })
     }
 
     fn task_mut(&mut self, key: &TaskKey) -> Option<&mut Task> {

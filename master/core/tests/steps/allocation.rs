@@ -127,7 +127,7 @@ fn a_weight_takes_back_what_was_offered_under_the_old_one() {
             a0 <- registered as a0
             f0 <- offer o0 a0 eng cpus:4;mem:1GiB
             > weight eng 2500
-            store role eng 2500
+            store role eng weight 2500
             f0 <- rescind o0
             operator <- done
             f0 <- offer o1 a0 eng cpus:4;mem:1GiB

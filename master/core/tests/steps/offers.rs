@@ -78,11 +78,11 @@ fn one_void_offer_voids_all_that_are_named_and_returns_the_others() {
             f0 <- offer o2 a0 * cpus:4;mem:1GiB
             > accept f0 o2,o1 t2@a0:cpus:1
             f0 <- t2 DROPPED INVALID_OFFERS (offer o1 is of another agent or role than the first)
-            f0 <- offer o3 a1 * cpus:4;mem:1GiB
-            f0 <- offer o4 a0 * cpus:4;mem:1GiB
+            f0 <- offer o3 a0 * cpus:4;mem:1GiB
+            f0 <- offer o4 a1 * cpus:4;mem:1GiB
             > accept f0 o3,o3 t3@a0:cpus:1
             f0 <- t3 DROPPED INVALID_OFFERS (offer o3 is named twice)
-            f0 <- offer o5 a1 * cpus:4;mem:1GiB
+            f0 <- offer o5 a0 * cpus:4;mem:1GiB
         "#]],
     );
 }

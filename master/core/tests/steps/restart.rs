@@ -214,8 +214,8 @@ fn an_agent_and_a_framework_the_store_lost_are_taken_as_they_say() {
             a9 <- registered as a1
             > framework f5 id f5
             f5 <- subscribed as f5
-            f5 <- offer o0 a1 * cpus:1
-            f5 <- offer o1 a0 * cpus:4;mem:1GiB
+            f5 <- offer o0 a0 * cpus:4;mem:1GiB
+            f5 <- offer o1 a1 * cpus:1
         "#]],
     );
 }

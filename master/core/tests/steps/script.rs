@@ -15,10 +15,11 @@ use std::time::Duration;
 use expect_test::Expect;
 use proffer_master_core::{Command, OperatorRequest, RequestId};
 use proffer_types::agent_link::{AgentMessage, RegisteredTask};
-use proffer_types::scheduler_link::{Call, Operation, RefusedTask};
+use proffer_types::scheduler_link::{Call, RefusedTask};
 use proffer_types::{
-    AgentId, AgentInfo, ContainerSpec, Filters, FrameworkId, FrameworkInfo, KillPolicy, OfferId, Role,
-    Session, StatusReason, StatusSource, StatusUuid, TaskId, TaskInfo, TaskState, TaskStatus,
+    AgentId, AgentInfo, Capabilities, ContainerSpec, Filters, FrameworkId, FrameworkInfo, KillPolicy, Limits,
+    OfferId, Operation, Role, Session, StatusReason, StatusSource, StatusUuid, TaskId, TaskInfo, TaskState,
+    TaskStatus,
 };
 
 use crate::world::World;
@@ -183,7 +184,11 @@ impl World {
         let operation = match words {
             ["weight", role, millis] => OperatorRequest::SetRole {
                 role: Role::new(role).unwrap(),
-                weight_millis: millis.parse().unwrap(),
+                weight_millis: Some(millis.parse().unwrap()),
+                priority: None,
+                guarantee: None,
+                limit: None,
+                force: false,
             },
             ["operator-kill", name, task] => OperatorRequest::KillTask {
                 framework_id: self.framework_id(name),
@@ -214,6 +219,7 @@ impl World {
             attributes: Vec::new(),
             version: "test".to_owned(),
             cgroups: "cgroup v2".to_owned(),
+            domain: None,
         };
         let tasks = tasks.iter().map(|task| self.registered(name, task)).collect();
         let link = self.dial(peer);
@@ -222,6 +228,7 @@ impl World {
             info,
             agent_id,
             tasks,
+            operations: Vec::new(),
         });
     }
 
@@ -246,6 +253,8 @@ impl World {
             failover_timeout,
             services: Vec::new(),
             labels: Default::default(),
+            capabilities: Capabilities::default(),
+            preferences: Default::default(),
         };
         self.dial(name);
         let suppressed_roles = BTreeSet::new();
@@ -298,6 +307,8 @@ impl World {
             kill_policy: KillPolicy::default(),
             labels: Default::default(),
             max_completion_time: None,
+            limits: Limits::default(),
+            shape: None,
         }
     }
 
@@ -316,6 +327,7 @@ impl World {
         RegisteredTask {
             framework_id: self.framework_id(framework),
             role: self.roles.get(name).cloned().unwrap_or_default(),
+            group: None,
             info: self.task(&format!("{id}@{agent}:cpus:1")),
             latest_status: self.task_status(id, state(latest)),
         }

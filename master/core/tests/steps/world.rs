@@ -6,10 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use proffer_master_core::{Command, Config, Effect, LinkId, Master, Output, Registry, RegistryChange, State};
+use proffer_master_core::{
+    Command, Config, Effect, LinkId, Master, Output, Registry, RegistryChange, RoleConfig, State,
+};
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
 use proffer_types::scheduler_link::{Call, Event};
-use proffer_types::{Role, Session, StatusUuid, TaskStatus, Timestamp};
+use proffer_types::{OperationStatus, ResourceChange, Role, Session, StatusUuid, TaskStatus, Timestamp};
 
 pub(crate) struct World {
     master: Master,
@@ -42,7 +44,7 @@ fn start(config: &Config, term: u32, registry: &Registry) -> (Master, State) {
     let allocator = proffer_allocator::by_name("drf").unwrap();
     let seed = u64::from(term);
     let master = Master::recover(config.clone(), allocator, seed, term, registry.clone());
-    let folded = State::new(master.id().clone(), term, registry);
+    let folded = State::new(config, master.id().clone(), term, registry);
     (master, folded)
 }
 
@@ -234,6 +236,36 @@ impl World {
                 self.roles.insert(self.named(&task), role);
                 format!("run {task} {}", info.resources)
             }
+            MasterMessage::RunGroup {
+                framework_id,
+                role,
+                group,
+                tasks,
+            } => {
+                let mut line = format!("run group {group} of {framework_id}");
+                for info in tasks {
+                    let task = format!("{framework_id}/{}", info.id);
+                    self.roles.insert(self.named(&task), role.clone());
+                    line += &format!(" {} {}", info.id, info.resources);
+                }
+                line
+            }
+            MasterMessage::ApplyOperation {
+                framework_id,
+                id,
+                change,
+            } => {
+                let id = id.map_or_else(String::new, |id| id.to_string());
+                format!("apply {framework_id}/{id} {}", describe(&change))
+            }
+            MasterMessage::AcknowledgeOperation {
+                framework_id,
+                operation_id,
+                uuid,
+            } => format!(
+                "acknowledge operation {framework_id}/{operation_id} #{}",
+                uuid.0[0]
+            ),
             MasterMessage::KillTask {
                 framework_id,
                 task_id,
@@ -273,10 +305,18 @@ impl World {
             }
             Event::Offers(offers) => offers
                 .iter()
-                .map(|o| format!("offer {} {} {} {}", o.id, o.agent_id, o.role, o.resources))
+                .map(|o| {
+                    let shapes = o.shapes.iter().map(|(shape, n)| format!(" {n} of {}", shape.0));
+                    let gang = o
+                        .gang
+                        .map(|gang| format!(" gang {} of {}", gang.id.0, gang.n_offers));
+                    let rest: String = shapes.chain(gang).collect();
+                    format!("offer {} {} {} {}{rest}", o.id, o.agent_id, o.role, o.resources)
+                })
                 .collect(),
             Event::Rescind(id) => vec![format!("rescind {id}")],
             Event::Update(status) => vec![self.update(name, &status)],
+            Event::OperationUpdate(status) => vec![self.operation_update(name, &status)],
             Event::AgentLost(id) => vec![format!("agent {id} lost")],
             Event::Shapes { n_agents, largest } if self.shows_shapes => {
                 let largest: Vec<_> = largest.iter().map(ToString::to_string).collect();
@@ -294,6 +334,20 @@ impl World {
         }
     }
 
+    fn operation_update(&mut self, name: &str, status: &OperationStatus) -> String {
+        let id = status.operation_id.to_string();
+        let mut line = format!("operation {id} {}", status.state.as_str());
+        if !status.message.is_empty() {
+            line += &format!(" ({})", status.message);
+        }
+        if let (Some(uuid), Some(agent)) = (status.uuid, &status.agent_id) {
+            line += &format!(" #{}", uuid.0[0]);
+            let seen = (self.named(agent.as_str()), uuid);
+            self.uuids.insert((name.to_owned(), id), seen);
+        }
+        line
+    }
+
     fn update(&mut self, name: &str, status: &TaskStatus) -> String {
         let task = status.task_id.to_string();
         let mut line = format!("{task} {}", status.state.as_str());
@@ -309,6 +363,41 @@ impl World {
             self.uuids.insert((name.to_owned(), task), seen);
         }
         line
+    }
+}
+
+/// What is not the default of a role.
+fn settings(config: &RoleConfig) -> String {
+    let mut words = vec![format!("weight {}", config.weight_millis)];
+    if config.priority != 0 {
+        words.push(format!("priority {}", config.priority));
+    }
+    if !config.quota.guarantee.is_empty() {
+        words.push(format!("guarantee {}", config.quota.guarantee));
+    }
+    for (name, limit) in &config.quota.limit {
+        words.push(format!("limit {name}:{limit}"));
+    }
+    words.join(" ")
+}
+
+fn describe(change: &ResourceChange) -> String {
+    match change {
+        ResourceChange::Reserve {
+            resources,
+            reservation,
+        } => format!("reserve {resources} to {}", reservation.role),
+        ResourceChange::Unreserve { resources } => format!("unreserve {resources}"),
+        ResourceChange::Create { disk, volume } => format!("create {} of {disk}", volume.id),
+        ResourceChange::Destroy { volume } => format!("destroy {volume}"),
+        ResourceChange::Grow {
+            volume,
+            addition_bytes,
+        } => format!("grow {volume} by {addition_bytes}"),
+        ResourceChange::Shrink {
+            volume,
+            subtract_bytes,
+        } => format!("shrink {volume} by {subtract_bytes}"),
     }
 }
 
@@ -334,7 +423,7 @@ fn record(change: &RegistryChange) -> String {
                 r.framework_id, r.order
             )
         }
-        RegistryChange::PutRole(r) => format!("store role {} {}", r.role, r.weight_millis),
+        RegistryChange::PutRole(r) => format!("store role {} {}", r.role, settings(&r.config)),
         RegistryChange::DeleteAgent(id) => format!("forget agent {id}"),
         RegistryChange::DeleteFramework(id) => format!("forget framework {id}"),
         RegistryChange::DeleteRole(role) => format!("forget role {role}"),

@@ -1,0 +1,73 @@
+//! LAUNCH_GROUP: tasks that start together or not at all.
+
+use proffer_types::agent_link::MasterMessage;
+use proffer_types::{GroupId, Resources, StatusReason, TaskId, TaskInfo, TaskState};
+
+use super::{Remainder, launch, tell_task};
+use crate::cx::Cx;
+use crate::limits::{MAX_TASKS_PER_ACCEPT, MAX_TASKS_PER_GROUP};
+
+pub(super) fn run(cx: &mut Cx<'_>, remainder: &mut Remainder, tasks: Vec<TaskInfo>) {
+    let framework = remainder.framework_id.clone();
+    match check(cx, remainder, &tasks) {
+        Ok(left) => {
+            remainder.left = left;
+            remainder.n_tasks += tasks.len();
+            start(cx, remainder, tasks);
+        }
+        Err((culprit, why)) => {
+            let outcome = (TaskState::Error, StatusReason::TaskGroupInvalid);
+            for task in &tasks {
+                let why = of_culprit(&task.id, &culprit, &why);
+                tell_task(cx, &framework, task, outcome, &why);
+            }
+        }
+    }
+}
+
+/// What a task of a group that is refused is told.
+pub(super) fn of_culprit(task: &TaskId, culprit: &TaskId, why: &str) -> String {
+    if task == culprit {
+        why.to_owned()
+    } else {
+        format!("task `{culprit}`, which would start with it, is invalid: {why}")
+    }
+}
+
+/// What is left beside the group. Fails with the first task that cannot be launched.
+fn check(cx: &Cx<'_>, remainder: &Remainder, tasks: &[TaskInfo]) -> Result<Resources, (TaskId, String)> {
+    let Some(first) = tasks.first() else {
+        return Ok(remainder.left.clone());
+    };
+    if tasks.len() > MAX_TASKS_PER_GROUP || remainder.n_tasks + tasks.len() > MAX_TASKS_PER_ACCEPT {
+        let why = format!(
+            "a group has at most {MAX_TASKS_PER_GROUP} tasks, and an accept at most {MAX_TASKS_PER_ACCEPT}"
+        );
+        return Err((first.id.clone(), why));
+    }
+    launch::check_distinct(tasks.iter())?;
+    let mut left = remainder.left.clone();
+    for task in tasks {
+        launch::check_new(cx, &remainder.framework_id, task)
+            .and_then(|()| launch::check_fits(&remainder.agent_id, &left, task))
+            .map_err(|why| (task.id.clone(), why))?;
+        left.subtract(&task.resources);
+    }
+    Ok(left)
+}
+
+fn start(cx: &mut Cx<'_>, remainder: &Remainder, tasks: Vec<TaskInfo>) {
+    for task in &tasks {
+        launch::record(cx, &remainder.framework_id, &remainder.role, task);
+    }
+    let group = tasks.first().and_then(|task| GroupId::new(task.id.as_str()).ok());
+    if let Some(group) = group {
+        let message = MasterMessage::RunGroup {
+            framework_id: remainder.framework_id.clone(),
+            role: remainder.role.clone(),
+            group,
+            tasks,
+        };
+        cx.tell_agent(&remainder.agent_id, message);
+    }
+}
