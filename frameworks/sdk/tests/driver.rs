@@ -7,7 +7,8 @@ use std::sync::Arc;
 use proffer_sdk::store::{Fault, Memory, Store as _};
 use proffer_sdk::types::scheduler_link::{Call, Event};
 use proffer_sdk::types::{
-    AgentId, FrameworkId, Offer, StatusSource, StatusUuid, TaskId, TaskState, TaskStatus, Timestamp,
+    AgentId, FrameworkId, Offer, OperationId, OperationState, OperationStatus, Resources, Role, Shape,
+    ShapeId, StatusSource, StatusUuid, TaskId, TaskState, TaskStatus, Timestamp,
 };
 use proffer_sdk::{
     CallError, CancellationToken, Config, Context, Driver, Handle, RecoverError, RunError, Scheduler,
@@ -31,6 +32,10 @@ impl Scheduler for Counter {
     fn offers(&mut self, _: &mut Context<'_>, _: Vec<Offer>) {}
 
     fn update(&mut self, cx: &mut Context<'_>, _: &TaskStatus) {
+        self.count(cx);
+    }
+
+    fn operation_update(&mut self, cx: &mut Context<'_>, _: &OperationStatus) {
         self.count(cx);
     }
 }
@@ -106,6 +111,45 @@ async fn an_update_is_stored_before_it_is_acknowledged_and_the_id_before_the_nex
         panic!("{call:?} is not a subscription");
     };
     assert_eq!(info.id, Some(FrameworkId::new("F1").unwrap()));
+    running.shutdown.cancel();
+    running.driver.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_operation_status_is_stored_before_it_is_acknowledged() {
+    let mut running = start().await;
+    let (mut stream, _) = running.master.subscribed().await;
+    let status = OperationStatus {
+        operation_id: OperationId::new("X1").unwrap(),
+        agent_id: AgentId::new("A1").ok(),
+        state: OperationState::Finished,
+        message: String::new(),
+        timestamp: Timestamp(0),
+        uuid: Some(StatusUuid([1; 16])),
+    };
+    stream.tell(&[Event::OperationUpdate(status)]).await;
+    while !matches!(stream.call().await, Call::AcknowledgeOperation { uuid, .. } if uuid.0 == [1; 16]) {}
+    let count = running.store.get("count").await.unwrap().unwrap();
+    assert_eq!(count.value, vec![1]);
+    running.shutdown.cancel();
+    running.driver.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn demand_that_is_stated_once_is_told_to_every_master() {
+    let mut running = start().await;
+    let (mut stream, _) = running.master.subscribed().await;
+    let shapes = vec![Shape::new(ShapeId(1), Resources::of(1000, 1 << 20, 0), 3)];
+    let stated = Call::Demand {
+        role: Role::default(),
+        shapes: Some(shapes.clone()),
+    };
+    let state = |_: &mut Counter, cx: &mut Context<'_>| cx.state_demand(&Role::default(), shapes);
+    running.handle.call(state).await.unwrap();
+    while stream.call().await != stated {}
+    drop(stream);
+    let (mut stream, _) = running.master.subscribed().await;
+    while stream.call().await != stated {}
     running.shutdown.cancel();
     running.driver.await.unwrap().unwrap();
 }
