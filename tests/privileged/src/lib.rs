@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use proffer_container::{ContainerConfig, ContainerId, LaunchPlan, plan};
 use proffer_linux::{Config, Containerizer, ExitRecord, Launched, SetupError};
-use proffer_types::{ContainerSpec, Resources, TaskExit, Usage};
+use proffer_types::{ContainerSpec, Limits, Resources, TaskExit, Usage};
 
 /// Longer than anything here takes, even in a guest on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -88,6 +88,8 @@ impl Host {
             container_id: ContainerId::new(name).expect("test names are good ids"),
             spec,
             resources: Resources::of(500, MEM_BYTES, 0),
+            limits: Limits::default(),
+            volumes: Vec::new(),
             stdout: dir.join("sandbox/stdout"),
             stderr: dir.join("sandbox/stderr"),
             sandbox: dir.join("sandbox"),

@@ -8,7 +8,7 @@ use std::thread;
 use anyhow::{Context, Result};
 use proffer_container::{ContainerConfig, ContainerId, plan};
 use proffer_linux::{Config, Containerizer};
-use proffer_types::{ContainerSpec, Resources};
+use proffer_types::{ContainerSpec, Limits, Resources};
 
 #[expect(clippy::print_stdout, reason = "its output is what the test reads")]
 fn main() -> Result<()> {
@@ -26,6 +26,8 @@ fn main() -> Result<()> {
             ..ContainerSpec::default()
         },
         resources: Resources::of(500, proffer_privileged_tests::MEM_BYTES, 0),
+        limits: Limits::default(),
+        volumes: Vec::new(),
         stdout: dir.join("sandbox/stdout"),
         stderr: dir.join("sandbox/stderr"),
         sandbox: dir.join("sandbox"),
