@@ -126,6 +126,8 @@ pub struct Engine<O> {
     blocked: Vec<LeafIx>,
     /// Leaves that quota kept from something: what others give back may be theirs, wherever it is.
     bounded: BTreeSet<LeafIx>,
+    /// Agents with reservations when they were last looked at.
+    with_kinds: BTreeSet<AgentIx>,
     waiting: Waiters,
     changed: Vec<Change>,
 }
@@ -141,6 +143,7 @@ impl<O: Order> Engine<O> {
             fresh: BTreeSet::new(),
             blocked: Vec::new(),
             bounded: BTreeSet::new(),
+            with_kinds: BTreeSet::new(),
             waiting: Waiters::default(),
             changed: Vec::new(),
         }
@@ -172,8 +175,12 @@ impl<O: Order> Engine<O> {
                     self.log.follow(ledger, *agent);
                     released = true;
                     self.order.refresh(ledger, Refresh::Totals);
-                    let kinds = ledger.agent(*agent).is_none_or(|agent| agent.total().has_kinds());
-                    if kinds {
+                    let kinds = ledger.agent(*agent).is_some_and(|agent| agent.total().has_kinds());
+                    let had_kinds = match kinds {
+                        true => !self.with_kinds.insert(*agent),
+                        false => self.with_kinds.remove(agent),
+                    };
+                    if kinds || had_kinds {
                         self.order.refresh(ledger, Refresh::Reservations);
                     }
                 }
@@ -181,7 +188,7 @@ impl<O: Order> Engine<O> {
                     self.log.follow(ledger, *agent);
                     released = true;
                     self.follow_leaf(ledger, *leaf);
-                    if ledger.leaf(*leaf).is_none() {
+                    if ledger.leaf(*leaf).is_none_or(|leaf| leaf.role != *role) {
                         self.order.refresh(ledger, Refresh::Role(*role));
                     }
                 }

@@ -45,7 +45,7 @@ pub enum Change {
     /// A role has another weight, priority or quota.
     Role(RoleIx),
     Claimed(AgentIx, LeafIx),
-    /// With the role of the leaf, which may be gone.
+    /// With the role of the leaf or, when both were dropped, the lowest above it that stayed.
     Released(AgentIx, LeafIx, RoleIx),
     /// What a framework refused of an agent may be offered to it again.
     FilterExpired(AgentIx, LeafIx),

@@ -109,8 +109,7 @@ impl Ledger {
             self.leaves[claim.leaf].count_offered(&claim.shapes, false);
         }
         self.give_back(claim.agent, &claim.resources);
-        let role = self.leaves[claim.leaf].role;
-        self.prune_leaf(claim.leaf);
+        let role = self.prune_leaf(claim.leaf);
         Some(Change::Released(claim.agent, claim.leaf, role))
     }
 

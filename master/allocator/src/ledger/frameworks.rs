@@ -225,14 +225,16 @@ impl Ledger {
         changes
     }
 
-    /// Drops a leaf that its framework left and that claims nothing.
-    pub(super) fn prune_leaf(&mut self, leaf: LeafIx) {
+    /// Drops a leaf that its framework left and that claims nothing. Returns its role, or the lowest above it that
+    /// stays.
+    pub(super) fn prune_leaf(&mut self, leaf: LeafIx) -> RoleIx {
         let entry = &self.leaves[leaf];
+        let role = entry.role;
         if entry.subscribed || entry.usage.n_claims > 0 {
-            return;
+            return role;
         }
         let Some(entry) = self.leaves.remove(leaf) else {
-            return;
+            return role;
         };
         if let Some(leaves) = self.leaves_by_id.get_mut(&entry.framework) {
             leaves.retain(|_, other| *other != leaf);
@@ -240,7 +242,7 @@ impl Ledger {
                 self.leaves_by_id.remove(&entry.framework);
             }
         }
-        self.roles[entry.role].leaves.remove(&leaf);
-        self.prune_role(entry.role);
+        self.roles[role].leaves.remove(&leaf);
+        self.prune_role(role)
     }
 }

@@ -145,20 +145,30 @@ impl Ledger {
         self.has_guarantees() || self.is_limited(role)
     }
 
-    /// Whether quota leaves a leaf anything worth an offer.
+    /// Whether quota leaves a leaf anything worth an offer. What is reserved or revocable is beyond quota: whether there
+    /// is any of it is looked at agent by agent.
     #[must_use]
     pub fn has_room(&self, leaf: LeafIx) -> bool {
         let Some(entry) = self.leaves.get(leaf) else {
             return false;
         };
-        // Reserved resources are beyond quota's limits; whether there are any is looked at agent by agent.
-        let reserved = &self.roles[entry.role].reserved;
+        let mut roles = self.lineage(entry.role).filter(|role| *role != ROOT);
+        if entry.capabilities.revocable || roles.any(|role| !self.roles[role].reserved.is_empty()) {
+            return true;
+        }
+        if entry.states_demand() {
+            return entry.wanted().any(|(shape, _)| {
+                let mut scalars = shape.resources.scalars();
+                scalars.all(|(name, units)| self.room(entry.role, name).0 >= u128::from(units))
+            });
+        }
         let names = self.total.iter().map(|(name, _)| name);
         let room = names.fold(Resources::new(), |room, name| {
             let units = u64::try_from(self.room(entry.role, name).0).unwrap_or(u64::MAX);
             room.with(name.clone(), units)
         });
-        !reserved.is_empty() || is_allocatable(entry, &room)
+        let anything_will_do = entry.preferences.min_allocatable.as_ref().is_some_and(Vec::is_empty);
+        anything_will_do || is_allocatable(entry, &room)
     }
 
     /// Whether quota leaves a leaf enough for all tasks of some shapes together.

@@ -195,21 +195,22 @@ impl Ledger {
         ix
     }
 
-    /// Drops a role, and those above it, that nothing keeps.
-    pub(super) fn prune_role(&mut self, role: RoleIx) {
-        let lineage: Vec<_> = self.lineage(role).collect();
-        for ix in lineage {
+    /// Drops a role, and those above it, that nothing keeps. Returns the lowest that stays.
+    pub(super) fn prune_role(&mut self, role: RoleIx) -> RoleIx {
+        let mut ix = role;
+        loop {
             let entry = &self.roles[ix];
             let idle = entry.leaves.is_empty()
                 && entry.children.is_empty()
                 && entry.reserved.is_empty()
                 && entry.config == RoleConfig::default();
             let (Some(parent), Some(name), true) = (entry.parent, entry.name.clone(), idle) else {
-                return;
+                return ix;
             };
             self.roles[parent].children.remove(&ix);
             self.roles_by_name.remove(&name);
             self.roles.remove(ix);
+            ix = parent;
         }
     }
 
@@ -311,11 +312,12 @@ impl Ledger {
                 let below = entry.unmet_below.get(name);
                 let old = entry.unmet.get(name);
                 let new = entry.unmet_of(name, entry.consumed(name), below);
+                at = entry.parent;
+                // Those above may have consumed less too, whatever this one needs.
                 if new == old {
-                    break;
+                    continue;
                 }
                 entry.unmet.set(name, new);
-                at = entry.parent;
                 if let Some(parent) = at {
                     let sum = &mut self.roles[parent].unmet_below;
                     sum.set(name, sum.get(name) + new - old);

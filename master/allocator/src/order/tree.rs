@@ -302,6 +302,13 @@ impl Tree {
             if self.mixed || self.node(parent).members.len() > 1 {
                 self.put(ledger, parent, Child::Node(at));
             }
+            // What a role still wants for itself depends on what those below it have.
+            if ledger.has_guarantees()
+                && let Who::Role(role) = self.node(parent).who
+                && let Some(own) = self.by_who.get(&Who::Own(role)).copied()
+            {
+                self.put(ledger, parent, Child::Node(own));
+            }
             at = parent;
         }
     }
