@@ -11,7 +11,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RestoreError {
     #[error(
-        "too little {name}: `{needed}` is reserved by operations or holds volumes, and only `{stated}` is stated"
+        "too little {name}: `{needed}` is reserved by operations or holds volumes, and the agent has only `{stated}`"
     )]
     Lacking {
         name: ResourceName,

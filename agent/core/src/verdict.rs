@@ -14,6 +14,10 @@ const SIGKILL: i32 = 9;
 /// What a shell exits with when its child died of SIGKILL.
 const SHELL_SIGKILL: i32 = 128 + SIGKILL;
 
+/// A container at its limit has used all of it but less than this part: pages that the kernel holds ready, and
+/// those that were taken back just before.
+const OOM_MARGIN: u64 = 8;
+
 /// What is reported at the end of a task.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
@@ -104,19 +108,7 @@ fn of_failure(exit: TaskExit, evidence: &Evidence<'_>) -> Verdict {
     let usage = evidence.usage.copied().unwrap_or_default();
     let by_sigkill = matches!(exit, TaskExit::Signal(SIGKILL) | TaskExit::Code(SHELL_SIGKILL));
     if usage.oom_kills > 0 && by_sigkill {
-        let at = match evidence.mem_limit {
-            Limit::At(bytes) => format!("at its memory limit of {}", format_size(bytes)),
-            Limit::Infinite => "when the host ran out of memory".to_owned(),
-        };
-        let message = format!(
-            "killed by the kernel {at} (peak {})",
-            format_size(usage.mem_peak_bytes)
-        );
-        return verdict(
-            TaskState::Failed,
-            Some(StatusReason::ContainerLimitationMemory),
-            message,
-        );
+        return of_oom_kill(evidence.mem_limit, usage.mem_peak_bytes);
     }
     let mut message = match exit {
         TaskExit::Code(code) => format!("command exited with code {code}"),
@@ -134,4 +126,24 @@ fn of_failure(exit: TaskExit, evidence: &Evidence<'_>) -> Verdict {
         );
     }
     verdict(TaskState::Failed, Some(StatusReason::CommandFailed), message)
+}
+
+/// The kernel kills within a container when that is at its limit, and any process when the host has no memory left.
+fn of_oom_kill(limit: Limit, peak_bytes: u64) -> Verdict {
+    let peak = format_size(peak_bytes);
+    match limit {
+        Limit::At(bytes) if peak_bytes >= bytes - bytes / OOM_MARGIN => verdict(
+            TaskState::Failed,
+            Some(StatusReason::ContainerLimitationMemory),
+            format!(
+                "killed by the kernel at its memory limit of {} (peak {peak})",
+                format_size(bytes)
+            ),
+        ),
+        Limit::At(_) | Limit::Infinite => verdict(
+            TaskState::Failed,
+            Some(StatusReason::CommandFailed),
+            format!("killed by the kernel when the host ran out of memory (peak {peak})"),
+        ),
+    }
 }

@@ -89,8 +89,17 @@ fn how_a_container_ended_decides_what_is_reported() {
         expect![[r#"
         checkpoint t FAILED
         destroy t
-        -> t FAILED CONTAINER_LIMITATION_MEMORY: killed by the kernel at its memory limit of 64MiB (peak 1MiB)
+        -> t FAILED CONTAINER_LIMITATION_MEMORY: killed by the kernel at its memory limit of 64MiB (peak 64MiB)
     "#]],
+    );
+    check(
+        RUNNING,
+        "host-oom t",
+        expect![[r#"
+            checkpoint t FAILED
+            destroy t
+            -> t FAILED COMMAND_FAILED: killed by the kernel when the host ran out of memory (peak 1MiB)
+        "#]],
     );
     check(
         RUNNING,

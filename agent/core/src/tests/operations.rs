@@ -179,8 +179,8 @@ fn resources_that_no_longer_cover_what_is_reserved_are_refused_by_name() {
     ];
     expect![[r#"
         cpus:1;mem:1GiB;cpus(+eng):3;cpus(prod,+prod/db):1
-        too little cpus: `cpus:3` is reserved by operations or holds volumes, and only `cpus:2;mem:1GiB` is stated
-        too little disk: `disk:2GiB` is reserved by operations or holds volumes, and only `cpus:4;disk:1GiB` is stated
-        too little cpus: `cpus(prod):1` is reserved by operations or holds volumes, and only `cpus:4` is stated
+        too little cpus: `cpus:3` is reserved by operations or holds volumes, and the agent has only `cpus:2;mem:1GiB`
+        too little disk: `disk:2GiB` is reserved by operations or holds volumes, and the agent has only `cpus:4;disk:1GiB`
+        too little cpus: `cpus(prod):1` is reserved by operations or holds volumes, and the agent has only `cpus:4`
     "#]].assert_eq(&texts.concat());
 }

@@ -59,6 +59,14 @@ pub(super) fn task(name: &str, resources: Resources) -> TaskInfo {
     TaskInfo::new(id, agent_id, resources, ["true"])
 }
 
+fn usage(mem_peak_bytes: u64, oom_kills: u64) -> Usage {
+    Usage {
+        mem_peak_bytes,
+        oom_kills,
+        ..Usage::default()
+    }
+}
+
 impl World {
     pub(super) fn new() -> Self {
         let (agent, _) = Agent::recover(Timestamp(0), config(), 1, Recovered::default());
@@ -163,10 +171,11 @@ impl World {
                 error: error.into(),
             }),
             ["exit", name, code] => {
-                self.exited(name, ContainerEnd::Exit(TaskExit::Code(code.parse().unwrap())), 0);
+                self.exited(name, ContainerEnd::Exit(TaskExit::Code(code.parse().unwrap())));
             }
-            ["oom", name] => self.exited(name, ContainerEnd::Exit(TaskExit::Signal(9)), 1),
-            ["gone", name] => self.exited(name, ContainerEnd::Unknown, 0),
+            ["oom", name] => self.oom(name, 64 << 20),
+            ["host-oom", name] => self.oom(name, 1 << 20),
+            ["gone", name] => self.exited(name, ContainerEnd::Unknown),
             ["kill", name] => self.kill(name, None),
             ["kill", name, seconds] => self.kill(name, Some(Duration::from_secs(seconds.parse().unwrap()))),
             ["ack", name] => {
@@ -263,15 +272,19 @@ impl World {
         self.frame(self.link, message);
     }
 
-    fn exited(&mut self, name: &str, end: ContainerEnd, oom_kills: u64) {
+    fn exited(&mut self, name: &str, end: ContainerEnd) {
         self.step(Command::Exited {
             container_id: self.container(name),
             end,
-            usage: Some(Usage {
-                mem_peak_bytes: 1 << 20,
-                oom_kills,
-                ..Usage::default()
-            }),
+            usage: Some(usage(1 << 20, 0)),
+        });
+    }
+
+    fn oom(&mut self, name: &str, mem_peak_bytes: u64) {
+        self.step(Command::Exited {
+            container_id: self.container(name),
+            end: ContainerEnd::Exit(TaskExit::Signal(9)),
+            usage: Some(usage(mem_peak_bytes, 1)),
         });
     }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a test that cannot run says so")]
 
 mod master;
+mod resources;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

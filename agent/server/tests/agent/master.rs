@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
 use proffer_types::{
-    AgentId, FrameworkId, KillPolicy, MasterId, Role, Session, TaskId, TaskInfo, TaskStatus,
+    AgentId, FrameworkId, GroupId, KillPolicy, MasterId, OperationId, OperationState, ResourceChange, Role,
+    Session, TaskId, TaskInfo, TaskStatus,
 };
 use proffer_wire::agent_link::{Registration, master_frames};
 use proffer_wire::v1;
@@ -121,6 +122,48 @@ impl Stream {
             info,
         };
         self.send(message).await;
+    }
+
+    pub(crate) async fn run_group(&self, tasks: Vec<TaskInfo>) {
+        let message = MasterMessage::RunGroup {
+            framework_id: framework_id(),
+            role: Role::default(),
+            group: GroupId::new("g").unwrap(),
+            tasks,
+        };
+        self.send(message).await;
+    }
+
+    /// Has the agent change its resources; returns how that ended, acknowledged.
+    pub(crate) async fn change(&mut self, change: ResourceChange) -> OperationState {
+        let operation_id = OperationId::new("o").unwrap();
+        self.send(MasterMessage::ApplyOperation {
+            framework_id: framework_id(),
+            id: Some(operation_id.clone()),
+            change,
+        })
+        .await;
+        loop {
+            if let AgentMessage::OperationUpdate { status, .. } = self.next().await {
+                self.send(MasterMessage::AcknowledgeOperation {
+                    framework_id: framework_id(),
+                    operation_id,
+                    uuid: status.uuid.unwrap(),
+                })
+                .await;
+                return status.state;
+            }
+        }
+    }
+
+    /// The last status of a task, all acknowledged.
+    pub(crate) async fn end_of(&mut self, task: &str) -> TaskStatus {
+        loop {
+            let status = self.status().await;
+            if status.task_id.as_str() == task && status.state.is_terminal() {
+                return status;
+            }
+        }
     }
 
     pub(crate) async fn kill(&self, task: &str) {
