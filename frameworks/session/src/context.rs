@@ -118,7 +118,7 @@ impl<'a> Context<'a> {
     pub fn decline(&mut self, offer: &Offer, refuse: Duration) {
         self.output.calls.push(Call::Decline {
             offers: vec![offer.id.clone()],
-            filters: Filters { refuse },
+            filters: Filters::refuse(refuse),
         });
     }
 

@@ -128,6 +128,8 @@ pub enum Event {
         role: Role,
         agent_id: AgentId,
         refused: Resources,
+        /// What would do, where the framework said so.
+        at_least: Option<Resources>,
         until: Timestamp,
     },
     /// Filters with a deadline up to `at` are gone.

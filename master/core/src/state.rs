@@ -201,10 +201,12 @@ impl State {
                 role,
                 agent_id,
                 refused,
+                at_least,
                 until,
             } => {
                 let filter = Filter {
                     refused: refused.clone(),
+                    at_least: at_least.clone(),
                     until: *until,
                 };
                 if let Some(agent) = self.ledger.agent_ix(agent_id) {

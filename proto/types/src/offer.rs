@@ -29,24 +29,34 @@ pub struct OfferGang {
     pub n_offers: u32,
 }
 
-/// How long a scheduler does not want to see again what it refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a scheduler does not want of an agent, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filters {
     /// Zero means no filter; at most [`Filters::MAX`].
     pub refuse: Duration,
+    /// Nothing less than this of the agent; scalars only. Absent means nothing but noticeably more than is refused.
+    pub at_least: Option<Resources>,
 }
 
 impl Filters {
     /// Where a scheduler does not say: 5 s.
     pub const DEFAULT: Self = Self {
         refuse: Duration::from_secs(5),
+        at_least: None,
     };
     /// The longest filter: 365 days.
     pub const MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     /// No filter: the same resources may be offered again at once.
     pub const NONE: Self = Self {
         refuse: Duration::ZERO,
+        at_least: None,
     };
+
+    /// Nothing like what is refused for so long.
+    #[must_use]
+    pub fn refuse(refuse: Duration) -> Self {
+        Self { refuse, at_least: None }
+    }
 }
 
 impl Default for Filters {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proffer_types::demand::MAX_SHAPES_PER_ROLE;
-use proffer_types::{Filters, GangId, Offer, OfferGang, ShapeId};
+use proffer_types::{Filters, GangId, Offer, OfferGang, Resources, ShapeId};
 
 use crate::error::ConvertError;
 use crate::text::{at_most, name, parse};
@@ -76,14 +76,17 @@ impl From<v1::Filters> for Filters {
             }
             Some(_) | None => Self::DEFAULT.refuse,
         };
-        Self { refuse }
+        // What cannot be read says nothing.
+        let at_least = message.at_least.and_then(|at_least| Resources::try_from(at_least).ok());
+        Self { refuse, at_least }
     }
 }
 
-impl From<Filters> for v1::Filters {
-    fn from(filters: Filters) -> Self {
+impl From<&Filters> for v1::Filters {
+    fn from(filters: &Filters) -> Self {
         Self {
             refuse_seconds: Some(filters.refuse.as_secs_f64()),
+            at_least: filters.at_least.as_ref().map(Into::into),
         }
     }
 }

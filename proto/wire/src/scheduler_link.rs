@@ -184,11 +184,11 @@ impl From<&Call> for v1::SchedulerCall {
             } => FromScheduler::Accept(c::Accept {
                 offer_ids: ids_text(offers),
                 operations: operations.iter().map(Into::into).collect(),
-                filters: Some((*filters).into()),
+                filters: Some(filters.into()),
             }),
             Call::Decline { offers, filters } => FromScheduler::Decline(c::Decline {
                 offer_ids: ids_text(offers),
-                filters: Some((*filters).into()),
+                filters: Some(filters.into()),
             }),
             Call::Revive { roles } => FromScheduler::Revive(c::Revive {
                 roles: roles_text(roles),

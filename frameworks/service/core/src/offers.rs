@@ -68,7 +68,7 @@ pub(crate) fn place(services: &mut BTreeMap<String, Service>, offers: Vec<Offer>
     };
     for Candidate { offer, tasks, .. } in candidates {
         if !tasks.is_empty() {
-            cx.launch(&offer, tasks, filters);
+            cx.launch(&offer, tasks, filters.clone());
         } else if cut_short {
             cx.decline(&offer, Filters::NONE.refuse);
         }

@@ -51,6 +51,7 @@ impl World {
                 let agent = self.ledger.agent_ix(&agent.parse().unwrap()).unwrap();
                 let filter = Filter {
                     refused: resources(what),
+                    at_least: None,
                     until: Timestamp(NOW.0 + seconds.parse::<u64>().unwrap() * 1000),
                 };
                 let (name, role) = (name.parse().unwrap(), role.parse().unwrap());

@@ -1,7 +1,7 @@
 //! Refuse filters: a framework does not want less than this of that agent for a while.
 //!
-//! A filter blocks an offer that has little beyond what was refused: no more than a crumb of any scalar. In Mesos the
-//! first unit given back on a busy agent gets past every filter there.
+//! A framework may say what would do. Otherwise a filter blocks an offer that has little beyond what was refused: no more
+//! than a crumb of any scalar. In Mesos the first unit given back on a busy agent gets past every filter there.
 
 use proffer_types::{FrameworkId, ResourceName, Resources, Role, Timestamp};
 
@@ -16,13 +16,19 @@ const MAX_FILTERS_PER_AGENT: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Filter {
     pub refused: Resources,
+    /// Where the framework says what would do.
+    pub at_least: Option<Resources>,
     pub until: Timestamp,
 }
 
 impl Filter {
-    /// Whether the candidate has no more than a crumb beyond what was refused.
+    /// Whether the candidate is less than would do, or has no more than a crumb beyond what was refused.
     #[must_use]
     pub fn blocks(&self, candidate: &Resources) -> bool {
+        if let Some(at_least) = &self.at_least {
+            let mut scalars = at_least.scalars();
+            return scalars.any(|(name, units)| candidate.scalar(name) < units);
+        }
         candidate.scalars().all(|(name, units)| {
             let beyond = units.saturating_sub(self.refused.scalar(name));
             beyond == 0 || beyond < crumb(name)
@@ -77,7 +83,10 @@ impl Ledger {
             return;
         }
         self.change_filters(leaf, agent, |filters| {
-            filters.retain(|old| old.until > filter.until || !filter.blocks(&old.refused));
+            filters.retain(|old| {
+                let replaced = old.at_least == filter.at_least && filter.blocks(&old.refused);
+                old.until > filter.until || !replaced
+            });
             filters.push(filter);
             if filters.len() > MAX_FILTERS_PER_AGENT {
                 let first = filters.iter().map(|filter| filter.until).min();

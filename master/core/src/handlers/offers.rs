@@ -40,7 +40,7 @@ pub(crate) fn decline(cx: &mut Cx<'_>, framework: &FrameworkId, offers: &[OfferI
                 at: cx.now,
             });
             if let Some(held) = held {
-                set_filter(cx, held, filters);
+                set_filter(cx, held, filters.clone());
             }
         }
     }
@@ -82,6 +82,7 @@ pub(crate) fn set_filter(cx: &mut Cx<'_>, refused: Held, filters: Filters) {
         role: refused.role,
         agent_id: refused.agent_id,
         refused: refused.resources,
+        at_least: filters.at_least,
         until: cx.now.after(filters.refuse.min(Filters::MAX)),
     });
 }

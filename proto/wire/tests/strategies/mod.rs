@@ -38,8 +38,10 @@ fn duration() -> impl Strategy<Value = Duration> {
 }
 
 fn filters() -> impl Strategy<Value = Filters> {
-    (0..=u64::try_from(Filters::MAX.as_millis()).unwrap()).prop_map(|ms| Filters {
+    let refuse = 0..=u64::try_from(Filters::MAX.as_millis()).unwrap();
+    (refuse, option::of(bundles::resources())).prop_map(|(ms, at_least)| Filters {
         refuse: Duration::from_millis(ms),
+        at_least,
     })
 }
 

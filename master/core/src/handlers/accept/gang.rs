@@ -31,7 +31,7 @@ pub(super) fn handle(
             }
             for (_, held) in offers {
                 let resources = left.get(&held.agent_id).cloned().unwrap_or_default();
-                offers::set_filter(cx, Held { resources, ..held }, filters);
+                offers::set_filter(cx, Held { resources, ..held }, filters.clone());
             }
         }
         Err((culprit, why)) => {
