@@ -39,6 +39,11 @@ impl Avoided {
         self.0.remove(agent);
     }
 
+    /// How many agents are left alone now.
+    pub(crate) fn count(&self, now: Timestamp) -> usize {
+        self.0.values().filter(|pause| now < pause.until).count()
+    }
+
     /// How long an agent is still to be left alone.
     pub(crate) fn left(&self, agent: &AgentId, now: Timestamp) -> Option<Duration> {
         let pause = self.0.get(agent).filter(|pause| now < pause.until)?;

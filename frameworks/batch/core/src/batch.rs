@@ -5,6 +5,7 @@
 //! were given up as unreachable.
 
 mod cancel;
+mod demand;
 mod explain;
 mod give_up;
 mod offers;
@@ -27,8 +28,6 @@ use crate::queue::Queue;
 use crate::{JobSummary, JobView, records};
 
 pub use cancel::CancelError;
-
-use self::offers::Misses;
 
 /// Ended jobs that are kept for people to look at.
 const MAX_ENDED_JOBS: usize = 1000;
@@ -54,14 +53,11 @@ pub struct Batch {
     ended: BTreeSet<(Timestamp, u64)>,
     /// Those of the jobs, and the default one.
     roles: BTreeSet<Role>,
-    /// Roles that got something to wait for an offer since the last call about it.
-    fresh: BTreeSet<Role>,
-    /// Roles that the master was asked to make no offers in.
-    suppressed: BTreeSet<Role>,
+    /// Roles whose demand may have changed since it was stated.
+    changed: BTreeSet<Role>,
     connected: bool,
+    n_agents: u32,
     largest: Vec<Resources>,
-    /// By job and task.
-    misses: BTreeMap<(u64, usize), Misses>,
     avoided: Avoided,
     cut_off: CutOff,
 }
@@ -78,11 +74,10 @@ impl Batch {
             running: BTreeMap::new(),
             ended: BTreeSet::new(),
             roles: [Role::default()].into(),
-            fresh: BTreeSet::new(),
-            suppressed: BTreeSet::new(),
+            changed: [Role::default()].into(),
             connected: false,
+            n_agents: 0,
             largest: Vec::new(),
-            misses: BTreeMap::new(),
             avoided: Avoided::default(),
             cut_off: CutOff::default(),
         }
@@ -111,7 +106,14 @@ impl Batch {
             return;
         };
         let id = job.task_id(place.task, place.index);
-        match job.tasks[place.task].set_phase(place.index, phase) {
+        let before = job.tasks[place.task].set_phase(place.index, phase);
+        // The end of the last one that runs lets the rest of its gang start.
+        let gang_ended =
+            before == Phase::Running && job.gang(place.task).is_some() && job.may_start(place.task);
+        if before == Phase::Waiting || phase == Phase::Waiting || gang_ended {
+            self.changed.insert(job.spec.role.clone());
+        }
+        match before {
             Phase::Waiting => self.queue.remove(job, place),
             Phase::Running => {
                 id.as_ref().map(|id| self.running.remove(id));
@@ -119,10 +121,7 @@ impl Batch {
             Phase::Blocked | Phase::Finished | Phase::Failed | Phase::Cancelled => {}
         }
         match phase {
-            Phase::Waiting => {
-                self.queue.insert(job, place);
-                self.fresh.insert(job.spec.role.clone());
-            }
+            Phase::Waiting => self.queue.insert(job, place),
             Phase::Running => {
                 id.map(|id| self.running.insert(id, place));
             }
@@ -168,7 +167,7 @@ impl Batch {
         }
     }
 
-    /// What every change ends with: the job settles, its end is recorded, and the master is told what is wanted.
+    /// What every change ends with: the job settles, its end is recorded, and what is wanted is stated.
     fn conclude(&mut self, number: u64, cx: &mut Context<'_>) {
         let had_ended = self.has_ended(number);
         self.settle(number, cx.now());
@@ -176,10 +175,9 @@ impl Batch {
             if let Some(job) = self.jobs.get(&number) {
                 put(cx, records::end(job));
             }
-            self.misses.retain(|(job, _), _| *job != number);
             self.drop_oldest(cx);
         }
-        self.follow_demand(cx);
+        self.state_demand(cx);
     }
 
     fn has_ended(&self, number: u64) -> bool {
@@ -209,18 +207,6 @@ impl Batch {
             self.names.remove(&job.spec.name);
         }
     }
-
-    /// Asks for offers where something new waits, and for none where nothing does.
-    fn follow_demand(&mut self, cx: &mut Context<'_>) {
-        let fresh = std::mem::take(&mut self.fresh);
-        let revived: Vec<_> = fresh.into_iter().filter(|role| self.queue.wants(role)).collect();
-        self.suppressed.retain(|role| !revived.contains(role));
-        cx.revive_roles(revived);
-        let idle = |role: &&Role| !self.queue.wants(role) && !self.suppressed.contains(*role);
-        let suppressed: Vec<_> = self.roles.iter().filter(idle).cloned().collect();
-        self.suppressed.extend(suppressed.iter().cloned());
-        cx.suppress_roles(suppressed);
-    }
 }
 
 impl Default for Batch {
@@ -237,7 +223,7 @@ impl Scheduler for Batch {
 
     fn subscribed(&mut self, cx: &mut Context<'_>, _: &FrameworkId) {
         self.connected = true;
-        self.follow_demand(cx);
+        self.state_demand(cx);
     }
 
     fn disconnected(&mut self, _: &mut Context<'_>) {
@@ -246,14 +232,15 @@ impl Scheduler for Batch {
     }
 
     fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
-        self.take_all(&offers, cx);
+        self.take_all(offers, cx);
     }
 
     fn update(&mut self, cx: &mut Context<'_>, status: &TaskStatus) {
         self.hear(status, cx);
     }
 
-    fn shapes(&mut self, _: &mut Context<'_>, _: u32, largest: &[Resources]) {
+    fn shapes(&mut self, _: &mut Context<'_>, n_agents: u32, largest: &[Resources]) {
+        self.n_agents = n_agents;
         self.largest = largest.to_vec();
     }
 

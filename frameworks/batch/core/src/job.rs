@@ -1,7 +1,7 @@
 //! One job, as far as it has come.
 //!
 //! `Blocked -> Waiting -> Running -> Finished | Failed | Cancelled`, with `Running -> Waiting` for a retry or a
-//! lost task, and `Blocked | Waiting -> Cancelled` when the job is cancelled or a task before it failed.
+//! lost task, and `Blocked | Waiting -> Cancelled` when the job is cancelled, or a task before it or its gang failed.
 //! Blocked, and cancelled before the first attempt, follow from the others and are not recorded.
 
 use std::sync::Arc;
@@ -118,6 +118,12 @@ impl Job {
         }
     }
 
+    /// One of the job's instances.
+    pub(crate) fn place(&self, task: usize, index: usize) -> Place {
+        let job = self.number;
+        Place { job, task, index }
+    }
+
     pub(crate) fn state(&self) -> JobState {
         match self.ended {
             Some(_) if self.cancelled => JobState::Cancelled,
@@ -159,6 +165,7 @@ impl Job {
         let doomed = |task: &Task| task.count(Phase::Failed) + task.count(Phase::Cancelled) > 0;
         match phase {
             Phase::Blocked | Phase::Waiting if self.cancelled => Phase::Cancelled,
+            Phase::Waiting if self.gang_has_failed(task) => Phase::Cancelled,
             Phase::Blocked if after.clone().any(doomed) => Phase::Cancelled,
             Phase::Blocked if after.all(|task| task.count(Phase::Finished) == task.instances.len()) => {
                 Phase::Waiting

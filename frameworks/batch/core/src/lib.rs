@@ -6,6 +6,7 @@
 mod avoided;
 mod batch;
 mod cut_off;
+mod gang;
 mod job;
 mod queue;
 mod records;
@@ -17,6 +18,7 @@ pub use batch::{Batch, CancelError, NoSuchJob};
 pub use job::{JobState, Phase};
 pub use spec::{JobSpec, TaskSpec};
 pub use validate::{
-    MAX_CONTAINER_BYTES, MAX_INSTANCES, MAX_NAME_BYTES, MAX_PRIORITY, MAX_RETRIES, MAX_TASKS, SubmitError,
+    MAX_CONSTRAINTS, MAX_CONTAINER_BYTES, MAX_GANG_BYTES, MAX_INSTANCES, MAX_NAME_BYTES, MAX_PRIORITY,
+    MAX_RETRIES, MAX_ROLES, MAX_TASKS, SubmitError,
 };
 pub use view::{InstanceView, JobSummary, JobView};

@@ -44,9 +44,10 @@ impl Queue {
         }
     }
 
-    /// Whether anything waits in a role.
-    pub(crate) fn wants(&self, role: &Role) -> bool {
-        self.roles.contains_key(role)
+    /// The indexes of a task's waiting instances, if there are any.
+    pub(crate) fn waiting(&self, job: &Job, task: usize) -> Option<&BTreeSet<usize>> {
+        let place = job.place(task, 0);
+        self.roles.get(&job.spec.role)?.get(&key(job, place))
     }
 
     /// The waiting tasks of a role, each with the indexes of its waiting instances: `(job, task, indexes)`.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use proffer_types::demand::MAX_GANG_TASKS;
 use proffer_types::resources::format::format_scalar;
-use proffer_types::{ResourceName, Resources};
+use proffer_types::{Limit, ResourceName, Resources, Role};
 use thiserror::Error;
 
 use crate::{JobSpec, TaskSpec};
@@ -20,6 +21,16 @@ pub const MAX_PRIORITY: i32 = 1000;
 pub const MAX_RETRIES: u32 = 100;
 /// The largest command and environment of one task, in bytes; each launch sends it.
 pub const MAX_CONTAINER_BYTES: usize = 64 << 10;
+
+/// The most constraints of one task, over all of its groups.
+pub const MAX_CONSTRAINTS: usize = 64;
+/// The bytes of one launch of a gang, as we count them; with what that leaves out it stays under the 4 MiB a message
+/// may have.
+pub const MAX_GANG_BYTES: usize = 2 << 20;
+/// The most roles of all jobs that have not ended: the master takes no more of one framework.
+pub const MAX_ROLES: usize = 64;
+/// What a task costs in a message beside its command and environment, in bytes.
+const TASK_OVERHEAD_BYTES: usize = 512;
 
 /// Why a job was not accepted. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -46,6 +57,30 @@ pub enum SubmitError {
     Cycle(String),
     #[error("task `{task}` must ask for more than 0 {resource}")]
     AsksForNone { task: String, resource: ResourceName },
+    #[error(
+        "task `{0}` asks for more than amounts; ports, sets, reservations and volumes cannot be asked for"
+    )]
+    NotAmounts(String),
+    #[error("task `{task}` is limited to less {resource} than it asks for")]
+    LowLimit { task: String, resource: ResourceName },
+    #[error("task `{task}` has {n} constraints, at most {MAX_CONSTRAINTS} are allowed")]
+    Constraints { task: String, n: usize },
+    #[error("task `{0}` allows 0 instances on one agent")]
+    NoneOnAgent(String),
+    #[error("task `{0}` comes after another one, but all tasks of a gang start together")]
+    GangAfter(String),
+    #[error("{n} instances in one gang, at most {MAX_GANG_TASKS} are allowed")]
+    GangInstances { n: u64 },
+    #[error(
+        "a gang is launched in one message of at most {MAX_GANG_BYTES} bytes, and this one takes {n_bytes}"
+    )]
+    LargeGang { n_bytes: u64 },
+    #[error(
+        "the tasks of a gang in job `{0}` have too many constraints and patterns to be asked for at once"
+    )]
+    LargeStatement(String),
+    #[error("role `{0}` would be one more than the {MAX_ROLES} that all jobs together may be in")]
+    Roles(Role),
     #[error("task `{task}` asks for {asked}, and the largest agent has {largest}")]
     FitsNowhere {
         task: String,
@@ -91,7 +126,34 @@ pub(crate) fn validate(spec: &JobSpec, largest: &[Resources]) -> Result<Vec<usiz
         check_task(task)?;
         check_fit(task, largest)?;
     }
+    check_gangs(spec)?;
     order(&spec.tasks)
+}
+
+fn check_gangs(spec: &JobSpec) -> Result<(), SubmitError> {
+    if spec.gang {
+        if let Some(task) = spec.tasks.iter().find(|task| !task.after.is_empty()) {
+            return Err(SubmitError::GangAfter(task.name.clone()));
+        }
+        return check_gang(&spec.tasks);
+    }
+    let gangs = spec.tasks.iter().filter(|task| task.gang);
+    gangs.map(std::slice::from_ref).try_for_each(check_gang)
+}
+
+/// Checks what a gang takes whole.
+fn check_gang(tasks: &[TaskSpec]) -> Result<(), SubmitError> {
+    let n = tasks.iter().map(|task| u64::from(task.count)).sum();
+    if n > u64::from(MAX_GANG_TASKS) {
+        return Err(SubmitError::GangInstances { n });
+    }
+    let n_bytes = tasks
+        .iter()
+        .map(|task| u64::from(task.count) * launch_bytes(task) as u64);
+    match n_bytes.sum() {
+        n_bytes if n_bytes > MAX_GANG_BYTES as u64 => Err(SubmitError::LargeGang { n_bytes }),
+        _ => Ok(()),
+    }
 }
 
 fn is_name(name: &str, punctuation: &str) -> bool {
@@ -125,6 +187,10 @@ fn check_task(task: &TaskSpec) -> Result<(), SubmitError> {
             });
         }
     }
+    if !is_amounts(&task.resources) {
+        return Err(SubmitError::NotAmounts(name()));
+    }
+    check_rules(task)?;
     if task.container.command.first().is_none_or(String::is_empty) {
         return Err(SubmitError::NoCommand(name()));
     }
@@ -144,8 +210,43 @@ fn check_task(task: &TaskSpec) -> Result<(), SubmitError> {
     Ok(())
 }
 
+/// Checks what a task may use and where it may run.
+fn check_rules(task: &TaskSpec) -> Result<(), SubmitError> {
+    let name = || task.name.clone();
+    let limits = [
+        (ResourceName::Cpus, task.limits.cpus),
+        (ResourceName::Mem, task.limits.mem),
+    ];
+    for (resource, limit) in limits {
+        if limit.is_some_and(|limit| limit < Limit::At(task.resources.scalar(&resource))) {
+            return Err(SubmitError::LowLimit {
+                task: name(),
+                resource,
+            });
+        }
+    }
+    let n = task.rules.constraints.groups.iter().map(Vec::len).sum();
+    if n > MAX_CONSTRAINTS {
+        return Err(SubmitError::Constraints { task: name(), n });
+    }
+    match task.rules.max_per_agent {
+        Some(0) => Err(SubmitError::NoneOnAgent(name())),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether a request is made of plain scalars: what an offer can be asked for by.
+pub(crate) fn is_amounts(resources: &Resources) -> bool {
+    !resources.has_kinds() && resources.all_ranges().next().is_none() && resources.all_sets().next().is_none()
+}
+
+/// The bytes of one launch.
+pub(crate) fn launch_bytes(task: &TaskSpec) -> usize {
+    container_bytes(task) + TASK_OVERHEAD_BYTES
+}
+
 /// The bytes of command and environment.
-pub(crate) fn container_bytes(task: &TaskSpec) -> usize {
+fn container_bytes(task: &TaskSpec) -> usize {
     let env = task
         .container
         .env
@@ -155,34 +256,25 @@ pub(crate) fn container_bytes(task: &TaskSpec) -> usize {
     command.chain(env).sum()
 }
 
-/// Refuses what no agent could hold. No agent known means that it is too early to tell.
+/// Refuses what no agent could hold, whoever its resources are reserved for. No agent known means that it is too early
+/// to tell; and how many agents there are is no measure, since more may join: a gang may wait for them.
 pub(crate) fn check_fit(task: &TaskSpec, largest: &[Resources]) -> Result<(), SubmitError> {
-    if largest.is_empty() || largest.iter().any(|agent| agent.contains(&task.resources)) {
-        return Ok(());
-    }
-    let n_lacking = |agent: &&Resources| {
+    let lacking = |agent: &Resources| {
         let scalars = task.resources.scalars();
         scalars
             .filter(|(name, units)| agent.scalar(name) < *units)
-            .count()
+            .map(|(name, units)| format!("{name}:{}", format_scalar(name, units)))
+            .collect::<Vec<_>>()
     };
-    let nearest = largest.iter().min_by_key(n_lacking);
-    let Some((agent, name)) = nearest.and_then(|agent| Some((agent, agent.first_lacking(&task.resources)?)))
-    else {
-        return Ok(());
-    };
-    Err(SubmitError::FitsNowhere {
-        task: task.name.clone(),
-        asked: asked(&task.resources, name),
-        largest: agent.clone(),
-    })
-}
-
-/// One resource of a request, as a person writes it.
-pub(crate) fn asked(resources: &Resources, name: &ResourceName) -> String {
-    match resources.ranges(name) {
-        Some(ranges) => format!("{name}:{ranges}"),
-        None => format!("{name}:{}", format_scalar(name, resources.scalar(name))),
+    let nearest = largest.iter().map(|agent| (lacking(agent), agent));
+    let nearest = nearest.min_by_key(|(lacking, _)| lacking.len());
+    match nearest {
+        Some((lacking, agent)) if !lacking.is_empty() => Err(SubmitError::FitsNowhere {
+            task: task.name.clone(),
+            asked: lacking.into_iter().next().unwrap_or_default(),
+            largest: agent.clone(),
+        }),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use proffer_types::Timestamp;
+use proffer_types::{Resources, Timestamp};
 
+use super::demand::shape_id;
 use super::{Batch, NoSuchJob};
-use crate::JobState;
 use crate::job::{Job, Phase};
-use crate::validate::{asked, check_fit};
+use crate::validate::{check_fit, is_amounts};
+use crate::{JobState, SubmitError, TaskSpec};
 
 impl Batch {
     /// Says what each task of a job waits for. Takes the name of a job or the id of one of its tasks.
@@ -59,11 +60,12 @@ impl Batch {
             format!("ended as {}.", last_words(job, task))
         });
         say(state.count(Phase::Waiting), &|| {
-            let why = match check_fit(spec, &self.largest) {
-                Ok(()) => self.explain_waiting(job, task),
-                Err(error) => format!("{error}."),
+            let whole = match job.gang_start(task) {
+                Some((n, n_running)) => format!(" for all {} of its gang at once", n + n_running),
+                None => String::new(),
             };
-            format!("must wait for an offer with {}: {why}", spec.resources)
+            let why = self.explain_waiting(job, task, now);
+            format!("must wait for an offer with {}{whole}: {why}", wanted(spec))
         });
         say(state.count(Phase::Blocked), &|| {
             format!("must come after {}.", before(job, task))
@@ -87,26 +89,69 @@ impl Batch {
         });
     }
 
-    fn explain_waiting(&self, job: &Job, task: usize) -> String {
-        let Some(misses) = self.misses.get(&(job.number, task)) else {
-            return match self.largest.is_empty() {
-                true => "there is no agent.".to_owned(),
-                false => "none was made yet that was not used up by what goes before.".to_owned(),
-            };
-        };
-        let n = match misses.n_offers {
-            1 => "1 offer was".to_owned(),
-            n => format!("{n} offers were"),
-        };
-        match &misses.latest {
-            Some((lacking, had)) => format!(
-                "{n} too small; the latest had {}, and {} is needed.",
-                asked(had, lacking),
-                asked(&job.task_spec(task).resources, lacking)
+    fn explain_waiting(&self, job: &Job, task: usize, now: Timestamp) -> String {
+        if let Some((_, n)) = job.gang_start(task).filter(|(_, n_running)| *n_running > 0) {
+            let whom = instances(n);
+            return format!("{whom} of the gang must end first, whose kill is on its way.");
+        }
+        let spec = job.task_spec(task);
+        if !is_amounts(&spec.resources) {
+            return format!("{}.", SubmitError::NotAmounts(spec.name.clone()));
+        }
+        if let Err(error) = check_fit(spec, &self.largest) {
+            return format!("{error}.");
+        }
+        if self.largest.is_empty() {
+            return "there is no agent.".to_owned();
+        }
+        if let Some((n, most)) = self.too_few_agents(job, task) {
+            return format!(
+                "{n} are more than the {most} that {} can hold.",
+                agents(self.n_agents)
+            );
+        }
+        let id = shape_id(job.number, task);
+        let demand = self.demand(&job.spec.role);
+        if demand.iter().all(|shape| shape.id != id) {
+            let n = demand.len();
+            return format!("{n} other tasks of the role go before, and no more are asked for at once.");
+        }
+        match self.avoided.count(now) {
+            0 => "none was made yet.".to_owned(),
+            n => format!(
+                "none was made yet, but by agents that could not start what was launched there and are left alone for \
+                 up to a minute: {n}."
             ),
-            None => format!("{n} too small."),
         }
     }
+
+    /// Of a task that has to start whole: how many instances that is, and how many the agents hold at the very most.
+    fn too_few_agents(&self, job: &Job, task: usize) -> Option<(usize, u64)> {
+        job.gang(task)?;
+        let spec = job.task_spec(task);
+        let n = job.tasks[task].count(Phase::Waiting);
+        let on_one = |agent: &Resources| {
+            let fits = spec.resources.scalars();
+            let fits = fits.map(|(name, units)| agent.scalar(name) / units).min();
+            let most = spec.rules.max_per_agent.map_or(u64::MAX, u64::from);
+            fits.unwrap_or(0).min(most)
+        };
+        let on_largest = self.largest.iter().map(on_one).max()?;
+        let most = on_largest.saturating_mul(u64::from(self.n_agents));
+        (most < n as u64).then_some((n, most))
+    }
+}
+
+/// What a task asks of an offer.
+fn wanted(spec: &TaskSpec) -> String {
+    match spec.rules.constraints.is_empty() {
+        true => spec.resources.to_string(),
+        false => format!("{} where {}", spec.resources, spec.rules.constraints),
+    }
+}
+
+fn agents(n: u32) -> String {
+    format!("{n} {}", if n == 1 { "agent" } else { "agents" })
 }
 
 fn instances(n: usize) -> String {

@@ -1,117 +1,221 @@
-//! Using an offer: the waiting instances in order, as many as fit.
+//! Using offers: what an offer was made for first, then whatever waits and fits.
+//!
+//! What is left is declined without a filter: the demand that follows says what is wanted instead. A gang is launched
+//! whole on the offers of its bundle, or not at all.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use proffer_session::Context;
-use proffer_types::{Filters, Offer, ResourceName, Resources, TaskInfo};
-
-use super::{Batch, put};
-use crate::job::{Phase, Place};
-use crate::records;
-use crate::validate::container_bytes;
-
-/// While more waits than fits: soon enough to notice what others give back, late enough not to be asked all the time.
-const SHORT: Filters = Filters {
-    refuse: Duration::from_secs(1),
+use proffer_types::{
+    AgentId, AgentInfo, Filters, GangId, Offer, Operation, Resources, Role, ShapeId, TaskInfo,
 };
-/// The bytes of commands and environments sent for one offer; with ids and names it stays well under the
-/// 4 MiB a message may have. What did not go is launched on the next offer, which comes at once.
+
+use super::demand::{of_shape, shape_id};
+use super::{Batch, put};
+use crate::TaskSpec;
+use crate::job::{Job, Phase, Place};
+use crate::records;
+use crate::validate::{MAX_GANG_BYTES, launch_bytes};
+
+/// The bytes of commands and environments sent for one offer; with ids and names it stays well under the 4 MiB a
+/// message may have. What did not go is launched on the next offer, which comes at once.
 const MAX_LAUNCH_BYTES: usize = 1 << 20;
 /// Launches in one step, over all offers: with its records each takes a few hundred bytes of a commit, which
 /// holds 16 MiB.
 const MAX_LAUNCHES_PER_STEP: usize = 20_000;
-/// What a task costs in a message beside its command and environment, in bytes.
-const TASK_OVERHEAD_BYTES: usize = 512;
 
-/// Offers that a waiting task could not use.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Misses {
-    pub(super) n_offers: u64,
-    /// The latest of them: what it lacked, and all it had.
-    pub(super) latest: Option<(ResourceName, Resources)>,
+/// What one offer, or the offers of a gang, still have room for.
+struct Room {
+    resources: Resources,
+    /// In the message that uses them.
+    n_bytes: usize,
+    /// In this step.
+    n_launches: usize,
 }
 
-/// What is to be done with one offer.
-#[derive(Default)]
-struct Plan {
-    launches: Vec<Place>,
-    misses: Vec<(u64, usize, ResourceName)>,
-    /// Something fits and was left out for the size of the message or of the step.
-    full: bool,
+/// An instance, where it goes, and the very resources it gets.
+type Launch = (Place, AgentId, Resources);
+
+impl Room {
+    fn of(offer: &Offer, n_launches: usize) -> Self {
+        Self {
+            resources: offer.resources.clone(),
+            n_bytes: MAX_LAUNCH_BYTES,
+            n_launches,
+        }
+    }
+
+    /// Takes the room of one instance.
+    fn take(&mut self, spec: &TaskSpec) -> Option<Resources> {
+        let n_bytes = self.n_bytes.checked_sub(launch_bytes(spec))?;
+        let n_launches = self.n_launches.checked_sub(1)?;
+        let taken = self.resources.take(&spec.resources)?;
+        self.resources.subtract(&taken);
+        (self.n_bytes, self.n_launches) = (n_bytes, n_launches);
+        Some(taken)
+    }
 }
 
 impl Batch {
-    pub(super) fn take_all(&mut self, offers: &[Offer], cx: &mut Context<'_>) {
+    pub(super) fn take_all(&mut self, offers: Vec<Offer>, cx: &mut Context<'_>) {
         let mut n_left = MAX_LAUNCHES_PER_STEP;
+        let mut gangs: BTreeMap<(Role, GangId), Vec<Offer>> = BTreeMap::new();
         for offer in offers {
-            self.take(offer, &mut n_left, cx);
+            match offer.gang {
+                Some(gang) => gangs
+                    .entry((offer.role.clone(), gang.id))
+                    .or_default()
+                    .push(offer),
+                None => n_left -= self.take(&offer, n_left, cx),
+            }
         }
-        self.follow_demand(cx);
+        for ((_, id), bundle) in gangs {
+            n_left -= self.take_gang(id, &bundle, n_left, cx);
+        }
+        self.state_demand(cx);
     }
 
-    fn take(&mut self, offer: &Offer, n_left: &mut usize, cx: &mut Context<'_>) {
+    /// Uses one offer; returns how many tasks were launched.
+    fn take(&mut self, offer: &Offer, n_left: usize, cx: &mut Context<'_>) -> usize {
         if let Some(left) = self.avoided.left(&offer.agent_id, cx.now()) {
             cx.decline(offer, left);
-            return;
+            return 0;
         }
-        let plan = self.plan(offer, *n_left);
-        *n_left -= plan.launches.len();
-        for (job, task, lacking) in plan.misses {
-            let misses = self.misses.entry((job, task)).or_default();
-            misses.n_offers += 1;
-            misses.latest = Some((lacking, offer.resources.clone()));
+        let mut room = Room::of(offer, n_left);
+        let mut tasks = Vec::new();
+        for (shape, n) in &offer.shapes {
+            tasks.extend(self.launch(self.plan_shape(offer, *shape, *n, &mut room), cx));
         }
-        let tasks: Vec<_> = plan
-            .launches
-            .into_iter()
-            .filter_map(|place| self.launch(place, offer, cx))
-            .collect();
-        let filters = match (plan.full, self.queue.wants(&offer.role)) {
-            (true, _) => Filters::NONE,
-            (false, true) => SHORT,
-            (false, false) => Filters::DEFAULT,
-        };
+        tasks.extend(self.launch(self.plan_rest(offer, &mut room), cx));
+        let n_tasks = tasks.len();
         if tasks.is_empty() {
-            cx.decline(offer, filters.refuse);
+            cx.decline(offer, Filters::NONE.refuse);
         } else {
-            cx.launch(offer, tasks, filters);
+            cx.launch(offer, tasks, Filters::NONE);
         }
+        n_tasks
     }
 
-    fn plan(&self, offer: &Offer, n_left: usize) -> Plan {
-        let mut plan = Plan::default();
-        let mut rest = offer.resources.clone();
-        let mut room = MAX_LAUNCH_BYTES;
+    /// What an offer was made for, as far as it still waits.
+    fn plan_shape(&self, offer: &Offer, shape: ShapeId, n: u32, room: &mut Room) -> Vec<Launch> {
+        let owner = self.owner_of(shape, &offer.role);
+        let Some((job, task)) = owner.filter(|(job, task)| job.gang(*task).is_none()) else {
+            return Vec::new();
+        };
+        let waiting = self.queue.waiting(job, task).into_iter().flatten();
+        let launch = |index: &usize| {
+            let taken = room.take(job.task_spec(task))?;
+            Some((job.place(task, *index), offer.agent_id.clone(), taken))
+        };
+        waiting.take(n as usize).map_while(launch).collect()
+    }
+
+    /// Whatever else waits and fits in what is left. How many of a task are on the agent only the master knows.
+    fn plan_rest(&self, offer: &Offer, room: &mut Room) -> Vec<Launch> {
+        let mut plan = Vec::new();
+        let mut agent = None;
         for (number, task, waiting) in self.queue.groups(&offer.role) {
+            if room.resources.is_empty() {
+                break;
+            }
             let Some(job) = self.jobs.get(&number) else {
                 continue;
             };
             let spec = job.task_spec(task);
-            let size = container_bytes(spec) + TASK_OVERHEAD_BYTES;
+            let alone = job.gang(task).is_none() && spec.rules.max_per_agent.is_none();
+            let fits = || room.resources.take(&spec.resources).is_some();
+            if !alone
+                || !fits()
+                || !spec
+                    .rules
+                    .constraints
+                    .hold(agent.get_or_insert_with(|| of_offer(offer)))
+            {
+                continue;
+            }
             for index in waiting {
-                if let Some(lacking) = rest.first_lacking(&spec.resources) {
-                    if offer.resources.first_lacking(&spec.resources).is_some() {
-                        plan.misses.push((number, task, lacking.clone()));
-                    }
+                let Some(taken) = room.take(spec) else {
                     break;
-                }
-                if size > room || plan.launches.len() == n_left {
-                    plan.full = true;
-                    return plan;
-                }
-                room -= size;
-                rest.subtract(&spec.resources);
-                plan.launches.push(Place {
-                    job: number,
-                    task,
-                    index: *index,
-                });
+                };
+                plan.push((job.place(task, *index), offer.agent_id.clone(), taken));
             }
         }
         plan
     }
 
-    fn launch(&mut self, place: Place, offer: &Offer, cx: &mut Context<'_>) -> Option<TaskInfo> {
+    /// Uses the offers of a gang; returns how many tasks were launched.
+    fn take_gang(&mut self, id: GangId, bundle: &[Offer], n_left: usize, cx: &mut Context<'_>) -> usize {
+        let avoided = bundle
+            .iter()
+            .map(|offer| self.avoided.left(&offer.agent_id, cx.now()));
+        let refuse = avoided.max().flatten();
+        let plan = match refuse {
+            None => self.plan_gang(id, bundle, n_left),
+            Some(_) => None,
+        };
+        let Some(plan) = plan else {
+            if let Some(offer) = bundle.first() {
+                cx.decline(offer, refuse.unwrap_or(Filters::NONE.refuse));
+            }
+            return 0;
+        };
+        let tasks = self.launch(plan, cx);
+        let n_tasks = tasks.len();
+        cx.accept(bundle, vec![Operation::Launch(tasks)], Filters::NONE);
+        n_tasks
+    }
+
+    /// Everything of a gang that waits, or nothing.
+    fn plan_gang(&self, id: GangId, bundle: &[Offer], n_left: usize) -> Option<Vec<Launch>> {
+        let (job, first) = self.owner_of(ShapeId(id.0), &bundle.first()?.role)?;
+        let (n_waiting, n_running) = job.gang_start(first)?;
+        if n_running > 0 {
+            return None;
+        }
+        let waiting = |task| self.queue.waiting(job, task).into_iter().flatten();
+        let mut waiting: BTreeMap<_, _> = job.gang(first)?.map(|task| (task, waiting(task))).collect();
+        let (mut n_bytes, mut n_launches) = (MAX_GANG_BYTES, n_left);
+        let mut plan = Vec::new();
+        for offer in bundle {
+            let mut room = Room {
+                resources: offer.resources.clone(),
+                n_bytes,
+                n_launches,
+            };
+            for (shape, n) in &offer.shapes {
+                let task = of_shape(*shape).1;
+                let waiting = waiting
+                    .get_mut(&task)
+                    .filter(|_| *shape == shape_id(job.number, task))?;
+                for index in waiting.take(*n as usize) {
+                    let taken = room.take(job.task_spec(task))?;
+                    plan.push((job.place(task, *index), offer.agent_id.clone(), taken));
+                }
+            }
+            (n_bytes, n_launches) = (room.n_bytes, room.n_launches);
+        }
+        (plan.len() == n_waiting).then_some(plan)
+    }
+
+    /// The task that a shape of a role stands for.
+    fn owner_of(&self, shape: ShapeId, role: &Role) -> Option<(&Job, usize)> {
+        let (number, task) = of_shape(shape);
+        let job = self.jobs.get(&number)?;
+        (job.spec.role == *role && task < job.tasks.len()).then_some((job, task))
+    }
+
+    fn launch(&mut self, plan: Vec<Launch>, cx: &mut Context<'_>) -> Vec<TaskInfo> {
+        let launch = |(place, agent, resources)| self.launch_one(place, agent, resources, cx);
+        plan.into_iter().filter_map(launch).collect()
+    }
+
+    fn launch_one(
+        &mut self,
+        place: Place,
+        agent_id: AgentId,
+        resources: Resources,
+        cx: &mut Context<'_>,
+    ) -> Option<TaskInfo> {
         let job = self.jobs.get_mut(&place.job)?;
         let instance = &mut job.tasks[place.task].instances[place.index];
         instance.attempts += 1;
@@ -129,12 +233,27 @@ impl Batch {
         Some(TaskInfo {
             id: job.task_id(place.task, place.index)?,
             name: format!("{}.{}", job.spec.name, spec.name),
-            agent_id: offer.agent_id.clone(),
-            resources: spec.resources.clone(),
+            agent_id,
+            resources,
             container,
             kill_policy: spec.kill_policy,
             labels: Default::default(),
             max_completion_time: spec.timeout,
+            limits: spec.limits,
+            shape: Some(shape_id(place.job, place.task)),
         })
+    }
+}
+
+/// The agent behind an offer, as far as constraints look at it.
+fn of_offer(offer: &Offer) -> AgentInfo {
+    AgentInfo {
+        hostname: offer.hostname.clone(),
+        address: String::new(),
+        resources: Resources::new(),
+        attributes: offer.attributes.clone(),
+        version: String::new(),
+        cgroups: String::new(),
+        domain: offer.domain.clone(),
     }
 }

@@ -61,8 +61,8 @@ pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverErr
     for number in batch.jobs.keys().copied().collect::<Vec<_>>() {
         batch.settle(number, Timestamp::default());
     }
-    // Nothing was asked of a master yet, so the first question covers all.
-    batch.suppressed.clear();
+    // Nothing was stated yet.
+    batch.changed.clone_from(&batch.roles);
     Ok(batch)
 }
 

@@ -1,12 +1,15 @@
 //! Submitting a job: validated and recorded before it is answered.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proffer_session::Context;
+use proffer_types::Role;
 
+use super::demand::can_be_stated;
 use super::{Batch, put};
 use crate::job::Job;
-use crate::validate::validate;
+use crate::validate::{MAX_ROLES, validate};
 use crate::{JobSpec, SubmitError, records};
 
 /// Jobs that have not ended; each costs a look at every offer while something of it waits.
@@ -24,8 +27,12 @@ impl Batch {
             return Err(SubmitError::NameInUse(spec.name));
         }
         let job = Job::new(self.submissions + 1, Arc::new(spec), order, cx.now());
+        if !can_be_stated(&job) {
+            return Err(SubmitError::LargeStatement(job.spec.name.clone()));
+        }
         let n_instances = job.n_instances();
         self.check_room(n_instances)?;
+        self.enter(&job.spec.role)?;
         if let Some(number) = earlier {
             self.drop_job(number, cx);
         }
@@ -34,10 +41,25 @@ impl Batch {
         put(cx, records::submissions(number));
         put(cx, records::job(&job));
         self.names.insert(job.spec.name.clone(), number);
-        self.roles.insert(job.spec.role.clone());
         self.jobs.insert(number, job);
         self.conclude(number, cx);
         Ok(n_instances)
+    }
+
+    /// Makes the role one of the framework's; those that no open job is in make room.
+    fn enter(&mut self, role: &Role) -> Result<(), SubmitError> {
+        if !self.roles.contains(role) && self.roles.len() >= MAX_ROLES {
+            let open = self.jobs.values().filter(|job| job.ended.is_none());
+            let used: BTreeSet<_> = open.map(|job| &job.spec.role).collect();
+            self.roles
+                .retain(|role| used.contains(role) || *role == Role::default());
+            self.changed.retain(|role| self.roles.contains(role));
+        }
+        if !self.roles.contains(role) && self.roles.len() >= MAX_ROLES {
+            return Err(SubmitError::Roles(role.clone()));
+        }
+        self.roles.insert(role.clone());
+        Ok(())
     }
 
     fn check_room(&self, n_instances: usize) -> Result<(), SubmitError> {

@@ -1,6 +1,8 @@
 //! The scheduler driven by text, and by chance.
 
+mod demand;
 mod property;
+mod record;
 mod world;
 
 use expect_test::expect;
@@ -12,9 +14,9 @@ fn an_offer_is_filled_with_as_many_waiting_tasks_as_fit() {
     check(
         "submit J a*3 | offer O1 cpus:2.5;mem:8GiB | offer O2 cpus:2.5;mem:8GiB | show J",
         expect![[r#"
-            submit J a*3: 3 instances; revive *
-            offer O1 cpus:2.5;mem:8GiB: accept O1 J-1.a.0 J-1.a.1 1s
-            offer O2 cpus:2.5;mem:8GiB: accept O2 J-1.a.2 5s; suppress *
+            submit J a*3: 3 instances; want * 1.0*3
+            offer O1 cpus:2.5;mem:8GiB: accept O1 J-1.a.0 J-1.a.1 0ns; want * 1.0*1
+            offer O2 cpus:2.5;mem:8GiB: accept O2 J-1.a.2 0ns; want *
             show J: Running a.0:Running a.1:Running a.2:Running
         "#]],
     );
@@ -27,16 +29,16 @@ fn an_agent_that_drops_tasks_is_left_alone_for_a_growing_while() {
          | offer O3 cpus:1;mem:8GiB | J-1.a.0-2 DROPPED | wait 1 | offer O4 cpus:1;mem:8GiB | wait 1 \
          | offer O5 cpus:1;mem:8GiB | J-1.a.0-3 RUNNING | J-1.a.0-3 DROPPED | wait 1 | offer O6 cpus:1;mem:8GiB",
         expect![[r#"
-            submit J a: 1 instances; revive *
-            offer O1 cpus:1;mem:8GiB: accept O1 J-1.a.0 5s; suppress *
-            J-1.a.0 DROPPED: revive *
+            submit J a: 1 instances; want * 1.0*1
+            offer O1 cpus:1;mem:8GiB: accept O1 J-1.a.0 0ns; want *
+            J-1.a.0 DROPPED: want * 1.0*1
             offer O2 cpus:1;mem:8GiB: decline O2 999ms
-            offer O3 cpus:1;mem:8GiB: accept O3 J-1.a.0-2 5s; suppress *
-            J-1.a.0-2 DROPPED: revive *
+            offer O3 cpus:1;mem:8GiB: accept O3 J-1.a.0-2 0ns; want *
+            J-1.a.0-2 DROPPED: want * 1.0*1
             offer O4 cpus:1;mem:8GiB: decline O4 999ms
-            offer O5 cpus:1;mem:8GiB: accept O5 J-1.a.0-3 5s; suppress *
-            J-1.a.0-3 DROPPED: revive *
-            offer O6 cpus:1;mem:8GiB: accept O6 J-1.a.0-4 5s; suppress *
+            offer O5 cpus:1;mem:8GiB: accept O5 J-1.a.0-3 0ns; want *
+            J-1.a.0-3 DROPPED: want * 1.0*1
+            offer O6 cpus:1;mem:8GiB: accept O6 J-1.a.0-4 0ns; want *
         "#]],
     );
 }
@@ -46,11 +48,11 @@ fn a_higher_priority_goes_first_and_then_the_earlier_job() {
     check(
         "submit J1 a | submit J2 a | submit J3 a p5 | offer O1 cpus:2;mem:8GiB | offer O2 cpus:2;mem:8GiB",
         expect![[r#"
-            submit J1 a: 1 instances; revive *
-            submit J2 a: 1 instances; revive *
-            submit J3 a p5: 1 instances; revive *
-            offer O1 cpus:2;mem:8GiB: accept O1 J3-3.a.0 J1-1.a.0 1s
-            offer O2 cpus:2;mem:8GiB: accept O2 J2-2.a.0 5s; suppress *
+            submit J1 a: 1 instances; want * 1.0*1
+            submit J2 a: 1 instances; want * 1.0*1 2.0*1
+            submit J3 a p5: 1 instances; want * 3.0*1 1.0*1 2.0*1
+            offer O1 cpus:2;mem:8GiB: accept O1 J3-3.a.0 J1-1.a.0 0ns; want * 2.0*1
+            offer O2 cpus:2;mem:8GiB: accept O2 J2-2.a.0 0ns; want *
         "#]],
     );
 }
@@ -60,9 +62,9 @@ fn a_small_task_passes_a_large_one_that_does_not_fit() {
     check(
         "submit J a:cpus:4 b:cpus:1 | offer O1 cpus:2;mem:8GiB | explain J",
         expect![[r#"
-            submit J a:cpus:4 b:cpus:1: 2 instances; revive *
-            offer O1 cpus:2;mem:8GiB: accept O1 J-1.b.0 1s
-            explain J: 1 instance of `a` must wait for an offer with cpus:4;mem:1GiB: 1 offer was too small; the latest had cpus:2, and cpus:4 is needed. / 1 instance of `b` started and did not end yet.
+            submit J a:cpus:4 b:cpus:1: 2 instances; want * 1.0*1 1.1*1
+            offer O1 cpus:2;mem:8GiB: accept O1 J-1.b.0 0ns; want * 1.0*1
+            explain J: 1 instance of `a` must wait for an offer with cpus:4;mem:1GiB: there is no agent. / 1 instance of `b` started and did not end yet.
         "#]],
     );
 }
@@ -73,12 +75,12 @@ fn a_task_waits_until_every_instance_before_it_has_finished() {
         "submit J a*2 b<a | offer O1 cpus:4;mem:8GiB | J-1.a.0 FINISHED | explain J | crash \
          | J-1.a.1 FINISHED | offer O2 cpus:4;mem:8GiB | J-1.b.0 RUNNING | J-1.b.0 FINISHED | show J",
         expect![[r#"
-            submit J a*2 b<a: 3 instances; revive *
-            offer O1 cpus:4;mem:8GiB: accept O1 J-1.a.0 J-1.a.1 5s; suppress *
+            submit J a*2 b<a: 3 instances; want * 1.0*2
+            offer O1 cpus:4;mem:8GiB: accept O1 J-1.a.0 J-1.a.1 0ns; want *
             explain J: 1 instance of `a` started and did not end yet. / 1 instance of `b` must come after `a` (1 of 2 finished).
-            crash: suppress *
-            J-1.a.1 FINISHED: revive *
-            offer O2 cpus:4;mem:8GiB: accept O2 J-1.b.0 5s; suppress *
+            crash: want *
+            J-1.a.1 FINISHED: want * 1.1*1
+            offer O2 cpus:4;mem:8GiB: accept O2 J-1.b.0 0ns; want *
             show J: Finished a.0:Finished a.1:Finished b.0:Finished
         "#]],
     );
@@ -91,11 +93,11 @@ fn a_failure_is_retried_as_often_as_asked_and_then_cancels_what_comes_after() {
          | offer O2 cpus:4;mem:8GiB | crash | J-1.a.0-2 FAILED | show J | J-1.a.1 FINISHED | J-1.c.0 FINISHED \
          | show J | explain J",
         expect![[r#"
-            submit J a*2 b<a c r1: 4 instances; revive *
-            offer O1 cpus:4;mem:8GiB: accept O1 J-1.a.0 J-1.a.1 J-1.c.0 5s; suppress *
-            J-1.a.0 FAILED: revive *
-            offer O2 cpus:4;mem:8GiB: accept O2 J-1.a.0-2 5s; suppress *
-            crash: suppress *
+            submit J a*2 b<a c r1: 4 instances; want * 1.0*2 1.2*1
+            offer O1 cpus:4;mem:8GiB: accept O1 J-1.a.0 J-1.a.1 J-1.c.0 0ns; want *
+            J-1.a.0 FAILED: want * 1.0*1
+            offer O2 cpus:4;mem:8GiB: accept O2 J-1.a.0-2 0ns; want *
+            crash: want *
             show J: Running a.0:Failed a.1:Running b.0:Cancelled c.0:Running
             show J: Failed a.0:Failed a.1:Finished b.0:Cancelled c.0:Finished
             explain J: job `J` has failed. / 1 instance of `a` ended as FAILED.
@@ -109,12 +111,12 @@ fn a_task_lost_to_the_cluster_starts_again_without_costing_a_retry_and_an_unreac
         "submit J a*5 | offer O1 cpus:5;mem:8GiB | J-1.a.0 GONE | J-1.a.1 UNKNOWN | J-1.a.2 DROPPED \
          | J-1.a.3 UNREACHABLE | J-1.a.4 ERROR | wait 1 | offer O2 cpus:5;mem:8GiB | J-1.a.1 RUNNING | show J",
         expect![[r#"
-            submit J a*5: 5 instances; revive *
-            offer O1 cpus:5;mem:8GiB: accept O1 J-1.a.0 J-1.a.1 J-1.a.2 J-1.a.3 J-1.a.4 5s; suppress *
-            J-1.a.0 GONE: revive *
-            J-1.a.1 UNKNOWN: revive *
-            J-1.a.2 DROPPED: revive *
-            offer O2 cpus:5;mem:8GiB: accept O2 J-1.a.0-2 J-1.a.1-2 J-1.a.2-2 5s; suppress *
+            submit J a*5: 5 instances; want * 1.0*5
+            offer O1 cpus:5;mem:8GiB: accept O1 J-1.a.0 J-1.a.1 J-1.a.2 J-1.a.3 J-1.a.4 0ns; want *
+            J-1.a.0 GONE: want * 1.0*1
+            J-1.a.1 UNKNOWN: want * 1.0*2
+            J-1.a.2 DROPPED: want * 1.0*3
+            offer O2 cpus:5;mem:8GiB: accept O2 J-1.a.0-2 J-1.a.1-2 J-1.a.2-2 0ns; want *
             J-1.a.1 RUNNING: kill J-1.a.1
             show J: Running a.0:Running a.1:Running a.2:Running a.3:Running a.4:Failed
         "#]],
@@ -128,13 +130,13 @@ fn an_attempt_unreachable_for_longer_than_patience_is_started_again_and_killed_w
          | J-1.a.1 UNREACHABLE | explain J | wait 60 | J-1.a.1 RUNNING | wait 121 | explain J | J-1.a.0 RUNNING \
          | offer O2 cpus:3;mem:8GiB | J-1.a.0 FINISHED | wait 600 | show J",
         expect![[r#"
-            submit J a*3: 3 instances; revive *
-            offer O1 cpus:3;mem:8GiB: accept O1 J-1.a.0 J-1.a.1 J-1.a.2 5s; suppress *
+            submit J a*3: 3 instances; want * 1.0*3
+            offer O1 cpus:3;mem:8GiB: accept O1 J-1.a.0 J-1.a.1 J-1.a.2 0ns; want *
             explain J: 2 instances of `a` cannot be reached, its agent is unreachable; the first is started again in 3 min, unless the agent is back before. / 1 instance of `a` started and did not end yet.
-            wait 121: kill J-1.a.0; revive *
+            wait 121: kill J-1.a.0; want * 1.0*1
             explain J: 1 instance of `a` must wait for an offer with cpus:1;mem:1GiB: there is no agent. / 2 instances of `a` started and did not end yet.
             J-1.a.0 RUNNING: kill J-1.a.0
-            offer O2 cpus:3;mem:8GiB: accept O2 J-1.a.0-2 5s; suppress *
+            offer O2 cpus:3;mem:8GiB: accept O2 J-1.a.0-2 0ns; want *
             show J: Running a.0:Running a.1:Running a.2:Running
         "#]],
     );
@@ -146,11 +148,11 @@ fn the_wait_for_an_unreachable_attempt_begins_anew_with_a_start_from_the_records
         "submit J a | offer O1 cpus:1;mem:8GiB | J-1.a.0 UNREACHABLE | wait 240 | crash | J-1.a.0 UNREACHABLE \
          | wait 240 | explain J | wait 61",
         expect![[r#"
-            submit J a: 1 instances; revive *
-            offer O1 cpus:1;mem:8GiB: accept O1 J-1.a.0 5s; suppress *
-            crash: suppress *
+            submit J a: 1 instances; want * 1.0*1
+            offer O1 cpus:1;mem:8GiB: accept O1 J-1.a.0 0ns; want *
+            crash: want *
             explain J: 1 instance of `a` cannot be reached, its agent is unreachable; it is started again in 1 min, unless the agent is back before.
-            wait 61: kill J-1.a.0; revive *
+            wait 61: kill J-1.a.0; want * 1.0*1
         "#]],
     );
 }
@@ -160,8 +162,8 @@ fn a_cancelled_job_does_not_wait_for_ever_for_the_end_of_an_unreachable_attempt(
     check(
         "submit J a | offer O1 cpus:1;mem:8GiB | J-1.a.0 UNREACHABLE | cancel J | explain J | wait 301 | show J",
         expect![[r#"
-            submit J a: 1 instances; revive *
-            offer O1 cpus:1;mem:8GiB: accept O1 J-1.a.0 5s; suppress *
+            submit J a: 1 instances; want * 1.0*1
+            offer O1 cpus:1;mem:8GiB: accept O1 J-1.a.0 0ns; want *
             cancel J: kill J-1.a.0
             explain J: job `J` was cancelled; the kill of 1 instance is on its way. / 1 instance of `a` cannot be reached, its agent is unreachable; it is given up in 5 min, unless the agent is back before.
             wait 301: kill J-1.a.0
@@ -176,11 +178,11 @@ fn cancelling_kills_what_runs_and_drops_what_waits() {
         "submit J a*2 b<a | offer O1 cpus:1;mem:8GiB | cancel J | show J | crash | J-1.a.0 KILLED | show J \
          | cancel J | cancel K",
         expect![[r#"
-            submit J a*2 b<a: 3 instances; revive *
-            offer O1 cpus:1;mem:8GiB: accept O1 J-1.a.0 1s
-            cancel J: kill J-1.a.0; suppress *
+            submit J a*2 b<a: 3 instances; want * 1.0*2
+            offer O1 cpus:1;mem:8GiB: accept O1 J-1.a.0 0ns; want * 1.0*1
+            cancel J: kill J-1.a.0; want *
             show J: Running a.0:Running a.1:Cancelled b.0:Cancelled
-            crash: suppress *
+            crash: want *
             show J: Cancelled a.0:Cancelled a.1:Cancelled b.0:Cancelled
             cancel K: no job is named `K`
         "#]],
@@ -192,8 +194,8 @@ fn a_kill_nobody_asked_for_is_a_failure() {
     check(
         "submit J a | offer O1 cpus:1;mem:8GiB | J-1.a.0 KILLED | show J",
         expect![[r#"
-            submit J a: 1 instances; revive *
-            offer O1 cpus:1;mem:8GiB: accept O1 J-1.a.0 5s; suppress *
+            submit J a: 1 instances; want * 1.0*1
+            offer O1 cpus:1;mem:8GiB: accept O1 J-1.a.0 0ns; want *
             show J: Failed a.0:Failed
         "#]],
     );
@@ -204,12 +206,12 @@ fn a_name_is_free_again_once_its_job_has_ended_and_task_ids_are_never_used_twice
     check(
         "submit J a | submit J a | cancel J | submit J a | crash | offer O1 cpus:1;mem:8GiB",
         expect![[r#"
-            submit J a: 1 instances; revive *
+            submit J a: 1 instances; want * 1.0*1
             submit J a: job `J` exists and has not ended; cancel it or choose another name
-            cancel J: suppress *
-            submit J a: 1 instances; revive *
-            crash: revive *
-            offer O1 cpus:1;mem:8GiB: accept O1 J-2.a.0 5s; suppress *
+            cancel J: want *
+            submit J a: 1 instances; want * 2.0*1
+            crash: want * 2.0*1
+            offer O1 cpus:1;mem:8GiB: accept O1 J-2.a.0 0ns; want *
         "#]],
     );
 }
@@ -219,9 +221,9 @@ fn an_offer_is_used_only_for_jobs_of_its_role() {
     check(
         "submit J a @eng | offer O1 cpus:1;mem:8GiB | offer O2 cpus:1;mem:8GiB @eng",
         expect![[r#"
-            submit J a @eng: 1 instances; revive eng
-            offer O1 cpus:1;mem:8GiB: decline O1 5s
-            offer O2 cpus:1;mem:8GiB @eng: accept O2 J-1.a.0 5s; suppress eng
+            submit J a @eng: 1 instances; want eng 1.0*1
+            offer O1 cpus:1;mem:8GiB: decline O1 0ns
+            offer O2 cpus:1;mem:8GiB @eng: accept O2 J-1.a.0 0ns; want eng
         "#]],
     );
 }
@@ -232,7 +234,7 @@ fn a_request_that_fits_on_no_agent_is_refused_once_agents_are_known() {
         "submit J a:cpus:64 | shapes cpus:2;mem:8GiB cpus:1;mem:64GiB | submit K a:cpus:64 | explain J \
          | submit K a:cpus:2;mem:64GiB",
         expect![[r#"
-            submit J a:cpus:64: 1 instances; revive *
+            submit J a:cpus:64: 1 instances; want * 1.0*1
             submit K a:cpus:64: task `a` asks for cpus:64, and the largest agent has cpus:2;mem:8GiB
             explain J: 1 instance of `a` must wait for an offer with cpus:64;mem:1GiB: task `a` asks for cpus:64, and the largest agent has cpus:2;mem:8GiB.
             submit K a:cpus:2;mem:64GiB: task `a` asks for mem:64GiB, and the largest agent has cpus:2;mem:8GiB

@@ -1,10 +1,12 @@
 //! Hearing of a task: whether its instance is done, is to be started again, or has failed.
 
+use std::collections::BTreeMap;
+
 use proffer_session::Context;
 use proffer_types::{KillPolicy, StatusReason, StatusSource, TaskState, TaskStatus, Timestamp};
 
 use super::{Batch, put};
-use crate::job::{Instance, Job, Phase, Place};
+use crate::job::{Job, Phase, Place};
 use crate::records;
 
 /// How often an instance may be lost to the cluster itself before that counts as a failure: no honest
@@ -29,7 +31,7 @@ pub(super) enum Outcome {
 
 impl Batch {
     pub(super) fn hear(&mut self, status: &TaskStatus, cx: &mut Context<'_>) {
-        let outcome = outcome(status);
+        let mut outcome = outcome(status);
         self.judge_agent(status, cx.now());
         let Some(place) = self.running.get(&status.task_id).copied() else {
             // An attempt that was given up, or whose job is forgotten, has come back.
@@ -41,6 +43,10 @@ impl Batch {
         let Some(job) = self.jobs.get_mut(&place.job) else {
             return;
         };
+        // The gang was failing already, and this attempt was to be killed for it.
+        if matches!(outcome, Outcome::Failed | Outcome::Killed) && job.gang_is_broken(place.task) {
+            outcome = Outcome::Lost;
+        }
         let instance = &mut job.tasks[place.task].instances[place.index];
         instance.status = Some(Box::new(status.clone()));
         if matches!(outcome, Outcome::Failed | Outcome::Killed) {
@@ -75,26 +81,47 @@ impl Batch {
 
     /// Moves an instance on from an attempt that has ended; the job has yet to be concluded.
     pub(super) fn end_attempt(&mut self, place: Place, phase: Phase, cx: &mut Context<'_>) {
+        let is_broken = |jobs: &BTreeMap<u64, Job>| {
+            let job = jobs.get(&place.job);
+            job.is_some_and(|job| job.gang_is_broken(place.task))
+        };
+        let was_broken = is_broken(&self.jobs);
         self.move_to(place, phase);
         if let Some(job) = self.jobs.get(&place.job) {
             put(cx, records::instance(job, place));
+        }
+        if !was_broken && is_broken(&self.jobs) {
+            self.stop_gang(place, cx);
+        }
+    }
+
+    /// Kills what runs of a gang.
+    fn stop_gang(&self, place: Place, cx: &mut Context<'_>) {
+        let Some(job) = self.jobs.get(&place.job) else {
+            return;
+        };
+        for task in job.gang(place.task).into_iter().flatten() {
+            let instances = job.tasks[task].instances.iter().enumerate();
+            let running = instances.filter(|(_, instance)| instance.phase == Phase::Running);
+            for id in running.filter_map(|(index, _)| job.task_id(task, index)) {
+                cx.kill(&id, job.task_spec(task).kill_policy);
+            }
         }
     }
 }
 
 /// The phase a running instance moves to once this is known of its attempt.
 pub(super) fn phase_after(job: &Job, place: Place, outcome: Outcome) -> Phase {
-    let Instance {
-        attempts, failures, ..
-    } = job.tasks[place.task].instances[place.index];
+    let attempts = job.tasks[place.task].instances[place.index].attempts;
     let retries = job.task_spec(place.task).retries;
+    let failures = || job.failures(place);
     match outcome {
         Outcome::Alive => Phase::Running,
         Outcome::Finished => Phase::Finished,
         Outcome::Killed | Outcome::Lost if job.cancelled => Phase::Cancelled,
-        Outcome::Failed | Outcome::Killed if failures <= retries && !job.cancelled => Phase::Waiting,
+        Outcome::Failed | Outcome::Killed if failures() <= retries && !job.cancelled => Phase::Waiting,
         Outcome::Failed | Outcome::Killed | Outcome::Invalid => Phase::Failed,
-        Outcome::Lost if attempts.saturating_sub(failures) > MAX_LOSSES => Phase::Failed,
+        Outcome::Lost if attempts.saturating_sub(failures()) > MAX_LOSSES => Phase::Failed,
         Outcome::Lost => Phase::Waiting,
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use proffer_session::RecoverError;
+use proffer_session::{RecoverError, RulesRecord};
 use proffer_types::{ContainerSpec, KillPolicy, Ranges, ResourceName, Resources, Role, Timestamp};
 use prost::Message;
 
@@ -21,6 +21,8 @@ pub(super) struct JobRecord {
     tasks: Vec<TaskRecord>,
     #[prost(uint64, tag = "5")]
     submitted_ms: u64,
+    #[prost(bool, tag = "6")]
+    gang: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -50,6 +52,10 @@ struct TaskRecord {
     timeout_ms: Option<u64>,
     #[prost(uint64, optional, tag = "12")]
     kill_grace_ms: Option<u64>,
+    #[prost(message, optional, tag = "13")]
+    rules: Option<RulesRecord>,
+    #[prost(bool, tag = "14")]
+    gang: bool,
 }
 
 /// Begins and ends in turn.
@@ -67,6 +73,7 @@ impl JobRecord {
             priority: spec.priority,
             tasks: spec.tasks.iter().map(Into::into).collect(),
             submitted_ms: submitted.0,
+            gang: spec.gang,
         }
     }
 
@@ -77,6 +84,7 @@ impl JobRecord {
             role: Role::new(&self.role).map_err(|error| RecoverError::new(key, error))?,
             priority: self.priority,
             tasks: tasks.collect::<Result<_, _>>()?,
+            gang: self.gang,
         };
         Ok((spec, Timestamp(self.submitted_ms)))
     }
@@ -102,6 +110,8 @@ impl From<&TaskSpec> for TaskRecord {
             retries: spec.retries,
             timeout_ms: spec.timeout.map(millis),
             kill_grace_ms: spec.kill_policy.grace_period.map(millis),
+            rules: RulesRecord::of(spec.limits, &spec.rules),
+            gang: spec.gang,
         }
     }
 }
@@ -117,11 +127,16 @@ impl TaskRecord {
             let pairs = ranges.bounds.chunks_exact(2).map(|pair| (pair[0], pair[1]));
             resources = resources.with_ranges(name(of)?, Ranges::new(pairs));
         }
+        let rules = RulesRecord::read(self.rules.as_ref());
+        let (limits, rules) = rules.map_err(|why| RecoverError::new(key, why))?;
         Ok(TaskSpec {
             name: self.name,
             count: self.count,
             after: self.after,
             resources,
+            limits,
+            rules,
+            gang: self.gang,
             container: ContainerSpec {
                 command: self.command,
                 env: self.env,

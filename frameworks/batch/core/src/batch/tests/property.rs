@@ -1,26 +1,36 @@
 //! Whatever the cluster does: one attempt of an instance at a time but for those given up, nothing forgotten in a crash,
-//! and every job ends.
+//! a gang starts whole or not at all, what is stated is what waits, and every job ends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_session::Scheduler;
-use proffer_types::scheduler_link::{Call, Operation};
-use proffer_types::{Resources, Role, TaskId};
+use proffer_types::scheduler_link::Call;
+use proffer_types::{Offer, OfferGang, Resources, Role, Shape, ShapeId, TaskId, TaskInfo};
 use proptest::prelude::*;
 
-use super::world::{World, offer, spec_of, status};
+use super::world::{World, launched, offer, spec_of, status};
 use crate::{Batch, JobSpec, Phase};
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Submits a job of three tasks, the second after the first.
+    /// Submits a job of three tasks, the second after the first, and at most one of the third on an agent.
     Submit {
         name: u8,
         count: u32,
         retries: u32,
+        gang: Gang,
     },
+    /// The remainder of an agent.
     Offer {
         cpus: u32,
+    },
+    /// What was asked for, as much of it as fits.
+    OfferDemand {
+        cpus: u32,
+    },
+    /// The first gang that was asked for; or all of it but one, to be refused.
+    OfferGang {
+        whole: bool,
     },
     /// One of the running tasks, whatever it is, reports.
     Update {
@@ -40,6 +50,15 @@ enum Step {
     Crash,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gang {
+    None,
+    /// The first task.
+    Array,
+    /// All of them, in no order.
+    Job,
+}
+
 const STATES: [&str; 9] = [
     "RUNNING",
     "FINISHED",
@@ -53,9 +72,13 @@ const STATES: [&str; 9] = [
 ];
 
 fn step() -> impl Strategy<Value = Step> {
+    let gang = prop_oneof![Just(Gang::None), Just(Gang::Array), Just(Gang::Job)];
     prop_oneof![
-        2 => (0..3_u8, 1..4_u32, 0..3_u32).prop_map(|(name, count, retries)| Step::Submit { name, count, retries }),
-        4 => (1..5_u32).prop_map(|cpus| Step::Offer { cpus }),
+        2 => (0..3_u8, 1..4_u32, 0..3_u32, gang)
+            .prop_map(|(name, count, retries, gang)| Step::Submit { name, count, retries, gang }),
+        1 => (1..5_u32).prop_map(|cpus| Step::Offer { cpus }),
+        3 => (1..5_u32).prop_map(|cpus| Step::OfferDemand { cpus }),
+        3 => prop::bool::weighted(0.8).prop_map(|whole| Step::OfferGang { whole }),
         8 => (0..8_usize, proptest::sample::select(&STATES[..])).prop_map(|(nth, state)| Step::Update { nth, state }),
         1 => Just(Step::Repeat),
         2 => (1..400_u64).prop_map(|seconds| Step::Wait { seconds }),
@@ -75,22 +98,106 @@ struct Cluster {
     given_up: BTreeSet<TaskId>,
     launched: BTreeSet<TaskId>,
     last: Option<(TaskId, &'static str)>,
+    /// As it was stated last.
+    demand: Vec<Shape>,
 }
 
 impl Cluster {
     fn hear(&mut self, calls: &[Call]) {
+        self.hear_of(calls, &[]);
+    }
+
+    /// Takes what came of some offers.
+    fn hear_of(&mut self, calls: &[Call], offers: &[Offer]) {
         for call in calls {
             if let Call::Accept { operations, .. } = call {
-                let Operation::Launch(tasks) = &operations[0];
-                for task in tasks {
-                    assert!(self.launched.insert(task.id.clone()), "{} is used twice", task.id);
-                    let instance = instance(&task.id);
-                    let twin = self.running.iter().find(|id| self::instance(id) == instance);
-                    assert_eq!(twin, None, "{} runs twice", task.id);
-                    self.running.insert(task.id.clone());
-                }
+                let tasks: Vec<_> = launched(operations).collect();
+                self.check_whole(&tasks, offers);
+                tasks.into_iter().for_each(|task| self.launch(&task.id));
+            }
+            if let Call::Demand { shapes, .. } = call {
+                self.demand = shapes.clone().unwrap();
             }
         }
+    }
+
+    fn launch(&mut self, id: &TaskId) {
+        assert!(self.launched.insert(id.clone()), "{id} is used twice");
+        let instance = instance(id);
+        let twin = self.running.iter().find(|id| self::instance(id) == instance);
+        assert_eq!(twin, None, "{id} runs twice");
+        self.running.insert(id.clone());
+    }
+
+    /// Of a gang as much is launched as was asked for; of what only the master can count, as much as it said.
+    fn check_whole(&self, tasks: &[&TaskInfo], offers: &[Offer]) {
+        let mut n_launched: BTreeMap<ShapeId, u32> = BTreeMap::new();
+        for task in tasks {
+            *n_launched.entry(task.shape.unwrap()).or_default() += 1;
+        }
+        let n_of = |shape: &Shape| n_launched.get(&shape.id).copied().unwrap_or(0);
+        for shape in self.demand.iter().filter(|shape| n_of(shape) > 0) {
+            let gang = self
+                .demand
+                .iter()
+                .filter(|other| shape.gang.is_some() && other.gang == shape.gang);
+            gang.for_each(|other| assert_eq!(n_of(other), other.count, "{tasks:?} are a part of a gang"));
+            let offered = offers.iter().flat_map(|offer| &offer.shapes);
+            let offered: u32 = offered.filter(|(id, _)| *id == shape.id).map(|(_, n)| n).sum();
+            assert!(shape.max_per_agent.is_none() || n_of(shape) <= offered);
+        }
+    }
+
+    fn offer(&mut self, world: &mut World, mut offers: Vec<Offer>) {
+        for offer in &mut offers {
+            self.n_offers += 1;
+            offer.id = format!("O{}", self.n_offers).parse().unwrap();
+        }
+        let ((), calls) = world.run(|batch, cx| batch.offers(cx, offers.clone()));
+        self.hear_of(&calls, &offers);
+    }
+
+    /// As many tasks of what was asked for, one after the other, as so many cores hold.
+    fn offer_demand(&mut self, world: &mut World, cpus: u32) {
+        let mut made = offer("O", &format!("cpus:{cpus};mem:1GiB"), None);
+        let mut left = made.resources.clone();
+        for shape in self.demand.iter().filter(|shape| shape.gang.is_none()) {
+            let n = (0..shape.count.min(shape.max_per_agent.unwrap_or(u32::MAX)))
+                .take_while(|_| {
+                    let fits = left.contains(&shape.resources);
+                    left.subtract(&shape.resources);
+                    fits
+                })
+                .count();
+            made.shapes
+                .extend((n > 0).then_some((shape.id, u32::try_from(n).unwrap())));
+        }
+        self.offer(world, vec![made]);
+    }
+
+    /// An offer for each shape of the first gang that was asked for.
+    fn offer_gang(&mut self, world: &mut World, whole: bool) {
+        let Some(id) = self.demand.iter().find_map(|shape| shape.gang) else {
+            return;
+        };
+        let gang: Vec<_> = self
+            .demand
+            .iter()
+            .filter(|shape| shape.gang == Some(id))
+            .collect();
+        let n_offers = u32::try_from(gang.len()).unwrap();
+        let member = |shape: &&Shape| Offer {
+            shapes: vec![(shape.id, shape.count)],
+            gang: Some(OfferGang { id, n_offers }),
+            resources: shape.resources.times(shape.count),
+            ..offer("O", "cpus:1", None)
+        };
+        let mut offers: Vec<_> = gang.iter().map(member).collect();
+        if !whole {
+            let last = offers.last_mut().unwrap();
+            last.shapes[0].1 -= 1;
+        }
+        self.offer(world, offers);
     }
 
     fn report(&mut self, world: &mut World, id: &TaskId, state: &'static str) {
@@ -108,15 +215,22 @@ impl Cluster {
         self.hear(&calls);
     }
 
-    /// Time passes; what was unreachable may be given up, and nothing else.
+    /// Time passes; what was unreachable may be given up, and nothing else, but for the rest of its gang.
     fn wait(&mut self, world: &mut World, seconds: u64) {
         world.wait(seconds);
-        for call in world.tick_if_due() {
-            if let Call::Kill { task_id, .. } = call {
-                assert!(self.unreachable.remove(&task_id), "{task_id} is given up");
-                self.running.remove(&task_id);
-                self.given_up.insert(task_id);
-            }
+        let calls = world.tick_if_due();
+        self.hear(&calls);
+        let kills = calls.into_iter().filter_map(|call| {
+            let Call::Kill { task_id, .. } = call else {
+                return None;
+            };
+            Some(task_id)
+        });
+        let given_up: BTreeSet<_> = kills.filter(|id| !world.batch.running.contains_key(id)).collect();
+        for id in given_up {
+            assert!(self.unreachable.remove(&id), "{id} is given up");
+            self.running.remove(&id);
+            self.given_up.insert(id);
         }
     }
 
@@ -138,32 +252,38 @@ fn instance(id: &TaskId) -> String {
 
 fn apply(world: &mut World, cluster: &mut Cluster, step: Step) {
     match step {
-        Step::Submit { name, count, retries } => {
+        Step::Submit {
+            name,
+            count,
+            retries,
+            gang,
+        } => {
+            let after = (gang != Gang::Job).then_some("a");
             let small = Resources::of(1000, 1 << 20, 0);
             let mut tasks = vec![
                 spec_of("a", count, None, small.clone()),
-                spec_of("b", count, Some("a"), small.clone()),
+                spec_of("b", count, after, small.clone()),
                 spec_of("c", 1, None, small.with(proffer_types::ResourceName::Cpus, 2000)),
             ];
             tasks.iter_mut().for_each(|task| task.retries = retries);
+            tasks[0].gang = gang == Gang::Array;
+            tasks[2].rules.max_per_agent = Some(1);
             let spec = JobSpec {
                 name: format!("J{name}"),
                 role: Role::default(),
                 priority: i32::from(name),
                 tasks,
+                gang: gang == Gang::Job,
             };
-            let _ = world.run(|batch, cx| batch.submit(spec, cx));
-        }
-        Step::Offer { cpus } => {
-            cluster.n_offers += 1;
-            let offer = offer(
-                &format!("O{}", cluster.n_offers),
-                &format!("cpus:{cpus};mem:1GiB"),
-                None,
-            );
-            let ((), calls) = world.run(|batch, cx| batch.offers(cx, vec![offer]));
+            let (_, calls) = world.run(|batch, cx| batch.submit(spec, cx));
             cluster.hear(&calls);
         }
+        Step::Offer { cpus } => {
+            let offer = offer("O", &format!("cpus:{cpus};mem:1GiB"), None);
+            cluster.offer(world, vec![offer]);
+        }
+        Step::OfferDemand { cpus } => cluster.offer_demand(world, cpus),
+        Step::OfferGang { whole } => cluster.offer_gang(world, whole),
         Step::Update { nth, state } => {
             let n = cluster.running.len().max(1);
             if let Some(id) = cluster.running.iter().nth(nth % n).cloned() {
@@ -178,10 +298,12 @@ fn apply(world: &mut World, cluster: &mut Cluster, step: Step) {
         Step::Wait { seconds } => cluster.wait(world, seconds),
         Step::Return => cluster.back(world),
         Step::Cancel { name } => {
-            let _ = world.run(|batch, cx| batch.cancel(&format!("J{name}"), cx));
+            let (_, calls) = world.run(|batch, cx| batch.cancel(&format!("J{name}"), cx));
+            cluster.hear(&calls);
         }
         Step::Crash => {
-            world.crash();
+            let calls = world.crash();
+            cluster.hear(&calls);
             cluster.unreachable.clear();
         }
     }
@@ -197,11 +319,10 @@ fn durable(batch: &Batch) -> Batch {
         }
     }
     Batch {
-        fresh: BTreeSet::new(),
-        suppressed: BTreeSet::new(),
+        changed: BTreeSet::new(),
         connected: false,
+        n_agents: 0,
         largest: Vec::new(),
-        misses: Default::default(),
         avoided: Default::default(),
         cut_off: Default::default(),
         ..batch
@@ -212,6 +333,7 @@ fn check(world: &World, cluster: &Cluster) {
     assert_eq!(durable(&world.recovered()), durable(&world.batch));
     let known: BTreeSet<_> = world.batch.running.keys().cloned().collect();
     assert_eq!(known, cluster.running);
+    assert_eq!(cluster.demand, world.batch.demand(&Role::default()));
 }
 
 proptest! {
@@ -228,7 +350,8 @@ proptest! {
             let before = (cluster.launched.len(), cluster.given_up.len());
             // Longer than any agent is left alone for.
             cluster.wait(&mut world, 60);
-            apply(&mut world, &mut cluster, Step::Offer { cpus: 4 });
+            apply(&mut world, &mut cluster, Step::OfferDemand { cpus: 4 });
+            apply(&mut world, &mut cluster, Step::OfferGang { whole: true });
             let running: Vec<_> = cluster.running.iter().cloned().collect();
             let after = (cluster.launched.len(), cluster.given_up.len());
             prop_assert!(after > before || !running.is_empty(), "{:?}", world.batch);

@@ -5,14 +5,16 @@ use std::fmt::Write as _;
 
 use expect_test::Expect;
 use proffer_session::{Context, Output, Scheduler, Write};
-use proffer_types::scheduler_link::{Call, Operation};
+use proffer_types::scheduler_link::Call;
 use proffer_types::{
-    AgentId, ContainerSpec, FrameworkId, KillPolicy, Offer, OfferId, ResourceName, Resources, Role,
-    StatusSource, TaskId, TaskState, TaskStatus, Timestamp,
+    AgentId, Attribute, Constraint, ContainerSpec, FrameworkId, GangId, KillPolicy, Limits, Offer,
+    OfferConstraints, OfferGang, OfferId, Operation, PlacementRules, Predicate, ResourceName, Resources,
+    Role, Selector, Shape, ShapeId, StatusSource, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::batch::demand::{of_shape, shape_id};
 use crate::{Batch, JobSpec, TaskSpec};
 
 #[derive(Debug)]
@@ -117,16 +119,17 @@ fn apply(world: &mut World, step: &str) -> String {
             )
         }
         "offer" => {
-            let offer = offer(words[1], words[2], words.get(3).copied());
+            let offers = step["offer".len()..].split('+').map(offers).collect();
             world.run(|batch, cx| {
-                batch.offers(cx, vec![offer]);
+                batch.offers(cx, offers);
                 String::new()
             })
         }
         "shapes" => {
             let largest: Vec<_> = words[1..].iter().map(|text| text.parse().unwrap()).collect();
+            let n_agents = u32::try_from(largest.len()).unwrap();
             world.run(|batch, cx| {
-                batch.shapes(cx, 1, &largest);
+                batch.shapes(cx, n_agents, &largest);
                 String::new()
             })
         }
@@ -153,13 +156,14 @@ fn apply(world: &mut World, step: &str) -> String {
     all.join("; ")
 }
 
-/// `J a*2 b<a c:cpus:4 r1 p5 @role`: tasks, then what holds for all of them.
+/// `J a*2 b<a c:cpus:4 r1 p5 m2 rack=r1 gang @role`: tasks, then what holds for all of them. `a*2!` is a gang itself.
 fn job(words: &[&str]) -> JobSpec {
     let mut spec = JobSpec {
         name: words[0].to_owned(),
         role: Role::default(),
         priority: 0,
         tasks: Vec::new(),
+        gang: false,
     };
     let number = |word: &str| word[1..].parse::<i32>().ok();
     for word in &words[1..] {
@@ -171,6 +175,21 @@ fn job(words: &[&str]) -> JobSpec {
             spec.tasks
                 .iter_mut()
                 .for_each(|task| task.retries = retries.try_into().unwrap());
+        } else if let Some(most) = number(word).filter(|_| word.starts_with('m')) {
+            spec.tasks
+                .iter_mut()
+                .for_each(|task| task.rules.max_per_agent = Some(most.try_into().unwrap()));
+        } else if let Some((name, value)) = word.split_once('=') {
+            let constraint = Constraint {
+                selector: Selector::Attribute(name.to_owned()),
+                predicate: Predicate::Equals(value.to_owned()),
+            };
+            let constraints = OfferConstraints::all_of(vec![constraint]);
+            spec.tasks
+                .iter_mut()
+                .for_each(|task| task.rules.constraints = constraints.clone());
+        } else if *word == "gang" {
+            spec.gang = true;
         } else {
             spec.tasks.push(task(word));
         }
@@ -179,6 +198,7 @@ fn job(words: &[&str]) -> JobSpec {
 }
 
 fn task(word: &str) -> TaskSpec {
+    let (word, gang) = word.strip_suffix('!').map_or((word, false), |word| (word, true));
     let (word, asks) = word.split_once(':').unwrap_or((word, ""));
     let (word, after) = word
         .split_once('<')
@@ -191,7 +211,10 @@ fn task(word: &str) -> TaskSpec {
         let units = ask.parse::<Resources>().unwrap().scalar(&name);
         resources = resources.with(name, units);
     }
-    spec_of(name, count.parse().unwrap(), after, resources)
+    TaskSpec {
+        gang,
+        ..spec_of(name, count.parse().unwrap(), after, resources)
+    }
 }
 
 pub(super) fn spec_of(name: &str, count: u32, after: Option<&str>, resources: Resources) -> TaskSpec {
@@ -207,7 +230,45 @@ pub(super) fn spec_of(name: &str, count: u32, after: Option<&str>, resources: Re
         retries: 0,
         timeout: None,
         kill_policy: KillPolicy::default(),
+        limits: Limits::default(),
+        rules: PlacementRules::default(),
+        gang: false,
     }
+}
+
+/// `O1 cpus:1;mem:1GiB on=A2 for=1.0*2 gang=2 rack=r1 @role`: an offer, the agent it is of, the shapes it was made for,
+/// and of how many offers its gang is, which is that of the first shape.
+fn offers(text: &str) -> Offer {
+    let words: Vec<_> = text.split_whitespace().collect();
+    let role = words[2..].iter().find(|word| word.starts_with('@')).copied();
+    let mut made = offer(words[0], words[1], role);
+    for (key, value) in words[2..].iter().filter_map(|word| word.split_once('=')) {
+        match key {
+            "on" => made.agent_id = AgentId::new(value).unwrap(),
+            "for" => made.shapes.push(shape_of(value)),
+            "gang" => {
+                made.gang = Some(OfferGang {
+                    id: GangId(made.shapes[0].0.0),
+                    n_offers: value.parse().unwrap(),
+                });
+            }
+            name => made.attributes.push(Attribute {
+                name: name.to_owned(),
+                value: value.to_owned(),
+            }),
+        }
+    }
+    made
+}
+
+/// `1.0*2`: two instances of the first task of the first job.
+fn shape_of(text: &str) -> (ShapeId, u32) {
+    let (id, n) = text.split_once('*').unwrap();
+    let (job, task) = id.split_once('.').unwrap();
+    (
+        shape_id(job.parse().unwrap(), task.parse().unwrap()),
+        n.parse().unwrap(),
+    )
 }
 
 pub(super) fn offer(id: &str, resources: &str, role: Option<&str>) -> Offer {
@@ -219,6 +280,9 @@ pub(super) fn offer(id: &str, resources: &str, role: Option<&str>) -> Offer {
         role: Role::new(role.map_or("*", |role| &role[1..])).unwrap(),
         resources: resources.parse().unwrap(),
         attributes: Vec::new(),
+        domain: None,
+        shapes: Vec::new(),
+        gang: None,
     }
 }
 
@@ -261,18 +325,44 @@ fn show_call(call: &Call) -> String {
             filters,
             ..
         } => {
-            let Operation::Launch(tasks) = &operations[0];
-            let tasks = list(tasks.iter().map(|task| &task.id));
+            let tasks = list(launched(operations).map(|task| &task.id));
             format!("accept{}{tasks} {:?}", list(offers), filters.refuse)
+        }
+        Call::Demand { role, shapes } => {
+            let shapes = shapes.iter().flatten().map(show_shape);
+            format!("want {role}{}", list(shapes))
         }
         Call::Decline { offers, filters } => format!("decline{} {:?}", list(offers), filters.refuse),
         Call::Revive { roles } => format!("revive{}", list(roles)),
         Call::Suppress { roles } => format!("suppress{}", list(roles)),
         Call::Kill { task_id, .. } => format!("kill {task_id}"),
         Call::Subscribe { .. }
+        | Call::Update { .. }
         | Call::Acknowledge { .. }
+        | Call::AcknowledgeOperation { .. }
         | Call::Reconcile { .. }
+        | Call::ReconcileOperations { .. }
         | Call::Teardown
         | Call::Ping => format!("{call:?}"),
     }
+}
+
+/// `1.0*2 gang 1.0`: the task, how many instances of it, and the first task of its gang.
+fn show_shape(shape: &Shape) -> String {
+    let name = |id: ShapeId| {
+        let (job, task) = of_shape(id);
+        format!("{job}.{task}")
+    };
+    let gang = shape.gang.map(|gang| format!(" gang {}", name(ShapeId(gang.0))));
+    format!("{}*{}{}", name(shape.id), shape.count, gang.unwrap_or_default())
+}
+
+/// The tasks of an accept.
+pub(super) fn launched(operations: &[Operation]) -> impl Iterator<Item = &TaskInfo> {
+    operations.iter().flat_map(|operation| {
+        let Operation::Launch(tasks) = operation else {
+            panic!("nobody asked for {operation:?}");
+        };
+        tasks
+    })
 }

@@ -1,0 +1,61 @@
+//! Gangs: instances that start at one moment or not at all. A gang is an array, or all tasks of a job.
+//!
+//! Rules: when an attempt of one instance ends other than well, the attempts of the others are killed. When all of
+//! them have ended, whatever did not finish starts again together. An attempt of the gang counts as one failure,
+//! however many of its instances fail in it, and the retries of the one that failed first decide whether there is
+//! another attempt. When there is none, what did not finish is cancelled.
+
+use std::ops::Range;
+
+use crate::job::{Job, Phase, Place};
+
+impl Job {
+    /// The tasks that make up the gang of a task; none where it is in no gang.
+    pub(crate) fn gang(&self, task: usize) -> Option<Range<usize>> {
+        match self.spec.gang {
+            true => Some(0..self.tasks.len()),
+            false => self.task_spec(task).gang.then_some(task..task + 1),
+        }
+    }
+
+    fn count_in(&self, gang: Range<usize>, phase: Phase) -> usize {
+        self.tasks[gang].iter().map(|task| task.count(phase)).sum()
+    }
+
+    /// Whether some of the gang of a task has to start again or never will, so that none of it is to go on.
+    pub(crate) fn gang_is_broken(&self, task: usize) -> bool {
+        let broken = [Phase::Waiting, Phase::Failed, Phase::Cancelled];
+        self.gang(task).is_some_and(|gang| {
+            broken
+                .into_iter()
+                .any(|phase| self.count_in(gang.clone(), phase) > 0)
+        })
+    }
+
+    /// Whether the gang of a task will not start any more.
+    pub(crate) fn gang_has_failed(&self, task: usize) -> bool {
+        let gang = self.gang(task);
+        gang.is_some_and(|gang| self.count_in(gang, Phase::Failed) > 0)
+    }
+
+    /// How many of the gang of a task are to be started, and how many have yet to end before they can be.
+    pub(crate) fn gang_start(&self, task: usize) -> Option<(usize, usize)> {
+        let gang = self.gang(task)?;
+        let waiting = self.count_in(gang.clone(), Phase::Waiting);
+        Some((waiting, self.count_in(gang, Phase::Running)))
+    }
+
+    /// Whether instances of a task may start: those of a gang only when none of it runs any more.
+    pub(crate) fn may_start(&self, task: usize) -> bool {
+        self.gang_start(task).is_none_or(|(_, n_running)| n_running == 0)
+    }
+
+    /// Attempts that count against the retries of an instance: its own, or those of its gang.
+    pub(crate) fn failures(&self, place: Place) -> u32 {
+        let Some(gang) = self.gang(place.task) else {
+            return self.tasks[place.task].instances[place.index].failures;
+        };
+        let instances = self.tasks[gang].iter().flat_map(|task| &task.instances);
+        instances.fold(0, |sum, instance| sum.saturating_add(instance.failures))
+    }
+}
