@@ -374,12 +374,16 @@ impl Agent {
         }));
     }
 
-    /// Sends the statuses of operations that are not on their way and on disk.
+    /// Sends the statuses of operations that are on disk and not on their way, and what follows for the total.
     pub(crate) fn send_operations(&mut self, now: Timestamp, out: &mut Output) {
         let Some((link, session)) = self.link.session() else {
             return;
         };
-        for message in self.operations.take_due(now) {
+        let mut messages = self.operations.take_due(now);
+        if self.operations.save_at.is_none() && std::mem::take(&mut self.operations.total_due) {
+            messages.push(AgentMessage::Total(self.config.info.resources.clone()));
+        }
+        for message in messages {
             out.effect(Effect::Send {
                 link,
                 session,

@@ -2,8 +2,8 @@
 //!
 //! Effects are carried out in order. When a checkpoint fails, the later effects for the same container in
 //! the same output are skipped, except signals, and the agent is told ([`crate::Command::CheckpointFailed`]):
-//! that is how only checkpointed facts are reported. Likewise operation statuses are skipped after a failed
-//! checkpoint of the resources ([`crate::Command::ResourcesFailed`]).
+//! that is how only checkpointed facts are reported. Likewise operation statuses and totals are skipped after a
+//! failed checkpoint of the resources ([`crate::Command::ResourcesFailed`]).
 
 use proffer_types::{
     AgentId, FrameworkId, OperationId, OperationState, Resources, Session, StatusReason, TaskInfo, TaskState,

@@ -1,7 +1,7 @@
 //! Operations that ended here and whose statuses are not acknowledged.
 //!
 //! Each status is sent by itself, retried as those of tasks are, and kept until it is acknowledged or its
-//! framework is gone. None is sent while the checkpoint that holds it is not written.
+//! framework is gone. None is sent while the checkpoint that holds it is not written, and no correction of the total.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +34,9 @@ pub(crate) struct Operations {
     by_id: BTreeMap<(FrameworkId, OperationId), Operation>,
     /// When the checkpoint of the resources is tried again.
     pub(crate) save_at: Option<Timestamp>,
+    /// The master has another picture of the total. It is corrected after the statuses that explain it, as it counts
+    /// what it believes to be under way on top.
+    pub(crate) total_due: bool,
 }
 
 impl Operations {
@@ -45,6 +48,7 @@ impl Operations {
         Self {
             by_id: operations.collect(),
             save_at: None,
+            total_due: false,
         }
     }
 

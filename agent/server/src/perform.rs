@@ -1,7 +1,7 @@
 //! Effects carried out: checkpoints first, then the rest in order.
 //!
 //! What belongs to a container whose checkpoint failed is skipped, signals excepted, and the core is told. So are
-//! operation statuses when the checkpoint of the resources failed.
+//! operation statuses and totals when the checkpoint of the resources failed.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -96,7 +96,7 @@ impl Performer {
                 failure.launch_skipped |= matches!(effect, Effect::Launch { .. });
                 continue;
             }
-            if failed.resources.is_some() && is_operation_update(&effect) {
+            if failed.resources.is_some() && is_of_resources(&effect) {
                 continue;
             }
             self.one(agent, effect, &mut outgoing, &mut verdict).await;
@@ -283,11 +283,12 @@ fn owner(agent: &Agent, effect: &Effect) -> Option<ContainerId> {
     }
 }
 
-fn is_operation_update(effect: &Effect) -> bool {
+/// What is not told of resources while their checkpoint fails.
+fn is_of_resources(effect: &Effect) -> bool {
     matches!(
         effect,
         Effect::Send {
-            message: AgentMessage::OperationUpdate { .. },
+            message: AgentMessage::OperationUpdate { .. } | AgentMessage::Total(_),
             ..
         }
     )

@@ -1,6 +1,5 @@
 //! An operation: changes the agent's total when what it changes is free, and says so when it has a name.
 
-use proffer_types::agent_link::AgentMessage;
 use proffer_types::resources::change::ChangeError;
 use proffer_types::{
     FrameworkId, OperationId, OperationState, OperationStatus, ResourceChange, Resources, StatusUuid, TaskId,
@@ -10,7 +9,7 @@ use rand::RngExt;
 use thiserror::Error;
 
 use crate::config::MAX_OPERATIONS;
-use crate::{Agent, Effect, Event, Output};
+use crate::{Agent, Event, Output};
 
 /// Why an operation is refused.
 #[derive(Debug, Error)]
@@ -109,20 +108,7 @@ fn ended(
     if has_id || !is_refused {
         agent.save_resources(out);
     }
-    if is_refused {
-        correct_master(agent, out);
-    }
+    // The master applied the change to its own picture of this agent already.
+    agent.operations.total_due |= is_refused;
     agent.send_operations(now, out);
-}
-
-/// The master applied the change to its own picture of this agent already.
-fn correct_master(agent: &Agent, out: &mut Output) {
-    if let Some((link, session)) = agent.link.session() {
-        let total = agent.config.info.resources.clone();
-        out.effect(Effect::Send {
-            link,
-            session,
-            message: AgentMessage::Total(total),
-        });
-    }
 }

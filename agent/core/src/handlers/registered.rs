@@ -38,5 +38,7 @@ pub(crate) fn handle(
         Agent::send(&agent.link, now, key, task, out);
     }
     agent.operations.forget_sent();
+    // The registration said it.
+    agent.operations.total_due = false;
     agent.send_operations(now, out);
 }

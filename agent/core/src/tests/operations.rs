@@ -40,8 +40,8 @@ fn a_change_of_what_is_not_there_fails_and_the_master_is_told_the_total() {
         "op o reserve prod cpus:5 | op - destroy v",
         expect![[r#"
             checkpoint `nothing` o=FAILED
-            -> total cpus:4;mem:4GiB;disk:10GiB;ports:[31000-31009]
             -> o FAILED: `cpus:5` is not there: too little cpus
+            -> total cpus:4;mem:4GiB;disk:10GiB;ports:[31000-31009]
             -> total cpus:4;mem:4GiB;disk:10GiB;ports:[31000-31009]
         "#]],
     );
@@ -51,8 +51,8 @@ fn a_change_of_what_is_not_there_fails_and_the_master_is_told_the_total() {
         expect![[r#"
             checkpoint `cpus(+prod):1`
             checkpoint `cpus(+prod):1` o=FAILED
-            -> total cpus:3;mem:4GiB;disk:10GiB;ports:[31000-31009];cpus(+prod):1
             -> o FAILED: `cpus(+eng):1` is not there: too little cpus
+            -> total cpus:3;mem:4GiB;disk:10GiB;ports:[31000-31009];cpus(+prod):1
         "#]],
     );
 }
@@ -64,8 +64,8 @@ fn what_a_task_holds_is_not_changed_under_it() {
         "op o reserve prod cpus:2",
         expect![[r#"
             checkpoint `nothing` o=FAILED
-            -> total cpus:4;mem:4GiB;disk:10GiB;ports:[31000-31009]
             -> o FAILED: `cpus:2` is not there: too little cpus
+            -> total cpus:4;mem:4GiB;disk:10GiB;ports:[31000-31009]
         "#]],
     );
     let shared = "up | registered | op - reserve prod disk:1GiB | op - share v disk(+prod):1GiB";
@@ -82,8 +82,8 @@ fn what_a_task_holds_is_not_changed_under_it() {
             launch u
             -> u STARTING
             checkpoint `disk(+prod)[v:/data:shared]:1GiB` o=FAILED
-            -> total cpus:4;mem:4GiB;disk:9GiB;ports:[31000-31009];disk(+prod)[v:/data:shared]:1GiB
             -> o FAILED: volume `v` is in use by task `t`
+            -> total cpus:4;mem:4GiB;disk:9GiB;ports:[31000-31009];disk(+prod)[v:/data:shared]:1GiB
         "#]],
     );
 }
@@ -145,6 +145,7 @@ fn nothing_is_reported_of_operations_while_their_checkpoint_fails() {
     expect![[r#"
         checkpoint `cpus(+prod):1` o=FINISHED
         -> o FINISHED
+        -> total cpus:3;mem:4GiB;disk:10GiB;ports:[31000-31009];cpus(+prod):1
     "#]]
     .assert_eq(&world.run("wait 1"));
 }

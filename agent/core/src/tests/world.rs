@@ -510,7 +510,7 @@ fn is_of_resources(effect: &Effect) -> bool {
         effect,
         Effect::CheckpointResources(_)
             | Effect::Send {
-                message: AgentMessage::OperationUpdate { .. },
+                message: AgentMessage::OperationUpdate { .. } | AgentMessage::Total(_),
                 ..
             }
     )
