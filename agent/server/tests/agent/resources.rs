@@ -124,6 +124,13 @@ async fn on_a_full_disk_an_operation_is_not_reported_until_it_is_kept() {
     let mut master = Master::start().await;
     let agent = Agent::start(&master, &data, true).await;
     let (mut stream, _) = master.register(1).await;
+    // By its end the agent has kept its id, without which it would not go on.
+    stream.run(shell("before", "true")).await;
+    stream.end_of("before").await;
+    let tasks = data.join("tasks");
+    while std::fs::read_dir(&tasks).unwrap().count() > 0 {
+        tokio::task::yield_now().await;
+    }
     disk.fill();
     let reserved = stream.change(reserve("cpus:1"));
     tokio::pin!(reserved);
