@@ -30,8 +30,6 @@ pub const MAX_COMMAND_BYTES: usize = 256 << 10;
 pub const MAX_NAME_BYTES: usize = 1 << 10;
 /// Resource names of one task or agent.
 pub const MAX_RESOURCE_NAMES: usize = 64;
-/// Ports of one task: all there are.
-pub const MAX_PORTS_PER_TASK: u32 = 1 << 16;
 /// Alternatives of a smallest offer.
 pub const MAX_MIN_ALLOCATABLE: usize = 64;
 /// Ranges of one resource of one task or agent.

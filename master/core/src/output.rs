@@ -75,33 +75,30 @@ pub enum OperatorError {
     QuotaNotScalar { role: Role, resource: String },
     #[error("the quota of role `{role}` names more than {limit} resources")]
     TooManyNames { role: Role, limit: usize },
-    #[error("role `{role}` is guaranteed {guarantee} of {name}, beyond its limit of {limit}")]
+    #[error("role `{role}` is guaranteed {guarantee}, beyond its limit of {limit}")]
     GuaranteeBeyondLimit {
         role: Role,
-        name: ResourceName,
-        guarantee: u64,
-        limit: u64,
+        guarantee: Resources,
+        limit: Resources,
     },
-    #[error("role `{role}` uses {consumed} of {name} already, more than {limit}")]
+    /// Offers do not count, for they can be taken back.
+    #[error("role `{role}` uses {consumed} already, and its limit would be {limit}")]
     LimitBelowConsumption {
         role: Role,
-        name: ResourceName,
-        limit: u64,
-        consumed: u128,
+        limit: Resources,
+        consumed: Resources,
     },
-    #[error("guarantees of {name} come to {guaranteed}, and the cluster has {capacity}")]
+    #[error("guarantees come to {guaranteed}, and the cluster has {capacity}")]
     GuaranteesBeyondCapacity {
-        name: ResourceName,
-        guaranteed: u128,
-        capacity: u128,
+        guaranteed: Resources,
+        capacity: Resources,
     },
     /// Of roles right below one that states a quota itself.
-    #[error("the roles below `{parent}` are guaranteed {guaranteed} of {name}, and it has {stated}")]
+    #[error("the roles below `{parent}` are guaranteed {guaranteed}, and it has {stated}")]
     GuaranteesBeyondParent {
         parent: Role,
-        name: ResourceName,
-        guaranteed: u128,
-        stated: u64,
+        guaranteed: Resources,
+        stated: Resources,
     },
     #[error("no agent `{0}` is connected")]
     UnknownAgent(AgentId),

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_types::constraint::MAX_CONSTRAINTS;
-use proffer_types::demand::{MAX_GANG_TASKS, MAX_SHAPES_PER_ROLE};
+use proffer_types::demand::{MAX_GANG_TASKS, StatementRoom};
 use proffer_types::{
     AgentInfo, GangId, Kind, Limit, OfferConstraints, OfferPreferences, ResourceName, Resources, Shape,
     TaskInfo,
 };
 
 use crate::limits::{
-    MAX_COMMAND_BYTES, MAX_LABELS, MAX_LABELS_BYTES, MAX_MIN_ALLOCATABLE, MAX_NAME_BYTES, MAX_PORTS_PER_TASK,
-    MAX_RANGES, MAX_RESOURCE_NAMES,
+    MAX_COMMAND_BYTES, MAX_LABELS, MAX_LABELS_BYTES, MAX_MIN_ALLOCATABLE, MAX_NAME_BYTES, MAX_RANGES,
+    MAX_RESOURCE_NAMES,
 };
 
 pub(crate) fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), String> {
@@ -116,11 +116,9 @@ fn check_scalars(what: &str, resources: &Resources) -> Result<(), String> {
 
 /// The form of a stated demand.
 pub(crate) fn check_shapes(shapes: &[Shape]) -> Result<(), String> {
-    if shapes.len() > MAX_SHAPES_PER_ROLE {
-        return Err(format!(
-            "{} shapes are stated, at most {MAX_SHAPES_PER_ROLE} are allowed",
-            shapes.len()
-        ));
+    if !StatementRoom::default().take(shapes) {
+        let n = shapes.len();
+        return Err(format!("a demand of {n} shapes is more than one statement holds"));
     }
     let mut ids = BTreeSet::new();
     let mut gangs: BTreeMap<GangId, u64> = BTreeMap::new();
@@ -129,7 +127,11 @@ pub(crate) fn check_shapes(shapes: &[Shape]) -> Result<(), String> {
         if !ids.insert(id) {
             return Err(format!("shape {id} is stated twice"));
         }
-        check_shape(shape).map_err(|why| format!("shape {id}: {why}"))?;
+        shape
+            .check()
+            .map_err(|error| format!("shape {id}: `{}` {error}", error.field()))?;
+        check_resources(&shape.resources).map_err(|why| format!("shape {id}: {why}"))?;
+        check_constraints(&shape.constraints).map_err(|why| format!("shape {id}: {why}"))?;
         if let Some(gang) = shape.gang {
             *gangs.entry(gang).or_default() += u64::from(shape.count);
         }
@@ -141,21 +143,6 @@ pub(crate) fn check_shapes(shapes: &[Shape]) -> Result<(), String> {
         )),
         None => Ok(()),
     }
-}
-
-fn check_shape(shape: &Shape) -> Result<(), String> {
-    if shape.resources.is_empty() && shape.n_ports == 0 {
-        return Err("it asks for no resources".to_owned());
-    }
-    check_resources(&shape.resources)?;
-    check_scalars("its size", &shape.resources)?;
-    if shape.n_ports > MAX_PORTS_PER_TASK {
-        return Err(format!("it asks for more than {MAX_PORTS_PER_TASK} ports"));
-    }
-    if shape.max_per_agent == Some(0) {
-        return Err("it may be on no agent".to_owned());
-    }
-    check_constraints(&shape.constraints)
 }
 
 /// The form of a task; whether it fits its offer is checked apart.

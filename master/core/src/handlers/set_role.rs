@@ -101,9 +101,8 @@ fn check_form(role: &Role, config: &RoleConfig) -> Result<(), OperatorError> {
     }
     match quota.beyond_limit() {
         Some(name) => Err(OperatorError::GuaranteeBeyondLimit {
-            guarantee: quota.guarantee.scalar(name),
-            limit: quota.limit.get(name).copied().unwrap_or_default(),
-            name: name.clone(),
+            guarantee: amount(name, quota.guarantee.scalar(name).into()),
+            limit: amount(name, quota.limit.get(name).copied().unwrap_or_default().into()),
             role,
         }),
         None => Ok(()),
@@ -132,9 +131,8 @@ fn check_limit(
         if consumed > u128::from(*limit) {
             return Err(OperatorError::LimitBelowConsumption {
                 role: role.clone(),
-                name: name.clone(),
-                limit: *limit,
-                consumed,
+                limit: amount(name, (*limit).into()),
+                consumed: amount(name, consumed),
             });
         }
         check_below(role, name, sum_below(ledger, ix, None, name), *limit)?;
@@ -176,15 +174,19 @@ fn check_guarantee(
     Ok(())
 }
 
+/// So much of one resource, for people.
+fn amount(name: &ResourceName, units: u128) -> Resources {
+    Resources::new().with(name.clone(), u64::try_from(units).unwrap_or(u64::MAX))
+}
+
 fn check_below(role: &Role, name: &ResourceName, guaranteed: u128, stated: u64) -> Result<(), OperatorError> {
     if guaranteed <= u128::from(stated) {
         return Ok(());
     }
     Err(OperatorError::GuaranteesBeyondParent {
         parent: role.clone(),
-        name: name.clone(),
-        guaranteed,
-        stated,
+        guaranteed: amount(name, guaranteed),
+        stated: amount(name, stated.into()),
     })
 }
 
@@ -215,9 +217,8 @@ fn check_above(ledger: &Ledger, role: &Role, name: &ResourceName, units: u64) ->
     let capacity = ledger.total().get(name);
     if sum > capacity {
         return Err(OperatorError::GuaranteesBeyondCapacity {
-            name: name.clone(),
-            guaranteed: sum,
-            capacity,
+            guaranteed: amount(name, sum),
+            capacity: amount(name, capacity),
         });
     }
     Ok(())

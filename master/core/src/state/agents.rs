@@ -205,14 +205,13 @@ impl State {
     pub(super) fn agent_unreachable(&mut self, id: &AgentId, since: Timestamp) -> Vec<Change> {
         self.unlink_agent(id);
         self.set_agent_presence(id, AgentPresence::Unreachable { since });
-        for key in self
-            .agent(id)
-            .map(|agent| agent.tasks.clone())
-            .unwrap_or_default()
-        {
-            self.set_task_state(&key, TaskState::Unreachable);
+        let tasks = self.agent(id).map(|agent| agent.tasks.clone());
+        let mut changes = Vec::new();
+        for key in tasks.unwrap_or_default() {
+            changes.extend(self.set_task_state(&key, TaskState::Unreachable));
         }
-        self.ledger_mut().remove_agent(id)
+        changes.extend(self.ledger_mut().remove_agent(id));
+        changes
     }
 
     pub(super) fn agent_forgotten(&mut self, id: &AgentId) -> Vec<Change> {

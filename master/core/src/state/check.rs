@@ -12,6 +12,7 @@ impl State {
     pub fn check(&self) {
         self.check_claims();
         self.check_bundles();
+        self.check_operations();
         self.check_agents();
         self.check_links();
         self.check_deadlines();
@@ -62,6 +63,27 @@ impl State {
             Some(claim.leaf),
             self.ledger.leaf_ix(framework, role),
             "the leaf of a claim"
+        );
+    }
+
+    fn check_operations(&self) {
+        let listed = self
+            .agents()
+            .flat_map(|(id, agent)| agent.operations.iter().map(move |key| (key.clone(), id.clone())));
+        let listed: Vec<_> = listed.collect();
+        let all = self
+            .operations()
+            .map(|(framework, id, entry)| ((framework.clone(), id.clone()), entry.agent_id.clone()));
+        let all: BTreeMap<_, _> = all.collect();
+        assert_eq!(
+            listed.len(),
+            all.len(),
+            "every operation is in the list of one agent"
+        );
+        assert_eq!(
+            listed.into_iter().collect::<BTreeMap<_, _>>(),
+            all,
+            "the agents of operations"
         );
     }
 
@@ -133,6 +155,12 @@ impl State {
     }
 
     fn check_links(&self) {
+        let n_recovered = self.agents().filter(|(_, agent)| agent.is_recovered()).count();
+        assert_eq!(
+            u32::try_from(n_recovered),
+            Ok(self.n_recovered_agents()),
+            "how many agents are expected back"
+        );
         let agents = self
             .agents()
             .filter_map(|(id, agent)| Some((agent.link()?.0, Peer::Agent(id.clone()))));

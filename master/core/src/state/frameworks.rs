@@ -154,8 +154,9 @@ impl State {
             framework.latest_link = Some(link);
         }
         // The filters and the demand of an earlier subscription die with it.
-        self.ledger_mut().set_framework_active(id, false);
-        self.set_ledger_framework(id, info, suppressed)
+        let mut changes = self.ledger_mut().set_framework_active(id, false);
+        changes.extend(self.set_ledger_framework(id, info, suppressed));
+        changes
     }
 
     pub(super) fn framework_updated(

@@ -7,10 +7,16 @@
 
 mod agents;
 mod allocation;
+mod budget;
+mod demand;
 mod frameworks;
+mod gangs;
 mod offers;
+mod operations;
+mod quota;
 mod random;
 mod restart;
 mod script;
 mod tasks;
+mod words;
 mod world;

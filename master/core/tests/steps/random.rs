@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::script::play_what_is_possible;
 
-const COMMANDS: [&str; 48] = [
+const COMMANDS: [&str; 74] = [
     "agent a0 cpus:4;mem:1GiB",
     "agent a1 cpus:2;ports:[1-9]",
     "agent a0 cpus:4;mem:1GiB f0/t0=RUNNING f1/t1=STARTING",
@@ -52,6 +52,32 @@ const COMMANDS: [&str; 48] = [
     "teardown f1",
     "operator-teardown f0",
     "weight eng 2000",
+    "agent a2 cpus:4;disk:4GiB;disk(+eng)[v:/v:shared]:1GiB",
+    "agent a2 cpus:3;cpus(+eng):1;disk:5GiB f0!p1=FINISHED",
+    "update f0 role eng",
+    "update f0 role b role eng/prod shared yes",
+    "demand f0 * 1=cpus:1x3 2=cpus:1x2^1",
+    "demand f0 eng 1=cpus:1x2@g1 2=cpus:2x1@g1",
+    "demand f2 eng 1=cpus:1x9",
+    "undemand f0 *",
+    "accept f0 o0,o1 t1@a0:cpus:1#1 t2@a1:cpus:1#1",
+    "accept f0 o2,o3,o4 t1@a0:cpus:1#1 t2@a1:cpus:1#1",
+    "accept f0 o1 group:t1@a0:cpus:1&t2@a0:cpus:1",
+    "accept f2 o1 refuse 5 p1/reserve:cpus:1>eng p2/reserve:disk:2GiB>eng p3/create:disk(+eng):1GiB>d t1@a2:cpus:1;disk(+eng)[d:/d]:1GiB",
+    "accept f2 o3 refuse 5 p4/destroy:v p5/grow:d>1GiB /unreserve:cpus(+eng):1",
+    "accept f0 o5 p1/reserve:cpus:1>eng",
+    "operation a2 f2/p1 FINISHED",
+    "operation a2 f0/p1 FAILED",
+    "operation a2 master/own-p0 FINISHED",
+    "total a2 cpus:4;disk:6GiB",
+    "reconcile-operations f2",
+    "reconcile-operations f0 p1@a2 p9",
+    "reserve a2 cpus(+eng):1",
+    "unreserve a2 cpus(+eng):1",
+    "role eng limit cpus:3",
+    "role eng guarantee cpus:2 force",
+    "role eng/prod guarantee cpus:1 limit cpus:1 force",
+    "role eng guarantee nothing limit nothing",
     "restart",
 ];
 

@@ -1,27 +1,33 @@
 //! The script's language, one command between bars:
 //!
 //!     agent a0 cpus:4;mem:1GiB [f0/t1=RUNNING..]   registers, with its tasks    frame-of-old-session a0
+//!         [f0!p1=FINISHED..]                       and its operations
 //!     framework f0 [role r]* [failover 5] [id f0]  subscribes                   lost a0 | mute a0
-//!     accept f0 o0[,o1] [refuse 5] [t1@a0:cpus:1;mem:1GiB | t2!what-is-wrong]*  decline f0 o0 [refuse 5]
+//!         [shared yes] [host host-a1] [min cpus:1] what it can use and wants    update f0 ..  the same options
+//!     accept f0 o0[,o1] [refuse 5] [OPERATION | t2!what-is-wrong]*              decline f0 o0 [refuse 5]
+//!     demand f0 r SHAPE* | undemand f0 r           see `words` for operations, shapes and settings
+//!     operation a0 f0/p1 FINISHED | ack-operation f0 p1 | reconcile-operations f0 [p1[@a0]]* | total a0 cpus:1
 //!     status a0 f0/t1 RUNNING [FINISHED]   head of the queue, newest state      ack f0 t1
 //!     kill f0 t1 [grace]   reconcile f0 [t1[@a0]]*   revive|suppress f0 [role]  teardown f0
 //!     sleep 5      the master is dead or stuck meanwhile
 //!     dial a0      the next registration comes on this link, however late
-//!     weight role millis | operator-kill f0 t1 | operator-teardown f0 | wait 5 | restart | show shapes|registry|roles
+//!     role r SETTING* | reserve a0 cpus(+r):1 | unreserve a0 cpus(+r):1 | weight role millis
+//!      operator-kill f0 t1 | operator-teardown f0 | wait 5 | restart | show shapes|registry|roles
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use expect_test::Expect;
 use proffer_master_core::{Command, OperatorRequest, RequestId};
-use proffer_types::agent_link::{AgentMessage, RegisteredTask};
+use proffer_types::agent_link::{AgentMessage, RegisteredOperation, RegisteredTask};
 use proffer_types::scheduler_link::{Call, RefusedTask};
 use proffer_types::{
-    AgentId, AgentInfo, Capabilities, ContainerSpec, Filters, FrameworkId, FrameworkInfo, KillPolicy, Limits,
-    OfferId, Operation, Role, Session, StatusReason, StatusSource, StatusUuid, TaskId, TaskInfo, TaskState,
-    TaskStatus,
+    AgentId, AgentInfo, Capabilities, Constraint, Filters, FrameworkId, FrameworkInfo, KillPolicy,
+    OfferConstraints, OfferId, OfferPreferences, OperationId, OperationState, OperationStatus, Predicate,
+    Role, Selector, Session, StatusReason, StatusSource, StatusUuid, TaskId, TaskState, TaskStatus,
 };
 
+use crate::words;
 use crate::world::World;
 
 /// Plays a script against a fresh master and compares what everybody heard.
@@ -45,7 +51,8 @@ pub(crate) fn play_what_is_possible(script: &[&str]) {
         let words: Vec<_> = command.split_whitespace().collect();
         let is_possible = match words.as_slice() {
             [
-                "agent" | "framework" | "operator-teardown" | "weight" | "wait" | "restart",
+                "agent" | "framework" | "operator-teardown" | "weight" | "role" | "reserve" | "unreserve"
+                | "wait" | "restart",
                 ..,
             ] => true,
             ["ack", name, task] => {
@@ -54,7 +61,9 @@ pub(crate) fn play_what_is_possible(script: &[&str]) {
                         .uuids
                         .contains_key(&((*name).to_owned(), (*task).to_owned()))
             }
-            ["status", name, ..] => world.has_link(name) && world.sessions.contains_key(*name),
+            ["status" | "operation" | "total", name, ..] => {
+                world.has_link(name) && world.sessions.contains_key(*name)
+            }
             [_, name, ..] => world.has_link(name),
             [_] | [] => false,
         };
@@ -100,13 +109,8 @@ impl World {
             ["accept", name, offers, rest @ ..] => {
                 let (filters, rest) = filters(rest);
                 let (bad, good): (Vec<&str>, Vec<&str>) = rest.iter().partition(|task| task.contains('!'));
-                let tasks: Vec<_> = good.into_iter().map(|task| self.task(task)).collect();
+                let operations = words::operations(&good, &|name| self.agent_id(name));
                 let refused = bad.into_iter().map(refused_task).collect();
-                let operations = if tasks.is_empty() {
-                    vec![]
-                } else {
-                    vec![Operation::Launch(tasks)]
-                };
                 let offers = self.offers(offers);
                 self.call(
                     name,
@@ -127,6 +131,70 @@ impl World {
                         filters: filters(rest).0,
                     },
                 );
+            }
+            ["demand", name, role, shapes @ ..] => {
+                let shapes = Some(shapes.iter().map(|shape| words::shape(shape)).collect());
+                let role = Role::new(role).unwrap();
+                self.call(name, Call::Demand { role, shapes });
+            }
+            ["undemand", name, role] => {
+                let (role, shapes) = (Role::new(role).unwrap(), None);
+                self.call(name, Call::Demand { role, shapes });
+            }
+            ["update", name, options @ ..] => {
+                let (info, suppressed_roles) = (self.info(name, options), BTreeSet::new());
+                self.call(
+                    name,
+                    Call::Update {
+                        info,
+                        suppressed_roles,
+                    },
+                );
+            }
+            ["operation", agent, operation, state] => {
+                let (framework, id) = operation.split_once('/').unwrap();
+                let (link, session) = (self.link(agent), self.sessions[*agent]);
+                let messages = vec![AgentMessage::OperationUpdate {
+                    framework_id: self.owner(framework),
+                    status: self.operation_status(id, state),
+                }];
+                self.step(Command::AgentFrame {
+                    link,
+                    session,
+                    messages,
+                });
+            }
+            ["total", agent, total] => {
+                let (link, session) = (self.link(agent), self.sessions[*agent]);
+                let messages = vec![AgentMessage::Total(total.parse().unwrap())];
+                self.step(Command::AgentFrame {
+                    link,
+                    session,
+                    messages,
+                });
+            }
+            ["ack-operation", name, id] => {
+                let (agent, uuid) = self.uuids[&((*name).to_owned(), (*id).to_owned())].clone();
+                let (agent_id, operation_id) = (self.agent_id(&agent), OperationId::new(id).unwrap());
+                self.call(
+                    name,
+                    Call::AcknowledgeOperation {
+                        agent_id,
+                        operation_id,
+                        uuid,
+                    },
+                );
+            }
+            ["reconcile-operations", name, operations @ ..] => {
+                let operations = operations.iter().map(|word| {
+                    let (id, agent) = word
+                        .split_once('@')
+                        .map_or((*word, None), |(id, agent)| (id, Some(agent)));
+                    let agent = agent.map(|agent| self.agent_id(agent));
+                    (OperationId::new(id).unwrap(), agent)
+                });
+                let operations = operations.collect();
+                self.call(name, Call::ReconcileOperations { operations });
             }
             ["status", agent, task, head] => self.status(agent, task, head, head),
             ["status", agent, task, head, latest] => self.status(agent, task, head, latest),
@@ -182,13 +250,15 @@ impl World {
 
     fn operator(&mut self, words: &[&str]) {
         let operation = match words {
-            ["weight", role, millis] => OperatorRequest::SetRole {
-                role: Role::new(role).unwrap(),
-                weight_millis: Some(millis.parse().unwrap()),
-                priority: None,
-                guarantee: None,
-                limit: None,
-                force: false,
+            ["weight", role, millis] => words::set_role(role, &["weight", millis]),
+            ["role", role, settings @ ..] => words::set_role(role, settings),
+            ["reserve", agent, resources] => OperatorRequest::Reserve {
+                agent_id: self.agent_id(agent),
+                resources: resources.parse().unwrap(),
+            },
+            ["unreserve", agent, resources] => OperatorRequest::Unreserve {
+                agent_id: self.agent_id(agent),
+                resources: resources.parse().unwrap(),
             },
             ["operator-kill", name, task] => OperatorRequest::KillTask {
                 framework_id: self.framework_id(name),
@@ -221,24 +291,41 @@ impl World {
             cgroups: "cgroup v2".to_owned(),
             domain: None,
         };
+        let (operations, tasks): (Vec<&str>, Vec<&str>) = tasks.iter().partition(|word| word.contains('!'));
         let tasks = tasks.iter().map(|task| self.registered(name, task)).collect();
+        let operations = operations.iter().map(|word| {
+            let (framework, rest) = word.split_once('!').unwrap();
+            let (id, state) = rest.split_once('=').unwrap();
+            RegisteredOperation {
+                framework_id: self.owner(framework),
+                status: self.operation_status(id, state),
+            }
+        });
+        let operations = operations.collect();
         let link = self.dial(peer);
         self.step(Command::AgentRegister {
             link,
             info,
             agent_id,
             tasks,
-            operations: Vec::new(),
+            operations,
         });
     }
 
-    fn framework(&mut self, name: &str, options: &[&str]) {
+    fn info(&self, name: &str, options: &[&str]) -> FrameworkInfo {
         let mut id = self.known.contains(name).then(|| self.framework_id(name));
         let (mut own, mut failover_timeout) = (BTreeSet::new(), Duration::from_secs(3600));
+        let (mut capabilities, mut wanted) = (Capabilities::default(), OfferPreferences::default());
         for option in options.chunks(2) {
             match option {
                 ["role", role] => drop(own.insert(Role::new(role).unwrap())),
                 ["failover", time] => failover_timeout = seconds(time),
+                ["shared", "yes"] => capabilities.shared = true,
+                ["host", host] => {
+                    let (selector, predicate) = (Selector::Hostname, Predicate::Equals((*host).to_owned()));
+                    wanted.constraints = OfferConstraints::all_of(vec![Constraint { selector, predicate }]);
+                }
+                ["min", minimum] => wanted.min_allocatable = Some(vec![minimum.parse().unwrap()]),
                 ["id", name] => id = Some(self.framework_id(name)),
                 unknown => panic!("no such option: {unknown:?}"),
             }
@@ -246,16 +333,24 @@ impl World {
         if own.is_empty() {
             own.insert(Role::default());
         }
-        let info = FrameworkInfo {
+        let preferences = own.iter().map(|role| (role.clone(), wanted.clone()));
+        let preferences = preferences
+            .filter(|(_, wanted)| *wanted != OfferPreferences::default())
+            .collect();
+        FrameworkInfo {
             id,
             name: name.to_owned(),
             roles: own,
             failover_timeout,
             services: Vec::new(),
             labels: Default::default(),
-            capabilities: Capabilities::default(),
-            preferences: Default::default(),
-        };
+            capabilities,
+            preferences,
+        }
+    }
+
+    fn framework(&mut self, name: &str, options: &[&str]) {
+        let info = self.info(name, options);
         self.dial(name);
         let suppressed_roles = BTreeSet::new();
         self.call(
@@ -291,27 +386,6 @@ impl World {
             .collect()
     }
 
-    /// `t1@a0:cpus:1;mem:1GiB`
-    fn task(&self, text: &str) -> TaskInfo {
-        let (name, resources) = text.split_once(':').unwrap();
-        let (id, agent) = name.split_once('@').unwrap();
-        TaskInfo {
-            id: TaskId::new(id).unwrap(),
-            name: String::new(),
-            agent_id: self.agent_id(agent),
-            resources: resources.parse().unwrap(),
-            container: ContainerSpec {
-                command: vec!["true".to_owned()],
-                ..ContainerSpec::default()
-            },
-            kill_policy: KillPolicy::default(),
-            labels: Default::default(),
-            max_completion_time: None,
-            limits: Limits::default(),
-            shape: None,
-        }
-    }
-
     /// `t1` or `t1@a0`
     fn named_task(&self, text: &str) -> (TaskId, Option<AgentId>) {
         let (id, agent) = text
@@ -328,8 +402,30 @@ impl World {
             framework_id: self.framework_id(framework),
             role: self.roles.get(name).cloned().unwrap_or_default(),
             group: None,
-            info: self.task(&format!("{id}@{agent}:cpus:1")),
+            info: words::task(&format!("{id}@{agent}:cpus:1"), &|name| self.agent_id(name)),
             latest_status: self.task_status(id, state(latest)),
+        }
+    }
+
+    /// The master's own operations have no framework.
+    fn owner(&self, name: &str) -> FrameworkId {
+        if name == "master" {
+            FrameworkId::new(name).unwrap()
+        } else {
+            self.framework_id(name)
+        }
+    }
+
+    fn operation_status(&mut self, id: &str, state: &str) -> OperationStatus {
+        self.n_uuids += 1;
+        let mut states = OperationState::ALL.into_iter();
+        OperationStatus {
+            operation_id: OperationId::new(self.id_of_operation(id)).unwrap(),
+            agent_id: None,
+            state: states.find(|known| known.as_str() == state).unwrap(),
+            message: String::new(),
+            timestamp: self.now,
+            uuid: Some(StatusUuid([self.n_uuids; 16])),
         }
     }
 
@@ -367,12 +463,7 @@ impl World {
 
 fn filters<'a>(words: &'a [&'a str]) -> (Filters, &'a [&'a str]) {
     match words {
-        ["refuse", time, rest @ ..] => (
-            Filters {
-                refuse: seconds(time),
-            },
-            rest,
-        ),
+        ["refuse", time, rest @ ..] => (Filters::refuse(seconds(time)), rest),
         rest => (Filters::NONE, rest),
     }
 }

@@ -122,6 +122,12 @@ impl World {
         }
     }
 
+    /// The master's own operations are named after it.
+    pub(crate) fn id_of_operation(&self, name: &str) -> String {
+        let own = name.strip_prefix("own-");
+        own.map_or_else(|| name.to_owned(), |rest| format!("{}-{rest}", self.masters[0]))
+    }
+
     /// A text with every id replaced by its name.
     pub(crate) fn named(&self, text: &str) -> String {
         let text = text.replace(&format!("{}-", self.masters[0]), "");
