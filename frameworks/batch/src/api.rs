@@ -104,7 +104,7 @@ fn refuse(error: &SubmitError) -> Status {
     let message = error.to_string();
     match error {
         SubmitError::NameInUse(_) => Status::already_exists(message),
-        SubmitError::Full => Status::resource_exhausted(message),
+        SubmitError::Full | SubmitError::Roles(_) => Status::resource_exhausted(message),
         SubmitError::JobName(_)
         | SubmitError::TaskName(_)
         | SubmitError::NoTasks(_)
@@ -115,6 +115,14 @@ fn refuse(error: &SubmitError) -> Status {
         | SubmitError::UnknownAfter { .. }
         | SubmitError::Cycle(_)
         | SubmitError::AsksForNone { .. }
+        | SubmitError::NotAmounts(_)
+        | SubmitError::LowLimit { .. }
+        | SubmitError::Constraints { .. }
+        | SubmitError::NoneOnAgent(_)
+        | SubmitError::GangAfter(_)
+        | SubmitError::GangInstances { .. }
+        | SubmitError::LargeGang { .. }
+        | SubmitError::LargeStatement(_)
         | SubmitError::FitsNowhere { .. }
         | SubmitError::NoCommand(_)
         | SubmitError::LargeContainer { .. }

@@ -3,16 +3,20 @@
 use std::time::Duration;
 
 use proffer_batch_core::{InstanceView, JobSpec, JobState, JobSummary, JobView, Phase, TaskSpec};
-use proffer_types::{ContainerSpec, KillPolicy, Resources, Role};
+use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources, Role};
+use proffer_wire::demand::{Budget, placement_rules};
 use proffer_wire::frame::MAX_MESSAGE_BYTES;
+use proffer_wire::task::limits;
 use proffer_wire::{ConvertError, v1};
 use prost::Message as _;
 
 /// Checks what a client sent; what the scheduler checks itself is left to it.
 pub(crate) fn spec(message: Option<v1::JobSpec>) -> Result<JobSpec, ConvertError> {
     let message = message.ok_or_else(|| missing("spec"))?;
+    let mut budget = Budget::default();
     let task = |(index, task)| {
-        task_spec(task).map_err(|error| error.under(format_args!("tasks[{index}]")).under("spec"))
+        task_spec(task, &mut budget)
+            .map_err(|error| error.under(format_args!("tasks[{index}]")).under("spec"))
     };
     Ok(JobSpec {
         role: role(&message.role).map_err(|error| error.under("spec"))?,
@@ -24,6 +28,7 @@ pub(crate) fn spec(message: Option<v1::JobSpec>) -> Result<JobSpec, ConvertError
             .enumerate()
             .map(task)
             .collect::<Result<_, _>>()?,
+        gang: message.gang,
     })
 }
 
@@ -38,14 +43,19 @@ fn role(role: &str) -> Result<Role, ConvertError> {
     }
 }
 
-fn task_spec(message: v1::JobTask) -> Result<TaskSpec, ConvertError> {
+fn task_spec(message: v1::JobTask, budget: &mut Budget) -> Result<TaskSpec, ConvertError> {
     let resources = message.resources.unwrap_or_default();
+    let resources = Resources::try_from(resources).map_err(|error| error.under("resources"))?;
+    let limits = limits(message.limits.unwrap_or_default(), &resources);
     let container = message.container.ok_or_else(|| missing("container"))?;
     Ok(TaskSpec {
         name: message.name,
         count: message.count.max(1),
         after: message.after,
-        resources: Resources::try_from(resources).map_err(|error| error.under("resources"))?,
+        resources,
+        limits: limits.map_err(|error| error.under("limits"))?,
+        rules: placement_rules(message.rules, budget).map_err(|error| error.under("rules"))?,
+        gang: message.gang,
         container: ContainerSpec::try_from(container).map_err(|error| error.under("container"))?,
         retries: message.retries,
         timeout: (message.timeout_ms > 0).then(|| Duration::from_millis(message.timeout_ms)),
@@ -113,6 +123,7 @@ fn spec_message(spec: &JobSpec) -> v1::JobSpec {
         role: spec.role.to_string(),
         priority: spec.priority,
         tasks: spec.tasks.iter().map(task_message).collect(),
+        gang: spec.gang,
     }
 }
 
@@ -127,6 +138,9 @@ fn task_message(task: &TaskSpec) -> v1::JobTask {
         retries: task.retries,
         timeout_ms: timeout.map_or(0, |millis| u64::try_from(millis).unwrap_or(u64::MAX)),
         kill_policy: Some(task.kill_policy.into()),
+        limits: (task.limits != Limits::default()).then(|| task.limits.into()),
+        rules: (task.rules != PlacementRules::default()).then(|| (&task.rules).into()),
+        gang: task.gang,
     }
 }
 

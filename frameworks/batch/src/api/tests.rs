@@ -62,6 +62,23 @@ async fn each_mistake_has_its_code_and_changes_nothing() {
     let (code, message) = refused(&api, job("J", f64::NAN, &[])).await;
     assert_eq!(code, Code::InvalidArgument);
     assert_eq!(message, "spec.tasks[0].resources.cpus: NaN is not a quantity");
+    let with = |change: fn(&mut v1::JobTask)| {
+        let mut job = job("J", 1.0, &[]);
+        change(&mut job.get_mut().spec.as_mut().unwrap().tasks[0]);
+        job
+    };
+    let low = with(|task| task.limits.get_or_insert_default().cpus = Some(0.5));
+    let message = refused(&api, low).await.1;
+    assert_eq!(
+        message,
+        "spec.tasks[0].limits.cpus: 0.5 is less than the 1 that the task asks for"
+    );
+    let none = with(|task| task.rules.get_or_insert_default().max_per_agent = Some(0));
+    let message = refused(&api, none).await.1;
+    assert_eq!(
+        message,
+        "spec.tasks[0].rules.max_per_agent: is 0: no agent could run a task"
+    );
     assert_eq!(
         refused(&api, job("J", 1.0, &["a"])).await.0,
         Code::InvalidArgument
