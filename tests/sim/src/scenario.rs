@@ -185,6 +185,7 @@ fn draw_batches(dice: &mut Dice, role: &Role, jobs: &[Job]) -> Vec<(Timestamp, J
             role: role.clone(),
             priority: 0,
             tasks: tasks.collect(),
+            gang: false,
         };
         (chunk[0].arrives, spec)
     });
@@ -212,6 +213,9 @@ fn draw_task(dice: &mut Dice, m: usize, job: &Job) -> TaskSpec {
         kill_policy: KillPolicy {
             grace_period: Some(job.grace),
         },
+        limits: Default::default(),
+        rules: Default::default(),
+        gang: false,
     }
 }
 
