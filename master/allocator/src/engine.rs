@@ -70,7 +70,8 @@ struct Seen {
     cursor: u64,
     /// And for each shape.
     shapes: BTreeMap<ShapeId, SeenShape>,
-    gangs: BTreeMap<GangId, u64>,
+    /// And for each gang, with its shapes as they were then.
+    gangs: BTreeMap<GangId, (u64, Vec<Arc<Shape>>)>,
     /// Agents to look at again, whatever the cursor says: a filter expired.
     again: BTreeSet<AgentIx>,
 }
@@ -104,6 +105,7 @@ impl Seen {
 
     fn look_again(&mut self, agent: AgentIx) {
         self.again.insert(agent);
+        self.gangs.clear();
         self.shapes.values_mut().for_each(|seen| seen.again_after = None);
     }
 
@@ -130,6 +132,8 @@ pub struct Engine<O> {
     with_kinds: BTreeSet<AgentIx>,
     waiting: Waiters,
     changed: Vec<Change>,
+    /// Roles of leaves that gave something back, and those above them, as they were then.
+    gave_back: BTreeSet<RoleIx>,
 }
 
 impl<O: Order> Engine<O> {
@@ -146,6 +150,7 @@ impl<O: Order> Engine<O> {
             with_kinds: BTreeSet::new(),
             waiting: Waiters::default(),
             changed: Vec::new(),
+            gave_back: BTreeSet::new(),
         }
     }
 
@@ -168,14 +173,16 @@ impl<O: Order> Engine<O> {
                 self.seen(*leaf).forget();
             }
         }
-        let mut released = false;
+        let (mut released, mut left) = (false, false);
         for change in &changes {
             match change {
                 Change::Agent(agent) => {
                     self.log.follow(ledger, *agent);
                     released = true;
                     self.order.refresh(ledger, Refresh::Totals);
-                    let kinds = ledger.agent(*agent).is_some_and(|agent| agent.total().has_kinds());
+                    let kinds = ledger
+                        .agent(*agent)
+                        .is_some_and(|agent| agent.total().has_kinds());
                     let had_kinds = match kinds {
                         true => !self.with_kinds.insert(*agent),
                         false => self.with_kinds.remove(agent),
@@ -188,9 +195,11 @@ impl<O: Order> Engine<O> {
                     self.log.follow(ledger, *agent);
                     released = true;
                     self.follow_leaf(ledger, *leaf);
-                    if ledger.leaf(*leaf).is_none_or(|leaf| leaf.role != *role) {
-                        self.order.refresh(ledger, Refresh::Role(*role));
+                    if ledger.leaf(*leaf).is_some_and(|leaf| leaf.states_demand()) {
+                        // What an offer had room for is wanted again, elsewhere perhaps.
+                        self.fresh.insert(*leaf);
                     }
+                    left |= ledger.leaf(*leaf).is_none_or(|leaf| leaf.role != *role);
                 }
                 Change::Claimed(agent, leaf) => {
                     self.log.shrink(ledger, *agent);
@@ -209,6 +218,13 @@ impl<O: Order> Engine<O> {
                     self.seen(*leaf).look_again(*agent);
                     self.fresh.insert(*leaf);
                 }
+            }
+        }
+        let gave_back = std::mem::take(&mut self.gave_back);
+        if left {
+            // A leaf was dropped since; those above it have less all the same.
+            for role in gave_back {
+                self.order.refresh(ledger, Refresh::Role(role));
             }
         }
         if released {
@@ -296,7 +312,10 @@ impl<O: Order> Allocator for Engine<O> {
         self.order.name()
     }
 
-    fn observe(&mut self, _ledger: &Ledger, change: &Change) {
+    fn observe(&mut self, ledger: &Ledger, change: &Change) {
+        if let Change::Released(_, _, role) = change {
+            self.gave_back.extend(ledger.lineage(*role));
+        }
         self.changed.push(*change);
     }
 

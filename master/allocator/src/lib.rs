@@ -23,3 +23,6 @@ pub use order::{UnknownAllocator, by_name, names};
 pub use quantities::Quantities;
 pub use round::{Grant, HOLD_AFTER, Host, Round};
 pub use share::Share;
+
+/// The randomness of a round; named in [`Order`].
+pub use rand_chacha::ChaCha8Rng;

@@ -18,14 +18,20 @@ impl<O: Order> Engine<O> {
     /// one changed.
     pub(super) fn serve_gang(&mut self, round: &mut Round<'_>, leaf: LeafIx, gang: GangId) -> bool {
         let latest = self.log.latest();
-        let seen = self.seen(leaf);
-        if seen.gangs.get(&gang) == Some(&latest) && seen.again.is_empty() {
+        let shapes: Vec<_> = (round.ledger().leaf(leaf))
+            .into_iter()
+            .flat_map(|entry| entry.wanted())
+            .filter(|(shape, _)| shape.gang == Some(gang))
+            .map(|(shape, _)| Arc::clone(shape))
+            .collect();
+        let seen = self.seen(leaf).gangs.get(&gang);
+        if seen.is_some_and(|seen| (seen.0, &seen.1) == (latest, &shapes)) {
             return false;
         }
         let agents: Vec<_> = self.log.after(0).map(|(_, agent)| agent).collect();
         round.spend(agents.len());
         let Some(plan) = plan(round, leaf, gang, &agents) else {
-            self.seen(leaf).gangs.insert(gang, latest);
+            self.seen(leaf).gangs.insert(gang, (latest, shapes));
             return false;
         };
         for (agent, shape, n) in plan {
@@ -48,7 +54,7 @@ fn plan(round: &Round<'_>, leaf: LeafIx, gang: GangId, agents: &[AgentIx]) -> Op
     if shapes.iter().any(|(shape, open)| *open != shape.count) || !ledger.gang_has_room(leaf, &shapes) {
         return None;
     }
-    let mut left: BTreeMap<AgentIx, Resources> = BTreeMap::new();
+    let mut planned: BTreeMap<AgentIx, Resources> = BTreeMap::new();
     let mut plan = Plan::new();
     for (shape, count) in shapes {
         let mut missing = count;
@@ -59,18 +65,20 @@ fn plan(round: &Round<'_>, leaf: LeafIx, gang: GangId, agents: &[AgentIx]) -> Op
             let Ok(within) = ledger.within(leaf, agent, shape, round.now()) else {
                 continue;
             };
-            let free = left.get(&agent).unwrap_or(&within);
+            // Not every shape may have all that another may have there.
+            let free = planned
+                .get(&agent)
+                .map_or_else(|| within.clone(), |taken| within.minus(taken));
             let most = shape.max_per_agent.map_or(missing, |max| {
                 missing.min(max.saturating_sub(ledger.n_on(agent, leaf, shape.id)))
             });
-            let Some((n, taken)) = most_that_fit(free, shape, most) else {
+            let Some((n, taken)) = most_that_fit(&free, shape, most) else {
                 continue;
             };
             if ledger.filtered_until(leaf, agent, &taken, round.now()).is_some() {
                 continue;
             }
-            let rest = free.minus(&taken);
-            left.insert(agent, rest);
+            planned.entry(agent).or_default().add(&taken);
             plan.push((agent, Arc::clone(shape), n));
             missing -= n;
         }

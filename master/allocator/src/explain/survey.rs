@@ -50,6 +50,10 @@ pub(super) struct Survey<'a> {
     entry: &'a LeafEntry,
     role: Option<&'a Role>,
     shape: Option<&'a (Arc<Shape>, u32)>,
+    /// All leaves of the framework.
+    own: Vec<LeafIx>,
+    /// Who holds how much of an agent, while one is looked at.
+    held: Vec<(LeafIx, u64)>,
     constraints: Vec<&'a Constraint>,
     buckets: BTreeMap<Key, Bucket>,
 }
@@ -69,6 +73,8 @@ impl<'a> Survey<'a> {
             entry,
             role: ledger.role(entry.role)?.name.as_ref(),
             shape,
+            own: ledger.leaves_of(&entry.framework).map(|(_, leaf)| leaf).collect(),
+            held: Vec::new(),
             constraints: Vec::new(),
             buckets: BTreeMap::new(),
         })
@@ -209,14 +215,14 @@ impl<'a> Survey<'a> {
     }
 
     fn is_own(&self, leaf: LeafIx) -> bool {
-        let other = self.ledger.leaf(leaf);
-        other.is_some_and(|other| other.framework == self.entry.framework)
+        self.own.contains(&leaf)
     }
 
     /// Who of the others holds most of the resource that is lacking.
-    fn holder(&self, agent: AgentIx, lack: Option<&Lack>) -> Option<LeafIx> {
-        let mut held: Vec<(LeafIx, u64)> = Vec::new();
-        for (_, claim) in self.ledger.claims_on(agent) {
+    fn holder(&mut self, agent: AgentIx, lack: Option<&Lack>) -> Option<LeafIx> {
+        self.held.clear();
+        let ledger = self.ledger;
+        for (_, claim) in ledger.claims_on(agent) {
             if self.is_own(claim.leaf) {
                 continue;
             }
@@ -225,15 +231,14 @@ impl<'a> Survey<'a> {
                 Some(name) => claim.resources.scalar(name),
                 None => claim.resources.cpu_millis(),
             };
-            match held.iter_mut().find(|(leaf, _)| *leaf == claim.leaf) {
+            match self.held.iter_mut().find(|(leaf, _)| *leaf == claim.leaf) {
                 Some((_, sum)) => *sum += units,
-                None => held.push((claim.leaf, units)),
+                None => self.held.push((claim.leaf, units)),
             }
         }
-        let most = held
-            .into_iter()
-            .max_by_key(|(leaf, units)| (*units, std::cmp::Reverse(*leaf)));
-        most.map(|(leaf, _)| leaf)
+        let held = self.held.iter();
+        let most = held.max_by_key(|(leaf, units)| (*units, std::cmp::Reverse(*leaf)));
+        most.map(|(leaf, _)| *leaf)
     }
 
     /// Whom an agent is reserved for that would do if it were not.

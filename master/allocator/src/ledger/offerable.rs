@@ -55,7 +55,7 @@ impl Ledger {
         let (leaf_entry, entry) = self.pair(leaf, agent)?;
         let open = self.open_to(leaf_entry, entry)?;
         let open = self.less_held(leaf, agent, open, None)?;
-        let within = self.within_quota(leaf_entry.role, open)?;
+        let within = self.within_quota(leaf_entry, open)?;
         if is_allocatable(leaf_entry, &within) {
             Ok(within)
         } else {
@@ -92,7 +92,7 @@ impl Ledger {
         let open = self.open_to(leaf_entry, entry)?;
         let over_by = shape.time_limit.map(|limit| now.after(limit));
         let open = self.less_held(leaf, agent, open, over_by)?;
-        self.within_quota(leaf_entry.role, open)
+        self.within_quota(leaf_entry, open)
     }
 
     /// Leaves out what is held there for another, unless whoever asks is over before it is wanted.
@@ -167,8 +167,7 @@ impl Ledger {
             let units = u64::try_from(self.room(entry.role, name).0).unwrap_or(u64::MAX);
             room.with(name.clone(), units)
         });
-        let anything_will_do = entry.preferences.min_allocatable.as_ref().is_some_and(Vec::is_empty);
-        anything_will_do || is_allocatable(entry, &room)
+        anything_will_do(entry) || is_allocatable(entry, &room)
     }
 
     /// Whether quota leaves a leaf enough for all tasks of some shapes together.
@@ -245,7 +244,8 @@ impl Ledger {
     }
 
     /// Cuts the unreserved part down to what limits and guarantees leave.
-    fn within_quota(&self, role: RoleIx, open: Resources) -> Result<Resources, Obstacle> {
+    fn within_quota(&self, leaf: &LeafEntry, open: Resources) -> Result<Resources, Obstacle> {
+        let role = leaf.role;
         if !self.has_guarantees() && !self.is_limited(role) {
             return Ok(open);
         }
@@ -262,7 +262,7 @@ impl Ledger {
         }
         let within = open.minus(&cut);
         match obstacle {
-            Some(obstacle) if within.scalars().next().is_none() => Err(obstacle),
+            Some(obstacle) if within.scalars().next().is_none() && !anything_will_do(leaf) => Err(obstacle),
             _ => Ok(within),
         }
     }
@@ -299,18 +299,21 @@ impl Ledger {
 
 /// Takes `n` tasks of a shape out of a bundle, or nothing.
 pub(crate) fn take_tasks(from: &Resources, shape: &Shape, n: u32) -> Option<Resources> {
-    let wanted = shape.resources.times(n);
-    let mut taken = if from.has_kinds() && !wanted.has_kinds() {
-        from.take(&wanted)?
-    } else {
-        from.contains(&wanted).then_some(wanted)?
-    };
+    let mut wanted = shape.resources.times(n);
     let n_ports = u64::from(shape.n_ports) * u64::from(n);
     if n_ports > 0 {
-        let ports = from.ranges(&ResourceName::Ports)?.lowest(n_ports)?;
-        taken = taken.with_ranges(ResourceName::Ports, ports);
+        // Which ports they are decides whether they are reserved ones, so they are chosen first.
+        let usable = from.only(|kind| !kind.revocable && kind.volume.is_none());
+        let ports = usable.ranges(&ResourceName::Ports)?.lowest(n_ports)?;
+        wanted = wanted.with_ranges(ResourceName::Ports, ports);
     }
-    Some(taken)
+    from.take(&wanted)
+}
+
+/// Whether the leaf takes offers however small, of ports alone for one.
+fn anything_will_do(leaf: &LeafEntry) -> bool {
+    let minimums = leaf.preferences.min_allocatable.as_ref();
+    leaf.states_demand() || minimums.is_some_and(Vec::is_empty)
 }
 
 /// Whether a bundle is large enough to be offered to the leaf.

@@ -199,7 +199,11 @@ impl Tree {
                     self.unused.push(ix);
                 }
             }
-            (_, Some(old)) => self.reorder(ledger, ix, old),
+            (_, Some(old)) => {
+                self.reorder(ledger, ix, old);
+                // What those left have is counted in another way.
+                self.rise(ledger, ix);
+            }
             (_, None) => {}
         }
     }

@@ -6,6 +6,6 @@
 )]
 
 mod bench;
-mod drf;
-mod fairness;
+mod cluster;
+mod oracle;
 mod properties;

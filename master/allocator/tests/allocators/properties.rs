@@ -1,159 +1,139 @@
-//! Whatever happens: nothing is promised twice, and nobody is offered what they must not be.
+//! Whatever happens: nothing is promised twice, nobody is offered what they must not be, and nothing is left that
+//! somebody could use.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use proffer_allocator::ClaimId;
-use proffer_types::{Resources, Role, Timestamp};
+use proffer_allocator::{AgentIx, LeafIx, Ledger};
+use proffer_types::{GangId, Shape};
 use proptest::prelude::*;
+use proptest::test_runner::Config;
 
-use crate::bench::{Bench, Offered, agent, framework};
+use crate::bench::{Bench, Offer};
+use crate::cluster::{AMPLE, Play, story};
 
-const ROLES: [&str; 4] = ["*", "eng", "eng/prod", "ops"];
+/// As many as fit into a few seconds; more are run with `PROPTEST_CASES`.
+const N_CASES: u32 = 400;
+const N_MOVES: usize = 40;
 
-#[derive(Debug, Clone)]
-enum Move {
-    Accept { nth: usize, cpus: u64, mem: u64 },
-    Decline { nth: usize, refuse: u64 },
-    EndTask { nth: usize },
-    Suppress { nth: usize },
-    Revive { nth: usize },
-    SetActive { nth: usize, active: bool },
-    SetAgentActive { nth: usize, active: bool },
-    RemoveAgent { nth: usize },
-    Resize { nth: usize, cpus: u64 },
-    Weigh { nth: usize, weight_millis: u64 },
-    Wait { millis: u64 },
+fn some(n_cases: u32) -> Config {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
+    Config {
+        cases: cases.unwrap_or(n_cases),
+        failure_persistence: None,
+        ..Config::default()
+    }
 }
 
-fn a_move() -> impl Strategy<Value = Move> {
-    let nth = 0..8_usize;
-    prop_oneof![
-        4 => (nth.clone(), 0..5000_u64, 0..4_u64 << 30)
-            .prop_map(|(nth, cpus, mem)| Move::Accept { nth, cpus, mem }),
-        3 => (nth.clone(), 0..20_u64).prop_map(|(nth, refuse)| Move::Decline { nth, refuse }),
-        3 => nth.clone().prop_map(|nth| Move::EndTask { nth }),
-        1 => nth.clone().prop_map(|nth| Move::Suppress { nth }),
-        1 => nth.clone().prop_map(|nth| Move::Revive { nth }),
-        1 => (nth.clone(), any::<bool>()).prop_map(|(nth, active)| Move::SetActive { nth, active }),
-        1 => (nth.clone(), any::<bool>()).prop_map(|(nth, active)| Move::SetAgentActive { nth, active }),
-        1 => nth.clone().prop_map(|nth| Move::RemoveAgent { nth }),
-        1 => (nth.clone(), 0..9000_u64).prop_map(|(nth, cpus)| Move::Resize { nth, cpus }),
-        1 => (nth, 1..5000_u64).prop_map(|(nth, weight_millis)| Move::Weigh { nth, weight_millis }),
-        2 => (0..9000_u64).prop_map(|millis| Move::Wait { millis }),
-    ]
+fn allocator() -> impl Strategy<Value = &'static str> {
+    prop_oneof![2 => Just("drf"), 1 => Just("priority"), 1 => Just("random"), 1 => Just("fifo")]
 }
 
-struct Play {
-    bench: Bench,
-    offers: Vec<Offered>,
-    tasks: Vec<ClaimId>,
-}
+proptest! {
+    #![proptest_config(some(N_CASES))]
 
-impl Play {
-    fn take_offers_of(&mut self, lost: impl Fn(&Offered) -> bool) {
-        let (lost, kept) = std::mem::take(&mut self.offers).into_iter().partition(lost);
-        self.offers = kept;
-        let lost: Vec<Offered> = lost;
-        for offer in lost {
-            self.bench.end(&ClaimId::Offer(offer.id));
+    #[test]
+    fn offers_go_only_where_they_may_and_everything_that_may_be_offered_is(
+        allocator in allocator(),
+        story in story(N_MOVES),
+    ) {
+        let mut play = Play::new(allocator);
+        for step in &story {
+            play.step(step, AMPLE);
         }
     }
 
-    fn make(&mut self, step: &Move) {
-        let name = |nth: usize| framework(&format!("f{}", nth % ROLES.len()));
-        let host = |nth: usize| agent(&format!("a{}", nth % 3));
-        let role = |nth: usize| Role::new(ROLES[nth % ROLES.len()]).unwrap();
-        let roles = |nth: usize| [role(nth)].into();
-        let ledger = &mut self.bench.ledger;
-        let change = match *step {
-            Move::Accept { nth, cpus, mem } if !self.offers.is_empty() => {
-                let offer = self.offers.swap_remove(nth % self.offers.len());
-                let has = &offer.grant.resources;
-                let task = Resources::of(cpus.min(has.cpu_millis()), mem.min(has.mem_bytes()), 0);
-                self.tasks.push(self.bench.accept(&offer, &task));
-                return;
-            }
-            Move::Decline { nth, refuse } if !self.offers.is_empty() => {
-                let offer = self.offers.swap_remove(nth % self.offers.len());
-                return self.bench.decline(&offer, Duration::from_secs(refuse));
-            }
-            Move::EndTask { nth } if !self.tasks.is_empty() => {
-                let task = self.tasks.swap_remove(nth % self.tasks.len());
-                return self.bench.end(&task);
-            }
-            Move::Accept { .. } | Move::Decline { .. } | Move::EndTask { .. } => return,
-            Move::Wait { millis } => {
-                self.bench.now = self.bench.now.after(Duration::from_millis(millis));
-                return;
-            }
-            Move::Suppress { nth } => ledger.suppress(&name(nth), &roles(nth)),
-            Move::Revive { nth } => ledger.revive(&name(nth), &roles(nth)),
-            Move::SetActive { nth, active } => ledger.set_framework_active(&name(nth), active),
-            Move::SetAgentActive { nth, active } => ledger.set_agent_active(&host(nth), active),
-            Move::RemoveAgent { nth } => {
-                let gone = host(nth);
-                self.take_offers_of(|offer| offer.grant.agent_id == gone);
-                self.bench.ledger.remove_agent(&gone)
-            }
-            Move::Resize { nth, cpus } => {
-                let resized = host(nth);
-                self.take_offers_of(|offer| offer.grant.agent_id == resized);
-                let total = Resources::of(cpus, 4 << 30, 0);
-                self.bench.ledger.set_agent(&resized, &total)
-            }
-            Move::Weigh { nth, weight_millis } => ledger.set_weight(&role(nth), weight_millis),
-        };
-        self.bench.observe(change);
+    #[test]
+    fn a_small_budget_comes_to_the_end_too(
+        allocator in allocator(),
+        budget in 1..12_u64,
+        story in story(N_MOVES),
+    ) {
+        let mut play = Play::new(allocator);
+        for step in &story {
+            play.step(step, budget);
+        }
     }
 }
 
 proptest! {
+    #![proptest_config(some(N_CASES / 8))]
+
     #[test]
-    fn offers_go_only_where_they_may_and_everything_that_may_be_offered_is(
-        allocator in prop_oneof![Just("drf"), Just("fifo")],
-        moves in proptest::collection::vec(a_move(), 1..60),
-    ) {
-        let mut bench = Bench::new(allocator);
-        for (nth, role) in ROLES.iter().enumerate() {
-            bench.add_framework(&format!("f{nth}"), role);
+    fn the_same_story_has_the_same_end(allocator in allocator(), story in story(N_MOVES)) {
+        let (mut one, mut other) = (Play::new(allocator), Play::new(allocator));
+        for step in &story {
+            prop_assert_eq!(one.step(step, AMPLE), other.step(step, AMPLE));
         }
-        for nth in 0..3 {
-            bench.add_agent(&format!("a{nth}"), "cpus:8;mem:8GiB");
+        prop_assert_eq!(one.bench.ledger, other.bench.ledger);
+    }
+}
+
+/// Of every gang that was offered, all was, in one round.
+pub(crate) fn gangs_are_whole(bench: &Bench, offers: &[Offer]) {
+    let mut offered: BTreeMap<(LeafIx, GangId), BTreeMap<_, u32>> = BTreeMap::new();
+    for offer in offers {
+        let leaf = bench.ledger.leaf_ix(&offer.framework, &offer.role).unwrap();
+        for (gang, (id, n)) in offer
+            .gang
+            .into_iter()
+            .flat_map(|gang| offer.shapes.iter().map(move |one| (gang, one)))
+        {
+            *offered.entry((leaf, gang)).or_default().entry(*id).or_default() += n;
         }
-        let mut play = Play { bench, offers: Vec::new(), tasks: Vec::new() };
-        for step in &moves {
-            play.make(step);
-            let now = play.bench.now;
-            // The ledger itself checks over-commit, in `Ledger::check`, after each round.
-            for offer in play.bench.round() {
-                let grant = &offer.grant;
-                let entry = play.bench.ledger.framework(&grant.framework_id).unwrap();
-                prop_assert!(entry.wanting().any(|role| *role == grant.role));
-                prop_assert!(play.bench.ledger.agent(&grant.agent_id).unwrap().active);
-                let filtered = play.bench.ledger.is_filtered(
-                    &grant.framework_id, &grant.role, &grant.agent_id, &grant.resources, now,
-                );
-                prop_assert!(!filtered);
-                play.offers.push(offer);
-            }
-            nothing_is_left_that_somebody_wants(&play.bench, now)?;
+    }
+    for ((leaf, gang), parts) in offered {
+        let entry = bench.ledger.leaf(leaf).unwrap();
+        let missing: Vec<_> = entry
+            .wanted()
+            .filter(|(shape, _)| shape.gang == Some(gang))
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "of {gang:?} only {parts:?} was offered, not {missing:?}"
+        );
+    }
+}
+
+/// Work-conserving: of what is free and held back for nobody there is nothing that somebody wants.
+pub(crate) fn nothing_is_left(bench: &Bench) {
+    let ledger = &bench.ledger;
+    for (leaf, entry) in ledger.leaves().filter(|(_, leaf)| leaf.wants()) {
+        for (agent, machine) in ledger.agents() {
+            let left = if entry.states_demand() {
+                let mut wanted = entry.wanted();
+                wanted.any(|(shape, open)| could_run(bench, leaf, agent, shape, open))
+            } else {
+                // Shared volumes are always there; they are offered again when something else changed.
+                let all = ledger.offerable(leaf, agent, bench.now);
+                all.is_ok_and(|all| !all.without_shared().is_empty())
+            };
+            let framework = &entry.framework;
+            assert!(
+                !left,
+                "{framework} was not offered {} of {}",
+                machine.free, machine.id
+            );
         }
     }
 }
 
-fn nothing_is_left_that_somebody_wants(bench: &Bench, now: Timestamp) -> Result<(), TestCaseError> {
-    let ledger = &bench.ledger;
-    for (id, entry) in ledger.agents().filter(|(_, entry)| entry.active) {
-        let free = &entry.free;
-        if free.cpu_millis() < 10 && free.mem_bytes() < 32 << 20 {
-            continue;
-        }
-        for (name, taker) in ledger.frameworks() {
-            for role in taker.wanting() {
-                let filtered = ledger.is_filtered(name, role, id, free, now);
-                prop_assert!(filtered, "{name} was not offered {free} of {id}");
-            }
-        }
+fn could_run(bench: &Bench, leaf: LeafIx, agent: AgentIx, shape: &Shape, open: u32) -> bool {
+    let (ledger, now) = (&bench.ledger, bench.now);
+    if shape.gang.is_some_and(|gang| !is_alone(ledger, leaf, gang)) {
+        return false;
     }
-    Ok(())
+    let max = shape.max_per_agent.unwrap_or(u32::MAX);
+    let most = open.min(max.saturating_sub(ledger.n_on(agent, leaf, shape.id)));
+    (1..=most).any(|n| {
+        let bundle = ledger.slice(leaf, agent, shape, n, now);
+        bundle.is_ok_and(|bundle| ledger.filtered_until(leaf, agent, &bundle, now).is_none())
+    })
+}
+
+/// Whether a gang is a single task, which needs no packing.
+fn is_alone(ledger: &Ledger, leaf: LeafIx, gang: GangId) -> bool {
+    let entry = ledger.leaf(leaf).unwrap();
+    let members = entry.wanted().filter(|(shape, _)| shape.gang == Some(gang));
+    let members: Vec<_> = members.map(|(shape, open)| (shape.count, open)).collect();
+    members == [(1, 1)]
 }
