@@ -57,17 +57,20 @@ impl Checkpoints {
         file::write(&path, &record::encode_state(state), durability)
     }
 
-    /// What outlives the power supply: the master and frameworks rely on a volume once it is reported. Its
-    /// directory is there before, and put aside after.
-    pub(crate) fn save_resources(&self, record: &ResourcesRecord) -> io::Result<()> {
+    /// Replaces the record of the resources: synced, since the master and frameworks rely on a volume once it is
+    /// reported, unless a later record of the same batch follows. A volume's directory is there before, and put
+    /// aside after.
+    pub(crate) fn save_resources(&self, record: &ResourcesRecord, durability: Durability) -> io::Result<()> {
         let path = self.data_dir.resources();
         // An unreadable one would have kept the agent from starting.
         let before = file::read(&path).ok();
         let before = before.and_then(|bytes| record::decode_resources(&bytes).ok());
-        let before = before.unwrap_or_default().changed;
-        volumes::make(&self.data_dir, &before, &record.changed)?;
-        file::write(&path, &record::encode_resources(record), Durability::Synced)?;
-        volumes::put_aside(&self.data_dir, &before, &record.changed);
+        let before = before.unwrap_or_default().0.changed;
+        let change = volumes::Change::of(&before, &record.changed);
+        change.make(&self.data_dir)?;
+        let bytes = record::encode_resources(record, change.destroyed.iter().cloned().collect());
+        file::write(&path, &bytes, durability)?;
+        change.put_aside(&self.data_dir);
         Ok(())
     }
 
@@ -78,13 +81,12 @@ impl Checkpoints {
             path: path.clone(),
             source,
         };
-        let bytes = match file::read(&path) {
-            Ok(bytes) => bytes,
-            Err(ReadError::Missing) => return Ok(ResourcesRecord::default()),
+        let (record, destroyed) = match file::read(&path) {
+            Ok(bytes) => record::decode_resources(&bytes).map_err(|error| refuse(error.into()))?,
+            Err(ReadError::Missing) => Default::default(),
             Err(error) => return Err(refuse(error.into())),
         };
-        let record = record::decode_resources(&bytes).map_err(|error| refuse(error.into()))?;
-        volumes::sweep(&self.data_dir, &record.changed);
+        volumes::sweep(&self.data_dir, &record.changed, &destroyed);
         Ok(record)
     }
 

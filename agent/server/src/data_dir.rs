@@ -8,6 +8,7 @@
 //! resources                              reservations, volumes and operations not acknowledged
 //! volumes/roles/<role>/<volume>/         `/` in roles is written as a space, which no role has
 //! volumes/removed/<n>/                   destroyed volumes, until their files are gone
+//! volumes/unknown/<n>/                   what was found among volumes and is none: the operator's to judge
 //! ```
 
 use std::fs::{self, DirBuilder, File, TryLockError};
@@ -16,7 +17,6 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use proffer_agent_core::{ContainerId, TaskKey};
-use proffer_types::{Role, VolumeId};
 
 use tracing::warn;
 
@@ -55,7 +55,12 @@ impl DataDir {
         for dir in [data_dir.tasks(), data_dir.sandboxes()] {
             fs::create_dir_all(dir).map_err(refuse)?;
         }
-        for dir in [data_dir.volumes(), data_dir.removed_volumes()] {
+        let volumes = [
+            data_dir.volumes(),
+            data_dir.removed_volumes(),
+            data_dir.unknown_volumes(),
+        ];
+        for dir in volumes {
             let mut private = DirBuilder::new();
             private
                 .recursive(true)
@@ -107,10 +112,8 @@ impl DataDir {
         self.root.join("volumes/removed")
     }
 
-    /// Ids are plain names; a role without its slashes is one too, and not longer than the kernel takes.
-    pub(crate) fn volume(&self, role: &Role, id: &VolumeId) -> PathBuf {
-        let role = role.as_str().replace('/', " ");
-        self.volumes().join(role).join(id.as_str())
+    pub(crate) fn unknown_volumes(&self) -> PathBuf {
+        self.root.join("volumes/unknown")
     }
 
     pub(crate) fn sandboxes(&self) -> PathBuf {

@@ -14,7 +14,7 @@ use proffer_wire::agent_link::agent_frames;
 use tracing::warn;
 
 use crate::AgentError;
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{Checkpoints, Durability};
 use crate::containers::Containers;
 use crate::driver::{is_checkpoint, link_down};
 use crate::link::LinkHandle;
@@ -298,7 +298,9 @@ fn is_of_resources(effect: &Effect) -> bool {
 fn write_all(checkpoints: &Checkpoints, writes: Vec<Effect>) -> Result<Failed, AgentError> {
     let mut all = Failed::default();
     let failed = &mut all.containers;
-    for write in writes {
+    let is_of_resources = |effect: &Effect| matches!(effect, Effect::CheckpointResources(_));
+    let last_of_resources = writes.iter().rposition(is_of_resources);
+    for (index, write) in writes.into_iter().enumerate() {
         let (container_id, result) = match write {
             Effect::SaveAgentId(id) => {
                 checkpoints.save_agent_id(&id)?;
@@ -306,7 +308,11 @@ fn write_all(checkpoints: &Checkpoints, writes: Vec<Effect>) -> Result<Failed, A
             }
             Effect::CheckpointResources(record) => {
                 // A later one in the batch holds all that an earlier one did.
-                let saved = checkpoints.save_resources(&record);
+                let durability = match Some(index) == last_of_resources {
+                    true => Durability::Synced,
+                    false => Durability::Cached,
+                };
+                let saved = checkpoints.save_resources(&record, durability);
                 all.resources = saved.err().map(|error| error.to_string());
                 continue;
             }

@@ -93,6 +93,8 @@ impl Parts {
     async fn run(self, kill_tasks_on_stop: bool, shutdown: CancellationToken) -> Result<(), AgentError> {
         let clock = Clock::start();
         let checkpoints = self.checkpoints;
+        let removal = checkpoints.clone();
+        tokio::task::spawn_blocking(move || removal.remove_volumes());
         let (agent, recovered) = recover(&checkpoints, clock, self.info, self.operations)?;
         let shared = Arc::new(Shared::new(&agent));
         let metrics = Arc::new(Metrics::new());

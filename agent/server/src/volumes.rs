@@ -17,48 +17,69 @@ use crate::data_dir::DataDir;
 /// A task may give up being root, and still has to get in.
 const VOLUME_MODE: u32 = 0o755;
 
-/// Where a volume is; none for what is no volume.
-pub(crate) fn path(data_dir: &DataDir, kind: &Kind) -> Option<PathBuf> {
+/// Where a volume is below the directory of all; none for what is no volume. Ids are plain names; a role without its
+/// slashes is one too, and not longer than the kernel takes.
+pub(crate) fn name(kind: &Kind) -> Option<String> {
     let (role, volume) = (kind.role()?, kind.volume.as_ref()?);
-    Some(data_dir.volume(role, &volume.id))
+    Some(format!("{}/{}", role.as_str().replace('/', " "), volume.id))
 }
 
-fn paths(data_dir: &DataDir, resources: &Resources) -> BTreeSet<PathBuf> {
+/// The directory of a volume; none for what is no volume.
+pub(crate) fn path(data_dir: &DataDir, kind: &Kind) -> Option<PathBuf> {
+    name(kind).map(|name| data_dir.volumes().join(name))
+}
+
+fn names(resources: &Resources) -> BTreeSet<String> {
     let volumes = resources.volumes();
-    volumes.filter_map(|(kind, ..)| path(data_dir, kind)).collect()
+    volumes.filter_map(|(kind, ..)| name(kind)).collect()
 }
 
-/// Makes the directories of volumes that are new. One that is lost is not made again: it would look like an
-/// empty volume.
-pub(crate) fn make(data_dir: &DataDir, before: &Resources, after: &Resources) -> io::Result<()> {
-    let before = paths(data_dir, before);
-    for path in paths(data_dir, after).difference(&before) {
-        fs::create_dir_all(path)?;
-        fs::set_permissions(path, Permissions::from_mode(VOLUME_MODE))?;
+/// What sets two records of the agent's resources apart.
+#[derive(Debug)]
+pub(crate) struct Change {
+    created: BTreeSet<String>,
+    pub(crate) destroyed: BTreeSet<String>,
+}
+
+impl Change {
+    pub(crate) fn of(before: &Resources, after: &Resources) -> Self {
+        let (before, after) = (names(before), names(after));
+        Self {
+            created: after.difference(&before).cloned().collect(),
+            destroyed: before.difference(&after).cloned().collect(),
+        }
     }
-    Ok(())
-}
 
-/// Puts the directories of destroyed volumes aside: what comes next under the same id must be empty at once, and
-/// removing takes as long as there are files.
-pub(crate) fn put_aside(data_dir: &DataDir, before: &Resources, after: &Resources) {
-    let after = paths(data_dir, after);
-    for path in paths(data_dir, before).difference(&after) {
-        put_one_aside(data_dir, path);
+    /// Makes the directories of volumes that are new. One that is lost is not made again: it would look like an
+    /// empty volume.
+    pub(crate) fn make(&self, data_dir: &DataDir) -> io::Result<()> {
+        for name in &self.created {
+            let path = data_dir.volumes().join(name);
+            fs::create_dir_all(&path)?;
+            fs::set_permissions(path, Permissions::from_mode(VOLUME_MODE))?;
+        }
+        Ok(())
+    }
+
+    /// Puts the directories of destroyed volumes aside: what comes next under the same id must be empty at once, and
+    /// removing takes as long as there are files.
+    pub(crate) fn put_aside(&self, data_dir: &DataDir) {
+        for name in &self.destroyed {
+            let path = data_dir.volumes().join(name);
+            info!(path = %path.display(), "removing a destroyed volume");
+            put_aside(&path, &data_dir.removed_volumes());
+        }
     }
 }
 
-fn put_one_aside(data_dir: &DataDir, path: &Path) {
-    let removed = data_dir.removed_volumes();
+/// Moves a directory into another under a name that is free there.
+fn put_aside(path: &Path, to: &Path) {
     let free = (0_u64..)
-        .map(|n| removed.join(n.to_string()))
+        .map(|n| to.join(n.to_string()))
         .find(|path| !path.exists());
     let Some(aside) = free else { return };
-    match fs::rename(path, aside) {
-        Ok(()) => info!(path = %path.display(), "volume removed"),
-        Err(error) => {
-            warn!(path = %path.display(), %error, "cannot remove a volume; the next start tries again")
-        }
+    if let Err(error) = fs::rename(path, aside) {
+        warn!(path = %path.display(), %error, "cannot put a volume's directory aside");
     }
     if let Some(role) = path.parent() {
         // Fails while other volumes are left in it, as it should.
@@ -66,22 +87,32 @@ fn put_one_aside(data_dir: &DataDir, path: &Path) {
     }
 }
 
-/// Removes what was put aside.
+/// Removes what was put aside after its end.
 pub(crate) fn remove(data_dir: &DataDir) {
     for path in entries(&data_dir.removed_volumes()) {
-        if let Err(error) = fs::remove_dir_all(&path) {
+        // Another removal may be under way.
+        if let Err(error) = fs::remove_dir_all(&path)
+            && path.exists()
+        {
             warn!(path = %path.display(), %error, "cannot remove a volume's files; the next start tries again");
         }
     }
 }
 
-/// Puts aside what no checkpoint knows: the end of an agent cut its removal or its making short.
-pub(crate) fn sweep(data_dir: &DataDir, known: &Resources) {
-    let known = paths(data_dir, known);
-    let roles = entries(&data_dir.volumes());
-    for path in roles.iter().flat_map(|role| entries(role)) {
-        if !known.contains(&path) {
-            put_one_aside(data_dir, &path);
+/// Finishes what the end of an agent cut short: destroyed volumes go, and so do directories made for nothing. What is
+/// no volume and not empty may be worth something to somebody, but must not be found in a new volume.
+pub(crate) fn sweep(data_dir: &DataDir, known: &Resources, destroyed: &[String]) {
+    let (root, known) = (data_dir.volumes(), names(known));
+    let known: BTreeSet<PathBuf> = known.into_iter().map(|name| root.join(name)).collect();
+    let destroyed: BTreeSet<PathBuf> = destroyed.iter().map(|name| root.join(name)).collect();
+    let roles = entries(&root);
+    let found = roles.iter().flat_map(|role| entries(role));
+    for path in found.filter(|path| !known.contains(path)) {
+        if destroyed.contains(&path) {
+            put_aside(&path, &data_dir.removed_volumes());
+        } else if fs::remove_dir(&path).is_err() {
+            warn!(path = %path.display(), "moving what is no volume to volumes/unknown");
+            put_aside(&path, &data_dir.unknown_volumes());
         }
     }
     for lost in known.iter().filter(|path| !path.is_dir()) {
@@ -98,6 +129,12 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
+    fn change(data_dir: &DataDir, before: &Resources, after: &Resources) {
+        let change = Change::of(before, after);
+        change.make(data_dir).unwrap();
+        change.put_aside(data_dir);
+    }
+
     #[test]
     fn a_destroyed_volume_leaves_nothing_to_one_of_its_name() {
         let dir = tempfile::tempdir().unwrap();
@@ -106,28 +143,43 @@ mod tests {
         let nothing = Resources::new();
         let path = dir.path().join("volumes/roles/eng prod/v");
 
-        make(&data_dir, &nothing, &volume).unwrap();
+        change(&data_dir, &nothing, &volume);
         fs::write(path.join("file"), "old").unwrap();
-        put_aside(&data_dir, &volume, &nothing);
+        change(&data_dir, &volume, &nothing);
         assert!(!path.exists());
-        make(&data_dir, &nothing, &volume).unwrap();
+        change(&data_dir, &nothing, &volume);
         assert_eq!(entries(&path), Vec::<PathBuf>::new());
         remove(&data_dir);
         assert_eq!(entries(&data_dir.removed_volumes()), Vec::<PathBuf>::new());
     }
 
     #[test]
-    fn what_no_checkpoint_knows_is_swept_and_a_lost_volume_is_not_made_again() {
+    fn a_lost_volume_is_not_made_again() {
         let dir = tempfile::tempdir().unwrap();
         let data_dir = DataDir::open(dir.path()).unwrap();
         let both: Resources = "disk(+prod)[v:/v]:1GiB;disk(+prod)[w:/w]:1GiB".parse().unwrap();
         let one: Resources = "disk(+prod)[w:/w]:1GiB".parse().unwrap();
-        make(&data_dir, &Resources::new(), &both).unwrap();
-        sweep(&data_dir, &one);
+        change(&data_dir, &one, &both);
         let role = dir.path().join("volumes/roles/prod");
-        assert_eq!(entries(&role), [role.join("w")]);
-        fs::remove_dir(role.join("w")).unwrap();
-        make(&data_dir, &one, &both).unwrap();
         assert_eq!(entries(&role), [role.join("v")]);
+    }
+
+    #[test]
+    fn only_what_was_destroyed_is_removed_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::open(dir.path()).unwrap();
+        let role = dir.path().join("volumes/roles/prod");
+        for name in ["known", "destroyed", "foreign", "empty"] {
+            fs::create_dir_all(role.join(name)).unwrap();
+        }
+        for name in ["known", "destroyed", "foreign"] {
+            fs::write(role.join(name).join(name), "").unwrap();
+        }
+        let known: Resources = "disk(+prod)[known:/v]:1GiB".parse().unwrap();
+        sweep(&data_dir, &known, &["prod/destroyed".to_owned()]);
+        remove(&data_dir);
+        assert_eq!(entries(&role), [role.join("known")]);
+        assert!(dir.path().join("volumes/unknown/0/foreign").exists());
+        assert_eq!(entries(&data_dir.removed_volumes()), Vec::<PathBuf>::new());
     }
 }

@@ -75,6 +75,10 @@ struct ResourcesMessage {
     changed: Option<v1::Resources>,
     #[prost(message, repeated, tag = "2")]
     operations: Vec<v1::RegisteredOperation>,
+    /// Volumes that this record destroyed, as [`crate::volumes::name`] has them. Only what is listed here is
+    /// removed when an agent ended before it was.
+    #[prost(string, repeated, tag = "3")]
+    destroyed: Vec<String>,
 }
 
 pub(super) fn encode_task(task: &TaskRecord) -> Vec<u8> {
@@ -136,24 +140,27 @@ pub(super) fn decode_state(bytes: &[u8]) -> Result<StateRecord, DecodeError> {
     })
 }
 
-pub(super) fn encode_resources(record: &ResourcesRecord) -> Vec<u8> {
+pub(super) fn encode_resources(record: &ResourcesRecord, destroyed: Vec<String>) -> Vec<u8> {
     ResourcesMessage {
         changed: Some((&record.changed).into()),
         operations: record.operations.iter().map(Into::into).collect(),
+        destroyed,
     }
     .encode_to_vec()
 }
 
-pub(super) fn decode_resources(bytes: &[u8]) -> Result<ResourcesRecord, DecodeError> {
+/// The record, and the volumes it destroyed.
+pub(super) fn decode_resources(bytes: &[u8]) -> Result<(ResourcesRecord, Vec<String>), DecodeError> {
     let message = ResourcesMessage::decode(bytes)?;
-    Ok(ResourcesRecord {
+    let record = ResourcesRecord {
         changed: message.changed.unwrap_or_default().try_into()?,
         operations: message
             .operations
             .into_iter()
             .map(TryInto::try_into)
             .collect::<Result<_, _>>()?,
-    })
+    };
+    Ok((record, message.destroyed))
 }
 
 fn encode_kill(kill: &KillRecord) -> Kill {

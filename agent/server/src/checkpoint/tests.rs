@@ -1,12 +1,11 @@
 //! What is written is read back, and what is damaged costs one task.
 
 use proffer_agent_core::{KillCause, KillRecord, Process};
+use proffer_types::agent_link::RegisteredOperation;
 use proffer_types::{
     FrameworkId, GroupId, OperationId, OperationState, OperationStatus, Resources, Role, StatusSource,
     StatusUuid, TaskExit, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp, Usage,
 };
-
-use proffer_types::agent_link::RegisteredOperation;
 
 use super::*;
 
@@ -143,12 +142,16 @@ fn resources_are_read_back_and_a_volume_has_its_directory_by_then() {
         checkpoints.recover_resources().unwrap(),
         ResourcesRecord::default()
     );
-    checkpoints.save_resources(&resources()).unwrap();
+    checkpoints
+        .save_resources(&resources(), Durability::Synced)
+        .unwrap();
     let volume = dir.path().join("volumes/roles/prod/v");
     fs::write(volume.join("file"), "data").unwrap();
     assert_eq!(checkpoints.recover_resources().unwrap(), resources());
     assert!(volume.join("file").exists());
-    checkpoints.save_resources(&ResourcesRecord::default()).unwrap();
+    checkpoints
+        .save_resources(&ResourcesRecord::default(), Durability::Synced)
+        .unwrap();
     assert!(!volume.exists());
 }
 
@@ -156,7 +159,9 @@ fn resources_are_read_back_and_a_volume_has_its_directory_by_then() {
 fn a_damaged_checkpoint_of_resources_is_no_empty_one() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = checkpoints(dir.path());
-    checkpoints.save_resources(&resources()).unwrap();
+    checkpoints
+        .save_resources(&resources(), Durability::Synced)
+        .unwrap();
     flip_last_byte(&dir.path().join("resources"));
     let refused = checkpoints.recover_resources();
     assert!(matches!(refused, Err(AgentError::ResourcesCheckpoint { .. })));
