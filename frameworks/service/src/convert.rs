@@ -1,8 +1,10 @@
 //! Between the messages of `proffer.v1.Services` and the scheduler's types.
 
 use proffer_service_core::{ReplicaState, ReplicaView, ServiceSpec, ServiceTask, ServiceView};
-use proffer_types::{ContainerSpec, KillPolicy, Resources, Role};
+use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources, Role};
+use proffer_wire::demand::{Budget, placement_rules};
 use proffer_wire::frame::MAX_MESSAGE_BYTES;
+use proffer_wire::task::limits;
 use proffer_wire::{ConvertError, v1};
 use prost::Message as _;
 
@@ -34,9 +36,14 @@ fn role(role: &str) -> Result<Role, ConvertError> {
 
 fn service_task(message: v1::ServiceTask) -> Result<ServiceTask, ConvertError> {
     let resources = message.resources.unwrap_or_default();
+    let resources = Resources::try_from(resources).map_err(|error| error.under("resources"))?;
+    let limits = limits(message.limits.unwrap_or_default(), &resources);
+    let rules = placement_rules(message.rules, &mut Budget::default());
     let container = message.container.ok_or_else(|| missing("container"))?;
     Ok(ServiceTask {
-        resources: Resources::try_from(resources).map_err(|error| error.under("resources"))?,
+        resources,
+        limits: limits.map_err(|error| error.under("limits"))?,
+        rules: rules.map_err(|error| error.under("rules"))?,
         container: ContainerSpec::try_from(container).map_err(|error| error.under("container"))?,
         kill_policy: message.kill_policy.map(KillPolicy::from).unwrap_or_default(),
     })
@@ -58,6 +65,8 @@ fn spec_message(spec: ServiceSpec) -> v1::ServiceSpec {
         role: spec.role.to_string(),
         replicas: spec.replicas,
         task: Some(v1::ServiceTask {
+            limits: (spec.task.limits != Limits::default()).then(|| spec.task.limits.into()),
+            rules: (spec.task.rules != PlacementRules::default()).then(|| (&spec.task.rules).into()),
             resources: Some(spec.task.resources.into()),
             container: Some(spec.task.container.into()),
             kill_policy: Some(spec.task.kill_policy.into()),

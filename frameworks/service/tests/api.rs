@@ -106,7 +106,7 @@ fn apply(cpus: f64) -> v1::ApplyServiceRequest {
             command: vec!["server".to_owned()],
             ..v1::ContainerSpec::default()
         }),
-        kill_policy: None,
+        ..v1::ServiceTask::default()
     };
     let spec = v1::ServiceSpec {
         name: "web".to_owned(),

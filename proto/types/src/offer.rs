@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{AgentId, Attribute, FaultDomain, FrameworkId, GangId, OfferId, Resources, Role, ShapeId};
+use crate::{
+    AgentId, AgentInfo, Attribute, FaultDomain, FrameworkId, GangId, OfferConstraints, OfferId, Resources,
+    Role, ShapeId,
+};
 
 /// Resources of one agent, promised to one framework in one of its roles.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,23 @@ pub struct Offer {
     pub shapes: Vec<(ShapeId, u32)>,
     /// Present when the offer is one of several that are answered together.
     pub gang: Option<OfferGang>,
+}
+
+impl Offer {
+    /// Whether the agent behind it satisfies constraints.
+    #[must_use]
+    pub fn meets(&self, constraints: &OfferConstraints) -> bool {
+        constraints.is_empty()
+            || constraints.hold(&AgentInfo {
+                hostname: self.hostname.clone(),
+                address: String::new(),
+                resources: Resources::new(),
+                attributes: self.attributes.clone(),
+                version: String::new(),
+                cgroups: String::new(),
+                domain: self.domain.clone(),
+            })
+    }
 }
 
 /// The bundle of offers for one gang: accepted whole in one call, or declined or rescinded whole.
@@ -55,7 +75,10 @@ impl Filters {
     /// Nothing like what is refused for so long.
     #[must_use]
     pub fn refuse(refuse: Duration) -> Self {
-        Self { refuse, at_least: None }
+        Self {
+            refuse,
+            at_least: None,
+        }
     }
 }
 

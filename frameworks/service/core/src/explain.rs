@@ -5,7 +5,7 @@ use proffer_types::{TaskStatus, Timestamp};
 use crate::replica::{Phase, Replica};
 use crate::service::Service;
 use crate::services::Cluster;
-use crate::spec::unplaceable;
+use crate::spec::{is_amounts, unplaceable};
 
 pub(crate) fn explain(service: &Service, cluster: &Cluster, now: Timestamp) -> Vec<String> {
     let mut reasons = vec![summary(service)];
@@ -37,20 +37,35 @@ fn summary(service: &Service) -> String {
 fn waiting(service: &Service, cluster: &Cluster) -> Vec<String> {
     let n_waiting = service.index.waiting.len();
     let request = &service.spec.task.resources;
-    let mut reasons = vec![format!("replicas waiting for an offer of {request}: {n_waiting}")];
+    let constraints = &service.spec.task.rules.constraints;
+    let place = match constraints.is_empty() {
+        true => String::new(),
+        false => format!(" where {constraints}"),
+    };
+    let mut reasons = vec![format!(
+        "replicas waiting for an offer of {request}{place}: {n_waiting}"
+    )];
     if !cluster.connected {
         reasons.push("the framework is not connected to a master".to_owned());
     } else if cluster.n_agents == 0 {
         reasons.push("the cluster has no agents".to_owned());
     } else if let Some((asked, agent)) = unplaceable(request, &cluster.largest) {
         reasons.push(format!("it asks for {asked}, and the largest agent has {agent}"));
-    } else if let Some(passed) = &service.passed_over {
+    } else if !is_amounts(request) {
+        reasons.push("only amounts can be asked for, and it asks for more; apply it without".to_owned());
+    } else if let Some(most) = too_few_agents(service, cluster) {
         reasons.push(format!(
-            "none of the latest offers was enough ({}); the nearest, of {}, lacked {}",
-            passed.n_offers, passed.hostname, passed.lacked
+            "with as many on one agent as it allows, the agents there are hold {most} at most"
         ));
     }
     reasons
+}
+
+/// How many replicas there can be, when the agents are too few for all of them by the service's own rule.
+fn too_few_agents(service: &Service, cluster: &Cluster) -> Option<u32> {
+    let max = service.spec.task.rules.max_per_agent?;
+    let most = max.saturating_mul(cluster.n_agents);
+    (most < service.spec.replicas).then_some(most)
 }
 
 fn backing_off(service: &Service, now: Timestamp) -> Option<String> {

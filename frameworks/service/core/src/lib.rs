@@ -4,6 +4,7 @@
 //! soon as that ends, with a back-off where it ends quickly. A changed task replaces the replicas one at a time.
 //! Every change is a durable record, so a restarted scheduler goes on where the old one was.
 
+mod demand;
 mod explain;
 mod index;
 mod offers;
@@ -23,5 +24,7 @@ pub use services::{
     Applied, ApplyError, FullError, MAX_ROLES, MAX_SERVICES, MAX_TOTAL_REPLICAS, NoSuchServiceError,
     ScaleError, Services,
 };
-pub use spec::{MAX_CONTAINER_BYTES, MAX_NAME_BYTES, MAX_REPLICAS, ServiceSpec, ServiceTask, SpecError};
+pub use spec::{
+    MAX_CONSTRAINTS, MAX_CONTAINER_BYTES, MAX_NAME_BYTES, MAX_REPLICAS, ServiceSpec, ServiceTask, SpecError,
+};
 pub use view::{ReplicaState, ReplicaView, ServiceView};

@@ -1,13 +1,13 @@
 //! Which offer a replica starts on.
 //!
-//! Of the offers that fit, the agent with the fewest replicas of the service goes first, so that the loss of one
-//! agent costs few of them. What is not used is left to the session to decline.
+//! An offer goes to what it was made for. On what is left of it whatever fits may start: of the offers that fit, the
+//! agent with the fewest replicas of the service goes first, so that the loss of one agent costs few of them. What is
+//! not used is declined without a filter: the demand that follows says what is wanted instead.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_session::Context;
-use proffer_types::resources::format::format_scalar;
-use proffer_types::{AgentId, Filters, Offer, ResourceName, Resources, TaskInfo};
+use proffer_types::{AgentId, Filters, Offer, Resources, TaskInfo};
 
 use crate::service::Service;
 
@@ -15,15 +15,6 @@ use crate::service::Service;
 const MAX_ACCEPT_BYTES: usize = 512 << 10;
 /// What the rest of a task takes in a message: ids, names, resources.
 const TASK_OVERHEAD_BYTES: usize = 1 << 10;
-
-/// What was left of the latest offers in a service's role, none of which was enough.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PassedOver {
-    pub(crate) n_offers: usize,
-    /// Of the offer that lacked the fewest kinds of resources: its host, and what it lacked.
-    pub(crate) hostname: String,
-    pub(crate) lacked: String,
-}
 
 /// An offer, what is left of it, and what starts on it.
 struct Candidate {
@@ -34,83 +25,85 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn take(&mut self, task: TaskInfo, bytes: usize) {
-        self.left.subtract(&task.resources);
-        self.bytes += bytes;
-        self.tasks.push(task);
+    fn new(offer: Offer) -> Self {
+        Self {
+            left: offer.resources.clone(),
+            offer,
+            tasks: Vec::new(),
+            bytes: 0,
+        }
     }
 
-    fn is_full(&self, bytes: usize) -> bool {
-        self.bytes + bytes > MAX_ACCEPT_BYTES
+    /// Starts one replica of a service, if one waits and there is room for it.
+    fn start(&mut self, service: &mut Service, cx: &mut Context<'_>) -> bool {
+        let bytes = self.bytes + service.spec.task.container_bytes() + TASK_OVERHEAD_BYTES;
+        let taken = self.left.take(&service.spec.task.resources);
+        let Some(taken) = taken.filter(|_| bytes <= MAX_ACCEPT_BYTES) else {
+            return false;
+        };
+        let Some(task) = service.start_next(&self.offer.agent_id, taken, cx) else {
+            return false;
+        };
+        self.left.subtract(&task.resources);
+        self.bytes = bytes;
+        self.tasks.push(task);
+        true
     }
 }
 
 /// Starts what waits on what is offered.
 pub(crate) fn place(services: &mut BTreeMap<String, Service>, offers: Vec<Offer>, cx: &mut Context<'_>) {
-    let mut candidates: Vec<_> = offers
-        .into_iter()
-        .map(|offer| Candidate {
-            left: offer.resources.clone(),
-            offer,
-            tasks: Vec::new(),
-            bytes: 0,
-        })
-        .collect();
-    let mut cut_short = false;
+    let mut candidates: Vec<_> = offers.into_iter().map(Candidate::new).collect();
+    place_shapes(services, &mut candidates, cx);
     for service in services.values_mut() {
-        cut_short |= place_service(service, &mut candidates, cx);
+        place_rest(service, &mut candidates, cx);
     }
-    // What a full message left over is wanted again at once.
-    let filters = if cut_short {
-        Filters::NONE
-    } else {
-        Filters::DEFAULT
-    };
     for Candidate { offer, tasks, .. } in candidates {
-        if !tasks.is_empty() {
-            cx.launch(&offer, tasks, filters.clone());
-        } else if cut_short {
+        if tasks.is_empty() {
             cx.decline(&offer, Filters::NONE.refuse);
-        }
-    }
-}
-
-/// Places one service; tells whether a message was full before everything fitting was placed.
-fn place_service(service: &mut Service, candidates: &mut [Candidate], cx: &mut Context<'_>) -> bool {
-    if service.index.waiting.is_empty() {
-        return false;
-    }
-    let bytes = service.spec.task.container_bytes() + TASK_OVERHEAD_BYTES;
-    let mut cut_short = false;
-    let mut order = spread(service, candidates);
-    let n_offers = order.len();
-    while let Some((n_replicas, at)) = order.pop_first() {
-        let candidate = &mut candidates[at];
-        if !candidate.left.contains(&service.spec.task.resources) {
-            continue;
-        }
-        if candidate.is_full(bytes) {
-            cut_short = true;
-            continue;
-        }
-        let Some(task) = service.start_next(&candidate.offer.agent_id, cx) else {
-            break;
-        };
-        candidate.take(task, bytes);
-        order.insert((n_replicas + 1, at));
-    }
-    if n_offers > 0 {
-        let short = !cut_short && !service.index.waiting.is_empty();
-        service.passed_over = if short {
-            passed_over(service, candidates)
         } else {
-            None
-        };
+            cx.launch(&offer, tasks, Filters::NONE);
+        }
     }
-    cut_short
 }
 
-/// The offers in the service's role, by how many of its replicas their agent has.
+/// Starts what the offers were made for, as far as it still waits.
+fn place_shapes(
+    services: &mut BTreeMap<String, Service>,
+    candidates: &mut [Candidate],
+    cx: &mut Context<'_>,
+) {
+    let mut by_number: BTreeMap<_, _> = services
+        .values_mut()
+        .map(|service| (service.number, service))
+        .collect();
+    for candidate in candidates {
+        for (shape, n) in candidate.offer.shapes.clone() {
+            let service = by_number.get_mut(&shape.0);
+            let in_role = service.filter(|service| service.spec.role == candidate.offer.role);
+            if let Some(service) = in_role {
+                let _ = (0..n).take_while(|_| candidate.start(service, cx)).count();
+            }
+        }
+    }
+}
+
+/// Starts what waits of one service on what is left of the offers, where it may run.
+fn place_rest(service: &mut Service, candidates: &mut [Candidate], cx: &mut Context<'_>) {
+    let left = candidates.iter().any(|candidate| !candidate.left.is_empty());
+    if service.index.waiting.is_empty() || !left {
+        return;
+    }
+    let most = service.spec.task.rules.max_per_agent.unwrap_or(u32::MAX) as usize;
+    let mut order = spread(service, candidates);
+    while let Some((n_replicas, at)) = order.pop_first() {
+        if n_replicas < most && candidates[at].start(service, cx) {
+            order.insert((n_replicas + 1, at));
+        }
+    }
+}
+
+/// The offers a service may use, by how many of its replicas their agent has.
 fn spread(service: &Service, candidates: &[Candidate]) -> BTreeSet<(usize, usize)> {
     let mut n_replicas: BTreeMap<&AgentId, usize> = BTreeMap::new();
     for replica in service.replicas.values().filter(|replica| replica.has_task()) {
@@ -118,44 +111,15 @@ fn spread(service: &Service, candidates: &[Candidate]) -> BTreeSet<(usize, usize
             *n_replicas.entry(agent_id).or_default() += 1;
         }
     }
-    let in_role = |candidate: &Candidate| candidate.offer.role == service.spec.role;
+    let constraints = &service.spec.task.rules.constraints;
+    let may_run = |offer: &Offer| offer.role == service.spec.role && offer.meets(constraints);
     candidates
         .iter()
         .enumerate()
-        .filter(|(_, candidate)| in_role(candidate))
+        .filter(|(_, candidate)| may_run(&candidate.offer))
         .map(|(at, candidate)| {
             let n_replicas = n_replicas.get(&candidate.offer.agent_id);
             (n_replicas.copied().unwrap_or(0), at)
         })
         .collect()
-}
-
-fn passed_over(service: &Service, candidates: &[Candidate]) -> Option<PassedOver> {
-    let request = &service.spec.task.resources;
-    let in_role = || {
-        candidates
-            .iter()
-            .filter(|candidate| candidate.offer.role == service.spec.role)
-    };
-    let nearest = in_role().min_by_key(|candidate| lacking(request, &candidate.left).len())?;
-    Some(PassedOver {
-        n_offers: in_role().count(),
-        hostname: nearest.offer.hostname.clone(),
-        lacked: lacking(request, &nearest.left).join(" and "),
-    })
-}
-
-fn lacking(request: &Resources, left: &Resources) -> Vec<String> {
-    let scalars = request
-        .scalars()
-        .filter(|(name, units)| left.scalar(name) < *units)
-        .map(|(name, units)| {
-            let has = format_scalar(name, left.scalar(name));
-            format!("{name} ({has} of {})", format_scalar(name, units))
-        });
-    let ranges = request
-        .all_ranges()
-        .filter(|(name, ranges)| !left.ranges(name).is_some_and(|own| own.contains(ranges)))
-        .map(|(name, _): (&ResourceName, _)| name.to_string());
-    scalars.chain(ranges).collect()
 }

@@ -17,7 +17,7 @@ use proffer_session::RecoverError;
 use proffer_types::Role;
 use prost::Message;
 
-use crate::service::Service;
+use crate::service::{Kept, Service};
 use crate::spec::ServiceSpec;
 
 use self::task::TaskRecord;
@@ -42,6 +42,9 @@ struct ServiceRecord {
     deleting: bool,
     #[prost(uint64, tag = "6")]
     start_floor: u64,
+    /// 0 in the records of versions that had none.
+    #[prost(uint64, tag = "7")]
+    number: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -73,6 +76,7 @@ pub(crate) fn service(service: &Service) -> Vec<u8> {
         version: service.version,
         deleting: service.deleting,
         start_floor: service.start_floor,
+        number: service.number,
     };
     record.encode_to_vec()
 }
@@ -110,15 +114,16 @@ pub(crate) fn read(records: &[(String, Vec<u8>)]) -> Result<Recovered, RecoverEr
     for (key, name, record) in services {
         let replicas = replicas.remove(name).unwrap_or_default();
         let spec = read_spec(name, &record).map_err(|why| RecoverError::new(key, why))?;
-        let service = Service::recover(
-            spec,
-            record.version,
-            record.deleting,
-            record.start_floor,
-            replicas,
-        );
+        let kept = Kept {
+            number: record.number,
+            version: record.version,
+            deleting: record.deleting,
+            start_floor: record.start_floor,
+        };
+        let service = Service::recover(spec, kept, replicas);
         recovered.services.insert(name.to_owned(), service);
     }
+    number(&mut recovered.services);
     if let Some((name, _)) = replicas.first_key_value() {
         let key = service_key(name);
         return Err(RecoverError::new(
@@ -127,6 +132,15 @@ pub(crate) fn read(records: &[(String, Vec<u8>)]) -> Result<Recovered, RecoverEr
         ));
     }
     Ok(recovered)
+}
+
+/// Gives those without a number the next free ones, by name.
+fn number(services: &mut BTreeMap<String, Service>) {
+    let mut latest = services.values().map(|service| service.number).max().unwrap_or(0);
+    for service in services.values_mut().filter(|service| service.number == 0) {
+        latest += 1;
+        service.number = latest;
+    }
 }
 
 fn split_replica(key: &str) -> Option<(&str, u32)> {

@@ -6,18 +6,21 @@
 use std::collections::BTreeMap;
 
 use proffer_session::Context;
-use proffer_types::{AgentId, KillPolicy, TaskId, TaskInfo, TaskStatus, Timestamp};
+use proffer_types::{
+    AgentId, KillPolicy, Placement, Resources, Shape, ShapeId, TaskId, TaskInfo, TaskStatus, Timestamp,
+};
 
 use crate::index::Index;
-use crate::offers::PassedOver;
 use crate::records;
 use crate::replica::Replica;
-use crate::spec::{ServiceSpec, ServiceTask};
+use crate::spec::{ServiceSpec, ServiceTask, is_amounts};
 use crate::task_id::Parts;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Service {
     pub(crate) spec: ServiceSpec,
+    /// Not that of another service; its shape goes by it.
+    pub(crate) number: u64,
     /// Counts the changes of role and task, from 1.
     pub(crate) version: u64,
     pub(crate) deleting: bool,
@@ -25,34 +28,46 @@ pub(crate) struct Service {
     pub(crate) start_floor: u64,
     pub(crate) replicas: BTreeMap<u32, Replica>,
     pub(crate) index: Index,
-    /// What the latest offers lacked. Not durable.
-    pub(crate) passed_over: Option<PassedOver>,
+}
+
+/// What is durable of a service beside spec and replicas.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kept {
+    pub(crate) number: u64,
+    pub(crate) version: u64,
+    pub(crate) deleting: bool,
+    pub(crate) start_floor: u64,
 }
 
 impl Service {
-    pub(crate) fn create(spec: ServiceSpec, start_floor: u64, cx: &mut Context<'_>) -> Self {
-        let mut service = Self::recover(spec, 1, false, start_floor, BTreeMap::new());
+    pub(crate) fn create(spec: ServiceSpec, number: u64, start_floor: u64, cx: &mut Context<'_>) -> Self {
+        let kept = Kept {
+            number,
+            version: 1,
+            deleting: false,
+            start_floor,
+        };
+        let service = Self::recover(spec, kept, BTreeMap::new());
         service.store(cx);
-        service.fill();
         service
     }
 
     /// Takes up what records say; slots without one were never started.
-    pub(crate) fn recover(
-        spec: ServiceSpec,
-        version: u64,
-        deleting: bool,
-        start_floor: u64,
-        replicas: BTreeMap<u32, Replica>,
-    ) -> Self {
+    pub(crate) fn recover(spec: ServiceSpec, kept: Kept, replicas: BTreeMap<u32, Replica>) -> Self {
+        let Kept {
+            number,
+            version,
+            deleting,
+            start_floor,
+        } = kept;
         let mut service = Self {
             index: Index::of(replicas.values(), version),
             spec,
+            number,
             version,
             deleting,
             start_floor,
             replicas,
-            passed_over: None,
         };
         service.fill();
         service
@@ -85,7 +100,6 @@ impl Service {
     pub(crate) fn change(&mut self, spec: ServiceSpec, cx: &mut Context<'_>) {
         self.spec = spec;
         self.version += 1;
-        self.passed_over = None;
         let backing_off: Vec<_> = self.index.backing_off.iter().map(|(_, slot)| *slot).collect();
         self.index = Index::of(self.replicas.values(), self.version);
         for slot in backing_off {
@@ -121,8 +135,13 @@ impl Service {
         self.index.backing_off.first().map(|(until, _)| *until)
     }
 
-    /// Starts the first slot that waits, on that agent.
-    pub(crate) fn start_next(&mut self, agent_id: &AgentId, cx: &mut Context<'_>) -> Option<TaskInfo> {
+    /// Starts the first slot that waits, on that agent, with those resources.
+    pub(crate) fn start_next(
+        &mut self,
+        agent_id: &AgentId,
+        resources: Resources,
+        cx: &mut Context<'_>,
+    ) -> Option<TaskInfo> {
         let slot = self.index.waiting.first().copied()?;
         let latest = self.replicas.get(&slot)?.start;
         let start = if latest == 0 { self.start_floor } else { latest } + 1;
@@ -131,14 +150,16 @@ impl Service {
         self.edit(slot, cx, |replica| {
             replica.started(start, version, agent_id.clone());
         });
-        Some(self.task(id, slot, agent_id.clone()))
+        Some(self.task(id, slot, agent_id.clone(), resources))
     }
 
-    fn task(&self, id: TaskId, slot: u32, agent_id: AgentId) -> TaskInfo {
+    fn task(&self, id: TaskId, slot: u32, agent_id: AgentId, resources: Resources) -> TaskInfo {
         let ServiceTask {
-            resources,
+            resources: _,
             mut container,
             kill_policy,
+            limits,
+            rules: _,
         } = self.spec.task.clone();
         let name = &self.spec.name;
         container.env.insert("PROFFER_SERVICE".to_owned(), name.clone());
@@ -154,7 +175,21 @@ impl Service {
             kill_policy,
             labels: BTreeMap::new(),
             max_completion_time: None,
+            limits,
+            shape: Some(ShapeId(self.number)),
         }
+    }
+
+    /// What the master is asked for; none when nothing waits.
+    pub(crate) fn shape(&self) -> Option<Shape> {
+        let count = u32::try_from(self.index.waiting.len()).unwrap_or(u32::MAX);
+        let ServiceTask { resources, rules, .. } = &self.spec.task;
+        (count > 0 && is_amounts(resources)).then(|| Shape {
+            constraints: rules.constraints.clone(),
+            max_per_agent: rules.max_per_agent,
+            placement: rules.placement.unwrap_or(Placement::Spread),
+            ..Shape::new(ShapeId(self.number), resources.clone(), count)
+        })
     }
 
     /// Goes on with the replacement of earlier versions, one serving replica at a time.

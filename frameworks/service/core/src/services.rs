@@ -10,6 +10,7 @@ use proffer_session::{Context, RecoverError, Scheduler};
 use proffer_types::{FrameworkId, KillPolicy, Offer, Resources, Role, TaskState, TaskStatus, Timestamp};
 use thiserror::Error;
 
+use crate::demand::Stated;
 use crate::service::Service;
 use crate::spec::{ServiceSpec, SpecError, check_fit, check_replicas};
 use crate::task_id::Parts;
@@ -32,12 +33,9 @@ pub struct Services {
     /// The greatest start number of all services that were deleted.
     start_floor: u64,
     pub(crate) cluster: Cluster,
-    /// Roles that the master was asked to make no offers in.
-    pub(crate) suppressed: BTreeSet<Role>,
+    /// What the master was asked for, by role. Not durable.
+    pub(crate) stated: BTreeMap<Role, Stated>,
 }
-
-/// How many replicas wait for an offer, by role.
-type Demand = BTreeMap<Role, usize>;
 
 /// What we know of the cluster; not durable.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -111,7 +109,7 @@ impl Services {
             services: BTreeMap::new(),
             start_floor: 0,
             cluster: Cluster::default(),
-            suppressed: BTreeSet::new(),
+            stated: BTreeMap::new(),
         }
     }
 
@@ -147,12 +145,14 @@ impl Services {
             Some(service) if same_task => service.scale(spec.replicas, cx),
             Some(service) => service.change(spec, cx),
             None => {
-                let service = Service::create(spec, self.start_floor, cx);
+                let latest = self.services.values().map(|service| service.number).max();
+                let number = latest.unwrap_or(0) + 1;
+                let service = Service::create(spec, number, self.start_floor, cx);
                 self.services.insert(name.clone(), service);
             }
         }
         let version = self.services.get(&name).map_or(0, |service| service.version);
-        self.settle(&Demand::new(), cx);
+        self.state_demand(cx);
         Ok(Applied { created, version })
     }
 
@@ -166,7 +166,7 @@ impl Services {
         let service = self.service_mut(name)?;
         if service.spec.replicas != replicas {
             service.scale(replicas, cx);
-            self.settle(&Demand::new(), cx);
+            self.state_demand(cx);
         }
         Ok(())
     }
@@ -178,7 +178,7 @@ impl Services {
             service.delete(cx);
         }
         self.forget_if_over(name, cx);
-        self.settle(&self.demand(), cx);
+        self.state_demand(cx);
         Ok(())
     }
 
@@ -217,7 +217,7 @@ impl Services {
             let used: BTreeSet<_> = self.services.values().map(|service| &service.spec.role).collect();
             self.roles
                 .retain(|role| used.contains(role) || *role == Role::default());
-            self.suppressed.retain(|role| self.roles.contains(role));
+            self.stated.retain(|role, _| self.roles.contains(role));
         }
         if !self.roles.contains(role) && self.roles.len() >= MAX_ROLES {
             return Err(ApplyError::Roles(role.clone()));
@@ -249,40 +249,6 @@ impl Services {
             cx.put(records::FLOOR_KEY, records::floor(self.start_floor));
         }
         cx.delete(records::service_key(name));
-    }
-
-    fn demand(&self) -> Demand {
-        let mut demand = Demand::new();
-        for service in self.services.values() {
-            *demand.entry(service.spec.role.clone()).or_default() += service.index.waiting.len();
-        }
-        demand
-    }
-
-    /// Asks for offers in the roles where more waits than `before`, and for none where nothing does.
-    fn settle(&mut self, before: &Demand, cx: &mut Context<'_>) {
-        let demand = self.demand();
-        let waiting = |demand: &Demand, role| demand.get(role).copied().unwrap_or(0);
-        let (mut revived, mut suppressed) = (Vec::new(), Vec::new());
-        for role in &self.roles {
-            let is_suppressed = self.suppressed.contains(role);
-            match waiting(&demand, role) {
-                0 if !is_suppressed => suppressed.push(role.clone()),
-                now if now > waiting(before, role) => revived.push(role.clone()),
-                _ => {}
-            }
-        }
-        self.suppressed.retain(|role| !revived.contains(role));
-        self.suppressed.extend(suppressed.iter().cloned());
-        cx.revive_roles(revived);
-        cx.suppress_roles(suppressed);
-    }
-
-    /// Does what changes the waiting slots, then settles.
-    fn settle_after(&mut self, cx: &mut Context<'_>, change: impl FnOnce(&mut Self, &mut Context<'_>)) {
-        let before = self.demand();
-        change(self, cx);
-        self.settle(&before, cx);
     }
 
     /// Kills a task that is not the latest of a slot, unless it is ended, cut off or being killed.
@@ -328,7 +294,7 @@ impl Scheduler for Services {
 
     fn subscribed(&mut self, cx: &mut Context<'_>, _framework_id: &FrameworkId) {
         self.cluster.connected = true;
-        self.settle(&self.demand(), cx);
+        self.state_demand(cx);
     }
 
     fn disconnected(&mut self, _cx: &mut Context<'_>) {
@@ -337,20 +303,19 @@ impl Scheduler for Services {
 
     fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
         offers::place(&mut self.services, offers, cx);
-        self.settle(&self.demand(), cx);
+        self.state_demand(cx);
     }
 
     fn update(&mut self, cx: &mut Context<'_>, status: &TaskStatus) {
         let Some(parts) = Parts::parse(&status.task_id) else {
             return Self::surplus(status, cx);
         };
-        self.settle_after(cx, |this, cx| {
-            let service = this.services.get_mut(parts.service);
-            if !service.is_some_and(|service| service.update(parts, status, cx)) {
-                Self::surplus(status, cx);
-            }
-            this.forget_if_over(parts.service, cx);
-        });
+        let service = self.services.get_mut(parts.service);
+        if !service.is_some_and(|service| service.update(parts, status, cx)) {
+            Self::surplus(status, cx);
+        }
+        self.forget_if_over(parts.service, cx);
+        self.state_demand(cx);
     }
 
     fn shapes(&mut self, _cx: &mut Context<'_>, n_agents: u32, largest: &[Resources]) {
@@ -359,9 +324,8 @@ impl Scheduler for Services {
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) {
-        self.settle_after(cx, |this, cx| {
-            this.services.values_mut().for_each(|service| service.tick(cx));
-        });
+        self.services.values_mut().for_each(|service| service.tick(cx));
+        self.state_demand(cx);
     }
 
     fn roles(&self) -> Option<&BTreeSet<Role>> {

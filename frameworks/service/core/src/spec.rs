@@ -3,7 +3,9 @@
 //! A spec that passed [`ServiceSpec::check`] can be turned into tasks without a further look.
 
 use proffer_types::resources::format::format_scalar;
-use proffer_types::{ContainerSpec, KillPolicy, ResourceName, Resources, Role};
+use proffer_types::{
+    ContainerSpec, KillPolicy, Limit, Limits, PlacementRules, ResourceName, Resources, Role,
+};
 use thiserror::Error;
 
 /// The longest name of a service, in bytes: a label of the domain name system.
@@ -12,6 +14,9 @@ pub const MAX_NAME_BYTES: usize = 63;
 pub const MAX_REPLICAS: u32 = 10_000;
 /// The largest command and environment of a task, in bytes; each launch sends it.
 pub const MAX_CONTAINER_BYTES: usize = 64 << 10;
+
+/// The most constraints of a task, over all of its groups.
+pub const MAX_CONSTRAINTS: usize = 64;
 
 /// A service as its owner wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +32,14 @@ pub struct ServiceSpec {
 /// What every replica runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceTask {
+    /// What a replica needs: amounts.
     pub resources: Resources,
     pub container: ContainerSpec,
     pub kill_policy: KillPolicy,
+    /// What it may use beyond its resources, where that is there.
+    pub limits: Limits,
+    /// Spreads, where it does not say.
+    pub rules: PlacementRules,
 }
 
 /// Why a spec is refused.
@@ -49,6 +59,16 @@ pub enum SpecError {
         "service `{name}` has {n_bytes} bytes of command and environment, at most {MAX_CONTAINER_BYTES} are allowed"
     )]
     LargeContainer { name: String, n_bytes: usize },
+    #[error(
+        "service `{name}` asks for more than amounts; ports, sets, reservations and volumes cannot be asked for"
+    )]
+    NotAmounts { name: String },
+    #[error("service `{name}` is limited to less {resource} than it asks for")]
+    LowLimit { name: String, resource: ResourceName },
+    #[error("service `{name}` has {n} constraints, at most {MAX_CONSTRAINTS} are allowed")]
+    Constraints { name: String, n: usize },
+    #[error("service `{name}` allows 0 replicas on one agent")]
+    NoneOnAgent { name: String },
     #[error("service `{name}` asks for {asked}, and the largest agent has {largest}")]
     FitsNowhere {
         name: String,
@@ -98,6 +118,10 @@ impl ServiceTask {
                 });
             }
         }
+        if !is_amounts(&self.resources) {
+            return Err(SpecError::NotAmounts { name: name() });
+        }
+        self.check_rules(name())?;
         let n_bytes = self.container_bytes();
         if n_bytes > MAX_CONTAINER_BYTES {
             return Err(SpecError::LargeContainer {
@@ -108,12 +132,38 @@ impl ServiceTask {
         Ok(())
     }
 
+    /// Checks what a replica may use and where it may run.
+    fn check_rules(&self, name: String) -> Result<(), SpecError> {
+        let limits = [
+            (ResourceName::Cpus, self.limits.cpus),
+            (ResourceName::Mem, self.limits.mem),
+        ];
+        for (resource, limit) in limits {
+            if limit.is_some_and(|limit| limit < Limit::At(self.resources.scalar(&resource))) {
+                return Err(SpecError::LowLimit { name, resource });
+            }
+        }
+        let n = self.rules.constraints.groups.iter().map(Vec::len).sum();
+        if n > MAX_CONSTRAINTS {
+            return Err(SpecError::Constraints { name, n });
+        }
+        match self.rules.max_per_agent {
+            Some(0) => Err(SpecError::NoneOnAgent { name }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// The bytes of command and environment.
     pub(crate) fn container_bytes(&self) -> usize {
         let command: usize = self.container.command.iter().map(String::len).sum();
         let env = self.container.env.iter();
         command + env.map(|(key, value)| key.len() + value.len()).sum::<usize>()
     }
+}
+
+/// Whether a request is made of plain scalars: what an offer can be asked for by.
+pub(crate) fn is_amounts(resources: &Resources) -> bool {
+    !resources.has_kinds() && resources.all_ranges().next().is_none() && resources.all_sets().next().is_none()
 }
 
 /// Refuses what no agent could hold. No agent known means that it is too early to tell.
@@ -128,27 +178,22 @@ pub(crate) fn check_fit(name: &str, request: &Resources, largest: &[Resources]) 
     }
 }
 
-/// What is asked too much, and the agent that comes nearest, when no agent could hold the request.
+/// What is asked too much, and the agent that comes nearest, when no agent could hold the request, whoever its
+/// resources are reserved for.
 pub(crate) fn unplaceable<'a>(
     request: &Resources,
     largest: &'a [Resources],
 ) -> Option<(String, &'a Resources)> {
-    let n_lacking = |agent: &&Resources| {
+    let lacking = |agent: &Resources| {
         let scalars = request.scalars();
         scalars
             .filter(|(name, units)| agent.scalar(name) < *units)
-            .count()
+            .map(|(name, units)| format!("{name}:{}", format_scalar(name, units)))
+            .collect::<Vec<_>>()
     };
-    if largest.iter().any(|agent| agent.contains(request)) {
-        return None;
-    }
-    let nearest = largest.iter().min_by_key(n_lacking)?;
-    let name = nearest.first_lacking(request)?;
-    let asked = match request.ranges(name) {
-        Some(ranges) => format!("{name}:{ranges}"),
-        None => format!("{name}:{}", format_scalar(name, request.scalar(name))),
-    };
-    Some((asked, nearest))
+    let nearest = largest.iter().map(|agent| (lacking(agent), agent));
+    let (lacking, agent) = nearest.min_by_key(|(lacking, _)| lacking.len())?;
+    Some((lacking.into_iter().next()?, agent))
 }
 
 #[cfg(test)]

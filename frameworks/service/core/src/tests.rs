@@ -2,5 +2,6 @@
 
 mod bounds;
 mod converge;
+mod demand;
 mod rules;
 mod world;

@@ -6,9 +6,7 @@
 use std::collections::BTreeMap;
 
 use proffer_session::Context;
-use proffer_types::{
-    AgentId, AgentInfo, Filters, GangId, Offer, Operation, Resources, Role, ShapeId, TaskInfo,
-};
+use proffer_types::{AgentId, Filters, GangId, Offer, Operation, Resources, Role, ShapeId, TaskInfo};
 
 use super::demand::{of_shape, shape_id};
 use super::{Batch, put};
@@ -113,7 +111,6 @@ impl Batch {
     /// Whatever else waits and fits in what is left. How many of a task are on the agent only the master knows.
     fn plan_rest(&self, offer: &Offer, room: &mut Room) -> Vec<Launch> {
         let mut plan = Vec::new();
-        let mut agent = None;
         for (number, task, waiting) in self.queue.groups(&offer.role) {
             if room.resources.is_empty() {
                 break;
@@ -124,13 +121,7 @@ impl Batch {
             let spec = job.task_spec(task);
             let alone = job.gang(task).is_none() && spec.rules.max_per_agent.is_none();
             let fits = || room.resources.take(&spec.resources).is_some();
-            if !alone
-                || !fits()
-                || !spec
-                    .rules
-                    .constraints
-                    .hold(agent.get_or_insert_with(|| of_offer(offer)))
-            {
+            if !alone || !fits() || !offer.meets(&spec.rules.constraints) {
                 continue;
             }
             for index in waiting {
@@ -242,18 +233,5 @@ impl Batch {
             limits: spec.limits,
             shape: Some(shape_id(place.job, place.task)),
         })
-    }
-}
-
-/// The agent behind an offer, as far as constraints look at it.
-fn of_offer(offer: &Offer) -> AgentInfo {
-    AgentInfo {
-        hostname: offer.hostname.clone(),
-        address: String::new(),
-        resources: Resources::new(),
-        attributes: offer.attributes.clone(),
-        version: String::new(),
-        cgroups: String::new(),
-        domain: offer.domain.clone(),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use proffer_session::RulesRecord;
 use proffer_types::{ContainerSpec, KillPolicy, Ranges, ResourceName, Resources};
 
 use crate::spec::ServiceTask;
@@ -24,6 +25,8 @@ pub(super) struct TaskRecord {
     pids_limit: Option<u64>,
     #[prost(uint64, optional, tag = "7")]
     kill_grace_ms: Option<u64>,
+    #[prost(message, optional, tag = "8")]
+    rules: Option<RulesRecord>,
 }
 
 /// One range of one resource; a resource of several has as many of these.
@@ -57,11 +60,15 @@ pub(super) fn write(task: &ServiceTask) -> TaskRecord {
         working_directory: container.working_directory,
         pids_limit: container.pids_limit,
         kill_grace_ms: grace.map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)),
+        rules: RulesRecord::of(task.limits, &task.rules),
     }
 }
 
 pub(super) fn read(record: &TaskRecord) -> Result<ServiceTask, String> {
+    let (limits, rules) = RulesRecord::read(record.rules.as_ref())?;
     Ok(ServiceTask {
+        limits,
+        rules,
         resources: resources(record)?,
         container: ContainerSpec {
             command: record.command.clone(),

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proffer_session::Scheduler;
-use proffer_types::scheduler_link::{Call, Operation};
-use proffer_types::{Offer, Resources, TaskId, TaskInfo, TaskState};
+use proffer_types::scheduler_link::Call;
+use proffer_types::{Offer, Resources, Role, Shape, TaskId, TaskInfo, TaskState};
 use proptest::prelude::*;
 
-use super::world::{World, spec};
+use super::world::{World, launched, spec};
 use crate::task_id::Parts;
 
 const AGENTS: [&str; 3] = ["A", "B", "C"];
@@ -32,7 +32,10 @@ enum Op {
     Delete {
         service: usize,
     },
+    /// The remainders of all agents, as where nothing was stated.
     Offers,
+    /// Room for what was asked for.
+    OffersForDemand,
     /// All launches until the next one are lost on the way.
     LoseLaunches(bool),
     /// The nth of those that can be heard of starts to run.
@@ -71,7 +74,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(service, replicas, command)| Op::Apply { service, replicas, command }),
         1 => (service.clone(), replicas).prop_map(|(service, replicas)| Op::Scale { service, replicas }),
         1 => service.prop_map(|service| Op::Delete { service }),
-        9 => Just(Op::Offers),
+        2 => Just(Op::Offers),
+        7 => Just(Op::OffersForDemand),
         1 => any::<bool>().prop_map(Op::LoseLaunches),
         12 => (0..20_usize).prop_map(|nth| Op::Run { nth }),
         4 => (0..20_usize, prop::sample::select(ends.to_vec())).prop_map(|(nth, state)| Op::End { nth, state }),
@@ -96,7 +100,8 @@ struct Cluster {
     tasks: BTreeMap<TaskId, Task>,
     ever: BTreeSet<TaskId>,
     down: BTreeSet<&'static str>,
-    suppressed: bool,
+    /// As it was stated last.
+    demand: Option<Vec<Shape>>,
     lose_launches: bool,
 }
 
@@ -107,7 +112,7 @@ impl Cluster {
             tasks: BTreeMap::new(),
             ever: BTreeSet::new(),
             down: BTreeSet::new(),
-            suppressed: false,
+            demand: None,
             lose_launches: false,
         }
     }
@@ -143,6 +148,7 @@ impl Cluster {
                 self.take(calls);
             }
             Op::Offers => self.offers(),
+            Op::OffersForDemand => self.offers_for_demand(),
             Op::LoseLaunches(lose) => self.lose_launches = lose,
             Op::Run { nth } => self.run(nth),
             Op::End { nth, state } => self.end(nth, state),
@@ -157,27 +163,34 @@ impl Cluster {
         }
         self.assert_one_a_slot();
         self.assert_one_at_a_time();
+        // Until the first step of a new process nothing is stated.
+        if let Some(demand) = &self.demand {
+            assert_eq!(*demand, self.world.services.demand(&Role::default()));
+        }
     }
 
     fn take(&mut self, calls: Vec<Call>) {
         for call in calls {
             match call {
                 Call::Accept { operations, .. } => {
-                    for Operation::Launch(tasks) in operations {
-                        tasks.into_iter().for_each(|task| self.launch(task));
-                    }
+                    let tasks: Vec<_> = launched(&operations).cloned().collect();
+                    tasks.into_iter().for_each(|task| self.launch(task));
                 }
                 Call::Kill { task_id, .. } => {
                     if let Some(task) = self.tasks.get_mut(&task_id) {
                         task.kill = true;
                     }
                 }
-                Call::Revive { .. } => self.suppressed = false,
-                Call::Suppress { .. } => self.suppressed = true,
+                Call::Demand { shapes, .. } => self.demand = shapes,
                 Call::Subscribe { .. }
+                | Call::Update { .. }
                 | Call::Decline { .. }
+                | Call::Revive { .. }
+                | Call::Suppress { .. }
                 | Call::Acknowledge { .. }
+                | Call::AcknowledgeOperation { .. }
                 | Call::Reconcile { .. }
+                | Call::ReconcileOperations { .. }
                 | Call::Teardown
                 | Call::Ping => {}
             }
@@ -216,11 +229,34 @@ impl Cluster {
     }
 
     fn offers(&mut self) {
-        if self.suppressed {
-            return;
+        let offers = self.remainders();
+        let calls = self.world.run(|services, cx| services.offers(cx, offers)).1;
+        self.take(calls);
+    }
+
+    /// One task of each shape after the other, as long as anything fits.
+    fn offers_for_demand(&mut self) {
+        let mut offers = self.remainders();
+        let mut left: Vec<_> = offers.iter().map(|offer| offer.resources.clone()).collect();
+        for shape in self.demand.iter().flatten() {
+            for _ in 0..shape.count {
+                let at = left.iter().position(|left| left.contains(&shape.resources));
+                let Some(at) = at else { break };
+                left[at].subtract(&shape.resources);
+                offers[at].shapes.push((shape.id, 1));
+            }
         }
+        for (offer, left) in offers.iter_mut().zip(&left) {
+            offer.resources.subtract(left);
+        }
+        offers.retain(|offer| !offer.shapes.is_empty());
+        let calls = self.world.run(|services, cx| services.offers(cx, offers)).1;
+        self.take(calls);
+    }
+
+    fn remainders(&mut self) -> Vec<Offer> {
         let total: Resources = AGENT.parse().unwrap();
-        let offers: Vec<Offer> = AGENTS
+        AGENTS
             .into_iter()
             .filter(|agent| !self.down.contains(agent))
             .map(|agent| (agent, total.minus(&self.used(agent))))
@@ -228,9 +264,7 @@ impl Cluster {
             .collect::<Vec<_>>()
             .into_iter()
             .map(|(agent, free)| self.world.offer(agent, free))
-            .collect();
-        let calls = self.world.run(|services, cx| services.offers(cx, offers)).1;
-        self.take(calls);
+            .collect()
     }
 
     fn tell(&mut self, task: &TaskId, state: TaskState) {
@@ -310,7 +344,7 @@ impl Cluster {
     /// A new scheduler process; the session tells it of every task again.
     fn restart(&mut self) {
         self.world.restart();
-        self.suppressed = false;
+        self.demand = None;
         let calls = self.world.subscribe();
         self.take(calls);
         for id in self.tasks.keys().cloned().collect::<Vec<_>>() {
@@ -342,7 +376,7 @@ impl Cluster {
         // Each round replaces a replica or ends a pause; no run needs more.
         for _ in 0..4 * MAX_REPLICAS {
             self.step(&Op::Wait { secs: 60 });
-            self.step(&Op::Offers);
+            self.step(&Op::OffersForDemand);
             for id in self.reachable() {
                 if self.tasks[&id].kill {
                     self.tasks.remove(&id);
@@ -372,7 +406,11 @@ impl Cluster {
             .map(|task| (task.info.name.clone(), task.info.container.command.clone()))
             .collect();
         assert_eq!(is, wanted);
-        assert!(self.suppressed, "offers are asked for though nothing waits");
+        assert_eq!(
+            self.demand,
+            Some(Vec::new()),
+            "offers are asked for though nothing waits"
+        );
         assert_eq!(self.world.services.next_deadline(), None);
     }
 }

@@ -18,11 +18,11 @@ fn replicas_spread_over_the_agents_and_nothing_more_is_offered_when_all_have_one
         offer A cpus:2;mem:4GiB
         show",
         expect![[r#"
-            subscribe -> suppress {*}
-            apply web 3 cpus:1;mem:64MiB -> created; revive {*}
-            offer A cpus:4;mem:4GiB B cpus:1;mem:4GiB -> launch web.0.1 web.2.1 on A; launch web.1.1 on B; suppress {*}
+            subscribe -> want *
+            apply web 3 cpus:1;mem:64MiB -> created; want * 1*3
+            offer A cpus:4;mem:4GiB B cpus:1;mem:4GiB -> launch web.0.1 web.2.1 on A; launch web.1.1 on B; want *
             RUNNING web.0.1 ->
-            offer A cpus:2;mem:4GiB ->
+            offer A cpus:2;mem:4GiB -> decline 0ns
             show -> web v1, web.0.1 v1 Running, web.1.1 v1 Starting, web.2.1 v1 Starting
         "#]],
     );
@@ -39,13 +39,13 @@ fn a_service_starts_only_on_offers_in_its_role() {
         role eng
         offer A cpus:4;mem:4GiB",
         expect![[r#"
-            subscribe -> suppress {*}
+            subscribe -> want *
             role eng ->
-            apply web 1 cpus:1;mem:64MiB -> created; revive {eng}
+            apply web 1 cpus:1;mem:64MiB -> created; want eng 1*1
             role * ->
-            offer A cpus:4;mem:4GiB ->
+            offer A cpus:4;mem:4GiB -> decline 0ns
             role eng ->
-            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; suppress {eng}
+            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; want eng
         "#]],
     );
 }
@@ -67,19 +67,19 @@ fn quick_failures_double_the_pause_up_to_a_minute_and_ten_seconds_of_life_end_it
         wait 10
         FAILED web.0.3",
         expect![[r#"
-            apply web 1 cpus:1;mem:64MiB -> created; revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; suppress {*}
+            apply web 1 cpus:1;mem:64MiB -> created; want * 1*1
+            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; want *
             FAILED web.0.1 ->
-            wait 1 -> revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.0.2 on A; suppress {*}
+            wait 1 -> want * 1*1
+            offer A cpus:4;mem:4GiB -> launch web.0.2 on A; want *
             RUNNING web.0.2 ->
             FINISHED web.0.2 ->
             wait 1 ->
-            wait 1 -> revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.0.3 on A; suppress {*}
+            wait 1 -> want * 1*1
+            offer A cpus:4;mem:4GiB -> launch web.0.3 on A; want *
             RUNNING web.0.3 ->
             wait 10 ->
-            FAILED web.0.3 -> revive {*}
+            FAILED web.0.3 -> want * 1*1
         "#]],
     );
 }
@@ -96,12 +96,12 @@ fn a_replica_that_ran_and_was_taken_away_is_replaced_at_once() {
         KILLED web.2.1
         show",
         expect![[r#"
-            apply web 3 cpus:1;mem:64MiB -> created; revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.0.1 web.1.1 web.2.1 on A; suppress {*}
+            apply web 3 cpus:1;mem:64MiB -> created; want * 1*3
+            offer A cpus:4;mem:4GiB -> launch web.0.1 web.1.1 web.2.1 on A; want *
             RUNNING web.0.1 ->
-            KILLED web.0.1 -> revive {*}
+            KILLED web.0.1 -> want * 1*1
             RUNNING web.1.1 ->
-            GONE web.1.1 -> revive {*}
+            GONE web.1.1 -> want * 1*2
             KILLED web.2.1 ->
             show -> web v1, web.0.1 v1 Waiting, web.1.1 v1 Waiting, web.2.1 v1 BackingOff
         "#]],
@@ -122,11 +122,11 @@ fn an_unreachable_replica_is_replaced_and_the_surplus_one_killed_when_it_comes_b
         KILLED web.0.1
         show",
         expect![[r#"
-            apply web 1 cpus:1;mem:64MiB -> created; revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; suppress {*}
+            apply web 1 cpus:1;mem:64MiB -> created; want * 1*1
+            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; want *
             RUNNING web.0.1 ->
-            UNREACHABLE web.0.1 -> revive {*}
-            offer B cpus:4;mem:4GiB -> launch web.0.2 on B; suppress {*}
+            UNREACHABLE web.0.1 -> want * 1*1
+            offer B cpus:4;mem:4GiB -> launch web.0.2 on B; want *
             RUNNING web.0.2 ->
             RUNNING web.0.1 -> kill web.0.1
             KILLING web.0.1 ->
@@ -146,11 +146,11 @@ fn an_unreachable_replica_that_comes_back_before_it_was_replaced_is_kept() {
         RUNNING web.0.1
         show",
         expect![[r#"
-            apply web 1 cpus:1;mem:64MiB -> created; revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; suppress {*}
+            apply web 1 cpus:1;mem:64MiB -> created; want * 1*1
+            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; want *
             RUNNING web.0.1 ->
-            UNREACHABLE web.0.1 -> revive {*}
-            RUNNING web.0.1 -> suppress {*}
+            UNREACHABLE web.0.1 -> want * 1*1
+            RUNNING web.0.1 -> want *
             show -> web v1, web.0.1 v1 Running
         "#]],
     );
@@ -170,15 +170,15 @@ fn scaling_down_stops_the_highest_slots_and_up_again_starts_them_under_new_ids()
         offer A cpus:4;mem:4GiB
         show",
         expect![[r#"
-            apply web 3 cpus:1;mem:64MiB -> created; revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.0.1 web.1.1 web.2.1 on A; suppress {*}
+            apply web 3 cpus:1;mem:64MiB -> created; want * 1*3
+            offer A cpus:4;mem:4GiB -> launch web.0.1 web.1.1 web.2.1 on A; want *
             RUNNING web.0.1 ->
             RUNNING web.1.1 ->
             scale web 1 -> kill web.2.1; kill web.1.1
             KILLED web.2.1 ->
-            scale web 3 -> revive {*}
-            KILLED web.1.1 -> revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.1.2 web.2.2 on A; suppress {*}
+            scale web 3 -> want * 1*1
+            KILLED web.1.1 -> want * 1*2
+            offer A cpus:4;mem:4GiB -> launch web.1.2 web.2.2 on A; want *
             show -> web v1, web.0.1 v1 Running, web.1.2 v1 Starting, web.2.2 v1 Starting
         "#]],
     );
@@ -201,18 +201,18 @@ fn a_changed_task_replaces_one_replica_at_a_time() {
         RUNNING web.1.2
         show",
         expect![[r#"
-            apply web 2 cpus:1;mem:64MiB -> created; revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.0.1 web.1.1 on A; suppress {*}
+            apply web 2 cpus:1;mem:64MiB -> created; want * 1*2
+            offer A cpus:4;mem:4GiB -> launch web.0.1 web.1.1 on A; want *
             RUNNING web.0.1 ->
             RUNNING web.1.1 ->
             apply web 2 cpus:1;mem:64MiB new -> version 2; kill web.0.1
-            FAILED web.0.1 -> revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.0.2 on A; suppress {*}
+            FAILED web.0.1 -> want * 1*1
+            offer A cpus:4;mem:4GiB -> launch web.0.2 on A; want *
             why web -> service `web` has 1 of 2 replicas running
                 replicas still to be replaced by version 2: 1; replica 0 is being replaced and is starting
             RUNNING web.0.2 -> kill web.1.1
-            KILLED web.1.1 -> revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.1.2 on A; suppress {*}
+            KILLED web.1.1 -> want * 1*1
+            offer A cpus:4;mem:4GiB -> launch web.1.2 on A; want *
             RUNNING web.1.2 ->
             show -> web v2, web.0.2 v2 Running, web.1.2 v2 Running
         "#]],
@@ -235,17 +235,17 @@ fn a_new_version_that_fails_takes_down_one_replica_and_a_good_one_goes_on_from_t
         offer A cpus:4;mem:4GiB
         RUNNING web.0.3",
         expect![[r#"
-            apply web 2 cpus:1;mem:64MiB -> created; revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.0.1 web.1.1 on A; suppress {*}
+            apply web 2 cpus:1;mem:64MiB -> created; want * 1*2
+            offer A cpus:4;mem:4GiB -> launch web.0.1 web.1.1 on A; want *
             RUNNING web.0.1 ->
             RUNNING web.1.1 ->
             apply web 2 cpus:1;mem:64MiB broken -> version 2; kill web.0.1
-            KILLED web.0.1 -> revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.0.2 on A; suppress {*}
+            KILLED web.0.1 -> want * 1*1
+            offer A cpus:4;mem:4GiB -> launch web.0.2 on A; want *
             FAILED web.0.2 ->
             show -> web v2, web.0.2 v2 BackingOff, web.1.1 v1 Running
-            apply web 2 cpus:1;mem:64MiB good -> version 3; revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.0.3 on A; suppress {*}
+            apply web 2 cpus:1;mem:64MiB good -> version 3; want * 1*1
+            offer A cpus:4;mem:4GiB -> launch web.0.3 on A; want *
             RUNNING web.0.3 -> kill web.1.1
         "#]],
     );
@@ -259,10 +259,10 @@ fn the_same_again_changes_nothing_and_another_number_is_only_a_scale() {
         apply web 1 cpus:1;mem:64MiB
         apply web 2 cpus:1;mem:64MiB",
         expect![[r#"
-            apply web 1 cpus:1;mem:64MiB -> created; revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; suppress {*}
+            apply web 1 cpus:1;mem:64MiB -> created; want * 1*1
+            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; want *
             apply web 1 cpus:1;mem:64MiB -> version 1
-            apply web 2 cpus:1;mem:64MiB -> version 1; revive {*}
+            apply web 2 cpus:1;mem:64MiB -> version 1; want * 1*1
         "#]],
     );
 }
@@ -286,8 +286,8 @@ fn a_deleted_service_is_forgotten_with_its_last_replica_and_its_ids_are_never_us
         apply web 1 cpus:1;mem:64MiB
         offer A cpus:4;mem:4GiB",
         expect![[r#"
-            apply web 2 cpus:1;mem:64MiB -> created; revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.0.1 web.1.1 on A; suppress {*}
+            apply web 2 cpus:1;mem:64MiB -> created; want * 1*2
+            offer A cpus:4;mem:4GiB -> launch web.0.1 web.1.1 on A; want *
             RUNNING web.0.1 ->
             delete web -> kill web.1.1; kill web.0.1
             delete web ->
@@ -299,8 +299,8 @@ fn a_deleted_service_is_forgotten_with_its_last_replica_and_its_ids_are_never_us
             show ->
             delete web -> there is no service `web`
             restart ->
-            apply web 1 cpus:1;mem:64MiB -> created; revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.0.2 on A; suppress {*}
+            apply web 1 cpus:1;mem:64MiB -> created; want * 1*1
+            offer A cpus:4;mem:4GiB -> launch web.0.2 on A; want *
         "#]],
     );
 }
@@ -317,12 +317,12 @@ fn running_replicas_outlive_a_restart_of_the_scheduler() {
         RUNNING web.0.1
         show",
         expect![[r#"
-            subscribe -> suppress {*}
-            apply web 1 cpus:1;mem:64MiB -> created; revive {*}
-            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; suppress {*}
+            subscribe -> want *
+            apply web 1 cpus:1;mem:64MiB -> created; want * 1*1
+            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; want *
             RUNNING web.0.1 ->
             restart ->
-            subscribe -> suppress {*}
+            subscribe -> want *
             RUNNING web.0.1 ->
             show -> web v1, web.0.1 v1 Running
         "#]],
@@ -337,7 +337,7 @@ fn a_task_of_the_framework_that_is_no_replica_is_killed() {
         FINISHED stranger",
         expect![[r#"
             RUNNING stranger -> kill stranger
-            STAGING web.0.1 -> kill web.0.1; suppress {*}
+            STAGING web.0.1 -> kill web.0.1; want *
             FINISHED stranger ->
         "#]],
     );
@@ -384,7 +384,7 @@ fn why_tells_what_is_missing() {
         shapes cpus:2;mem:4GiB
         why web",
         expect![[r#"
-            apply web 2 cpus:3;mem:64MiB -> created; revive {*}
+            apply web 2 cpus:3;mem:64MiB -> created; want * 1*2
             why web -> service `web` has 0 of 2 replicas running
                 replicas waiting for an offer of cpus:3;mem:64MiB: 2
                 the framework is not connected to a master
@@ -393,14 +393,12 @@ fn why_tells_what_is_missing() {
                 replicas waiting for an offer of cpus:3;mem:64MiB: 2
                 the cluster has no agents
             shapes cpus:4;mem:4GiB ->
-            offer A cpus:4;mem:4GiB -> launch web.0.1 on A
+            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; want * 1*1
             why web -> service `web` has 0 of 2 replicas running
                 replicas waiting for an offer of cpus:3;mem:64MiB: 1
-                none of the latest offers was enough (1); the nearest, of A, lacked cpus (1 of 3)
             FAILED web.0.1 ->
             why web -> service `web` has 0 of 2 replicas running
                 replicas waiting for an offer of cpus:3;mem:64MiB: 1
-                none of the latest offers was enough (1); the nearest, of A, lacked cpus (1 of 3)
                 replicas backing off after quick failures: 1; replica 0 starts again in 1s after 1 in a row, the latest FAILED
             shapes cpus:2;mem:4GiB ->
             why web -> service `web` has 0 of 2 replicas running

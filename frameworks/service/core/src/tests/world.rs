@@ -7,10 +7,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use proffer_session::{Context, Output, Scheduler, Write};
-use proffer_types::scheduler_link::{Call, Operation};
+use proffer_types::scheduler_link::Call;
 use proffer_types::{
-    AgentId, ContainerSpec, FrameworkId, KillPolicy, MasterId, Offer, Resources, Role, StatusSource, TaskId,
-    TaskState, TaskStatus, Timestamp,
+    AgentId, Attribute, Constraint, ContainerSpec, FrameworkId, KillPolicy, Limits, MasterId, Offer,
+    OfferConstraints, Operation, PlacementRules, Predicate, Resources, Role, Selector, ShapeId, StatusSource,
+    TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -26,6 +27,7 @@ pub(super) struct World {
     n_offers: u64,
     /// Of what is applied and offered from now on.
     role: Role,
+    rules: PlacementRules,
 }
 
 impl World {
@@ -36,6 +38,7 @@ impl World {
             records: BTreeMap::new(),
             n_offers: 0,
             role: Role::default(),
+            rules: PlacementRules::default(),
         }
     }
 
@@ -85,7 +88,29 @@ impl World {
             role: self.role.clone(),
             resources,
             attributes: Vec::new(),
+            domain: None,
+            shapes: Vec::new(),
+            gang: None,
         }
+    }
+
+    /// `A cpus:4;mem:4GiB,1*2,rack=r1`: an agent, what it offers, for two replicas of the first service, its attributes.
+    fn offer_of(&mut self, agent: &str, text: &str) -> Offer {
+        let mut words = text.split(',');
+        let resources = words.next().unwrap().parse().unwrap();
+        let mut offer = self.offer(agent, resources);
+        for word in words {
+            if let Some((number, n)) = word.split_once('*') {
+                let shape = ShapeId(number.parse().unwrap());
+                offer.shapes.push((shape, n.parse().unwrap()));
+            } else if let Some((name, value)) = word.split_once('=') {
+                offer.attributes.push(Attribute {
+                    name: name.to_owned(),
+                    value: value.to_owned(),
+                });
+            }
+        }
+        offer
     }
 
     pub(super) fn subscribe(&mut self) -> Vec<Call> {
@@ -117,9 +142,14 @@ impl World {
                 let n_agents = u32::try_from(shapes.len()).unwrap();
                 self.run(|services, cx| services.shapes(cx, n_agents, &shapes)).1
             }
+            ["rules", ref rules @ ..] => {
+                self.rules = rules_of(rules);
+                Vec::new()
+            }
             ["apply", name, replicas, resources, ref command @ ..] => {
                 let mut spec = spec(name, replicas.parse().unwrap(), resources, command);
                 spec.role = self.role.clone();
+                spec.task.rules = self.rules.clone();
                 let (result, calls) = self.run(|services, cx| services.apply(spec, cx));
                 return match result {
                     Ok(applied) if applied.created => told("created", &calls),
@@ -145,7 +175,7 @@ impl World {
             ["offer", ref offers @ ..] => {
                 let offers = offers
                     .chunks(2)
-                    .map(|pair| self.offer(pair[0], pair[1].parse().unwrap()))
+                    .map(|pair| self.offer_of(pair[0], pair[1]))
                     .collect();
                 self.run(|services, cx| services.offers(cx, offers)).1
             }
@@ -183,15 +213,12 @@ impl Services {
     fn without_soft_state(&self) -> Self {
         let mut services = self.clone();
         services.cluster = Cluster::default();
-        services.suppressed.clear();
+        services.stated.clear();
         let roles = services
             .services
             .values()
             .map(|service| service.spec.role.clone());
         services.roles = roles.chain([Role::default()]).collect();
-        for service in services.services.values_mut() {
-            service.passed_over = None;
-        }
         services
     }
 }
@@ -213,6 +240,8 @@ pub(super) fn spec(name: &str, replicas: u32, resources: &str, command: &[&str])
                 ..ContainerSpec::default()
             },
             kill_policy: KillPolicy::default(),
+            limits: Limits::default(),
+            rules: PlacementRules::default(),
         },
     }
 }
@@ -253,20 +282,56 @@ fn told(result: &str, calls: &[Call]) -> String {
 fn tell(call: &Call) -> String {
     match call {
         Call::Accept { operations, .. } => {
-            let Operation::Launch(tasks) = &operations[0];
+            let tasks: Vec<_> = launched(operations).collect();
             let ids: Vec<_> = tasks.iter().map(|task| task.id.as_str()).collect();
             format!("launch {} on {}", ids.join(" "), tasks[0].agent_id)
         }
         Call::Kill { task_id, .. } => format!("kill {task_id}"),
-        Call::Revive { roles } => format!("revive {roles:?}"),
-        Call::Suppress { roles } => format!("suppress {roles:?}"),
+        Call::Decline { filters, .. } => format!("decline {:?}", filters.refuse),
+        Call::Demand { role, shapes } => {
+            let shapes = shapes.iter().flatten();
+            let shapes: String = shapes
+                .map(|shape| format!(" {}*{}", shape.id.0, shape.count))
+                .collect();
+            format!("want {role}{shapes}")
+        }
         Call::Subscribe { .. }
-        | Call::Decline { .. }
+        | Call::Update { .. }
+        | Call::Revive { .. }
+        | Call::Suppress { .. }
         | Call::Acknowledge { .. }
+        | Call::AcknowledgeOperation { .. }
         | Call::Reconcile { .. }
+        | Call::ReconcileOperations { .. }
         | Call::Teardown
         | Call::Ping => format!("{call:?}"),
     }
+}
+
+/// The tasks of an accept.
+pub(super) fn launched(operations: &[Operation]) -> impl Iterator<Item = &TaskInfo> {
+    operations.iter().flat_map(|operation| {
+        let Operation::Launch(tasks) = operation else {
+            panic!("nobody asked for {operation:?}");
+        };
+        tasks
+    })
+}
+
+/// `rack=r1 max=2`: what holds for the tasks that are applied from now on.
+fn rules_of(words: &[&str]) -> PlacementRules {
+    let mut rules = PlacementRules::default();
+    for (name, value) in words.iter().filter_map(|word| word.split_once('=')) {
+        if name == "max" {
+            rules.max_per_agent = Some(value.parse().unwrap());
+        } else {
+            rules.constraints = OfferConstraints::all_of(vec![Constraint {
+                selector: Selector::Attribute(name.to_owned()),
+                predicate: Predicate::Equals(value.to_owned()),
+            }]);
+        }
+    }
+    rules
 }
 
 /// Runs a scenario of one command a line; what each did stands behind an arrow.
