@@ -36,6 +36,8 @@ pub enum PlanError {
     Hostname(String),
     #[error("cpus {0}m is less than the kernel can enforce, at least 10m (0.01 cpus) are needed")]
     TooFewCpus(u64),
+    #[error("a limit of {0}m cpus is more than the kernel can tell from none: ask for no limit")]
+    TooManyCpus(u64),
     #[error("mem {mem_bytes} B is less than the kernel can enforce, at least {page_size} B are needed")]
     TooLittleMemory { mem_bytes: u64, page_size: u64 },
     #[error("the {what} limit is less than the {what} that the task asks for")]

@@ -474,6 +474,7 @@ fn what_makes_no_container_is_refused() {
         refused(|config, _| config.resources = Resources::of(9, 1 << 20, 0)),
         refused(|config, _| config.resources = Resources::of(10, 4095, 0)),
         refused(|config, _| config.limits.cpus = Some(proffer_types::Limit::At(499))),
+        refused(|config, _| config.limits.cpus = Some(proffer_types::Limit::At(1 << 33))),
         refused(|config, _| config.limits.mem = Some(proffer_types::Limit::At(0))),
     ];
     let text = refusals
@@ -491,6 +492,7 @@ fn what_makes_no_container_is_refused() {
         cpus 9m is less than the kernel can enforce, at least 10m (0.01 cpus) are needed
         mem 4095 B is less than the kernel can enforce, at least 4096 B are needed
         the cpus limit is less than the cpus that the task asks for
+        a limit of 8589934592m cpus is more than the kernel can tell from none: ask for no limit
         the memory limit is less than the memory that the task asks for
     "#]]
     .assert_eq(&text);

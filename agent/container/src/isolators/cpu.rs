@@ -9,6 +9,9 @@ const PERIOD_US: u64 = 100_000;
 /// The kernel's smallest quota is 1 ms a period.
 const MIN_CPU_MILLIS: u64 = 10;
 
+/// Far above any host, far below the kernel's largest quota (2^44 us).
+const MAX_CPU_MILLIS: u64 = 1 << 32;
+
 /// cgroup v1's range of shares, of which 1024 stand for one core.
 const SHARES: (u64, u64) = (2, 262_144);
 
@@ -23,7 +26,10 @@ pub(crate) fn limit(config: &ContainerConfig, host: &HostFacts, draft: &mut Draf
         return Err(PlanError::TooFewCpus(millis));
     }
     if let Some(limit) = upper(config.limits.cpus, millis, "cpus")? {
-        let quota_us = limit.saturating_mul(PERIOD_US) / 1000;
+        if limit > MAX_CPU_MILLIS {
+            return Err(PlanError::TooManyCpus(limit));
+        }
+        let quota_us = limit * PERIOD_US / 1000;
         let period_us = PERIOD_US;
         draft.limit(Limit::CpuQuota { quota_us, period_us });
     }
