@@ -89,6 +89,7 @@ fn commands(
                     info,
                     agent_id,
                     tasks,
+                    operations,
                 },
                 _,
             ) => {
@@ -97,6 +98,7 @@ fn commands(
                     info,
                     agent_id,
                     tasks,
+                    operations,
                 }));
             }
             (message, Some(session)) => match commands.last_mut() {

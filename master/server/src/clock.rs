@@ -21,6 +21,11 @@ impl Clock {
         }
     }
 
+    /// When it was started.
+    pub(crate) fn started(&self) -> Timestamp {
+        self.base
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         let elapsed = self.start.elapsed();
         // Rounded down: a deadline must not seem to have come before it has.

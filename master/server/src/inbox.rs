@@ -84,8 +84,19 @@ impl Inbox {
 fn operator_status(error: &OperatorError) -> Status {
     let text = error.to_string();
     match error {
-        OperatorError::UnknownFramework(_) | OperatorError::UnknownTask { .. } => Status::not_found(text),
-        OperatorError::WeightOutOfRange { .. } => Status::invalid_argument(text),
+        OperatorError::UnknownFramework(_)
+        | OperatorError::UnknownTask { .. }
+        | OperatorError::UnknownAgent(_) => Status::not_found(text),
+        OperatorError::WeightOutOfRange { .. }
+        | OperatorError::QuotaNotScalar { .. }
+        | OperatorError::TooManyNames { .. }
+        | OperatorError::GuaranteeBeyondLimit { .. } => Status::invalid_argument(text),
+        OperatorError::LimitBelowConsumption { .. }
+        | OperatorError::GuaranteesBeyondCapacity { .. }
+        | OperatorError::GuaranteesBeyondParent { .. } => {
+            Status::failed_precondition(format!("{text}; force sets it all the same"))
+        }
+        OperatorError::NotFree { .. } | OperatorError::Change { .. } => Status::failed_precondition(text),
         OperatorError::TooManyRoles { .. } => Status::resource_exhausted(text),
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Metrics {
     status_updates: Family<State, Counter>,
     allocations: Counter,
     allocation_seconds: Histogram,
+    allocation_pairs: Counter,
+    allocations_cut_short: Counter,
     registry_commits: Family<CommitResult, Counter>,
     registry_commit_seconds: Histogram,
 }
@@ -84,6 +86,18 @@ impl Metrics {
             "How long a run of the allocator takes",
             allocation_seconds.clone(),
         );
+        let allocation_pairs = Counter::default();
+        registry.register(
+            "allocation_pairs",
+            "Pairs of framework and agent the allocator examined",
+            allocation_pairs.clone(),
+        );
+        let allocations_cut_short = Counter::default();
+        registry.register(
+            "allocation_runs_cut_short",
+            "Runs of the allocator that ended with their budget",
+            allocations_cut_short.clone(),
+        );
         let registry_commits = Family::default();
         registry.register(
             "registry_commits",
@@ -105,6 +119,8 @@ impl Metrics {
             status_updates,
             allocations,
             allocation_seconds,
+            allocation_pairs,
+            allocations_cut_short,
             registry_commits,
             registry_commit_seconds,
         }
@@ -144,8 +160,10 @@ impl Metrics {
         self.registry_commit_seconds.observe(took.as_secs_f64());
     }
 
-    fn allocation(&self, took: Duration) {
+    fn allocation(&self, took: Duration, n_pairs: u64, is_cut_short: bool) {
         self.allocations.inc();
+        self.allocation_pairs.inc_by(n_pairs);
+        self.allocations_cut_short.inc_by(u64::from(is_cut_short));
         self.allocation_seconds.observe(took.as_secs_f64());
     }
 

@@ -1,15 +1,20 @@
 //! The operators' API. Reads come from a snapshot, changes go through the core and are answered once committed.
 
+mod changes;
+mod explain;
 mod views;
 
 use std::sync::Arc;
 
 use proffer_master_core::{OperatorRequest, Snapshot, TaskView};
-use proffer_types::{KillPolicy, Timestamp};
+use proffer_types::KillPolicy;
 use proffer_wire::v1::operator_server::Operator;
-use proffer_wire::{ConvertError, offer, v1};
+use proffer_wire::{ConvertError, v1};
 use tonic::{Request, Response, Status};
 
+pub(crate) use views::role_share;
+
+use crate::clock::Clock;
 use crate::inbox::Inbox;
 
 /// The gRPC service.
@@ -17,7 +22,7 @@ use crate::inbox::Inbox;
 pub(crate) struct OperatorApi {
     pub(crate) inbox: Inbox,
     pub(crate) store_name: String,
-    pub(crate) started: Timestamp,
+    pub(crate) clock: Clock,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -31,7 +36,7 @@ impl Operator for OperatorApi {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             allocator: snapshot.allocator.to_owned(),
             store: self.store_name.clone(),
-            started_ms: self.started.0,
+            started_ms: self.clock.started().0,
         }))
     }
 
@@ -66,18 +71,30 @@ impl Operator for OperatorApi {
 
     async fn list_roles(&self, _request: Request<v1::ListRolesRequest>) -> Answer<v1::ListRolesResponse> {
         let snapshot = self.inbox.snapshot().await?;
-        let roles = snapshot.roles.iter().map(views::role).collect();
+        let role = |role| views::role(role, &snapshot.ledger);
+        let roles = snapshot.roles.iter().map(role).collect();
         Ok(Response::new(v1::ListRolesResponse { roles }))
     }
 
     async fn set_role(&self, request: Request<v1::SetRoleRequest>) -> Answer<v1::SetRoleResponse> {
-        let request = request.into_inner();
-        let operation = OperatorRequest::SetRole {
-            role: parse("role", &request.role)?,
-            weight_millis: offer::weight_millis("weight", request.weight)?,
-        };
-        self.inbox.operator(operation).await?;
+        self.inbox
+            .operator(changes::set_role(request.into_inner())?)
+            .await?;
         Ok(Response::new(v1::SetRoleResponse {}))
+    }
+
+    async fn reserve(&self, request: Request<v1::ReserveRequest>) -> Answer<v1::ReserveResponse> {
+        self.inbox
+            .operator(changes::reserve(request.into_inner())?)
+            .await?;
+        Ok(Response::new(v1::ReserveResponse {}))
+    }
+
+    async fn unreserve(&self, request: Request<v1::UnreserveRequest>) -> Answer<v1::UnreserveResponse> {
+        self.inbox
+            .operator(changes::unreserve(request.into_inner())?)
+            .await?;
+        Ok(Response::new(v1::UnreserveResponse {}))
     }
 
     async fn kill_task(&self, request: Request<v1::KillTaskRequest>) -> Answer<v1::KillTaskResponse> {
@@ -105,14 +122,12 @@ impl Operator for OperatorApi {
         &self,
         request: Request<v1::ExplainFrameworkRequest>,
     ) -> Answer<v1::ExplainFrameworkResponse> {
-        let wanted = request.into_inner().framework_id;
+        let framework_id = parse("framework_id", &request.into_inner().framework_id)?;
         let snapshot = self.inbox.snapshot().await?;
-        let framework = snapshot
-            .frameworks
-            .iter()
-            .find(|framework| framework.framework_id.as_str() == wanted)
-            .ok_or_else(|| Status::not_found(format!("no framework `{}`", wanted.escape_debug())))?;
-        Ok(Response::new(views::explanation(framework)))
+        let answer = explain::answer(&snapshot, &framework_id, self.clock.now());
+        answer
+            .map(Response::new)
+            .ok_or_else(|| Status::not_found(format!("no framework `{framework_id}`")))
     }
 }
 

@@ -58,7 +58,7 @@ pub async fn run(
         OperatorApi {
             inbox: inbox.clone(),
             store_name: config.store_name,
-            started: clock.now(),
+            clock,
         },
         health,
         Pages {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends by panicking")]
 
 mod harness;
+mod roles;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ fn launch(offer: &v1::Offer, task: v1::TaskInfo) -> Call {
         offer_ids: vec![offer.offer_id.clone()],
         operations: vec![v1::Operation {
             operation: Some(v1::operation::Operation::Launch(launch)),
+            ..Default::default()
         }],
         filters: None,
     })
@@ -212,7 +214,8 @@ async fn bad_requests_of_operators_name_the_field() {
     let mut operator = master.operator().await;
     let weight = |role: &str, weight| v1::SetRoleRequest {
         role: role.into(),
-        weight,
+        weight: Some(weight),
+        ..Default::default()
     };
     let refused = operator.set_role(weight("eng", f64::NAN)).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
@@ -246,7 +249,8 @@ async fn a_failed_commit_is_told_to_nobody_and_the_master_recovers_in_place() {
     let mut operator = master.operator().await;
     let request = v1::SetRoleRequest {
         role: "eng".into(),
-        weight: 2.0,
+        weight: Some(2.0),
+        ..Default::default()
     };
     let refused = operator.set_role(request.clone()).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
@@ -280,7 +284,8 @@ async fn ids_and_weights_survive_a_restart() {
     let before = framework.subscribed().await;
     let request = v1::SetRoleRequest {
         role: "eng".into(),
-        weight: 2.5,
+        weight: Some(2.5),
+        ..Default::default()
     };
     master.operator().await.set_role(request).await.unwrap();
     master.stop().await;
@@ -315,7 +320,8 @@ async fn a_master_that_was_overtaken_writes_nothing_and_ends() {
     let second = start(&store).await;
     let request = v1::SetRoleRequest {
         role: "eng".into(),
-        weight: 2.0,
+        weight: Some(2.0),
+        ..Default::default()
     };
     let refused = first.operator().await.set_role(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);

@@ -1,10 +1,12 @@
 //! What leaves the core after a commit, gathered into as few frames as possible.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use proffer_master_core::{CloseReason, Event, LinkId};
 use proffer_types::agent_link::MasterMessage;
-use proffer_types::{Session, scheduler_link};
+use proffer_types::resources::format::format_scalar;
+use proffer_types::{ResourceName, Session, scheduler_link};
 use proffer_wire::agent_link::master_frames;
 use proffer_wire::scheduler_link::event_frames;
 use tonic::Status;
@@ -71,6 +73,19 @@ fn close_status(reason: &CloseReason) -> Status {
     }
 }
 
+/// Limits as they are written on the command line.
+struct Limits<'a>(&'a BTreeMap<ResourceName, u64>);
+
+impl fmt::Display for Limits<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, (name, units)) in self.0.iter().enumerate() {
+            let gap = if n == 0 { "" } else { ";" };
+            write!(f, "{gap}{name}:{}", format_scalar(name, *units))?;
+        }
+        Ok(())
+    }
+}
+
 /// Tells of changes a user would notice.
 #[expect(
     clippy::wildcard_enum_match_arm,
@@ -91,7 +106,20 @@ pub(super) fn log(event: &Event) {
         } => info!(%framework_id, name = info.name, "framework subscribed"),
         Event::FrameworkDisconnected { framework_id, .. } => info!(%framework_id, "framework disconnected"),
         Event::FrameworkCompleted { framework_id } => info!(%framework_id, "framework completed"),
-        Event::RoleWeightSet { role, weight_millis } => info!(%role, weight_millis, "role weight set"),
+        Event::RoleSet { role, config } => info!(
+            %role,
+            weight_millis = config.weight_millis,
+            priority = config.priority,
+            guarantee = %config.quota.guarantee,
+            limit = %Limits(&config.quota.limit),
+            "role set"
+        ),
+        Event::OffersWithheld(withheld) => info!(
+            n_expected = withheld.n_expected,
+            n_needed = withheld.n_needed,
+            "offers are withheld until agents are back"
+        ),
+        Event::OffersResumed => info!("offers are made again"),
         _ => debug!(?event, "changed"),
     }
 }

@@ -1,5 +1,7 @@
 //! What there is now: counted from a snapshot when the metrics are read.
 
+mod roles;
+
 use std::collections::BTreeMap;
 
 use proffer_master_core::{AgentState, FrameworkState, Snapshot};
@@ -28,12 +30,15 @@ pub(super) struct Gauges {
     frameworks: Family<State, Gauge>,
     tasks: Family<State, Gauge>,
     offers: Gauge,
+    filters: Gauge,
+    roles: roles::Roles,
     queue_depth: Gauge,
 }
 
 impl Gauges {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let gauges = Self::default();
+        gauges.roles.register(registry);
         registry.register("agents", "Agents, by state", gauges.agents.clone());
         registry.register("frameworks", "Frameworks, by state", gauges.frameworks.clone());
         registry.register("tasks", "Tasks not yet completed, by state", gauges.tasks.clone());
@@ -41,6 +46,11 @@ impl Gauges {
             "offers_outstanding",
             "Offers not yet answered",
             gauges.offers.clone(),
+        );
+        registry.register(
+            "offer_filters_active",
+            "Refusals that keep agents from frameworks for a while",
+            gauges.filters.clone(),
         );
         registry.register(
             "queue_depth",
@@ -56,6 +66,8 @@ impl Gauges {
             return;
         };
         self.offers.set(gauge(snapshot.offers.len()));
+        self.filters.set(gauge(snapshot.ledger.n_filters()));
+        self.roles.set(snapshot);
         let agents = snapshot.agents.iter().map(|agent| agent_label(agent.state));
         set_all(&self.agents, AGENT_STATES.map(agent_label), agents);
         let frameworks = snapshot

@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use proffer_allocator::{Allocator, Change, Counted, Ledger, Outcome, Reason, Round};
-use proffer_types::FrameworkId;
+use proffer_allocator::{Allocator, Change, Ledger, Outcome, Round};
 
 use crate::metrics::Metrics;
 
@@ -30,13 +29,14 @@ impl Allocator for Timed {
     }
 
     fn allocate(&mut self, round: &mut Round<'_>) -> Outcome {
-        let started = Instant::now();
+        let (started, budget) = (Instant::now(), round.budget());
         let outcome = self.inner.allocate(round);
-        self.metrics.allocation(started.elapsed());
+        let n_pairs = budget - round.budget();
+        self.metrics.allocation(started.elapsed(), n_pairs, outcome.more);
         outcome
     }
 
-    fn explain(&self, ledger: &Ledger, framework: &FrameworkId) -> Vec<Counted<Reason>> {
-        self.inner.explain(ledger, framework)
+    fn check(&self, ledger: &Ledger) {
+        self.inner.check(ledger);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use proffer_allocator::{Ledger, Quantities, Share};
 use proffer_master_core::{
     AgentState, AgentView, FrameworkState, FrameworkView, RoleView, Snapshot, TaskView,
 };
@@ -17,7 +18,7 @@ pub(super) fn agent(view: &AgentView) -> v1::list_agents_response::Agent {
     };
     v1::list_agents_response::Agent {
         agent_id: view.agent_id.to_string(),
-        info: Some((&view.info).into()),
+        info: Some((&*view.info).into()),
         state: state.into(),
         used: Some((&view.used).into()),
         offered: Some((&view.offered).into()),
@@ -43,26 +44,23 @@ pub(super) fn framework(view: &FrameworkView) -> v1::list_frameworks_response::F
     }
 }
 
-pub(super) fn role(view: &RoleView) -> v1::list_roles_response::Role {
+pub(super) fn role(view: &RoleView, ledger: &Ledger) -> v1::list_roles_response::Role {
     v1::list_roles_response::Role {
         name: view.role.to_string(),
         weight: view.weight_millis as f64 / 1000.0,
         allocated: Some((&view.allocated).into()),
         n_frameworks: view.n_frameworks,
+        priority: view.priority,
+        quota: Some((&view.quota).into()),
+        consumed: Some((&view.consumed).into()),
+        dominant_share_permille: role_share(view, ledger).permille(),
     }
 }
 
-pub(super) fn explanation(view: &FrameworkView) -> v1::ExplainFrameworkResponse {
-    let counted = view
-        .reasons
-        .iter()
-        .map(|reason| v1::explain_framework_response::Counted {
-            reason: reason.what.to_string(),
-            count: reason.count,
-        });
-    v1::ExplainFrameworkResponse {
-        reasons: counted.collect(),
-    }
+/// A role's dominant share over its weight.
+pub(crate) fn role_share(view: &RoleView, ledger: &Ledger) -> Share {
+    let claimed = Quantities::from(&view.allocated);
+    Share::dominant(&claimed, ledger.total(), view.weight_millis)
 }
 
 /// Agents and frameworks by id, to join tasks with.
@@ -73,7 +71,10 @@ pub(super) struct Index<'a> {
 
 impl<'a> Index<'a> {
     pub(super) fn new(snapshot: &'a Snapshot) -> Self {
-        let agents = snapshot.agents.iter().map(|agent| (&agent.agent_id, &agent.info));
+        let agents = snapshot
+            .agents
+            .iter()
+            .map(|agent| (&agent.agent_id, &*agent.info));
         let frameworks = snapshot
             .frameworks
             .iter()

@@ -1,6 +1,6 @@
 //! One message of the store for one record of the core, both ways.
 
-use proffer_master_core::{AgentRecord, FrameworkRecord, RoleRecord};
+use proffer_master_core::{AgentRecord, FrameworkRecord, RoleConfig, RoleRecord};
 use proffer_types::Timestamp;
 use proffer_wire::{ConvertError, v1};
 
@@ -49,7 +49,16 @@ impl Record<RoleRecord> for v1::RegistryRole {
                 .role
                 .parse()
                 .map_err(|error| ConvertError::new("role", error))?,
-            weight_millis: self.weight_millis,
+            config: RoleConfig {
+                weight_millis: self.weight_millis,
+                priority: self.priority,
+                // Older records have none.
+                quota: self
+                    .quota
+                    .unwrap_or_default()
+                    .try_into()
+                    .map_err(|error: ConvertError| error.under("quota"))?,
+            },
         })
     }
 }
@@ -74,6 +83,8 @@ pub(super) fn framework_message(record: &FrameworkRecord) -> v1::RegistryFramewo
 pub(super) fn role_message(record: &RoleRecord) -> v1::RegistryRole {
     v1::RegistryRole {
         role: record.role.to_string(),
-        weight_millis: record.weight_millis,
+        weight_millis: record.config.weight_millis,
+        priority: record.config.priority,
+        quota: Some((&record.config.quota).into()),
     }
 }
