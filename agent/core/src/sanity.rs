@@ -1,6 +1,6 @@
 //! What must hold between steps, checked by tests and the simulator after each of them.
 
-use proffer_types::{Ranges, Resources};
+use proffer_types::{Ranges, Resources, TaskState};
 
 use crate::Agent;
 
@@ -43,6 +43,7 @@ impl Agent {
                 }
             }
         }
+        self.check_groups();
         assert_eq!(
             self.containers.len(),
             self.tasks.len(),
@@ -54,5 +55,22 @@ impl Agent {
             self.used(),
             self.config.info.resources,
         );
+    }
+
+    /// Where one of a group ended without having finished, none of it goes on.
+    fn check_groups(&self) {
+        let ended = self.tasks.iter().filter(|(_, task)| {
+            task.durable && task.group.is_some() && !task.is_live() && task.state() != TaskState::Finished
+        });
+        for (key, task) in ended {
+            let mut going_on = self.tasks.iter().filter(|(other, one)| {
+                let is_of_it = other.framework_id == key.framework_id && one.group == task.group;
+                is_of_it && one.is_live() && one.kill.is_none()
+            });
+            assert!(
+                going_on.next().is_none(),
+                "{key} has not finished, and others of its group go on"
+            );
+        }
     }
 }
