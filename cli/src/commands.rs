@@ -26,6 +26,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use self::framework::FrameworkCommand;
+use crate::allocators::Allocators;
 use crate::failure::{WrongUse, exit_code};
 use crate::logging::LogArgs;
 
@@ -37,7 +39,7 @@ const DAEMON_THREADS: usize = 2;
 /// A cluster manager: masters offer what agents have, frameworks decide what runs where.
 #[derive(Debug, Parser)]
 #[command(name = "proffer", version, propagate_version = true, max_term_width = 100)]
-pub(crate) struct Cli {
+pub(crate) struct CommandLine {
     #[command(flatten)]
     pub(crate) log: LogArgs,
     #[command(subcommand)]
@@ -50,7 +52,7 @@ pub(crate) enum Command {
     Master(master::MasterArgs),
     Agent(agent::AgentArgs),
     #[command(subcommand)]
-    Framework(framework::FrameworkCommand),
+    Framework(FrameworkCommand),
     Run(run::RunArgs),
     #[command(subcommand)]
     Job(job::JobCommand),
@@ -85,12 +87,16 @@ impl Command {
     }
 
     /// Runs the command to its end and returns the exit code.
-    pub(crate) fn execute(self, log: LogArgs) -> u8 {
+    pub(crate) fn execute(self, log: LogArgs, allocators: &Allocators) -> u8 {
         match self {
-            Self::Dev(args) => client(&log.clone(), dev::dev(args, log)),
-            Self::Master(args) => daemon(&log, master::master(args)),
+            Self::Dev(args) => client(&log.clone(), dev::dev(args, log, allocators)),
+            Self::Master(args) => daemon(&log, master::master(args, allocators)),
             Self::Agent(args) => daemon(&log, agent::agent(args)),
-            Self::Framework(command) => daemon(&log, framework::framework(command)),
+            Self::Framework(command) => match command {
+                FrameworkCommand::Batch(args) => daemon(&log, framework::batch(args)),
+                FrameworkCommand::Service(args) => daemon(&log, framework::service(args)),
+                FrameworkCommand::Teardown(args) => client(&log, framework::teardown(args)),
+            },
             Self::Run(args) => client(&log, run::run(args)),
             Self::Job(command) => client(&log, job::job(command)),
             Self::Service(command) => client(&log, service::service(command)),
@@ -162,7 +168,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        CommandLine::command().debug_assert();
     }
 
     #[test]
@@ -179,14 +185,14 @@ mod tests {
             }
         }
         let mut found = Vec::new();
-        lacking(&Cli::command(), "proffer", &mut found);
+        lacking(&CommandLine::command(), "proffer", &mut found);
         assert_eq!(found, Vec::<String>::new());
     }
 
     #[test]
     fn flags_of_a_task_command_are_left_to_it() {
         let cli =
-            Cli::try_parse_from(["proffer", "run", "--cpus", "0.5", "--", "ls", "--cpus", "-l"]).unwrap();
+            CommandLine::try_parse_from(["proffer", "run", "--cpus", "0.5", "--", "ls", "--cpus", "-l"]).unwrap();
         let Command::Run(args) = cli.command else {
             panic!("not run")
         };
@@ -200,7 +206,7 @@ mod tests {
             &["proffer", "service", "scale", "web", "-1"],
             &["proffer", "role", "set", "web", "--weight", "-1"],
         ] {
-            let error = Cli::try_parse_from(bad).unwrap_err();
+            let error = CommandLine::try_parse_from(bad).unwrap_err();
             assert_eq!(
                 error.kind(),
                 clap::error::ErrorKind::ValueValidation,
@@ -218,9 +224,16 @@ mod tests {
             &["proffer", "run"],
             &["proffer", "service", "scale", "web", "many"],
             &["proffer", "role", "set", "web", "--weight", "-1"],
+            &["proffer", "role", "set", "web", "--priority", "1.5"],
+            &["proffer", "role", "set", "web", "--limit", "cpus"],
+            &["proffer", "role", "set", "web", "--limit", "ports:[1-2]"],
+            &["proffer", "role", "set", "web", "--guarantee", "cpus(web):1"],
+            &["proffer", "role", "set", "web"],
+            &["proffer", "role", "reserve", "a1", "cpus:1"],
+            &["proffer", "master", "--data-dir", "/d", "--domain", "eu"],
             &["proffer", "exec", "t", "--", "true"],
         ] {
-            let error = Cli::try_parse_from(bad).unwrap_err();
+            let error = CommandLine::try_parse_from(bad).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{bad:?}: {error}");
         }
     }

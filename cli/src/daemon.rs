@@ -5,8 +5,22 @@ pub(crate) mod config_file;
 use std::future::Future;
 
 use anyhow::Result;
+use proffer_types::FaultDomain;
+use proffer_wire::v1;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+/// Reads `REGION/ZONE`.
+pub(crate) fn domain(text: &str) -> Result<FaultDomain, String> {
+    let (region, zone) = text
+        .split_once('/')
+        .ok_or_else(|| format!("`{text}` is not a domain; write it like eu-west/a"))?;
+    let message = v1::FaultDomain {
+        region: region.to_owned(),
+        zone: zone.to_owned(),
+    };
+    FaultDomain::try_from(message).map_err(|error| error.to_string())
+}
 
 /// The signals that ask a process to end.
 #[derive(Debug)]

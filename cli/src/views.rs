@@ -3,6 +3,7 @@
 //! Field names are snake_case with the unit at the end, states lower case without prefix, reasons in Mesos's words.
 
 mod agent;
+mod domain;
 mod framework;
 mod job;
 mod offer;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use super::Cli;
+use super::CommandLine;
 use crate::output::print;
 
 /// Print a completion script for a shell
@@ -17,7 +17,7 @@ pub(crate) struct CompletionArgs {
 
 pub(super) fn completion(args: &CompletionArgs) -> Result<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "proffer", &mut script);
+    clap_complete::generate(args.shell, &mut CommandLine::command(), "proffer", &mut script);
     print(&String::from_utf8_lossy(&script))?;
     Ok(0)
 }

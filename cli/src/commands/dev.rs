@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use self::child::Supervisor;
 use self::plan::{Kind, Plan, Wanted};
 use self::state::{Board, Lock};
+use crate::allocators::Allocators;
 use crate::daemon::Signals;
 use crate::logging::LogArgs;
 use crate::output::print;
@@ -52,6 +53,9 @@ pub(crate) struct DevArgs {
     /// What each agent offers, such as `cpus:2;mem:4GiB`; absent means what this machine has
     #[arg(long, env = "PROFFER_RESOURCES", value_name = "RESOURCES")]
     resources: Option<Resources>,
+    /// Who decides on offers, as of `proffer master`
+    #[arg(long, env = "PROFFER_ALLOCATOR", value_name = "NAME")]
+    allocator: Option<String>,
 }
 
 fn default_data_dir() -> Result<PathBuf> {
@@ -66,7 +70,10 @@ fn default_data_dir() -> Result<PathBuf> {
         .context("neither HOME nor XDG_DATA_HOME is set; give --data-dir")
 }
 
-pub(super) async fn dev(args: DevArgs, log: LogArgs) -> Result<u8> {
+pub(super) async fn dev(args: DevArgs, log: LogArgs, allocators: &Allocators) -> Result<u8> {
+    if let Some(name) = &args.allocator {
+        allocators.get(name)?;
+    }
     let mut signals = Signals::new()?;
     let data_dir = match args.data_dir {
         Some(path) => std::path::absolute(path)?,
@@ -80,6 +87,7 @@ pub(super) async fn dev(args: DevArgs, log: LogArgs) -> Result<u8> {
         // Tasks that a killed supervisor left run on until their own agent is back and ends them.
         n_agents: args.agents.max(stale.n_agents),
         resources: args.resources,
+        allocator: args.allocator,
         log,
     };
     let plan = Plan::new(&wanted)?;

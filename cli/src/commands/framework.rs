@@ -8,17 +8,30 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use proffer_sdk::{CancellationToken, DaemonConfig, DaemonError};
 use proffer_store::{Rocks, Store};
+use proffer_wire::v1;
 
+use crate::client::{Cluster, MasterArgs};
 use crate::daemon::until_signal;
+use crate::failure::refused;
 use crate::spec::Span;
 
-/// Run a shipped framework as a process of its own
+/// Run a shipped framework as a process of its own, or end one
 #[derive(Debug, Subcommand)]
 pub(crate) enum FrameworkCommand {
     /// Run the batch framework: jobs
     Batch(FrameworkArgs),
     /// Run the service framework: replicas kept alive
     Service(FrameworkArgs),
+    Teardown(TeardownArgs),
+}
+
+/// End a framework for good: its tasks are killed, and its id is spent
+#[derive(Debug, Args)]
+pub(crate) struct TeardownArgs {
+    /// The framework's id, as `proffer frameworks` shows it
+    id: String,
+    #[command(flatten)]
+    master: MasterArgs,
 }
 
 /// The flags of every shipped framework.
@@ -52,11 +65,22 @@ pub(crate) struct FrameworkArgs {
     insecure_listen: bool,
 }
 
-pub(super) async fn framework(command: FrameworkCommand) -> Result<u8> {
-    match command {
-        FrameworkCommand::Batch(args) => args.run("batch", proffer_batch::run).await,
-        FrameworkCommand::Service(args) => args.run("service", proffer_service::run).await,
-    }
+pub(super) async fn batch(args: FrameworkArgs) -> Result<u8> {
+    args.run("batch", proffer_batch::run).await
+}
+
+pub(super) async fn service(args: FrameworkArgs) -> Result<u8> {
+    args.run("service", proffer_service::run).await
+}
+
+pub(super) async fn teardown(args: TeardownArgs) -> Result<u8> {
+    let cluster = Cluster::connect(&args.master).await?;
+    let request = v1::TeardownFrameworkRequest {
+        framework_id: args.id,
+    };
+    let answer = cluster.operator().teardown_framework(request).await;
+    answer.map_err(|status| refused(&status))?;
+    Ok(0)
 }
 
 impl FrameworkArgs {

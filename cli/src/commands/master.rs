@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use proffer_allocator::by_name;
 use proffer_store::Rocks;
+use proffer_types::FaultDomain;
 
-use crate::daemon::until_signal;
+use crate::allocators::Allocators;
+use crate::daemon::{domain, until_signal};
 use crate::failure::WrongUse;
 use crate::spec::Span;
 
@@ -35,9 +36,13 @@ pub(crate) struct MasterArgs {
     /// What keeps the registry
     #[arg(long, env = "PROFFER_STORE", value_enum, default_value = "rocksdb")]
     store: StoreKind,
-    /// Who decides on offers: `drf` is Dominant Resource Fairness, `fifo` serves the first to come
-    #[arg(long, env = "PROFFER_ALLOCATOR", default_value = "drf", value_parser = allocator, value_name = "NAME")]
+    /// Who decides on offers: `drf` is Dominant Resource Fairness, `random` draws lots by weight, `fifo` serves the
+    /// first to come, `priority` the role of the highest priority, or one that this binary adds
+    #[arg(long, env = "PROFFER_ALLOCATOR", default_value = "drf", value_name = "NAME")]
     allocator: String,
+    /// Where the master is; agents of other regions are offered to region-aware frameworks only
+    #[arg(long, env = "PROFFER_DOMAIN", value_parser = domain, value_name = "REGION/ZONE")]
+    domain: Option<FaultDomain>,
     /// How often a sign of life is sent on each link; three missed ones end it
     #[arg(long, env = "PROFFER_HEARTBEAT_INTERVAL", value_name = "DURATION")]
     heartbeat_interval: Option<Span>,
@@ -62,12 +67,6 @@ enum StoreKind {
     Rocksdb,
 }
 
-fn allocator(name: &str) -> Result<String, String> {
-    by_name(name)
-        .map(|_| name.to_owned())
-        .map_err(|error| error.to_string())
-}
-
 impl MasterArgs {
     fn core(&self) -> proffer_master_core::Config {
         let default = proffer_master_core::Config::default();
@@ -76,12 +75,14 @@ impl MasterArgs {
             heartbeat_interval: or(self.heartbeat_interval, default.heartbeat_interval),
             agent_reregister_timeout: or(self.agent_reregister_timeout, default.agent_reregister_timeout),
             offer_timeout: self.offer_timeout.map(|span| span.0).or(default.offer_timeout),
+            domain: self.domain.clone(),
             ..default
         }
     }
 }
 
-pub(super) async fn master(args: MasterArgs) -> Result<u8> {
+pub(super) async fn master(args: MasterArgs, allocators: &Allocators) -> Result<u8> {
+    let new_allocator = allocators.get(&args.allocator)?;
     let core = args.core();
     let data_dir = args
         .data_dir
@@ -96,8 +97,5 @@ pub(super) async fn master(args: MasterArgs) -> Result<u8> {
         store_name: "rocksdb".to_owned(),
         listening: None,
     };
-    let name = args.allocator;
-    let new_allocator: proffer_master::NewAllocator =
-        Box::new(move || by_name(&name).expect("the name was checked when the flag was read"));
     until_signal(|shutdown| proffer_master::run(config, new_allocator, store, shutdown)).await
 }

@@ -12,12 +12,12 @@ use crate::failure::refused;
 use crate::output::print;
 use crate::views::{StatusView, TaskView};
 
-/// Explain why a job, a service or a task is not running
+/// Explain why a job, a service or a task is not running, or a framework is not offered more
 ///
-/// Names what stands in the way, the nearest miss, and how often the allocator passed its framework over, by reason.
+/// Names what stands in the way, counted by agents, with the nearest miss.
 #[derive(Debug, Args)]
 pub(crate) struct WhyArgs {
-    /// A job's name, a service's name or a task's id
+    /// A job's name, a service's name, a task's id, or a framework's id or name
     name: String,
     #[command(flatten)]
     master: MasterArgs,
@@ -34,7 +34,10 @@ pub(super) async fn why(args: WhyArgs) -> Result<u8> {
     let cluster = Cluster::connect(&args.master).await?;
     let found = match job(&cluster, &args.name).await {
         Err(status) if elsewhere(&status) => match service(&cluster, &args.name).await {
-            Err(status) if elsewhere(&status) => task(&cluster, &args.name).await?,
+            Err(status) if elsewhere(&status) => match framework(&cluster, &args.name).await? {
+                Some(found) => found,
+                None => task(&cluster, &args.name).await?,
+            },
             other => other.map_err(|status| refused(&status))?,
         },
         other => other.map_err(|status| refused(&status))?,
@@ -44,7 +47,7 @@ pub(super) async fn why(args: WhyArgs) -> Result<u8> {
         .iter()
         .fold(String::new(), |text, reason| text + reason + "\n");
     if let Some(framework_id) = found.waiting {
-        text.push_str(&passed_over(&cluster, framework_id).await?);
+        text.push_str(&not_offered(&cluster, framework_id).await?);
     }
     print(&text)?;
     Ok(0)
@@ -102,7 +105,7 @@ async fn service(cluster: &Cluster, name: &str) -> Result<Explanation, Status> {
 async fn task(cluster: &Cluster, id: &str) -> Result<Explanation> {
     let Ok(task) = cluster.find_task(id).await else {
         anyhow::bail!(
-            "no job, service or task `{id}`; `proffer job list`, `proffer service list` and `proffer tasks --all` show them"
+            "no job, service, framework or task `{id}`; `proffer job list`, `proffer service list` and `proffer tasks --all` show them"
         );
     };
     let status = task
@@ -121,23 +124,40 @@ async fn task(cluster: &Cluster, id: &str) -> Result<Explanation> {
     })
 }
 
-/// Why the allocator passed the framework over, most frequent first.
-async fn passed_over(cluster: &Cluster, framework_id: String) -> Result<String> {
-    let request = v1::ExplainFrameworkRequest { framework_id };
+/// The one framework of that id or name, if any.
+async fn framework(cluster: &Cluster, name: &str) -> Result<Option<Explanation>> {
     let answer = cluster
         .operator()
-        .explain_framework(request)
-        .await
-        .map_err(|status| refused(&status))?;
-    let mut counted = answer.into_inner().reasons;
-    counted.retain(|reason| reason.count > 0);
-    counted.sort_by_key(|reason| std::cmp::Reverse(reason.count));
+        .list_frameworks(v1::ListFrameworksRequest {})
+        .await;
+    let mut all = answer.map_err(|status| refused(&status))?.into_inner().frameworks;
+    all.retain(|one| one.framework_id == name || one.info.as_ref().is_some_and(|info| info.name == name));
+    let ids: Vec<&str> = all.iter().map(|one| one.framework_id.as_str()).collect();
+    anyhow::ensure!(
+        ids.len() < 2,
+        "several frameworks are called `{name}`; name one of {}",
+        ids.join(", ")
+    );
+    Ok(all.pop().map(|one| Explanation {
+        reasons: Vec::new(),
+        waiting: Some(one.framework_id),
+    }))
+}
+
+/// Why the framework is not offered more, for everything it waits for.
+async fn not_offered(cluster: &Cluster, framework_id: String) -> Result<String> {
+    let request = v1::ExplainFrameworkRequest { framework_id };
+    let answer = cluster.operator().explain_framework(request).await;
+    let answer = answer.map_err(|status| refused(&status))?.into_inner();
     let mut text = String::new();
-    if !counted.is_empty() {
-        text.push_str("The allocator passed its framework over:\n");
+    for part in answer.parts {
+        writeln!(text, "Its framework waits for {}:", part.wanted)?;
+        for counted in part.reasons {
+            writeln!(text, "  - {}", counted.reason)?;
+        }
     }
-    for reason in counted {
-        writeln!(text, "{:>8} x {}", reason.count, reason.reason)?;
+    if answer.n_left_out > 0 {
+        writeln!(text, "It waits for {} more shapes.", answer.n_left_out)?;
     }
     Ok(text)
 }

@@ -12,14 +12,18 @@ use clap::builder::OsStr;
 use clap::{Command, CommandFactory as _, FromArgMatches as _};
 use toml::{Table, Value};
 
-use crate::commands::Cli;
+use crate::commands::CommandLine;
 use crate::failure::WrongUse;
 
 /// The largest file read: far more than all flags need.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Reads the command line once more, with a file's settings as defaults for the subcommand `name`.
-pub(crate) fn parse(args: impl IntoIterator<Item = OsString>, name: &str, file: &Path) -> Result<Cli> {
+pub(crate) fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    name: &str,
+    file: &Path,
+) -> Result<CommandLine> {
     let size = fs::metadata(file)
         .with_context(|| format!("cannot read {}", file.display()))?
         .len();
@@ -29,7 +33,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>, name: &str, file: 
     }
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
     let table: Table = toml::from_str(&text).map_err(|error| WrongUse(format!("{shown}: {error}")))?;
-    let mut command = Cli::command();
+    let mut command = CommandLine::command();
     for (key, value) in table {
         let values =
             values(&value).ok_or_else(|| WrongUse(format!("{shown}: `{key}` takes no table or date")))?;
@@ -41,7 +45,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>, name: &str, file: 
         })?;
     }
     let matches = command.try_get_matches_from(args);
-    let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed = matches.and_then(|matches| CommandLine::from_arg_matches(&matches));
     parsed.map_err(|error| {
         let message = error.to_string();
         WrongUse(format!(
@@ -98,7 +102,7 @@ mod tests {
     use super::*;
     use crate::commands::Command as Sub;
 
-    fn parse_with(text: &str, args: &[&str]) -> Result<Cli> {
+    fn parse_with(text: &str, args: &[&str]) -> Result<CommandLine> {
         let mut file = tempfile::NamedTempFile::new()?;
         file.write_all(text.as_bytes())?;
         let path = file.path().to_string_lossy().into_owned();

@@ -19,6 +19,18 @@ pub(crate) enum Align {
 pub(crate) struct Column {
     title: &'static str,
     align: Align,
+    /// Left out where no row has anything in it.
+    optional: bool,
+}
+
+impl Column {
+    /// The column, where any row has something in it.
+    pub(crate) const fn if_any(self) -> Self {
+        Self {
+            optional: true,
+            ..self
+        }
+    }
 }
 
 /// A column of words.
@@ -26,6 +38,7 @@ pub(crate) const fn left(title: &'static str) -> Column {
     Column {
         title,
         align: Align::Left,
+        optional: false,
     }
 }
 
@@ -34,16 +47,31 @@ pub(crate) const fn right(title: &'static str) -> Column {
     Column {
         title,
         align: Align::Right,
+        optional: false,
     }
 }
 
 /// Lays a table out in at most `width` terminal columns. Control characters in cells are escaped.
 pub(crate) fn render(columns: &[Column], rows: &[Vec<String>], width: usize) -> String {
+    let is_shown = |n: usize, column: &Column| {
+        let mut cells = rows.iter().filter_map(|row| row.get(n));
+        !column.optional || cells.any(|cell| !cell.is_empty())
+    };
+    let shown = columns
+        .iter()
+        .enumerate()
+        .filter(|(n, column)| is_shown(*n, column));
+    let (places, columns): (Vec<usize>, Vec<Column>) = shown.map(|(n, column)| (n, *column)).unzip();
     let rows: Vec<Vec<String>> = rows
         .iter()
-        .map(|row| row.iter().map(|cell| printable(cell)).collect())
+        .map(|row| {
+            places
+                .iter()
+                .map(|n| row.get(*n).map_or_else(String::new, |cell| printable(cell)))
+                .collect()
+        })
         .collect();
-    let widths = fit(natural_widths(columns, &rows), width);
+    let widths = fit(natural_widths(&columns, &rows), width);
     let titles: Vec<String> = columns.iter().map(|column| column.title.to_owned()).collect();
     let mut text = String::new();
     for cells in std::iter::once(&titles).chain(&rows) {
@@ -109,9 +137,14 @@ mod tests {
 
     use super::*;
 
-    const COLUMNS: [Column; 3] = [left("TASK"), right("CPUS"), left("MESSAGE")];
+    const COLUMNS: [Column; 4] = [
+        left("TASK"),
+        right("CPUS"),
+        left("NODE").if_any(),
+        left("MESSAGE"),
+    ];
 
-    fn check(rows: &[[&str; 3]], width: usize, expected: Expect) {
+    fn check(rows: &[[&str; 4]], width: usize, expected: Expect) {
         let rows: Vec<Vec<String>> = rows.iter().map(|row| row.map(str::to_owned).to_vec()).collect();
         expected.assert_eq(&render(&COLUMNS, &rows, width));
     }
@@ -119,7 +152,7 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         check(
-            &[["count.0", "0.25", ""], ["sum", "1", "all is well"]],
+            &[["count.0", "0.25", "", ""], ["sum", "1", "", "all is well"]],
             usize::MAX,
             expect![[r#"
                 TASK     CPUS  MESSAGE
@@ -130,9 +163,22 @@ mod tests {
     }
 
     #[test]
+    fn an_optional_column_is_there_where_it_says_anything() {
+        check(
+            &[["count.0", "0.25", "", ""], ["sum", "1", "n7", ""]],
+            usize::MAX,
+            expect![[r#"
+                TASK     CPUS  NODE  MESSAGE
+                count.0  0.25
+                sum         1  n7
+            "#]],
+        );
+    }
+
+    #[test]
     fn the_widest_column_gives_way_on_a_narrow_terminal() {
         check(
-            &[["count.0", "0.25", "exited with code 3 after a while"]],
+            &[["count.0", "0.25", "", "exited with code 3 after a while"]],
             30,
             expect![[r#"
                 TASK     CPUS  MESSAGE
@@ -144,7 +190,7 @@ mod tests {
     #[test]
     fn a_message_cannot_command_the_terminal() {
         check(
-            &[["t", "1", "\u{1b}[2Jgone\nline"]],
+            &[["t", "1", "", "\u{1b}[2Jgone\nline"]],
             usize::MAX,
             expect![[r#"
             TASK  CPUS  MESSAGE

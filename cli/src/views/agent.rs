@@ -7,6 +7,7 @@ use proffer_wire::v1::list_agents_response::Agent;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::domain::DomainView;
 use super::text::{State, bundle_json, scalar, state_name};
 use crate::output::{Column, Row, left, right};
 
@@ -19,6 +20,7 @@ pub(crate) struct AgentView {
     address: String,
     version: String,
     cgroups: String,
+    domain: Option<DomainView>,
     attributes: BTreeMap<String, String>,
     n_tasks: u32,
     total: BTreeMap<String, Value>,
@@ -28,6 +30,9 @@ pub(crate) struct AgentView {
     cpus: String,
     #[serde(skip)]
     mem: String,
+    /// Empty where the agent offers none.
+    #[serde(skip)]
+    net_mbps: String,
 }
 
 impl From<Agent> for AgentView {
@@ -41,6 +46,10 @@ impl From<Agent> for AgentView {
             state,
             cpus: of("cpus"),
             mem: of("mem"),
+            net_mbps: match scalar(total, "net_mbps").as_str() {
+                "0" => String::new(),
+                _ => of("net_mbps"),
+            },
             total: bundle_json(total),
             used: bundle_json(used),
             offered: bundle_json(agent.offered.as_ref()),
@@ -49,6 +58,7 @@ impl From<Agent> for AgentView {
             address: info.address,
             version: info.version,
             cgroups: info.cgroups,
+            domain: info.domain.map(DomainView::from),
             attributes: info
                 .attributes
                 .into_iter()
@@ -56,6 +66,14 @@ impl From<Agent> for AgentView {
                 .collect(),
             n_tasks: agent.n_tasks,
         }
+    }
+}
+
+impl AgentView {
+    fn attributes_text(&self) -> String {
+        let pairs = self.attributes.iter();
+        let pairs: Vec<_> = pairs.map(|(name, value)| format!("{name}={value}")).collect();
+        pairs.join(",")
     }
 }
 
@@ -67,6 +85,9 @@ impl Row for AgentView {
         right("TASKS"),
         right("CPUS"),
         right("MEM"),
+        right("NET MBPS").if_any(),
+        left("DOMAIN").if_any(),
+        left("ATTRIBUTES").if_any(),
         left("CGROUPS"),
         left("ADDRESS"),
     ];
@@ -79,6 +100,12 @@ impl Row for AgentView {
             self.n_tasks.to_string(),
             self.cpus.clone(),
             self.mem.clone(),
+            self.net_mbps.clone(),
+            self.domain
+                .as_ref()
+                .map(DomainView::to_string)
+                .unwrap_or_default(),
+            self.attributes_text(),
             self.cgroups.clone(),
             self.address.clone(),
         ]

@@ -1,8 +1,9 @@
 //! Offers.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use proffer_wire::v1::Offer;
+use proffer_wire::v1::{self, Offer};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -18,8 +19,49 @@ pub(crate) struct OfferView {
     hostname: String,
     role: String,
     resources: BTreeMap<String, Value>,
+    shapes: Vec<ShapeView>,
+    gang: Option<GangView>,
     #[serde(skip)]
     text: String,
+}
+
+/// How many tasks of one stated shape an offer has room for.
+#[derive(Debug, Serialize)]
+struct ShapeView {
+    shape_id: u64,
+    count: u32,
+}
+
+impl From<v1::ShapeCount> for ShapeView {
+    fn from(shape: v1::ShapeCount) -> Self {
+        Self {
+            shape_id: shape.shape_id,
+            count: shape.count,
+        }
+    }
+}
+
+/// The bundle of offers that one is part of.
+#[derive(Debug, Serialize)]
+struct GangView {
+    gang_id: u64,
+    n_offers: u32,
+}
+
+impl From<v1::OfferGang> for GangView {
+    fn from(gang: v1::OfferGang) -> Self {
+        Self {
+            gang_id: gang.gang_id,
+            n_offers: gang.n_offers,
+        }
+    }
+}
+
+impl fmt::Display for GangView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, n) = (self.gang_id, self.n_offers);
+        write!(f, "{id}, of {n} offer{}", if n == 1 { "" } else { "s" })
+    }
 }
 
 impl From<Offer> for OfferView {
@@ -27,12 +69,25 @@ impl From<Offer> for OfferView {
         Self {
             resources: bundle_json(offer.resources.as_ref()),
             text: bundle(offer.resources.as_ref()),
+            shapes: offer.shapes.into_iter().map(ShapeView::from).collect(),
+            gang: offer.gang.map(GangView::from),
             offer_id: offer.offer_id,
             framework_id: offer.framework_id,
             agent_id: offer.agent_id,
             hostname: offer.hostname,
             role: offer.role,
         }
+    }
+}
+
+impl OfferView {
+    /// Tasks of each shape: `3 of shape 1`.
+    fn shapes_text(&self) -> String {
+        let shapes = self.shapes.iter();
+        let texts: Vec<_> = shapes
+            .map(|shape| format!("{} of shape {}", shape.count, shape.shape_id))
+            .collect();
+        texts.join(", ")
     }
 }
 
@@ -44,6 +99,8 @@ impl Row for OfferView {
         left("AGENT"),
         left("HOST"),
         left("RESOURCES"),
+        left("SHAPES").if_any(),
+        left("GANG").if_any(),
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -54,6 +111,8 @@ impl Row for OfferView {
             self.agent_id.clone(),
             self.hostname.clone(),
             self.text.clone(),
+            self.shapes_text(),
+            self.gang.as_ref().map(GangView::to_string).unwrap_or_default(),
         ]
     }
 }

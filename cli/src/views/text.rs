@@ -81,12 +81,42 @@ pub(super) fn bundle(resources: Option<&v1::Resources>) -> String {
     all.join(";")
 }
 
+/// Limits as people write them: `cpus:8;mem:0B`.
+pub(super) fn limits(limits: Option<&v1::ResourceLimits>) -> String {
+    let all: Vec<String> = limits
+        .into_iter()
+        .flat_map(|limits| &limits.items)
+        .map(|limit| {
+            format!(
+                "{}:{}",
+                limit.name,
+                value_text(&limit.name, &Value::Scalar(limit.value))
+            )
+        })
+        .collect();
+    all.join(";")
+}
+
+/// Limits for JSON, as of [`bundle_json`].
+pub(super) fn limits_json(limits: Option<&v1::ResourceLimits>) -> BTreeMap<String, serde_json::Value> {
+    let items = limits.into_iter().flat_map(|limits| &limits.items);
+    items
+        .map(|limit| (limit.name.clone(), scalar_json(&limit.name, limit.value)))
+        .collect()
+}
+
+fn scalar_json(name: &str, scalar: f64) -> serde_json::Value {
+    match name {
+        "mem" | "disk" => json!(whole(scalar)),
+        _ => json!(scalar),
+    }
+}
+
 /// A bundle for JSON: cores and custom scalars as numbers, sizes in bytes, ranges as pairs, sets as lists.
 pub(super) fn bundle_json(resources: Option<&v1::Resources>) -> BTreeMap<String, serde_json::Value> {
     let value = |item: &v1::Resource| {
         Some(match item.value.as_ref()? {
-            Value::Scalar(scalar) if matches!(item.name.as_str(), "mem" | "disk") => json!(whole(*scalar)),
-            Value::Scalar(scalar) => json!(scalar),
+            Value::Scalar(scalar) => scalar_json(&item.name, *scalar),
             Value::Ranges(ranges) => {
                 json!(
                     ranges

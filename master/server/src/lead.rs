@@ -89,9 +89,18 @@ impl Lead<'_> {
         let registry = registry::load(self.store).await?;
         let seed = SysRng.try_next_u64().map_err(MasterError::Randomness)? ^ self.clock.now().0;
         let (n_agents, n_frameworks) = (registry.agents.len(), registry.frameworks.len());
-        let allocator = Box::new(Timed::new((self.new_allocator)(), self.metrics.clone()));
+        let allocator = (self.new_allocator)();
+        let allocator_name = allocator.name();
+        let allocator = Box::new(Timed::new(allocator, self.metrics.clone()));
         let master = Master::recover(self.config.clone(), allocator, seed, fence.term, registry);
-        info!(master_id = %master.id(), term = fence.term, n_agents, n_frameworks, "registry recovered");
+        info!(
+            master_id = %master.id(),
+            term = fence.term,
+            n_agents,
+            n_frameworks,
+            allocator = allocator_name,
+            "registry recovered"
+        );
         Ok((master, fence))
     }
 

@@ -32,6 +32,7 @@ pub(super) struct Wanted {
     pub(super) listen: SocketAddr,
     pub(super) n_agents: u16,
     pub(super) resources: Option<Resources>,
+    pub(super) allocator: Option<String>,
     pub(super) log: LogArgs,
 }
 
@@ -59,11 +60,11 @@ impl Plan {
     pub(super) fn new(wanted: &Wanted) -> Result<Self> {
         let mut ports = Ports::new(wanted.listen);
         let master = SocketAddr::new(wanted.listen.ip(), ports.next()?);
-        let mut children = vec![wanted.child(
-            "master",
-            Kind::Master,
-            &["master", "--listen", &master.to_string()],
-        )];
+        let address = master.to_string();
+        let mut args = vec!["master", "--listen", &address];
+        let allocator = wanted.allocator.as_deref();
+        args.extend(allocator.iter().flat_map(|name| ["--allocator", name]));
+        let mut children = vec![wanted.child("master", Kind::Master, &args)];
         children[0].address = Some(master);
         for n in 1..=wanted.n_agents {
             let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), ports.next()?);
@@ -216,6 +217,7 @@ mod tests {
             listen: listen.parse().unwrap(),
             n_agents,
             resources: Some("cpus:1;mem:1GiB".parse().unwrap()),
+            allocator: Some("fifo".to_owned()),
             log: LogArgs {
                 log_level: Some("debug".to_owned()),
                 log_format: LogFormat::Text,
@@ -235,7 +237,7 @@ mod tests {
             })
             .collect();
         expect![[r#"
-            master: master --listen 127.0.0.1:5050 --data-dir /d/master --log-level debug --log-format text
+            master: master --listen 127.0.0.1:5050 --allocator fifo --data-dir /d/master --log-level debug --log-format text
             agent-1: agent --listen 127.0.0.1:5051 --master 127.0.0.1:5050 --kill-tasks-on-stop --resources cpus:1;mem:1GiB --data-dir /d/agent-1 --log-level debug --log-format text
             agent-2: agent --listen 127.0.0.1:5052 --master 127.0.0.1:5050 --kill-tasks-on-stop --resources cpus:1;mem:1GiB --data-dir /d/agent-2 --log-level debug --log-format text
             batch: framework batch --master 127.0.0.1:5050 --data-dir /d/batch --log-level debug --log-format text
