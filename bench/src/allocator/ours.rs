@@ -1,7 +1,7 @@
 //! Our ledger and an allocator over it, driven as the master's core drives them: every change is observed, every grant
-//! becomes an offer with an id, and the ledger claims it at once.
+//! becomes an offer, and the ledger claims it at once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
@@ -10,8 +10,7 @@ use proffer_allocator::{
     LeafIx, Ledger, RoleConfig, Round, by_name,
 };
 use proffer_types::{
-    AgentId, AgentInfo, Capabilities, FrameworkId, MasterId, OfferId, Quota, Resources, Role, Shape, ShapeId,
-    TaskId, Timestamp,
+    AgentId, AgentInfo, Capabilities, FrameworkId, Quota, Resources, Role, Shape, ShapeId, TaskId, Timestamp,
 };
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -27,13 +26,13 @@ const BUDGET: u64 = 20_000;
 #[derive(Debug)]
 struct Books {
     ledger: Ledger,
-    master: MasterId,
-    n_offers: u64,
     n_frameworks: u64,
-    open: BTreeMap<OfferId, ClaimIx>,
+    capabilities: Capabilities,
+    /// By number of the offer; none when it was answered.
+    open: Vec<Option<ClaimIx>>,
     tasks: HashMap<TaskId, ClaimIx>,
     /// Of the current cycle; they may grow until its end.
-    granted: Vec<(OfferId, ClaimIx)>,
+    granted: Vec<(usize, ClaimIx)>,
     /// That the allocator brought about and has not heard of.
     changes: Vec<Change>,
 }
@@ -55,10 +54,8 @@ impl Host for Books {
         claim.shapes = grant.shapes;
         claim.gang = grant.gang;
         let claim = self.ledger.claim(claim);
-        self.n_offers += 1;
-        let id = self.master.offer(self.n_offers);
-        self.open.insert(id.clone(), claim);
-        self.granted.push((id, claim));
+        self.granted.push((self.open.len(), claim));
+        self.open.push(Some(claim));
         claim
     }
 
@@ -84,11 +81,11 @@ impl Host for Books {
 
 impl Books {
     /// An offer as its framework sees it.
-    fn offered(&self, id: &OfferId, claim: ClaimIx) -> Option<Offered> {
+    fn offered(&self, id: usize, claim: ClaimIx) -> Option<Offered> {
         let claim = self.ledger.claim_of(claim)?;
         let leaf = self.ledger.leaf(claim.leaf)?;
         Some(Offered {
-            id: id.clone(),
+            id,
             framework: leaf.framework.clone(),
             role: self.ledger.role(leaf.role)?.name.clone()?,
             agent: self.ledger.agent(claim.agent)?.id.clone(),
@@ -102,10 +99,9 @@ impl Ours {
         Ok(Self {
             books: Books {
                 ledger: Ledger::default(),
-                master: MasterId::from_random(0),
-                n_offers: 0,
                 n_frameworks: 0,
-                open: BTreeMap::new(),
+                capabilities: Capabilities::default(),
+                open: Vec::new(),
                 tasks: HashMap::new(),
                 granted: Vec::new(),
                 changes: Vec::new(),
@@ -113,6 +109,12 @@ impl Ours {
             allocator: by_name("drf").map_err(|error| anyhow!("{error}"))?,
             rng: ChaCha8Rng::seed_from_u64(1),
         })
+    }
+
+    /// Frameworks that are added from now on know how to use revocable resources.
+    pub(super) fn with_revocable(mut self) -> Self {
+        self.books.capabilities.revocable = true;
+        self
     }
 
     fn observe(&mut self, changes: impl IntoIterator<Item = Change>) {
@@ -140,10 +142,7 @@ impl Subject for Ours {
             order: self.books.n_frameworks,
             active: true,
             roles: BTreeSet::from([role.clone()]),
-            capabilities: Capabilities {
-                revocable: true,
-                ..Capabilities::default()
-            },
+            capabilities: self.books.capabilities,
             ..FrameworkEntry::default()
         };
         let changes = self.books.ledger.set_framework(framework, entry);
@@ -220,12 +219,12 @@ impl Subject for Ours {
         let granted = std::mem::take(&mut self.books.granted);
         let offers = granted.iter();
         offers
-            .filter_map(|(id, claim)| self.books.offered(id, *claim))
+            .filter_map(|(id, claim)| self.books.offered(*id, *claim))
             .collect()
     }
 
     fn answer(&mut self, offer: &Offered, tasks: &[Running], filter: Filter) {
-        let Some(claim) = self.books.open.remove(&offer.id) else {
+        let Some(claim) = self.books.open.get_mut(offer.id).and_then(Option::take) else {
             return;
         };
         let change = match tasks {
@@ -240,6 +239,7 @@ impl Subject for Ours {
         {
             let refusal = Refusal {
                 refused: offer.resources.clone(),
+                at_least: None,
                 until: FOR_EVER,
             };
             self.books

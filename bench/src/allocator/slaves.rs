@@ -28,7 +28,7 @@ pub(super) fn run(report: &mut Report) -> Result<()> {
     let mut ours = Times::default();
     let mut textbook = Times::default();
     for _ in 0..RUNS {
-        measure(&mut Ours::new()?, &mut ours)?;
+        measure(&mut Ours::new()?.with_revocable(), &mut ours)?;
         measure(&mut Textbook::new(1), &mut textbook)?;
     }
     let n_offers = usize::try_from(AGENTS)?;

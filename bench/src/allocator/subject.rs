@@ -1,11 +1,12 @@
 //! What the shapes ask of an allocator and its books: the same of ours and of the reference.
 
-use proffer_types::{AgentId, FrameworkId, OfferId, Quota, Resources, Role, TaskId};
+use proffer_types::{AgentId, FrameworkId, Quota, Resources, Role, TaskId};
 
 /// One offer that was made and is not answered.
 #[derive(Debug, Clone)]
 pub(crate) struct Offered {
-    pub(crate) id: OfferId,
+    /// Counted from 0.
+    pub(crate) id: usize,
     pub(crate) framework: FrameworkId,
     pub(crate) role: Role,
     pub(crate) agent: AgentId,

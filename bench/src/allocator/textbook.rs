@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use proffer_types::{AgentId, FrameworkId, MasterId, OfferId, Quota, ResourceName, Resources, Role, TaskId};
+use proffer_types::{AgentId, FrameworkId, Quota, ResourceName, Resources, Role, TaskId};
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
@@ -33,7 +33,7 @@ struct Agent {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum ClaimId {
-    Offer(OfferId),
+    Offer(usize),
     Task(FrameworkId, TaskId),
 }
 
@@ -65,8 +65,7 @@ pub(super) struct Textbook {
     offers: Vec<Offered>,
     /// Agents to look at at once, as something about them changed.
     candidates: Vec<AgentId>,
-    master: MasterId,
-    n_offers: u64,
+    n_offers: usize,
     rng: ChaCha8Rng,
 }
 
@@ -82,7 +81,6 @@ impl Textbook {
             claims: HashMap::new(),
             offers: Vec::new(),
             candidates: Vec::new(),
-            master: MasterId::from_random(0),
             n_offers: 0,
             rng: ChaCha8Rng::seed_from_u64(seed),
         }
@@ -211,15 +209,15 @@ impl Textbook {
     }
 
     fn offer(&mut self, agent: &AgentId, role: &Role, framework: &FrameworkId, resources: Resources) {
+        let id = self.n_offers;
         self.n_offers += 1;
-        let id = self.master.offer(self.n_offers);
         let claim = Claim {
             agent: agent.clone(),
             framework: framework.clone(),
             role: role.clone(),
             resources: resources.clone(),
         };
-        self.claim(ClaimId::Offer(id.clone()), claim);
+        self.claim(ClaimId::Offer(id), claim);
         self.offers.push(Offered {
             id,
             framework: framework.clone(),
@@ -394,7 +392,7 @@ impl Subject for Textbook {
     }
 
     fn answer(&mut self, offer: &Offered, tasks: &[Running], filter: Filter) {
-        self.release(&ClaimId::Offer(offer.id.clone()));
+        self.release(&ClaimId::Offer(offer.id));
         for task in tasks {
             self.run(&offer.agent, task);
         }
