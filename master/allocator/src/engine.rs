@@ -40,6 +40,17 @@ pub trait Order: fmt::Debug + Send {
     fn first(&mut self, ledger: &Ledger, rng: &mut ChaCha8Rng) -> Option<LeafIx>;
     /// Whether one of two leaves in the order comes before the other.
     fn before(&mut self, ledger: &Ledger, one: LeafIx, other: LeafIx) -> bool;
+    /// Who of some leaves in the order is next, where all others have nothing new to look at.
+    fn among(&mut self, ledger: &Ledger, _: &mut ChaCha8Rng, leaves: &[LeafIx]) -> Option<LeafIx> {
+        let leaves = leaves.iter().copied();
+        leaves.reduce(|best, leaf| {
+            if self.before(ledger, leaf, best) {
+                leaf
+            } else {
+                best
+            }
+        })
+    }
     /// Settings of a role changed, or the totals did.
     fn refresh(&mut self, ledger: &Ledger, what: Refresh);
     /// Compares what is kept with what the ledger says, for the leaves that are in the order. Panics with what differs.
@@ -269,18 +280,11 @@ impl<O: Order> Engine<O> {
     fn next(&mut self, round: &mut Round<'_>) -> Option<LeafIx> {
         let (ledger, rng) = round.parts();
         if self.log.is_settled() && self.fresh.len() <= MAX_PICKED {
-            let order = &mut self.order;
             let open = self.fresh.iter().copied().filter(|leaf| {
                 let seen = self.leaves.get(leaf.at());
                 seen.is_some_and(|seen| seen.wants && !seen.blocked)
             });
-            return open.reduce(|best, leaf| {
-                if order.before(ledger, leaf, best) {
-                    leaf
-                } else {
-                    best
-                }
-            });
+            return self.order.among(ledger, rng, &open.collect::<Vec<_>>());
         }
         self.order.first(ledger, rng)
     }

@@ -17,6 +17,8 @@ use crate::ledger::{LeafIx, Ledger};
 pub(crate) struct Drf {
     tree: Tree,
     name: &'static str,
+    /// The same of only those who have something new to look at: for the shares of roles, all others are blocked.
+    few: Option<(BTreeSet<LeafIx>, Tree)>,
 }
 
 impl Drf {
@@ -24,6 +26,7 @@ impl Drf {
         Self {
             tree: Tree::new(false),
             name: "drf",
+            few: None,
         }
     }
 
@@ -31,6 +34,15 @@ impl Drf {
         Self {
             tree: Tree::new(true),
             name: "priority",
+            few: None,
+        }
+    }
+
+    fn drop_of_few(&mut self, ledger: &Ledger, leaf: LeafIx) {
+        if let Some((leaves, tree)) = &mut self.few
+            && leaves.remove(&leaf)
+        {
+            tree.remove(ledger, leaf);
         }
     }
 }
@@ -41,18 +53,24 @@ impl Order for Drf {
     }
 
     fn insert(&mut self, ledger: &Ledger, leaf: LeafIx) {
+        self.few = None;
         self.tree.insert(ledger, leaf);
     }
 
     fn block(&mut self, ledger: &Ledger, leaf: LeafIx) {
+        self.drop_of_few(ledger, leaf);
         self.tree.block(ledger, leaf);
     }
 
     fn remove(&mut self, ledger: &Ledger, leaf: LeafIx) {
+        self.drop_of_few(ledger, leaf);
         self.tree.remove(ledger, leaf);
     }
 
     fn charged(&mut self, ledger: &Ledger, leaf: LeafIx) {
+        if let Some((_, tree)) = &mut self.few {
+            tree.charged(ledger, leaf);
+        }
         self.tree.charged(ledger, leaf);
     }
 
@@ -64,7 +82,27 @@ impl Order for Drf {
         self.tree.before(ledger, one, other)
     }
 
+    fn among(&mut self, ledger: &Ledger, _: &mut ChaCha8Rng, leaves: &[LeafIx]) -> Option<LeafIx> {
+        if let [] | [_] = leaves {
+            return leaves.first().copied();
+        }
+        let by_priority = self.tree.by_priority();
+        let (known, tree) = self
+            .few
+            .get_or_insert_with(|| (BTreeSet::new(), Tree::new(by_priority)));
+        let wanted: BTreeSet<_> = leaves.iter().copied().collect();
+        known
+            .difference(&wanted)
+            .for_each(|leaf| tree.remove(ledger, *leaf));
+        wanted
+            .difference(known)
+            .for_each(|leaf| tree.insert(ledger, *leaf));
+        *known = wanted;
+        tree.first(ledger)
+    }
+
     fn refresh(&mut self, ledger: &Ledger, what: Refresh) {
+        self.few = None;
         match what {
             Refresh::Role(role) => self.tree.role_changed(ledger, role),
             Refresh::Totals => self.tree.totals_changed(),

@@ -2,8 +2,8 @@
 //!
 //! Summing up what everybody below has would starve: one who alone can use a scarce resource raises the share of its
 //! role, and so holds its siblings back. Instead every child is scaled down to the smallest share among them before
-//! they are added up, and children that can use nothing now are left out. What is held by those who want nothing
-//! more counts in full, for others cannot have it.
+//! they are added up. Children that can use, or want, nothing now do not decide on the scale; what they have counts in
+//! full, of those resources that the others use: of a resource that only they use, the others can have none anyway.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,13 +34,13 @@ struct Part {
     direction: Vector,
 }
 
-/// The children of one role that want something; those in the order that have something make up its share.
+/// The children of one role that are in the order: they make up its share.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Mix {
     parts: BTreeMap<Child, Part>,
     shares: BTreeSet<(u128, Child)>,
     sum: Vector,
-    /// What those have who want something, whether or not they can use anything now.
+    /// What they have.
     holds: BTreeMap<Child, Quantities>,
     held: Quantities,
 }
@@ -52,10 +52,7 @@ impl Mix {
         let weight = u128::from(weight_millis.max(1));
         let dominant = vector.values().copied().max().unwrap_or(0);
         let share = dominant * 1000 / weight;
-        if share == 0 {
-            return;
-        }
-        let along = |part: u128| (part << DIRECTION_POINT) / dominant * weight;
+        let along = |part: u128| (part << DIRECTION_POINT) / dominant.max(1) * weight;
         let direction: Vector = vector
             .iter()
             .map(|(name, part)| (name.clone(), along(*part)))
@@ -81,33 +78,32 @@ impl Mix {
         self.sum.retain(|_, sum| *sum > 0);
     }
 
-    /// Remembers what somebody has who wants more.
+    /// Remembers what somebody in the order has.
     pub(super) fn hold(&mut self, child: Child, claimed: Quantities) {
         self.release(child);
         self.held.put_in(&claimed);
         self.holds.insert(child, claimed);
     }
 
-    /// Somebody wants nothing more.
+    /// Somebody is not in the order any more.
     pub(super) fn release(&mut self, child: Child) {
         if let Some(claimed) = self.holds.remove(&child) {
             self.held.take_out(&claimed);
         }
     }
 
-    /// What those have who want more.
+    /// What those in the order have.
     pub(super) fn held(&self) -> &Quantities {
         &self.held
     }
 
-    /// All children at the smallest share among them, and on top what those have who want nothing more.
+    /// All children at the smallest share among them, and on top what others have of the same resources.
     pub(super) fn vector(&self, others: &Vector) -> Vector {
         let smallest = self.shares.first().map_or(0, |(share, _)| *share);
-        let mut vector = others.clone();
-        for (name, sum) in &self.sum {
+        let parts = self.sum.iter().map(|(name, sum)| {
             let scaled = (smallest * (sum / 1000)) >> DIRECTION_POINT;
-            *vector.entry(name.clone()).or_default() += scaled;
-        }
-        vector
+            (name.clone(), scaled + others.get(name).copied().unwrap_or(0))
+        });
+        parts.collect()
     }
 }

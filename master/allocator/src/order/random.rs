@@ -108,6 +108,12 @@ impl Order for Random {
         one < other
     }
 
+    fn among(&mut self, ledger: &Ledger, rng: &mut ChaCha8Rng, leaves: &[LeafIx]) -> Option<LeafIx> {
+        let mut few = Self::default();
+        leaves.iter().for_each(|leaf| few.insert(ledger, *leaf));
+        few.first(ledger, rng)
+    }
+
     fn refresh(&mut self, _: &Ledger, _: Refresh) {}
 
     fn check(&self, ledger: &Ledger, leaves: &BTreeSet<LeafIx>) {

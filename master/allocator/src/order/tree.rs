@@ -72,6 +72,10 @@ impl Tree {
         tree
     }
 
+    pub(super) fn by_priority(&self) -> bool {
+        self.by_priority
+    }
+
     fn new_node(&mut self, who: Who, parent: Option<NodeIx>) -> NodeIx {
         let ix = self.unused.pop().unwrap_or_else(|| {
             self.nodes.push(None);
@@ -245,6 +249,7 @@ impl Tree {
         self.node_mut(ix).n_active -= 1;
         self.take_out(ix, child);
         self.node_mut(ix).mix.unset(child);
+        self.node_mut(ix).mix.release(child);
         if self.node(ix).n_active == 0
             && let Some(parent) = self.node(ix).parent
         {
@@ -274,14 +279,12 @@ impl Tree {
     /// Puts a child where it belongs among its siblings, and into the share of its node.
     fn put(&mut self, ledger: &Ledger, ix: NodeIx, child: Child) {
         self.take_out(ix, child);
-        if self.mixed {
-            let claimed = self.claimed_by(ledger, child);
-            self.node_mut(ix).mix.hold(child, claimed);
-        }
         if !self.is_active(child) {
             return;
         }
         if self.mixed {
+            let claimed = self.claimed_by(ledger, child);
+            self.node_mut(ix).mix.hold(child, claimed);
             let (vector, weight) = (self.vector(ledger, child), self.weight(ledger, child));
             self.node_mut(ix).mix.set(child, &vector, weight);
         }
@@ -437,7 +440,7 @@ impl Tree {
                     order,
                     child,
                 };
-                if self.is_mixture(ix) {
+                if self.is_mixture(ledger, ix) {
                     let share = self.vector(ledger, child).into_values().max().unwrap_or(0);
                     let share = share * 1000 / u128::from(weight.max(1));
                     Place::Fixed(Fixed { prefix, share, tie })
@@ -448,14 +451,21 @@ impl Tree {
         }
     }
 
-    /// Whether the share of a node is made of several.
-    fn is_mixture(&self, ix: NodeIx) -> bool {
+    /// Whether the share of a node is made of several, and not that of the one leaf below it.
+    fn is_mixture(&self, ledger: &Ledger, ix: NodeIx) -> bool {
         let node = self.node(ix);
         let mixture_below = node.members.iter().any(|(_, child)| match child {
-            Child::Node(below) if node.members.len() == 1 => self.is_mixture(*below),
+            Child::Node(below) if node.members.len() == 1 => self.is_mixture(ledger, *below),
             Child::Node(_) | Child::Leaf(_) => false,
         });
-        node.members.len() > 1 || mixture_below
+        node.members.len() > 1 || mixture_below || self.mixed && !self.others(ledger, ix).is_empty()
+    }
+
+    /// What is claimed below a node by those who can use, or want, nothing more.
+    fn others(&self, ledger: &Ledger, ix: NodeIx) -> Quantities {
+        let mut others = self.claimed(ledger, ix);
+        others.take_out(self.node(ix).mix.held());
+        others
     }
 
     fn vector(&self, ledger: &Ledger, child: Child) -> Vector {
@@ -466,12 +476,11 @@ impl Tree {
                     .map(|claimed| vector(claimed, ledger.total()))
                     .unwrap_or_default()
             }
-            Child::Node(ix) => {
-                let mix = &self.node(ix).mix;
-                let mut others = self.claimed(ledger, ix);
-                others.take_out(mix.held());
-                mix.vector(&vector(&others, ledger.total()))
+            Child::Node(ix) if self.is_mixture(ledger, ix) => {
+                let others = vector(&self.others(ledger, ix), ledger.total());
+                self.node(ix).mix.vector(&others)
             }
+            Child::Node(ix) => vector(&self.claimed(ledger, ix), ledger.total()),
         }
     }
 
@@ -554,7 +563,7 @@ impl Tree {
         }
         let mixtures = self.by_who.values().copied();
         let mixtures: Vec<_> = mixtures
-            .filter(|ix| *ix != TOP && self.node(*ix).members.len() > 1)
+            .filter(|ix| *ix != TOP && self.is_mixture(ledger, *ix))
             .collect();
         for ix in mixtures {
             let members: Vec<_> = self.node(ix).members.iter().map(|(_, child)| *child).collect();

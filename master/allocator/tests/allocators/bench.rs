@@ -94,8 +94,9 @@ pub(crate) fn agent(name: &str) -> AgentId {
     AgentId::new(name).unwrap()
 }
 
+/// A path will do as a name.
 pub(crate) fn framework(name: &str) -> FrameworkId {
-    FrameworkId::new(name).unwrap()
+    FrameworkId::new(name.replace('/', ".")).unwrap()
 }
 
 pub(crate) fn role(name: &str) -> Role {

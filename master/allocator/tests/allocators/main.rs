@@ -7,5 +7,7 @@
 
 mod bench;
 mod cluster;
+mod golden;
+mod hierarchy;
 mod oracle;
 mod properties;
