@@ -55,6 +55,7 @@ impl Mix {
         let along = |part: u128| (part << DIRECTION_POINT) / dominant.max(1) * weight;
         let direction: Vector = vector
             .iter()
+            .filter(|(_, part)| **part > 0)
             .map(|(name, part)| (name.clone(), along(*part)))
             .collect();
         for (name, part) in &direction {

@@ -39,6 +39,8 @@ pub(super) struct Prefix {
 pub(super) struct Tie {
     pub(super) n_offers: u64,
     pub(super) order: u64,
+    /// Of several roles of one framework: which role, however old the node is.
+    pub(super) role: usize,
     pub(super) child: Child,
 }
 
@@ -161,7 +163,7 @@ impl Fixed {
 }
 
 /// The children of one node that are in the order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Siblings {
     ratios: BTreeMap<ResourceName, BTreeSet<Ratio>>,
     fixed: BTreeSet<Fixed>,

@@ -3,6 +3,8 @@
 //! Below the root stand top-level roles; below a role its own frameworks, taken together as one child of weight 1, and
 //! the roles below it. A claim moves one leaf and the nodes above it: O(depth log children).
 
+mod check;
+
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +22,7 @@ enum Who {
     Own(RoleIx),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Node {
     who: Who,
     parent: Option<NodeIx>,
@@ -42,7 +44,7 @@ struct Slot {
     place: Option<Place>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Tree {
     nodes: Vec<Option<Node>>,
     unused: Vec<NodeIx>,
@@ -421,6 +423,7 @@ impl Tree {
                     let tie = Tie {
                         n_offers,
                         order,
+                        role: 0,
                         child,
                     };
                     return Place::of(&Quantities::default(), total, weight, prefix, tie);
@@ -429,6 +432,7 @@ impl Tree {
                 let tie = Tie {
                     n_offers,
                     order,
+                    role: 0,
                     child,
                 };
                 Place::of(&entry.usage.claimed, total, weight, prefix, tie)
@@ -438,6 +442,9 @@ impl Tree {
                 let tie = Tie {
                     n_offers: self.n_offers(ledger, ix),
                     order,
+                    role: match self.node(ix).who {
+                        Who::Role(role) | Who::Own(role) => role.at(),
+                    },
                     child,
                 };
                 if self.is_mixture(ledger, ix) {
@@ -586,51 +593,6 @@ impl Tree {
                 self.mix_below(ledger, below);
             }
             self.put(ledger, ix, child);
-        }
-    }
-
-    /// Compares the tree with what the ledger says. Panics with what differs.
-    pub(super) fn check(&self, ledger: &Ledger, leaves: &BTreeSet<LeafIx>) {
-        let total = ledger.total();
-        for (at, slot) in self.slots.iter().enumerate() {
-            let leaf = LeafIx::new(u32::try_from(at).expect("a handle is a u32"));
-            let active = slot.as_ref().is_some_and(|slot| slot.active);
-            assert_eq!(
-                active,
-                leaves.contains(&leaf),
-                "whether leaf {at} is in the order"
-            );
-        }
-        for ix in self.by_who.values() {
-            let node = self.node(*ix);
-            let active: Vec<_> = node
-                .members
-                .iter()
-                .map(|(_, child)| *child)
-                .filter(|child| self.is_active(*child))
-                .collect();
-            assert_eq!(
-                node.n_active,
-                active.len(),
-                "how many below {:?} are in the order",
-                node.who
-            );
-            if node.members.len() > 1 {
-                assert_eq!(
-                    node.siblings.len(),
-                    active.len(),
-                    "the siblings below {:?}",
-                    node.who
-                );
-            }
-            if node.members.len() > 1 && !self.stale {
-                for child in active {
-                    let (stored, due) = (self.stored(child), self.place(ledger, child));
-                    // Under totals that changed since, a place may be too early, but never too late.
-                    let early = stored.is_some_and(|stored| stored.compare(&due, total) != Ordering::Greater);
-                    assert!(early, "{child:?} stands at {stored:?}, too late for {due:?}");
-                }
-            }
         }
     }
 }
