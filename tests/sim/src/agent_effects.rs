@@ -19,12 +19,22 @@ impl World {
         let dies_at =
             (!out.effects.is_empty() && self.mishap(permille)).then(|| self.dice.index(out.effects.len()));
         let mut failed: Vec<(ContainerId, bool)> = Vec::new();
+        let mut resources_failed = false;
         let mut frames: Vec<(LinkId, Session, Vec<AgentMessage>)> = Vec::new();
         for (index, effect) in out.effects.into_iter().enumerate() {
             if dies_at == Some(index) {
                 self.agent_sends(n, &mut frames);
                 self.crash_agent(n);
                 return;
+            }
+            if matches!(effect, Effect::CheckpointResources(_))
+                && self.mishap(self.scenario.faults.checkpoint_permille)
+            {
+                resources_failed = true;
+                continue;
+            }
+            if resources_failed && is_of_operations(&effect) {
+                continue;
             }
             let skipped = self
                 .container_of(n, &effect)
@@ -40,6 +50,10 @@ impl World {
             }
         }
         self.agent_sends(n, &mut frames);
+        if resources_failed {
+            let error = "no space left on device".to_owned();
+            self.agent_steps(n, Command::ResourcesFailed { error });
+        }
         for (container_id, launch_skipped) in failed {
             let error = "no space left on device".to_owned();
             self.agent_steps(
@@ -75,9 +89,11 @@ impl World {
                 };
                 self.agents[n].disk.container(&key)
             }
-            Effect::Send { .. } | Effect::SaveAgentId(_) | Effect::CloseLink { .. } | Effect::Exit { .. } => {
-                None
-            }
+            Effect::Send { .. }
+            | Effect::SaveAgentId(_)
+            | Effect::CheckpointResources(_)
+            | Effect::CloseLink { .. }
+            | Effect::Exit { .. } => None,
         }
     }
 
@@ -92,6 +108,13 @@ impl World {
             Effect::SaveAgentId(id) => {
                 self.observe(&Fact::AgentId { agent: n, id: &id });
                 self.agents[n].disk.agent_id = Some(id);
+            }
+            Effect::CheckpointResources(record) => {
+                self.observe(&Fact::OperationsKept {
+                    agent: n,
+                    operations: &record.operations,
+                });
+                self.agents[n].disk.resources = record;
             }
             Effect::CheckpointTask { container_id, task } => {
                 if self.mishap(self.scenario.faults.checkpoint_permille) {
@@ -245,4 +268,15 @@ impl World {
             on_disk,
         });
     }
+}
+
+/// What waits for the checkpoint of the resources.
+fn is_of_operations(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Send {
+            message: AgentMessage::OperationUpdate { .. } | AgentMessage::Total(_),
+            ..
+        }
+    )
 }

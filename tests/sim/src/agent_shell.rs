@@ -2,7 +2,7 @@
 //!
 //! A crash takes the core and the stream; the disk and the containers stay.
 
-use proffer_agent_core::{Agent, Command, Config, LinkId, Output};
+use proffer_agent_core::{Agent, Command, Config, LinkId, Output, restore};
 use proffer_types::agent_link::MasterMessage;
 use proffer_types::{AgentInfo, Resources, Session, Timestamp};
 
@@ -63,7 +63,10 @@ impl AgentShell {
             .collect();
         let registered = self.core.as_ref().map(Agent::is_registered);
         let containers: Vec<_> = self.machine.containers.keys().collect();
-        format!("registered {registered:?}, tasks {tasks:?}, containers {containers:?}")
+        let operations = &self.disk.resources.operations;
+        format!(
+            "registered {registered:?}, tasks {tasks:?}, containers {containers:?}, operations {operations:?}"
+        )
     }
 
     fn config(&self) -> Config {
@@ -71,10 +74,12 @@ impl AgentShell {
             info: AgentInfo {
                 hostname: self.name.clone(),
                 address: format!("{}:5051", self.name),
-                resources: self.total.clone(),
+                resources: restore(&self.total, &self.disk.resources.changed)
+                    .expect("nothing takes from what a host has"),
                 attributes: Vec::new(),
                 version: "sim".to_owned(),
                 cgroups: "none".to_owned(),
+                domain: None,
             },
         }
     }

@@ -2,12 +2,15 @@
 //!
 //! A submission is repeated until the job is there: what a crash took from the scheduler, its user asks for again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proffer_batch_core::{Batch, SubmitError};
 use proffer_session::{Context, RecoverError, Scheduler};
-use proffer_types::{AgentId, FrameworkId, Offer, OfferId, Resources, Role, TaskStatus, Timestamp};
+use proffer_types::{
+    AgentId, FrameworkId, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role, TaskStatus,
+    Timestamp,
+};
 
 use crate::scenario::FrameworkPlan;
 
@@ -67,6 +70,10 @@ impl Scheduler for BatchLoad {
         self.batch.update(cx, status);
     }
 
+    fn operation_update(&mut self, cx: &mut Context<'_>, status: &OperationStatus) {
+        self.batch.operation_update(cx, status);
+    }
+
     fn agent_lost(&mut self, cx: &mut Context<'_>, agent: &AgentId) {
         self.batch.agent_lost(cx, agent);
     }
@@ -77,6 +84,10 @@ impl Scheduler for BatchLoad {
 
     fn roles(&self) -> Option<&BTreeSet<Role>> {
         self.batch.roles()
+    }
+
+    fn preferences(&self) -> Option<&BTreeMap<Role, OfferPreferences>> {
+        self.batch.preferences()
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) {

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use proffer_agent_core::{ContainerId, Recovered, RecoveredTask, StateRecord, TaskKey, TaskRecord};
+use proffer_agent_core::{
+    ContainerId, Recovered, RecoveredTask, ResourcesRecord, StateRecord, TaskKey, TaskRecord,
+};
 use proffer_types::{AgentId, StatusUuid};
 
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
     pub(crate) agent_id: Option<AgentId>,
+    pub(crate) resources: ResourcesRecord,
     records: BTreeMap<ContainerId, (TaskRecord, Option<StateRecord>)>,
 }
 
@@ -59,7 +62,7 @@ impl Disk {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.records.is_empty() && self.resources.operations.is_empty()
     }
 
     pub(crate) fn recover(&self) -> Recovered {
@@ -71,6 +74,7 @@ impl Disk {
         Recovered {
             agent_id: self.agent_id.clone(),
             tasks: self.records.iter().map(task).collect(),
+            operations: self.resources.operations.clone(),
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use proffer_agent_core::TaskKey;
 use proffer_master_core::{Event, Snapshot, State};
+use proffer_types::agent_link::RegisteredOperation;
 use proffer_types::scheduler_link::Call;
-use proffer_types::{AgentId, FrameworkId, Resources, StatusUuid, TaskState, TaskStatus};
+use proffer_types::{AgentId, FrameworkId, OperationStatus, Resources, StatusUuid, TaskState, TaskStatus};
 
 use crate::machine::Machine;
 
@@ -34,6 +35,11 @@ pub(crate) enum Fact<'a> {
         key: &'a TaskKey,
         pending: &'a [StatusUuid],
     },
+    /// The operations that wait for acknowledgement on an agent's disk, after a write.
+    OperationsKept {
+        agent: usize,
+        operations: &'a [RegisteredOperation],
+    },
     /// An agent reports a state; `on_disk` says whether its disk holds the update, where it holds the task at all.
     Reported {
         key: &'a TaskKey,
@@ -46,6 +52,11 @@ pub(crate) enum Fact<'a> {
     Told {
         framework_id: &'a FrameworkId,
         status: &'a TaskStatus,
+    },
+    /// A scheduler was told of an operation, and what it made of it is written.
+    ToldOperation {
+        framework_id: &'a FrameworkId,
+        status: &'a OperationStatus,
     },
     /// A call went out.
     Called(&'a Call),

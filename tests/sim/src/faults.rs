@@ -1,10 +1,12 @@
 //! What goes wrong, and when: breaks, partitions, crashes, and requests of operators, until everything is healed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use proffer_master_core::OperatorRequest;
-use proffer_types::{KillPolicy, Role};
+use proffer_master_core::{OperatorRequest, Snapshot};
+use proffer_types::{KillPolicy, Kind, Reservation, Resources, Role};
 
+use crate::dice::Dice;
 use crate::network::Peer;
 use crate::world::{Happening, World};
 
@@ -79,22 +81,104 @@ impl World {
     /// An operator's request at a random moment.
     fn ask_for_something(&mut self) {
         let Some(core) = &self.master.core else { return };
-        let tasks = core.snapshot().tasks;
-        let operation = if tasks.is_empty() || self.dice.chance(300) {
-            let roles = ["*", "eng", "eng/prod", "ops"];
-            OperatorRequest::SetRole {
-                role: Role::new(roles[self.dice.index(roles.len())]).expect("a valid role"),
-                weight_millis: self.dice.number(1..10) * 500,
-            }
-        } else {
-            let task = &tasks[self.dice.index(tasks.len())];
-            OperatorRequest::KillTask {
-                framework_id: task.framework_id.clone(),
-                task_id: task.info.id.clone(),
-                kill_policy: KillPolicy::default(),
-            }
+        let snapshot = core.snapshot();
+        let operation = match self.dice.number(0..10) {
+            0..3 => Some(self.quota()),
+            3..5 => self.reservation(&snapshot),
+            5..7 => Some(OperatorRequest::SetRole {
+                role: self.role(),
+                weight_millis: Some(self.dice.number(1..10) * 500),
+                priority: None,
+                guarantee: None,
+                limit: None,
+                force: false,
+            }),
+            _ => self.kill(&snapshot),
         };
-        self.master_asked(operation);
+        if let Some(operation) = operation {
+            self.master_asked(operation);
+        }
+    }
+
+    fn kill(&mut self, snapshot: &Snapshot) -> Option<OperatorRequest> {
+        let tasks = &snapshot.tasks;
+        let task = (!tasks.is_empty()).then(|| &tasks[self.dice.index(tasks.len())])?;
+        Some(OperatorRequest::KillTask {
+            framework_id: task.framework_id.clone(),
+            task_id: task.info.id.clone(),
+            kill_policy: KillPolicy::default(),
+        })
+    }
+
+    /// A quota for some role: now and then one that the cluster cannot keep.
+    fn quota(&mut self) -> OperatorRequest {
+        let some = |dice: &mut Dice| Resources::of(dice.number(0..9) * 500, dice.number(0..9) << 28, 0);
+        let limit = self.dice.chance(500).then(|| some(&mut self.dice));
+        OperatorRequest::SetRole {
+            role: self.role(),
+            weight_millis: None,
+            priority: self.dice.chance(300).then(|| i32::from(self.dice.chance(500))),
+            guarantee: self.dice.chance(300).then(|| some(&mut self.dice)),
+            limit: limit.map(|limit| {
+                let scalars = limit.scalars().map(|(name, units)| (name.clone(), units));
+                scalars.collect()
+            }),
+            force: self.dice.chance(300),
+        }
+    }
+
+    /// Reserves some disk, or gives some back.
+    fn reservation(&mut self, snapshot: &Snapshot) -> Option<OperatorRequest> {
+        let agents: Vec<_> = snapshot.agents.iter().collect();
+        if agents.is_empty() {
+            return None;
+        }
+        let agent = agents[self.dice.index(agents.len())];
+        let agent_id = agent.agent_id.clone();
+        let kinds: Vec<_> = agent
+            .info
+            .resources
+            .kinds()
+            .filter(|(kind, _)| kind.volume.is_none())
+            .collect();
+        if kinds.is_empty() || self.dice.chance(400) {
+            let kind = Kind::reserved([Reservation::dynamic(Role::new("eng").ok()?)]);
+            let disk = Resources::of(0, 0, self.dice.number(1..32) << 20);
+            let resources = Resources::new().with_kind(kind, disk).ok()?;
+            return Some(OperatorRequest::Reserve { agent_id, resources });
+        }
+        let (kind, bundle) = kinds[self.dice.index(kinds.len())];
+        let resources = Resources::new().with_kind(kind.clone(), bundle.clone()).ok()?;
+        Some(OperatorRequest::Unreserve { agent_id, resources })
+    }
+
+    fn role(&mut self) -> Role {
+        let roles = ["*", "eng", "eng/prod", "ops"];
+        Role::new(roles[self.dice.index(roles.len())]).expect("a valid role")
+    }
+
+    /// Quotas would keep work from its end: they are lifted, again and again until none is left.
+    pub(crate) fn lift_quotas(&mut self) {
+        let roles = self.master.core.as_ref().map(|core| core.snapshot().roles);
+        let is_down = roles.is_none();
+        let limited = roles
+            .into_iter()
+            .flatten()
+            .filter(|role| !role.quota.is_default());
+        let limited: Vec<Role> = limited.map(|view| view.role).collect();
+        if is_down || !limited.is_empty() {
+            self.queue.after(Duration::from_secs(2), Happening::LiftQuotas);
+        }
+        for role in limited {
+            self.master_asked(OperatorRequest::SetRole {
+                role,
+                weight_millis: None,
+                priority: None,
+                guarantee: Some(Resources::new()),
+                limit: Some(BTreeMap::new()),
+                force: false,
+            });
+        }
     }
 
     /// From here on everything works, and what is down comes up.
@@ -102,6 +186,7 @@ impl World {
         let now = self.now();
         self.trace.line(now, format_args!("healed"));
         self.healed = true;
+        self.queue.after(Duration::from_secs(1), Happening::LiftQuotas);
         self.network.late_permille = 0;
         self.network.max_delay_ms = self.network.max_delay_ms.min(50);
     }

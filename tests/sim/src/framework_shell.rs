@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use proffer_session::{Input, Output, Session, Write};
 use proffer_store_api::{Batch, Fault, Model};
-use proffer_types::{FrameworkId, FrameworkInfo, Timestamp};
+use proffer_types::{Capabilities, FrameworkId, FrameworkInfo, Timestamp};
 
 use crate::facts::Fact;
-use crate::load::Load;
+use crate::load::{Load, Told};
 use crate::network::{Direction, Frame, Parcel, Peer, StreamId};
 use crate::scenario::FrameworkPlan;
 use crate::world::{Happening, World};
@@ -73,6 +73,11 @@ impl FrameworkShell {
             failover_timeout: self.plan.failover_timeout,
             services: Vec::new(),
             labels: BTreeMap::new(),
+            capabilities: Capabilities {
+                shared: self.plan.habits.makes_volumes,
+                ..Capabilities::default()
+            },
+            preferences: BTreeMap::new(),
         }
     }
 
@@ -259,10 +264,11 @@ impl World {
                 framework: n,
                 id: &id,
             });
-            for status in &told {
-                self.observe(&Fact::Told {
-                    framework_id: &id,
-                    status,
+            for told in &told {
+                let framework_id = &id;
+                self.observe(&match told {
+                    Told::Task(status) => Fact::Told { framework_id, status },
+                    Told::Operation(status) => Fact::ToldOperation { framework_id, status },
                 });
             }
         }

@@ -19,8 +19,11 @@ impl World {
         }
         self.observe(&Fact::ContainerLaunched { agent: n, key });
         let agent = &self.agents[n];
+        let Some(total) = agent.core.as_ref().map(|core| core.info().resources.clone()) else {
+            return;
+        };
         // Cloned, for the rules are part of the same world.
-        let (total, machine) = (agent.total.clone(), agent.machine.clone());
+        let machine = agent.machine.clone();
         self.observe(&Fact::Host {
             agent: n,
             total: &total,

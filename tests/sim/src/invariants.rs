@@ -4,9 +4,12 @@
     reason = "a rule is about some facts and passes over the others"
 )]
 
+mod gangs_whole;
 mod ids_stay;
 mod offer_ends_once;
+mod operations_told;
 mod over_commit;
+mod quota_holds;
 mod reported_is_checkpointed;
 mod runs_once;
 mod state_is_fold;
@@ -36,5 +39,8 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(ids_stay::IdsStay::default()),
         Box::new(reported_is_checkpointed::ReportedIsCheckpointed),
         Box::new(state_is_fold::StateIsFold::default()),
+        Box::new(quota_holds::QuotaHolds::default()),
+        Box::new(gangs_whole::GangsWhole::default()),
+        Box::new(operations_told::OperationsTold::default()),
     ]
 }

@@ -2,11 +2,14 @@
 //!
 //! Whatever it is, each update it is told is kept for the rules to look at.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proffer_session::{Context, RecoverError, Scheduler};
-use proffer_types::{AgentId, FrameworkId, Offer, OfferId, Resources, Role, TaskStatus, Timestamp};
+use proffer_types::{
+    AgentId, FrameworkId, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role, TaskStatus,
+    Timestamp,
+};
 
 use crate::batch_load::BatchLoad;
 use crate::scenario::FrameworkPlan;
@@ -18,11 +21,18 @@ enum Kind {
     Batch(BatchLoad),
 }
 
+/// What a scheduler was told.
+#[derive(Debug, Clone)]
+pub(crate) enum Told {
+    Task(TaskStatus),
+    Operation(OperationStatus),
+}
+
 #[derive(Debug)]
 pub(crate) struct Load {
     kind: Kind,
     /// Every update told, for the simulator to read.
-    pub(crate) told: Vec<TaskStatus>,
+    pub(crate) told: Vec<Told>,
 }
 
 impl Load {
@@ -88,8 +98,13 @@ impl Scheduler for Load {
     }
 
     fn update(&mut self, cx: &mut Context<'_>, status: &TaskStatus) {
-        self.told.push(status.clone());
+        self.told.push(Told::Task(status.clone()));
         self.inner().update(cx, status);
+    }
+
+    fn operation_update(&mut self, cx: &mut Context<'_>, status: &OperationStatus) {
+        self.told.push(Told::Operation(status.clone()));
+        self.inner().operation_update(cx, status);
     }
 
     fn agent_lost(&mut self, cx: &mut Context<'_>, agent: &AgentId) {
@@ -102,6 +117,10 @@ impl Scheduler for Load {
 
     fn roles(&self) -> Option<&BTreeSet<Role>> {
         self.as_inner().roles()
+    }
+
+    fn preferences(&self) -> Option<&BTreeMap<Role, OfferPreferences>> {
+        self.as_inner().preferences()
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) {

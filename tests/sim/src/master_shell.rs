@@ -139,6 +139,7 @@ impl World {
                         info,
                         agent_id,
                         tasks,
+                        operations,
                     } = message
                     {
                         self.master_gets(Command::AgentRegister {
@@ -146,6 +147,7 @@ impl World {
                             info,
                             agent_id,
                             tasks,
+                            operations,
                         });
                     }
                 }

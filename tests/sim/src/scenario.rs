@@ -39,6 +39,14 @@ pub(crate) struct FrameworkPlan {
 pub(crate) struct Habits {
     /// In a thousand: it keeps an offer for a while before it decides.
     pub(crate) holds: u32,
+    /// It states what it would run, and is offered just that.
+    pub(crate) states_demand: bool,
+    /// What it states goes in pairs that start together.
+    pub(crate) gangs: bool,
+    /// It runs some of what it runs in groups.
+    pub(crate) groups: bool,
+    /// It reserves disk, makes volumes of it, and gives all of that back in time.
+    pub(crate) makes_volumes: bool,
     /// It asks for no offers while it has nothing to run.
     pub(crate) suppresses: bool,
     /// After so long it gives an unreachable task up and runs it elsewhere.
@@ -85,8 +93,9 @@ impl Scenario {
         let n_agents = 1 + dice.index(4);
         let n_frameworks = 1 + dice.index(3);
         let faults = draw_faults(dice);
+        let names = proffer_allocator::names();
         Self {
-            allocator: if dice.chance(800) { "drf" } else { "fifo" },
+            allocator: names[dice.index(names.len())],
             agents: (0..n_agents).map(|_| draw_agent(dice)).collect(),
             frameworks: (0..n_frameworks).map(|_| draw_framework(dice, &faults)).collect(),
             faults,
@@ -124,11 +133,16 @@ fn draw_framework(dice: &mut Dice, faults: &FaultPlan) -> FrameworkPlan {
     } else {
         Vec::new()
     };
+    let states_demand = dice.chance(400);
     FrameworkPlan {
         roles: (0..n_roles).map(role).collect(),
         failover_timeout: patience,
         habits: Habits {
             holds: if dice.chance(300) { 300 } else { 0 },
+            states_demand,
+            gangs: states_demand && dice.chance(500),
+            groups: dice.chance(300),
+            makes_volumes: !states_demand && dice.chance(300),
             suppresses: dice.chance(300),
             unreachable_patience: if dice.chance(400) {
                 Duration::ZERO

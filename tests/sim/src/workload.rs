@@ -3,14 +3,17 @@
 //! Each attempt at a job has a task id of its own, written down before the master hears of it; so no attempt is ever
 //! launched twice, whatever crashes. A job is done when an attempt ended as its command says it should.
 
+mod stated;
+mod volumes;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use proffer_session::{Context, RecoverError, Scheduler};
 use proffer_types::{
-    ContainerSpec, Filters, FrameworkId, KillPolicy, Offer, OfferId, Ranges, ResourceName, Resources,
-    StatusReason, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+    ContainerSpec, Filters, FrameworkId, KillPolicy, Offer, OfferId, Operation, Ranges, ResourceName,
+    Resources, Shape, StatusReason, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
 };
 use rand::RngExt;
 
@@ -50,6 +53,8 @@ pub(crate) struct Workload {
     n_arrived: usize,
     held: BTreeMap<OfferId, (Timestamp, Offer)>,
     suppressed: bool,
+    /// The demand that was stated last.
+    stated: Option<Vec<Shape>>,
 }
 
 impl Workload {
@@ -60,6 +65,7 @@ impl Workload {
             n_arrived: 0,
             held: BTreeMap::new(),
             suppressed: false,
+            stated: None,
         }
     }
 
@@ -94,6 +100,9 @@ impl Workload {
 
     /// Fills an offer with what waits and fits; what is left is declined.
     fn fill(&mut self, cx: &mut Context<'_>, offer: &Offer) {
+        if self.plan.habits.states_demand {
+            return self.fill_stated(cx, offer);
+        }
         let mut free = offer.resources.clone();
         let mut tasks = Vec::new();
         for n in self.waiting(cx.now()).collect::<Vec<_>>() {
@@ -108,21 +117,33 @@ impl Workload {
                 break;
             }
         }
-        let refuse = self.refusal(cx);
-        if tasks.is_empty() {
-            cx.decline(offer, refuse);
-        } else {
-            cx.launch(offer, tasks, Filters { refuse });
+        let refusal = self.refusal(cx);
+        let mut operations = self.changes(cx, offer, &mut tasks);
+        if tasks.is_empty() && operations.is_empty() {
+            return cx.decline(offer, refusal.refuse);
         }
+        operations.push(if self.plan.habits.groups {
+            Operation::LaunchGroup(tasks)
+        } else {
+            Operation::Launch(tasks)
+        });
+        cx.accept(std::slice::from_ref(offer), operations, refusal);
     }
 
-    fn refusal(&self, cx: &mut Context<'_>) -> Duration {
+    fn refusal(&self, cx: &mut Context<'_>) -> Filters {
         let max = u64::try_from(self.plan.habits.max_refuse.as_millis()).unwrap_or(u64::MAX);
-        match cx.rng().random_range(0..3) {
+        let refuse = match cx.rng().random_range(0..3) {
             0 => Duration::ZERO,
             1 => Filters::DEFAULT.refuse,
             _ => Duration::from_millis(cx.rng().random_range(0..max + 1)),
-        }
+        };
+        let at_least = self.chance(cx, 100).then(|| Resources::of(500, 0, 0));
+        Filters { refuse, at_least }
+    }
+
+    /// True that many times in a thousand.
+    fn chance(&self, cx: &mut Context<'_>, permille: u32) -> bool {
+        cx.rng().random_range(0..1000) < permille
     }
 
     fn task(&self, n: usize, resources: Resources, offer: &Offer) -> TaskInfo {
@@ -141,6 +162,8 @@ impl Workload {
             },
             labels: BTreeMap::new(),
             max_completion_time: job.max_completion_time,
+            limits: Default::default(),
+            shape: None,
         }
     }
 
@@ -257,6 +280,7 @@ impl Scheduler for Workload {
             self.suppressed = false;
             cx.revive();
         }
+        self.state(cx);
     }
 
     fn disconnected(&mut self, _cx: &mut Context<'_>) {
@@ -264,7 +288,7 @@ impl Scheduler for Workload {
     }
 
     fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
-        for offer in offers {
+        for offer in self.take_gangs(cx, offers) {
             if cx.rng().random_range(0..1000) < self.plan.habits.holds {
                 let until = cx
                     .now()
@@ -276,6 +300,7 @@ impl Scheduler for Workload {
             }
         }
         self.rest(cx);
+        self.state(cx);
     }
 
     fn rescinded(&mut self, _cx: &mut Context<'_>, offer: &OfferId) {
@@ -310,6 +335,7 @@ impl Scheduler for Workload {
             self.jobs[n].kill_at = self.jobs[n].kill_at.or(kill_at);
             self.jobs[n].give_up_at = None;
         }
+        self.state(cx);
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) {
@@ -329,6 +355,7 @@ impl Scheduler for Workload {
                 self.want(cx);
             }
         }
+        self.state(cx);
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {

@@ -73,6 +73,7 @@ pub(crate) enum Happening {
     StartFramework(usize),
     Fault,
     Heal,
+    LiftQuotas,
 }
 
 #[derive(Debug)]
@@ -173,6 +174,7 @@ impl World {
             Happening::StartFramework(framework) => self.start_framework(framework),
             Happening::Fault => self.fault(),
             Happening::Heal => self.heal(),
+            Happening::LiftQuotas => self.lift_quotas(),
         }
         true
     }

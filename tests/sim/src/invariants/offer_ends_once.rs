@@ -30,7 +30,7 @@ impl Invariant for OfferEndsOnce {
                 }
                 self.outstanding.insert(offer_id.clone());
             }
-            Fact::MasterEvent(Event::OfferEnded { offer_id, end }) => {
+            Fact::MasterEvent(Event::OfferEnded { offer_id, end, .. }) => {
                 let was_outstanding = self.outstanding.remove(offer_id);
                 let complaint = || format!("offer {offer_id} is {end:?}, but it is not outstanding");
                 return was_outstanding.then_some(()).ok_or_else(complaint);
