@@ -338,7 +338,15 @@ fn a_daemon_that_cannot_start_says_what_to_do() -> Result<()> {
     )?;
     refused(
         daemon(&["master", "--allocator", "best"], &dir.path().join("m")),
-        &["best", "drf"],
+        &["best", "drf, random, fifo, priority"],
+    )?;
+    refused(
+        daemon(&["dev", "--allocator", "best"], &dir.path().join("d")),
+        &["best", "drf, random, fifo, priority"],
+    )?;
+    refused(
+        daemon(&["master", "--domain", "eu"], &dir.path().join("m")),
+        &["--domain", "`eu`", "eu-west/a"],
     )?;
 
     // Not root: the binary where nobody can read it, and a directory nobody may write.
