@@ -3,6 +3,7 @@
 //! Pure. The ledger is the truth about totals, claims and filters; an allocator keeps only what it derives.
 
 mod allocator;
+pub mod conformance;
 mod engine;
 mod explain;
 mod ledger;

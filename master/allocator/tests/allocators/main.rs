@@ -7,6 +7,7 @@
 
 mod bench;
 mod cluster;
+mod conformance;
 mod golden;
 mod hierarchy;
 mod oracle;
