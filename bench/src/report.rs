@@ -118,7 +118,7 @@ impl Report {
 
     #[expect(clippy::print_stdout, reason = "the table is the answer")]
     pub(crate) fn print(&self) {
-        let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
+        let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), readable);
         let whole = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.0}"));
         println!(
             "{:<11} {:<52} {:>10} {:<8} {:>10} {:>7} {:>8} {:<4} {:>11} {:>11} reference",
@@ -133,7 +133,7 @@ impl Report {
                 number(Some(row.value)),
                 row.unit,
                 number(row.reference_value),
-                row.ratio.map_or_else(|| "-".to_owned(), ratio),
+                number(row.ratio),
                 number(row.aim),
                 met,
                 whole(row.decisions_per_s),
@@ -144,12 +144,12 @@ impl Report {
     }
 }
 
-/// Two digits that say something, however small the ratio is.
-fn ratio(ratio: f64) -> String {
-    if ratio < 0.01 {
-        format!("{ratio:.5}")
+/// Two digits after the point, or as many as say something.
+fn readable(value: f64) -> String {
+    if value.abs() < 0.1 {
+        format!("{value:.4}")
     } else {
-        format!("{ratio:.2}")
+        format!("{value:.2}")
     }
 }
 

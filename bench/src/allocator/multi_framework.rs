@@ -94,7 +94,12 @@ pub(super) fn run(report: &mut Report) -> Result<()> {
     let whole = |played: &[Played]| played.iter().map(|run| run.ms).collect::<Vec<_>>();
     for (manner, played) in [("demand stated", &demand), ("suppressing when done", &ours)] {
         let rounds = played[0].cycles.len();
-        let case = format!("MultiFrameworkAllocations, {manner}, {rounds} rounds");
+        let rounds = if rounds == 1 {
+            "1 round".to_owned()
+        } else {
+            format!("{rounds} rounds")
+        };
+        let case = format!("MultiFrameworkAllocations, {manner}, {rounds}");
         Figure::new(case, whole(played), played[0].n_offers)
             .beside(whole(&textbook), None)
             .aim(AIM_MS)
