@@ -3,14 +3,18 @@
 //! All three share one task description, [`task::TaskSpec`], and one reader of files, which names file, line,
 //! column and field of whatever it refuses.
 
+mod constraint;
 mod file;
 mod job;
 mod quantity;
+mod rules;
 mod service;
 mod task;
 
+pub(crate) use constraint::Condition;
 pub(crate) use file::{SpecError, read};
 pub(crate) use job::JobFile;
 pub(crate) use quantity::{Bytes, Cores, Span, Whole};
+pub(crate) use rules::{Limits, Placement, RulesView, UpTo};
 pub(crate) use service::ServiceFile;
 pub(crate) use task::{DEFAULT_CPUS, DEFAULT_MEM, TaskSpec};

@@ -14,19 +14,34 @@ use clap::Args;
 use proffer_wire::v1;
 
 use crate::client::{Cluster, MasterArgs};
-use crate::spec::{Bytes, Cores, DEFAULT_CPUS, DEFAULT_MEM, Span, TaskSpec};
+use crate::spec::{Bytes, Condition, Cores, DEFAULT_CPUS, DEFAULT_MEM, Limits, Span, TaskSpec, UpTo};
 
 /// Run a command on the cluster: stream its output, pass Ctrl-C on, exit with its code
 ///
 /// The first Ctrl-C or SIGTERM asks the task to end (SIGTERM, then SIGKILL after the grace period); the second leaves.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Cores the task is guaranteed and limited to
+    /// Cores the task is guaranteed, and limited to unless --limit-cpus says otherwise
     #[arg(long, env = "PROFFER_CPUS", value_name = "CORES", default_value_t = DEFAULT_CPUS, allow_negative_numbers = true)]
     cpus: Cores,
-    /// Memory the task is guaranteed and limited to; above it the kernel kills the task
+    /// Memory the task is guaranteed, and limited to unless --limit-mem says otherwise
     #[arg(long, env = "PROFFER_MEM", value_name = "SIZE", default_value_t = DEFAULT_MEM)]
     mem: Bytes,
+    /// The most cores the task may use where they are idle, or `infinite`; at least --cpus
+    #[arg(
+        long,
+        env = "PROFFER_LIMIT_CPUS",
+        value_name = "CORES",
+        allow_negative_numbers = true
+    )]
+    limit_cpus: Option<UpTo<Cores>>,
+    /// The most memory the task may use where there is some, or `infinite`; above it the kernel kills the task
+    #[arg(long, env = "PROFFER_LIMIT_MEM", value_name = "SIZE")]
+    limit_mem: Option<UpTo<Bytes>>,
+    /// Run only where this holds of the agent's attributes, `hostname`, `region` or `zone`: rack=r1, zone!=eu-1,
+    /// hostname~node-.*, rack!~r.*, gpu or !gpu; may be given several times
+    #[arg(long, env = "PROFFER_CONSTRAINT", value_name = "CONSTRAINT")]
+    constraint: Vec<Condition>,
     /// Disk set aside for the task's sandbox; counted against the agent, not enforced
     #[arg(long, env = "PROFFER_DISK", value_name = "SIZE")]
     disk: Option<Bytes>,
@@ -74,6 +89,13 @@ impl RunArgs {
             env: self.env.iter().cloned().collect::<BTreeMap<_, _>>(),
             working_directory: self.working_directory.clone(),
             kill_grace: self.kill_grace,
+            limits: Limits {
+                cpus: self.limit_cpus,
+                mem: self.limit_mem,
+            },
+            constraints: self.constraint.clone(),
+            max_per_agent: None,
+            placement: None,
         }
     }
 
@@ -92,7 +114,11 @@ impl RunArgs {
                 retries: 0,
                 timeout_ms: 0,
                 kill_policy: task.kill_policy(),
+                limits: task.limits.message(),
+                rules: task.rules(),
+                gang: false,
             }],
+            gang: false,
         }
     }
 }
@@ -104,5 +130,6 @@ pub(super) async fn run(args: RunArgs) -> Result<u8> {
     let (status, signal) = pass_through::PassThrough::start(&cluster, &job.name)?
         .until_end()
         .await?;
-    Ok(ending::exit_code(status.as_ref(), signal, args.mem))
+    let limit = args.limit_mem.unwrap_or(UpTo::At(args.mem));
+    Ok(ending::exit_code(status.as_ref(), signal, limit))
 }

@@ -185,6 +185,9 @@ mod tests {
                             retries: 2,
                             timeout_ms: 300000,
                             kill_policy: None,
+                            limits: None,
+                            rules: None,
+                            gang: false,
                         },
                         JobTask {
                             name: "sum",
@@ -233,10 +236,51 @@ mod tests {
                             retries: 0,
                             timeout_ms: 0,
                             kill_policy: None,
+                            limits: None,
+                            rules: None,
+                            gang: false,
                         },
                     ],
+                    gang: false,
                 }"#]],
         );
+    }
+
+    #[test]
+    fn a_task_says_where_it_runs_and_what_it_may_use_beyond_its_request() {
+        let read = |text: &str| parse::<JobFile>("job.yaml", text).map(v1::JobSpec::from);
+        let job = read(
+            "name: j\ngang: true\ntasks:\n  - name: t\n    command: [a]\n    gang: true\n    limits: {cpus: 2, mem: infinite}\n    constraints: [{attribute: rack, equals: r1}, {region: eu}]\n    max_per_agent: 2\n    placement: spread\n",
+        )
+        .unwrap();
+        let task = &job.tasks[0];
+        assert!(job.gang && task.gang);
+        let limits = task.limits.unwrap();
+        assert_eq!((limits.cpus, limits.mem), (Some(2.0), Some(f64::INFINITY)));
+        let rules = task.rules.clone().unwrap();
+        assert_eq!(
+            (rules.max_per_agent, rules.placement()),
+            (Some(2), v1::Placement::Spread)
+        );
+        assert_eq!(rules.constraints.unwrap().groups[0].constraints.len(), 2);
+
+        let one = |line: &str| {
+            let error = read(&format!(
+                "name: j\ntasks:\n  - name: t\n    command: [a]\n    {line}\n"
+            ))
+            .unwrap_err();
+            error.to_string()
+        };
+        expect!["job.yaml:5:20: tasks[0].limits.cpus: `lots` is not a number of cores; write it like 0.25 or 2, with at most three decimals, or `infinite`"].assert_eq(&one("limits: {cpus: lots}"));
+        expect!["job.yaml:5:14: tasks[0].limits.disk: unknown field `disk`, expected one of cpus, mem"]
+            .assert_eq(&one("limits: {disk: 1GiB}"));
+        expect!["job.yaml:5:20: tasks[0].max_per_agent: `0` is not a whole number from 1 to 4294967295"]
+            .assert_eq(&one("max_per_agent: 0"));
+        expect![
+            "job.yaml:5:16: tasks[0].placement: unknown variant `anywhere`, expected one of pack, spread"
+        ]
+        .assert_eq(&one("placement: anywhere"));
+        expect!["job.yaml:5:19: tasks[0].constraints[0]: a constraint needs one of attribute, hostname, region and zone"].assert_eq(&one("constraints: [{region: eu, zone: eu-1}]"));
     }
 
     #[test]
@@ -244,12 +288,14 @@ mod tests {
         check_job(
             "name: j\ntasks:\n  - name: t\n    command: [a]\n    image: alpine\n",
             expect![
-                "job.yaml:5:5: tasks[0].image: unknown field `image`, expected one of name, count, after, retries, timeout, command, cpus, mem, disk, pids, env, working_directory, kill_grace"
+                "job.yaml:5:5: tasks[0].image: unknown field `image`, expected one of name, count, after, retries, timeout, gang, command, cpus, mem, disk, pids, env, working_directory, kill_grace, limits, constraints, max_per_agent, placement"
             ],
         );
         check_job(
             "name: j\ntask: []\n",
-            expect!["job.yaml:2:1: task: unknown field `task`, expected one of name, role, priority, tasks"],
+            expect![
+                "job.yaml:2:1: task: unknown field `task`, expected one of name, role, priority, tasks, gang"
+            ],
         );
         check_service(
             "name: web\nreplicas: 2\ntask: { command: [a] }\nhealth: { interval: 2s }\n",

@@ -18,6 +18,9 @@ pub(crate) struct JobFile {
     #[serde(default)]
     priority: Whole<i32>,
     tasks: Vec<JobTaskFile>,
+    /// All tasks start at one moment or not at all.
+    #[serde(default)]
+    gang: bool,
 }
 
 with_task_fields! {
@@ -30,6 +33,8 @@ with_task_fields! {
         #[serde(default)]
         retries: Whole<u32>,
         timeout: Option<Span>,
+        #[serde(default)]
+        gang: bool,
     }
 }
 
@@ -40,6 +45,7 @@ impl From<JobFile> for v1::JobSpec {
             role: job.role,
             priority: job.priority.0,
             tasks: job.tasks.into_iter().map(v1::JobTask::from).collect(),
+            gang: job.gang,
         }
     }
 }
@@ -56,6 +62,9 @@ impl From<JobTaskFile> for v1::JobTask {
             retries: file.retries.0,
             timeout_ms: file.timeout.map_or(0, Span::millis),
             kill_policy: task.kill_policy(),
+            limits: task.limits.message(),
+            rules: task.rules(),
+            gang: file.gang,
         }
     }
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use proffer_types::resources::format::{format_millis, format_size, parse_millis, parse_size};
 use serde::de::{Deserialize, Deserializer, Error as _};
 
+use super::UpTo;
+
 /// Thousandths of a core, written like `0.25`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cores(pub(crate) u64);
@@ -112,5 +114,7 @@ deserialize_from_text!(
     Whole<i32>,
     Whole<u32>,
     Whole<u64>,
-    Whole<NonZeroU32>
+    Whole<NonZeroU32>,
+    UpTo<Cores>,
+    UpTo<Bytes>
 );

@@ -33,6 +33,8 @@ impl From<ServiceFile> for v1::ServiceSpec {
                 resources: Some(task.resources()),
                 container: Some(task.container()),
                 kill_policy: task.kill_policy(),
+                limits: task.limits.message(),
+                rules: task.rules(),
             }),
         }
     }

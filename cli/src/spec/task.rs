@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use proffer_wire::v1;
 
-use super::{Bytes, Cores, Span};
+use super::rules::rules;
+use super::{Bytes, Condition, Cores, Limits, Placement, Span};
 
 /// What a task gets when it does not say: a tenth of a core.
 pub(crate) const DEFAULT_CPUS: Cores = Cores(100);
@@ -29,6 +30,12 @@ macro_rules! with_task_fields {
             env: std::collections::BTreeMap<String, String>,
             working_directory: Option<String>,
             kill_grace: Option<$crate::spec::Span>,
+            #[serde(default)]
+            limits: $crate::spec::Limits,
+            #[serde(default)]
+            constraints: Vec<$crate::spec::Condition>,
+            max_per_agent: Option<$crate::spec::Whole<std::num::NonZeroU32>>,
+            placement: Option<$crate::spec::Placement>,
         }
 
         impl $name {
@@ -43,6 +50,10 @@ macro_rules! with_task_fields {
                     env: self.env.clone(),
                     working_directory: self.working_directory.clone(),
                     kill_grace: self.kill_grace,
+                    limits: self.limits,
+                    constraints: self.constraints.clone(),
+                    max_per_agent: self.max_per_agent.map(|max| max.0.get()),
+                    placement: self.placement,
                 }
             }
         }
@@ -50,7 +61,7 @@ macro_rules! with_task_fields {
 }
 pub(super) use with_task_fields;
 
-/// One task: what runs, with how much, and how it is stopped.
+/// One task: what runs, with how much, where, and how it is stopped.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TaskSpec {
     pub(crate) command: Vec<String>,
@@ -61,6 +72,11 @@ pub(crate) struct TaskSpec {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) working_directory: Option<String>,
     pub(crate) kill_grace: Option<Span>,
+    pub(crate) limits: Limits,
+    /// All must hold.
+    pub(crate) constraints: Vec<Condition>,
+    pub(crate) max_per_agent: Option<u32>,
+    pub(crate) placement: Option<Placement>,
 }
 
 impl TaskSpec {
@@ -93,6 +109,11 @@ impl TaskSpec {
             working_directory: self.working_directory.clone().unwrap_or_default(),
             pids_limit: self.pids.unwrap_or(0),
         }
+    }
+
+    /// Where the task may run, for the wire.
+    pub(crate) fn rules(&self) -> Option<v1::PlacementRules> {
+        rules(&self.constraints, self.max_per_agent, self.placement)
     }
 
     /// How the task is stopped, for the wire.

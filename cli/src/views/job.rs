@@ -1,12 +1,15 @@
 //! Jobs.
 
+use std::collections::BTreeMap;
+
 use proffer_wire::v1;
 use proffer_wire::v1::list_jobs_response::JobSummary;
 use serde::Serialize;
 
 use super::task::StatusView;
-use super::text::{State, ago, instance_name, state_name, took};
+use super::text::{State, ago, bundle_json, instance_name, state_name, took};
 use crate::output::{Answer, Column, Row, left, render, right};
+use crate::spec::RulesView;
 
 /// One job of a list.
 #[derive(Debug, Serialize)]
@@ -76,7 +79,42 @@ pub(crate) struct JobView {
     framework_id: String,
     submitted_ms: u64,
     ended_ms: u64,
+    /// Whether all tasks start at one moment or not at all.
+    gang: bool,
+    specs: Vec<SpecView>,
     tasks: Vec<InstanceView>,
+}
+
+/// What was asked for of one task of a job.
+#[derive(Debug, Serialize)]
+struct SpecView {
+    name: String,
+    count: u32,
+    after: Vec<String>,
+    command: Vec<String>,
+    resources: BTreeMap<String, serde_json::Value>,
+    #[serde(flatten)]
+    rules: RulesView,
+    gang: bool,
+    retries: u32,
+    /// 0 means none.
+    timeout_ms: u64,
+}
+
+impl From<&v1::JobTask> for SpecView {
+    fn from(task: &v1::JobTask) -> Self {
+        Self {
+            name: task.name.clone(),
+            count: task.count,
+            after: task.after.clone(),
+            command: task.container.clone().unwrap_or_default().command,
+            resources: bundle_json(task.resources.as_ref()),
+            rules: RulesView::of(task.limits.as_ref(), task.rules.as_ref()),
+            gang: task.gang,
+            retries: task.retries,
+            timeout_ms: task.timeout_ms,
+        }
+    }
 }
 
 /// One index of one task of a job.
@@ -113,6 +151,8 @@ impl From<v1::Job> for JobView {
         };
         Self {
             tasks: job.tasks.into_iter().map(instance).collect(),
+            gang: spec.gang,
+            specs: spec.tasks.iter().map(SpecView::from).collect(),
             name: spec.name,
             role: if spec.role.is_empty() {
                 "*".to_owned()

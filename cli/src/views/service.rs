@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::task::StatusView;
 use super::text::{State, bundle, bundle_json, state_name};
 use crate::output::{Answer, Column, Row, left, render, right};
+use crate::spec::RulesView;
 
 /// One service with its replicas.
 #[derive(Debug, Serialize)]
@@ -19,6 +20,8 @@ pub(crate) struct ServiceView {
     framework_id: String,
     command: Vec<String>,
     resources: std::collections::BTreeMap<String, serde_json::Value>,
+    #[serde(flatten)]
+    rules: RulesView,
     replicas: Vec<ReplicaView>,
     #[serde(skip)]
     resources_text: String,
@@ -70,6 +73,7 @@ impl From<v1::ServiceView> for ServiceView {
             framework_id: service.framework_id,
             resources: bundle_json(task.resources.as_ref()),
             resources_text: bundle(task.resources.as_ref()),
+            rules: RulesView::of(task.limits.as_ref(), task.rules.as_ref()),
             command: task.container.unwrap_or_default().command,
             replicas: service.replicas.into_iter().map(ReplicaView::from).collect(),
         }

@@ -3,14 +3,14 @@
 use proffer_wire::v1;
 use proffer_wire::v1::task_exit::How;
 
-use crate::spec::Bytes;
+use crate::spec::{Bytes, UpTo};
 use crate::views::StatusView;
 
 /// SIGKILL.
 const SIGKILL: i32 = 9;
 
 /// The exit code for the last status of the task; `signal` is what the user sent, if anything.
-pub(super) fn exit_code(status: Option<&v1::TaskStatus>, signal: Option<i32>, mem: Bytes) -> u8 {
+pub(super) fn exit_code(status: Option<&v1::TaskStatus>, signal: Option<i32>, mem: UpTo<Bytes>) -> u8 {
     let how = status.and_then(|status| status.exit.as_ref()?.how);
     if let Some(sentence) = status.and_then(|status| sentence(status, how, signal.is_some(), mem)) {
         eprintln!("proffer: {sentence}");
@@ -29,7 +29,7 @@ pub(super) fn of_signal(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(u8::MAX)
 }
 
-fn sentence(status: &v1::TaskStatus, how: Option<How>, asked: bool, mem: Bytes) -> Option<String> {
+fn sentence(status: &v1::TaskStatus, how: Option<How>, asked: bool, mem: UpTo<Bytes>) -> Option<String> {
     use v1::StatusReason as R;
     let view = StatusView::from(status.clone());
     match (status.reason(), how) {
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn the_exit_code_is_the_tasks_own() {
         use v1::{StatusReason as R, TaskState as S};
-        let mem = Bytes(64 << 20);
+        let mem = UpTo::At(Bytes(64 << 20));
         let code = |status: v1::TaskStatus, signal| exit_code(Some(&status), signal, mem);
         assert_eq!(
             code(status(S::TaskFinished, R::Unspecified, Some(How::Code(0))), None),
@@ -102,7 +102,7 @@ mod tests {
             v1::StatusReason::ReasonContainerLimitationMemory,
             Some(How::Signal(9)),
         );
-        let said = sentence(&killed, Some(How::Signal(9)), false, Bytes(64 << 20)).unwrap();
+        let said = sentence(&killed, Some(How::Signal(9)), false, UpTo::At(Bytes(64 << 20))).unwrap();
         assert_eq!(
             said,
             "the task was killed at its memory limit of 64MiB (CONTAINER_LIMITATION_MEMORY)"
