@@ -184,7 +184,7 @@ impl<O: Order> Engine<O> {
                 self.seen(*leaf).forget();
             }
         }
-        let (mut released, mut left) = (false, false);
+        let (mut released, mut left, mut roles, mut reserved) = (false, false, false, false);
         for change in &changes {
             match change {
                 Change::Agent(agent) => {
@@ -198,9 +198,7 @@ impl<O: Order> Engine<O> {
                         true => !self.with_kinds.insert(*agent),
                         false => self.with_kinds.remove(agent),
                     };
-                    if kinds || had_kinds {
-                        self.order.refresh(ledger, Refresh::Reservations);
-                    }
+                    reserved |= kinds || had_kinds;
                 }
                 Change::Released(agent, leaf, role) => {
                     self.log.follow(ledger, *agent);
@@ -223,13 +221,19 @@ impl<O: Order> Engine<O> {
                 }
                 Change::Role(role) => {
                     self.order.refresh(ledger, Refresh::Role(*role));
-                    self.look_at_all_again();
+                    roles = true;
                 }
                 Change::FilterExpired(agent, leaf) => {
                     self.seen(*leaf).look_again(*agent);
                     self.fresh.insert(*leaf);
                 }
             }
+        }
+        if roles {
+            self.look_at_all_again();
+        }
+        if reserved && ledger.has_guarantees() {
+            self.order.refresh(ledger, Refresh::Reservations);
         }
         let gave_back = std::mem::take(&mut self.gave_back);
         if left {
