@@ -8,7 +8,9 @@
 mod bench;
 mod cluster;
 mod conformance;
+mod gangs;
 mod golden;
 mod hierarchy;
 mod oracle;
 mod properties;
+mod quota;

@@ -1,0 +1,106 @@
+//! Gangs: whole, in one round, or not at all.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proffer_types::{GangId, Shape};
+
+use crate::bench::{Bench, shape};
+
+fn gang(id: u64, each: &str, count: u32) -> Shape {
+    Shape {
+        gang: Some(GangId(1)),
+        ..shape(id, each, count)
+    }
+}
+
+fn bench(agents: &[(&str, &str)]) -> Bench {
+    let mut bench = Bench::new("drf");
+    for (name, total) in agents {
+        bench.add_agent(name, total);
+    }
+    bench.join("F", "*");
+    bench
+}
+
+#[test]
+fn a_gang_that_does_not_fit_gets_nothing_until_all_of_it_does() {
+    for allocator in proffer_allocator::names() {
+        let mut bench = Bench::new(allocator);
+        bench.add_agent("a1", "cpus:4;mem:8GiB");
+        bench.join("F", "*");
+        bench.want(
+            "F",
+            "*",
+            vec![gang(0, "cpus:2;mem:1GiB", 3), gang(1, "cpus:1;mem:1GiB", 2)],
+        );
+        assert!(bench.round().is_empty(), "{allocator}: 8 cores are wanted");
+        bench.add_agent("a2", "cpus:3;mem:8GiB");
+        assert!(bench.round().is_empty(), "{allocator}: 7 are there");
+        bench.add_agent("a3", "cpus:2;mem:8GiB");
+        let offers = bench.round();
+        let agents: BTreeSet<_> = offers.iter().map(|offer| offer.agent.as_str()).collect();
+        assert_eq!(agents.len(), 3, "{allocator}");
+        assert!(
+            offers.iter().all(|offer| offer.gang == Some(GangId(1))),
+            "{allocator}"
+        );
+    }
+}
+
+#[test]
+fn a_gang_stated_anew_and_smaller_is_planned_anew() {
+    let mut bench = bench(&[("a1", "cpus:4;mem:8GiB")]);
+    bench.want("F", "*", vec![gang(0, "cpus:2;mem:1GiB", 3)]);
+    assert!(bench.round().is_empty());
+    bench.want("F", "*", vec![gang(0, "cpus:2;mem:1GiB", 2)]);
+    assert_eq!(bench.round().len(), 1);
+}
+
+#[test]
+fn two_gangs_that_fit_one_at_a_time_do_not_hold_each_other_up() {
+    let mut bench = bench(&[("a1", "cpus:4;mem:8GiB"), ("a2", "cpus:4;mem:8GiB")]);
+    bench.join("G", "other");
+    bench.want("F", "*", vec![gang(0, "cpus:2;mem:1GiB", 3)]);
+    bench.want("G", "other", vec![gang(0, "cpus:2;mem:1GiB", 3)]);
+    let offers = bench.round();
+    let first: BTreeSet<_> = offers.iter().map(|offer| offer.framework.clone()).collect();
+    assert_eq!(first.len(), 1, "one of them has all it wants, the other nothing");
+    let tasks: Vec<_> = offers.iter().map(|offer| bench.accept_all(offer)).collect();
+    assert!(bench.round().is_empty());
+    tasks.into_iter().for_each(|task| bench.end(task));
+    let offers = bench.round();
+    let then: BTreeSet<_> = offers.iter().map(|offer| offer.framework.clone()).collect();
+    assert_eq!(then.len(), 1);
+    assert!(then.is_disjoint(&first), "then the other has");
+}
+
+#[test]
+fn a_gang_that_waited_for_long_is_held_what_ends_although_small_tasks_come_without_end() {
+    let mut bench = bench(&[("a1", "cpus:2;mem:8GiB"), ("a2", "cpus:2;mem:8GiB")]);
+    bench.join("small", "small");
+    bench.want("small", "small", vec![shape(0, "cpus:1;mem:1GiB", 1_000_000)]);
+    let mut running: Vec<_> = bench
+        .round()
+        .iter()
+        .map(|offer| bench.accept_all(offer))
+        .collect();
+    bench.want("F", "*", vec![gang(0, "cpus:2;mem:1GiB", 2)]);
+    let mut n_rounds = 0;
+    let started = loop {
+        n_rounds += 1;
+        assert!(n_rounds < 20, "the gang starves");
+        bench.wait(Duration::from_secs(30));
+        // Of all that run, the oldest ends.
+        if !running.is_empty() {
+            let oldest = running.remove(0);
+            bench.end(oldest);
+        }
+        let offers = bench.round();
+        if let Some(offer) = offers.iter().find(|offer| offer.gang.is_some()) {
+            break offer.clone();
+        }
+        running.extend(offers.iter().map(|offer| bench.accept_all(offer)));
+    };
+    assert_eq!(started.framework.as_str(), "F");
+}
