@@ -8,9 +8,11 @@
 mod bench;
 mod cluster;
 mod conformance;
+mod fairness;
 mod gangs;
 mod golden;
 mod hierarchy;
 mod oracle;
 mod properties;
 mod quota;
+mod reference;

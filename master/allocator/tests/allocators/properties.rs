@@ -15,7 +15,7 @@ use crate::cluster::{AMPLE, Play, story};
 const N_CASES: u32 = 400;
 const N_MOVES: usize = 40;
 
-fn some(n_cases: u32) -> Config {
+pub(crate) fn some(n_cases: u32) -> Config {
     let usual = Config::default();
     Config {
         cases: usual.cases * n_cases / 256,
