@@ -390,5 +390,6 @@ fn fit(job: &Job, free: &Resources) -> Option<Resources> {
         let port = free.ranges(&ResourceName::Ports)?.iter().next()?.0;
         resources = resources.with_ranges(ResourceName::Ports, Ranges::new([(port, port)]));
     }
-    free.contains(&resources).then_some(resources)
+    // What is reserved to the role comes first.
+    free.take(&resources)
 }
