@@ -192,7 +192,8 @@ mod tests {
     #[test]
     fn flags_of_a_task_command_are_left_to_it() {
         let cli =
-            CommandLine::try_parse_from(["proffer", "run", "--cpus", "0.5", "--", "ls", "--cpus", "-l"]).unwrap();
+            CommandLine::try_parse_from(["proffer", "run", "--cpus", "0.5", "--", "ls", "--cpus", "-l"])
+                .unwrap();
         let Command::Run(args) = cli.command else {
             panic!("not run")
         };
@@ -229,7 +230,7 @@ mod tests {
             &["proffer", "role", "set", "web", "--limit", "ports:[1-2]"],
             &["proffer", "role", "set", "web", "--guarantee", "cpus(web):1"],
             &["proffer", "role", "set", "web"],
-            &["proffer", "role", "reserve", "a1", "cpus:1"],
+            &["proffer", "role", "reserve", "a1", "cpus(web):1"],
             &["proffer", "master", "--data-dir", "/d", "--domain", "eu"],
             &["proffer", "exec", "t", "--", "true"],
         ] {

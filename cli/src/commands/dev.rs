@@ -72,7 +72,7 @@ fn default_data_dir() -> Result<PathBuf> {
 
 pub(super) async fn dev(args: DevArgs, log: LogArgs, allocators: &Allocators) -> Result<u8> {
     if let Some(name) = &args.allocator {
-        allocators.get(name)?;
+        drop(allocators.get(name)?);
     }
     let mut signals = Signals::new()?;
     let data_dir = match args.data_dir {

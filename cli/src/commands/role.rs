@@ -49,7 +49,7 @@ pub(crate) struct SetArgs {
 pub(crate) struct ReserveArgs {
     /// The agent's id, as `proffer agents` shows it
     agent: String,
-    /// As they are to be, with the role, such as `cpus(web):2;mem(web):4GiB`
+    /// As they are to be, with the role, such as `cpus(+web):2;mem(+web):4GiB`
     #[arg(value_parser = reserved)]
     resources: v1::Resources,
     #[command(flatten)]
@@ -61,7 +61,7 @@ pub(crate) struct ReserveArgs {
 pub(crate) struct UnreserveArgs {
     /// The agent's id, as `proffer agents` shows it
     agent: String,
-    /// As they are, with the role, such as `cpus(web):2;mem(web):4GiB`
+    /// As they are, with the role, such as `cpus(+web):2;mem(+web):4GiB`
     #[arg(value_parser = reserved)]
     resources: v1::Resources,
     #[command(flatten)]

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use clap::Args;
 use proffer_wire::v1;
+use proffer_wire::v1::explain_framework_response::Part;
 use tonic::{Code, Status};
 
 use crate::client::{Cluster, MasterArgs};
@@ -149,10 +150,13 @@ async fn not_offered(cluster: &Cluster, framework_id: String) -> Result<String> 
     let request = v1::ExplainFrameworkRequest { framework_id };
     let answer = cluster.operator().explain_framework(request).await;
     let answer = answer.map_err(|status| refused(&status))?.into_inner();
+    // That it wants nothing in one role is no answer while it wants something in another.
+    let is_waiting = |part: &Part| part.shape_id.is_some() || part.reasons.iter().any(|one| one.count > 0);
+    let waits = answer.parts.iter().any(is_waiting);
     let mut text = String::new();
-    for part in answer.parts {
-        writeln!(text, "Its framework waits for {}:", part.wanted)?;
-        for counted in part.reasons {
+    for part in answer.parts.iter().filter(|part| is_waiting(part) || !waits) {
+        writeln!(text, "The allocator about {}:", part.wanted)?;
+        for counted in &part.reasons {
             writeln!(text, "  - {}", counted.reason)?;
         }
     }

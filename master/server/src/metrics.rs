@@ -8,7 +8,7 @@ mod timed;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proffer_master_core::{Event, OfferEnd, Snapshot};
+use proffer_master_core::{Command, Effect, Event, OfferEnd, Snapshot};
 use proffer_types::TaskState;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -37,6 +37,7 @@ pub(crate) struct Metrics {
     allocation_seconds: Histogram,
     allocation_pairs: Counter,
     allocations_cut_short: Counter,
+    link_messages: Family<Messages, Counter>,
     registry_commits: Family<CommitResult, Counter>,
     registry_commit_seconds: Histogram,
 }
@@ -49,6 +50,13 @@ struct Ended {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct State {
     state: &'static str,
+}
+
+/// Messages of one kind of link, in one direction.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Messages {
+    link: &'static str,
+    direction: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -98,6 +106,12 @@ impl Metrics {
             "Runs of the allocator that ended with their budget",
             allocations_cut_short.clone(),
         );
+        let link_messages = Family::default();
+        registry.register(
+            "link_messages",
+            "Messages of agents' and schedulers' links, by direction",
+            link_messages.clone(),
+        );
         let registry_commits = Family::default();
         registry.register(
             "registry_commits",
@@ -121,6 +135,7 @@ impl Metrics {
             allocation_seconds,
             allocation_pairs,
             allocations_cut_short,
+            link_messages,
             registry_commits,
             registry_commit_seconds,
         }
@@ -150,6 +165,34 @@ impl Metrics {
             }
             _ => {}
         }
+    }
+
+    /// Counts the messages that a command brought.
+    pub(crate) fn received(&self, command: &Command) {
+        let (link, n) = match command {
+            Command::AgentRegister { .. } => ("agent", 1),
+            Command::AgentFrame { messages, .. } => ("agent", messages.len()),
+            Command::SchedulerCalls { calls, .. } => ("scheduler", calls.len()),
+            Command::AgentLinkLost { .. }
+            | Command::SchedulerLinkLost { .. }
+            | Command::Operator { .. }
+            | Command::Tick => return,
+        };
+        self.messages(link, "in").inc_by(n as u64);
+    }
+
+    /// Counts a message that an effect sends.
+    pub(crate) fn sent(&self, effect: &Effect) {
+        match effect {
+            Effect::ToAgent { .. } => self.messages("agent", "out").inc(),
+            Effect::ToFramework { .. } => self.messages("scheduler", "out").inc(),
+            Effect::CloseLink { .. } | Effect::Reply { .. } => 0,
+        };
+    }
+
+    fn messages(&self, link: &'static str, direction: &'static str) -> Counter {
+        self.link_messages
+            .get_or_create_owned(&Messages { link, direction })
     }
 
     pub(crate) fn registry_commit(&self, took: Duration, ok: bool) {

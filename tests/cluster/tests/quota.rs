@@ -123,7 +123,7 @@ fn why_names_what_stands_in_the_way() -> Result<()> {
     let agents = cluster.json(&["agents"])?;
     let agent = agents[0]["agent_id"].as_str().context("no agent")?.to_owned();
 
-    let reservation = "cpus(ads):1.5;mem(ads):512MiB";
+    let reservation = "cpus(+ads):1.5;mem(+ads):512MiB";
     cluster.ok(&["role", "reserve", &agent, reservation])?;
     submit(&cluster, "kept-out", "eng", 1, "1")?;
     says(&cluster, "kept-out", "1 agent is reserved for role ads");
@@ -208,8 +208,8 @@ fn a_setting_that_cannot_be_is_refused_and_changes_nothing() -> Result<()> {
         1,
         &["cpus:64", "cpus:2", "force"],
     )?;
-    refused(&["role", "reserve", "nobody", "cpus(eng):1"], 1, &["nobody"])?;
-    refused(&["role", "reserve", "nobody", "cpus:1"], 2, &["cpus(web):2"])?;
+    refused(&["role", "reserve", "nobody", "cpus(+eng):1"], 1, &["nobody"])?;
+    refused(&["role", "reserve", "nobody", "cpus:1"], 2, &["cpus(+web):2"])?;
     refused(&["framework", "teardown", "nobody"], 1, &["nobody"])?;
     let roles = cluster.json(&["roles"])?;
     let roles = roles.as_array().context("no list")?;

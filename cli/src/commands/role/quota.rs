@@ -1,7 +1,7 @@
 //! Guarantees, limits and reservations as they are written on the command line.
 
 use proffer_types::resources::format::{parse_millis, parse_size};
-use proffer_types::{ResourceName, Resources};
+use proffer_types::{Kind, ResourceName, Resources};
 use proffer_wire::quota;
 use proffer_wire::resources::scalar;
 use proffer_wire::v1;
@@ -55,11 +55,13 @@ pub(super) fn limits(text: &str) -> Result<v1::ResourceLimits, String> {
     Ok(message)
 }
 
-/// Reads resources all of which are reserved: `cpus(web):2`.
+/// Reads resources all of which are under a reservation that an operation can make: `cpus(+web):2`.
 pub(super) fn reserved(text: &str) -> Result<v1::Resources, String> {
     let resources: Resources = text.parse().map_err(|error| format!("{error}"))?;
-    if resources.is_empty() || resources.reserved() != resources {
-        return Err("every resource must say whom it is reserved for, like cpus(web):2".to_owned());
+    let is_dynamic = |kind: &Kind| kind.reservations.last().is_some_and(|top| !top.is_static);
+    let all_dynamic = resources.kinds().all(|(kind, _)| is_dynamic(kind));
+    if resources.is_empty() || resources.reserved() != resources || !all_dynamic {
+        return Err("every resource must say whom it is reserved for, like cpus(+web):2".to_owned());
     }
     Ok((&resources).into())
 }
@@ -97,9 +99,16 @@ mod tests {
         for bad in ["cpus", "ports:[1-2]", "cpus(a):1", "zone:{a}", "cpus{rev}:1"] {
             assert!(guarantee(bad).is_err(), "{bad:?}");
         }
-        for bad in ["", "cpus:1", "cpus(a):1;mem:1GiB", "cpus{rev}:1", "cpus(*):1"] {
+        for bad in [
+            "",
+            "cpus:1",
+            "cpus(a):1",
+            "cpus(+a):1;mem:1GiB",
+            "cpus{rev}:1",
+            "cpus(+*):1",
+        ] {
             assert!(reserved(bad).is_err(), "{bad:?}");
         }
-        assert!(reserved("cpus(a):1;mem(a,+a/b):1GiB").is_ok());
+        assert!(reserved("cpus(+a):1;mem(a,+a/b):1GiB").is_ok());
     }
 }

@@ -99,6 +99,7 @@ impl<'a, 'b> Tenure<'a, 'b> {
     }
 
     fn step(&mut self, command: Command) {
+        self.lead.metrics.received(&command);
         self.snapshot = None;
         let now = self.lead.clock.now();
         self.master.step(now, command, &mut self.output);
@@ -132,6 +133,7 @@ impl<'a, 'b> Tenure<'a, 'b> {
     fn perform(&mut self, effects: Vec<Effect>) {
         let mut sends = effects::Sends::default();
         for effect in effects {
+            self.lead.metrics.sent(&effect);
             match effect {
                 Effect::ToAgent {
                     link,

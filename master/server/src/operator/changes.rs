@@ -49,7 +49,7 @@ fn reserved(message: Option<v1::Resources>) -> Result<Resources, Status> {
         return Err(refuse("is empty"));
     }
     if resources.reserved() != resources {
-        return Err(refuse("must be reserved, like `cpus(role):1`"));
+        return Err(refuse("must be reserved, like `cpus(+role):1`"));
     }
     Ok(resources)
 }
