@@ -96,7 +96,9 @@ const MAX_DOMAIN_BYTES: usize = 255;
 
 fn domain(text: &str) -> Result<FaultDomain, String> {
     let good = |name: &&str| {
-        let is_plain = name.chars().all(|c| !c.is_control() && !c.is_whitespace() && c != '/');
+        let is_plain = name
+            .chars()
+            .all(|c| !c.is_control() && !c.is_whitespace() && c != '/');
         is_plain && (1..=MAX_DOMAIN_BYTES).contains(&name.len())
     };
     let (region, zone) = text.split_once('/').unwrap_or_default();
