@@ -71,6 +71,8 @@ pub struct Ledger {
     free: Quantities,
     /// How many roles have a guarantee.
     n_guarantees: usize,
+    /// How many agents have anything revocable.
+    n_revocable: usize,
     holds: BTreeMap<LeafIx, Hold>,
     /// By agent, for whom.
     held: BTreeMap<AgentIx, LeafIx>,
@@ -106,6 +108,7 @@ impl Ledger {
             total: Quantities::default(),
             free: Quantities::default(),
             n_guarantees: 0,
+            n_revocable: 0,
             holds: BTreeMap::new(),
             held: BTreeMap::new(),
         }

@@ -124,10 +124,15 @@ impl<'a> Round<'a> {
         self.budget = self.budget.saturating_sub(n_pairs);
     }
 
-    /// Offers a leaf all it may have of an agent. Costs one pair of the budget. Fails with what stands in the way.
+    /// Offers a leaf that does not state what it wants all it may have of an agent. Costs one pair of the budget. Fails
+    /// with what stands in the way.
     pub fn offer_all(&mut self, leaf: LeafIx, agent: AgentIx) -> Result<(), Obstacle> {
         self.spend(1);
-        let resources = self.host.ledger().offerable(leaf, agent, self.now)?;
+        let ledger = self.host.ledger();
+        if ledger.leaf(leaf).is_some_and(|leaf| leaf.states_demand()) {
+            return Err(Obstacle::NotWanting);
+        }
+        let resources = ledger.offerable(leaf, agent, self.now)?;
         self.host.grant(Grant {
             leaf,
             agent,
@@ -162,9 +167,12 @@ impl<'a> Round<'a> {
             .is_none_or(|max| ledger.n_on(agent, leaf, shape.id).saturating_add(n) <= max);
         let wanted = ledger.leaf(leaf).is_some_and(|leaf| {
             let mut wanted = leaf.wanted();
-            wanted.any(|(stated, open)| stated.id == shape.id && open >= n)
+            // The very shape that was stated, not another under its name.
+            wanted.any(|(stated, open)| {
+                open >= n && (std::ptr::eq(&raw const **stated, shape) || **stated == *shape)
+            })
         });
-        if !within || !wanted || n == 0 {
+        if !within || !wanted || resources.is_empty() {
             return Err(Obstacle::NotWanting);
         }
         let open = (leaf, agent, shape.gang);

@@ -41,6 +41,12 @@ impl Share {
             .unwrap_or(Self::ZERO)
     }
 
+    /// Numerator and denominator, where products of such cannot overflow.
+    fn halves(self) -> Option<(u64, u64)> {
+        let halves = (u64::try_from(self.numerator), u64::try_from(self.denominator));
+        halves.0.ok().zip(halves.1.ok())
+    }
+
     /// The fraction in thousandths, rounded down; for people.
     #[must_use]
     pub fn permille(self) -> u32 {
@@ -66,6 +72,9 @@ impl PartialOrd for Share {
 impl Ord for Share {
     /// Cross-multiplies; where that would not fit, compares digit by digit of the continued fractions.
     fn cmp(&self, other: &Self) -> Ordering {
+        if let (Some(a), Some(b)) = (self.halves(), other.halves()) {
+            return (u128::from(a.0) * u128::from(b.1)).cmp(&(u128::from(b.0) * u128::from(a.1)));
+        }
         let (mut a, mut b, mut flip) = (*self, *other, false);
         loop {
             let order = match (

@@ -426,7 +426,10 @@ impl Cluster {
     fn answer(&mut self, nth: usize) {
         let (offers, tasks) = (self.offers(), self.claims(ClaimKind::Task));
         let accepts = self.fate.random_bool(0.6);
-        if let Some(task) = tasks.get(nth).filter(|_| offers.is_empty() || nth % 2 == 0) {
+        if let Some(task) = tasks
+            .get(nth)
+            .filter(|_| offers.is_empty() || nth.is_multiple_of(2))
+        {
             return self.end(*task);
         }
         let Some(first) = offers.get(nth % offers.len().max(1)) else {

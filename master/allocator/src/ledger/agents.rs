@@ -139,6 +139,12 @@ impl Ledger {
         self.count_free(ix, joins);
         if total.has_kinds() {
             self.count_reserved(&total, joins);
+            let revocable = usize::from(total.kinds().any(|(kind, _)| kind.revocable));
+            self.n_revocable = if joins {
+                self.n_revocable + revocable
+            } else {
+                self.n_revocable - revocable
+            };
         }
     }
 

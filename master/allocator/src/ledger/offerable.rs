@@ -153,7 +153,8 @@ impl Ledger {
             return false;
         };
         let mut roles = self.lineage(entry.role).filter(|role| *role != ROOT);
-        if entry.capabilities.revocable || roles.any(|role| !self.roles[role].reserved.is_empty()) {
+        let may_be_revocable = entry.capabilities.revocable && self.n_revocable > 0;
+        if may_be_revocable || roles.any(|role| !self.roles[role].reserved.is_empty()) {
             return true;
         }
         if entry.states_demand() {
@@ -206,9 +207,11 @@ impl Ledger {
     }
 
     fn admitted(&self, leaf: &LeafEntry, agent: &AgentEntry) -> Result<(), Obstacle> {
-        let region = agent.info.domain.as_ref().map(|domain| &domain.region);
-        let elsewhere = self.region.is_some() && region.is_some() && region != self.region.as_ref();
-        if elsewhere && !leaf.capabilities.region_aware {
+        if let Some(home) = &self.region
+            && !leaf.capabilities.region_aware
+            && let Some(domain) = &agent.info.domain
+            && domain.region != *home
+        {
             return Err(Obstacle::OtherRegion);
         }
         if let Some(failing) = leaf.preferences.constraints.first_failing(&agent.info) {

@@ -7,8 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proffer_types::ResourceName;
-
 use super::siblings::{Child, POINT};
 use crate::Quantities;
 
@@ -16,14 +14,29 @@ use crate::Quantities;
 const DIRECTION_POINT: u32 = 32;
 
 /// Parts of the cluster by resource, with [`POINT`] bits behind the point.
-pub(super) type Vector = BTreeMap<ResourceName, u128>;
+pub(super) type Vector = Quantities;
 
 /// What is had of each resource, as a part of all there is.
 pub(super) fn vector(claimed: &Quantities, total: &Quantities) -> Vector {
-    let parts = claimed.iter().filter(|(name, _)| total.get(name) > 0);
-    parts
-        .map(|(name, units)| (name.clone(), (units << POINT) / total.get(name)))
-        .collect()
+    let mut vector = Vector::default();
+    for (name, units) in claimed.iter().filter(|(name, _)| total.get(name) > 0) {
+        vector.set(name, (units << POINT) / total.get(name));
+    }
+    vector
+}
+
+/// What some use, and on top what others have of the same resources.
+pub(super) fn on_top(used: &Vector, others: &Vector) -> Vector {
+    let mut vector = used.clone();
+    for (name, part) in used.iter() {
+        vector.set(name, part + others.get(name));
+    }
+    vector
+}
+
+/// The largest part.
+pub(super) fn dominant(vector: &Vector) -> u128 {
+    vector.iter().map(|(_, part)| part).max().unwrap_or(0)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +47,7 @@ struct Part {
     direction: Vector,
 }
 
-/// The children of one role that are in the order: they make up its share.
+/// The children in the order of a role that has several: they make up its share.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Mix {
     parts: BTreeMap<Child, Part>,
@@ -50,17 +63,13 @@ impl Mix {
     pub(super) fn set(&mut self, child: Child, vector: &Vector, weight_millis: u64) {
         self.unset(child);
         let weight = u128::from(weight_millis.max(1));
-        let dominant = vector.values().copied().max().unwrap_or(0);
+        let dominant = dominant(vector);
         let share = dominant * 1000 / weight;
-        let along = |part: u128| (part << DIRECTION_POINT) / dominant.max(1) * weight;
-        let direction: Vector = vector
-            .iter()
-            .filter(|(_, part)| **part > 0)
-            .map(|(name, part)| (name.clone(), along(*part)))
-            .collect();
-        for (name, part) in &direction {
-            *self.sum.entry(name.clone()).or_default() += part;
+        let mut direction = Vector::default();
+        for (name, part) in vector.iter() {
+            direction.set(name, (part << DIRECTION_POINT) / dominant.max(1) * weight);
         }
+        self.sum.put_in(&direction);
         self.shares.insert((share, child));
         self.parts.insert(child, Part { share, direction });
     }
@@ -71,12 +80,7 @@ impl Mix {
             return;
         };
         self.shares.remove(&(part.share, child));
-        for (name, part) in &part.direction {
-            if let Some(sum) = self.sum.get_mut(name) {
-                *sum -= part;
-            }
-        }
-        self.sum.retain(|_, sum| *sum > 0);
+        self.sum.take_out(&part.direction);
     }
 
     /// Remembers what somebody in the order has.
@@ -101,10 +105,10 @@ impl Mix {
     /// All children at the smallest share among them, and on top what others have of the same resources.
     pub(super) fn vector(&self, others: &Vector) -> Vector {
         let smallest = self.shares.first().map_or(0, |(share, _)| *share);
-        let parts = self.sum.iter().map(|(name, sum)| {
-            let scaled = (smallest * (sum / 1000)) >> DIRECTION_POINT;
-            (name.clone(), scaled + others.get(name).copied().unwrap_or(0))
-        });
-        parts.collect()
+        let mut used = Vector::default();
+        for (name, sum) in self.sum.iter() {
+            used.set(name, (smallest * (sum / 1000)) >> DIRECTION_POINT);
+        }
+        on_top(&used, others)
     }
 }

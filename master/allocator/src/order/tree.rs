@@ -8,7 +8,7 @@ mod check;
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::mix::{Mix, Vector, vector};
+use super::mix::{Mix, Vector, dominant, on_top, vector};
 use super::siblings::{Child, Fixed, NodeIx, Place, Prefix, Siblings, Tie};
 use crate::Quantities;
 use crate::ledger::{DEFAULT_WEIGHT_MILLIS, Handle as _, LeafIx, Ledger, ROOT, RoleIx};
@@ -194,7 +194,10 @@ impl Tree {
         let old = self.first_order(ix);
         let node = self.node_mut(ix);
         node.members.remove(&(order, child));
-        node.mix.release(child);
+        match node.members.len() {
+            1 => node.mix = Mix::default(),
+            _ => node.mix.release(child),
+        }
         match (self.node(ix).members.is_empty(), old) {
             (true, Some(old)) => {
                 let (who, parent) = (self.node(ix).who, self.node(ix).parent);
@@ -284,7 +287,7 @@ impl Tree {
         if !self.is_active(child) {
             return;
         }
-        if self.mixed {
+        if self.mixed && ix != TOP && self.node(ix).members.len() > 1 {
             let claimed = self.claimed_by(ledger, child);
             self.node_mut(ix).mix.hold(child, claimed);
             let (vector, weight) = (self.vector(ledger, child), self.weight(ledger, child));
@@ -448,7 +451,7 @@ impl Tree {
                     child,
                 };
                 if self.is_mixture(ledger, ix) {
-                    let share = self.vector(ledger, child).into_values().max().unwrap_or(0);
+                    let share = dominant(&self.vector(ledger, child));
                     let share = share * 1000 / u128::from(weight.max(1));
                     Place::Fixed(Fixed { prefix, share, tie })
                 } else {
@@ -461,18 +464,32 @@ impl Tree {
     /// Whether the share of a node is made of several, and not that of the one leaf below it.
     fn is_mixture(&self, ledger: &Ledger, ix: NodeIx) -> bool {
         let node = self.node(ix);
+        if node.members.len() > 1 {
+            return true;
+        }
         let mixture_below = node.members.iter().any(|(_, child)| match child {
-            Child::Node(below) if node.members.len() == 1 => self.is_mixture(ledger, *below),
-            Child::Node(_) | Child::Leaf(_) => false,
+            Child::Node(below) => self.is_mixture(ledger, *below),
+            Child::Leaf(_) => false,
         });
-        node.members.len() > 1 || mixture_below || self.mixed && !self.others(ledger, ix).is_empty()
+        mixture_below || self.mixed && !self.others(ledger, ix).is_empty()
     }
 
     /// What is claimed below a node by those who can use, or want, nothing more.
     fn others(&self, ledger: &Ledger, ix: NodeIx) -> Quantities {
         let mut others = self.claimed(ledger, ix);
-        others.take_out(self.node(ix).mix.held());
+        match self.only_active(ix) {
+            Some(only) => others.take_out(&self.claimed_by(ledger, only)),
+            None => others.take_out(self.node(ix).mix.held()),
+        }
         others
+    }
+
+    /// The one below a node, if there is just one and it is in the order: nothing has to be mixed there.
+    fn only_active(&self, ix: NodeIx) -> Option<Child> {
+        let members = &self.node(ix).members;
+        let only = members.first().filter(|_| members.len() == 1);
+        only.map(|(_, child)| *child)
+            .filter(|child| self.is_active(*child))
     }
 
     fn vector(&self, ledger: &Ledger, child: Child) -> Vector {
@@ -485,7 +502,10 @@ impl Tree {
             }
             Child::Node(ix) if self.is_mixture(ledger, ix) => {
                 let others = vector(&self.others(ledger, ix), ledger.total());
-                self.node(ix).mix.vector(&others)
+                match self.only_active(ix) {
+                    Some(only) => on_top(&self.vector(ledger, only), &others),
+                    None => self.node(ix).mix.vector(&others),
+                }
             }
             Child::Node(ix) => vector(&self.claimed(ledger, ix), ledger.total()),
         }
