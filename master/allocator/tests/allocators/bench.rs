@@ -20,6 +20,9 @@ use crate::oracle;
 /// More than any test examines.
 pub(crate) const BUDGET: u64 = 100_000;
 
+/// Short, for stories last seconds.
+const HOLD_AFTER: Duration = Duration::from_secs(5);
+
 pub(crate) struct Bench {
     pub(crate) ledger: Ledger,
     pub(crate) now: Timestamp,
@@ -235,9 +238,8 @@ impl Bench {
             made: Vec::new(),
             picks: Vec::new(),
         };
-        let outcome = self
-            .allocator
-            .allocate(&mut Round::new(&mut desk, self.now, &mut self.rng, budget));
+        let round = Round::new(&mut desk, self.now, &mut self.rng, budget);
+        let outcome = self.allocator.allocate(&mut round.with_hold_after(HOLD_AFTER));
         let (made, picks) = (desk.made, desk.picks);
         self.picks = picks;
         self.ledger.check();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use proffer_allocator::{ClaimIx, FrameworkEntry, RoleConfig};
+use proffer_allocator::{Allocator, ClaimIx, FrameworkEntry, RoleConfig};
 use proffer_types::{
     AgentInfo, Attribute, Capabilities, Constraint, FaultDomain, GangId, OfferConstraints, OfferPreferences,
     Placement, Predicate, Quota, ResourceName, Resources, Role, Selector, Shape,
@@ -337,8 +337,12 @@ pub(crate) struct Play {
 
 impl Play {
     pub(crate) fn new(allocator: &str) -> Self {
+        Self::with(proffer_allocator::by_name(allocator).unwrap())
+    }
+
+    pub(crate) fn with(allocator: Box<dyn Allocator>) -> Self {
         Self {
-            bench: Bench::new(allocator),
+            bench: Bench::with(allocator),
             offers: Vec::new(),
             tasks: Vec::new(),
         }
@@ -346,18 +350,23 @@ impl Play {
 
     /// Makes a move, then allocates until nothing more is to be examined, and checks what came out.
     pub(crate) fn step(&mut self, step: &Move, budget: u64) -> Vec<Offer> {
+        let made = self.make_and_allocate(step, budget);
+        properties::gangs_are_whole(&self.bench, &made);
+        properties::nothing_is_left(&self.bench);
+        made
+    }
+
+    pub(crate) fn make_and_allocate(&mut self, step: &Move, budget: u64) -> Vec<Offer> {
         self.make(step);
         let mut made = Vec::new();
         for nth in 0.. {
             let (offers, outcome) = self.bench.round_of(budget);
-            properties::gangs_are_whole(&self.bench, &offers);
             made.extend(offers);
             if !outcome.more {
                 break;
             }
             assert!(nth < MAX_ROUNDS, "a budget of {budget} is never enough");
         }
-        properties::nothing_is_left(&self.bench);
         self.offers.extend(made.iter().cloned());
         made
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proffer_allocator::{ClaimKind, Grant, Ledger, RoleIx};
+use proffer_allocator::{Grant, Ledger, RoleIx};
 use proffer_types::{ResourceName, Resources, Timestamp};
 
 /// Panics with the rule that a grant breaks. It is judged before it is in the ledger.
@@ -235,9 +235,4 @@ fn judge_holds(ledger: &Ledger, grant: &Grant, who: &str, now: Timestamp) {
             "{who}: {name} is held for {holder:?}"
         );
     }
-}
-
-/// Whether a claim is an offer.
-pub(crate) fn is_offer(kind: ClaimKind) -> bool {
-    kind == ClaimKind::Offer
 }

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use proffer_allocator::{AgentIx, LeafIx, Ledger};
-use proffer_types::{GangId, Shape};
+use proffer_allocator::{AgentIx, Allocator, Change, Handle as _, LeafIx, Ledger, Outcome, Round};
+use proffer_types::{GangId, OfferConstraints, Resources, Shape};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
 
 use crate::bench::{Bench, Offer};
 use crate::cluster::{AMPLE, Play, story};
@@ -65,6 +67,60 @@ proptest! {
             prop_assert_eq!(one.step(step, AMPLE), other.step(step, AMPLE));
         }
         prop_assert_eq!(one.bench.ledger, other.bench.ledger);
+    }
+}
+
+/// Offers anything to anybody, under every pretext.
+#[derive(Debug)]
+struct Wild(ChaCha8Rng);
+
+impl Allocator for Wild {
+    fn name(&self) -> &'static str {
+        "wild"
+    }
+
+    fn observe(&mut self, _: &Ledger, _: &Change) {}
+
+    fn allocate(&mut self, round: &mut Round<'_>) -> Outcome {
+        let shapes: Vec<_> = (round.ledger().leaves())
+            .flat_map(|(_, leaf)| leaf.wanted())
+            .map(|(shape, _)| (**shape).clone())
+            .collect();
+        for _ in 0..50 {
+            let (leaf, agent) = (
+                LeafIx::new(self.0.random_range(0..8)),
+                AgentIx::new(self.0.random_range(0..8)),
+            );
+            if self.0.random_bool(0.5) {
+                let _ = round.offer_all(leaf, agent);
+            }
+            let Some(shape) = shapes.get(self.0.random_range(0..4)) else {
+                continue;
+            };
+            let mut shape = shape.clone();
+            match self.0.random_range(0..8) {
+                0 => shape.resources = Resources::new(),
+                1 => shape.n_ports = 0,
+                2 => shape.max_per_agent = None,
+                3 => shape.constraints = OfferConstraints::default(),
+                4 => shape.gang = None,
+                _ => {}
+            }
+            let _ = round.offer_tasks(leaf, agent, &shape, self.0.random_range(0..4));
+        }
+        Outcome::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(some(N_CASES / 4))]
+
+    #[test]
+    fn a_round_lets_no_allocator_offer_what_may_not_be_offered(story in story(N_MOVES), seed in any::<u64>()) {
+        let mut play = Play::with(Box::new(Wild(ChaCha8Rng::seed_from_u64(seed))));
+        for step in &story {
+            play.make_and_allocate(step, AMPLE);
+        }
     }
 }
 
