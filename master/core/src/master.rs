@@ -203,7 +203,8 @@ impl Master {
         snapshot(&self.state, self.allocator.as_ref())
     }
 
-    /// Checks every invariant of the state, and what the allocator derives from it. Panics with what is broken; for tests and the simulator.
+    /// Checks every invariant of the state, and what the allocator derives from it. Panics with what is broken; for
+    /// tests and the simulator.
     pub fn sanity_check(&self) {
         self.state.check();
         // It follows the ledger in its rounds, and there is none now.

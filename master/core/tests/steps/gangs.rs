@@ -190,3 +190,39 @@ fn a_gang_is_declined_and_rescinded_whole() {
         "#]],
     );
 }
+
+#[test]
+fn what_ends_is_kept_for_a_gang_that_waited_long() {
+    check(
+        "agent a0 cpus:4 | framework f0 | accept f0 o0 t1@a0:cpus:1 t2@a0:cpus:2 | framework f1 | suppress f1
+         demand f1 * 1=cpus:2x2@g1 | revive f1 | wait 90 | status a0 f0/t2 FINISHED | wait 60
+         status a0 f0/t1 FINISHED | wait 1",
+        expect![[r#"
+            > agent a0 cpus:4
+            a0 <- registered as a0
+            > framework f0
+            f0 <- subscribed as f0
+            f0 <- offer o0 a0 * cpus:4
+            > accept f0 o0 t1@a0:cpus:1 t2@a0:cpus:2
+            a0 <- run f0/t1 cpus:1
+            a0 <- run f0/t2 cpus:2
+            f0 <- offer o1 a0 * cpus:1
+            > framework f1
+            f1 <- subscribed as f1
+            > suppress f1
+            > demand f1 * 1=cpus:2x2@g1
+            > revive f1
+            > wait 90
+            f0 <- rescind o1
+            f0 <- offer o2 a0 * cpus:1
+            f0 <- rescind o2
+            > status a0 f0/t2 FINISHED
+            f0 <- t2 FINISHED #1
+            > wait 60
+            > status a0 f0/t1 FINISHED
+            f0 <- t1 FINISHED #2
+            f1 <- offer o3 a0 * cpus:4 2 of 1 gang 1 of 1
+            > wait 1
+        "#]],
+    );
+}

@@ -88,7 +88,10 @@ fn command() -> impl Strategy<Value = &'static str> {
 
 proptest! {
     #[test]
-    fn nothing_peers_do_breaks_an_invariant(script in proptest::collection::vec(command(), 1..80)) {
-        play_what_is_possible(&script);
+    fn nothing_peers_do_breaks_an_invariant(
+        allocator in prop::sample::select(proffer_allocator::names().to_vec()),
+        script in proptest::collection::vec(command(), 1..80),
+    ) {
+        play_what_is_possible(allocator, &script);
     }
 }

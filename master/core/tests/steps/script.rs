@@ -36,7 +36,7 @@ pub(crate) fn check(script: &str, expected: Expect) {
 }
 
 pub(crate) fn play(script: &str) -> String {
-    let mut world = World::new();
+    let mut world = World::new("drf");
     for command in script.split(['|', '\n']).map(str::trim).filter(|c| !c.is_empty()) {
         world.say(&format!("> {command}"));
         world.command(&command.split_whitespace().collect::<Vec<_>>());
@@ -45,8 +45,8 @@ pub(crate) fn play(script: &str) -> String {
 }
 
 /// Plays the commands of a script that make sense when their turn comes: those of peers that have a link.
-pub(crate) fn play_what_is_possible(script: &[&str]) {
-    let mut world = World::new();
+pub(crate) fn play_what_is_possible(allocator: &'static str, script: &[&str]) {
+    let mut world = World::new(allocator);
     for command in script {
         let words: Vec<_> = command.split_whitespace().collect();
         let is_possible = match words.as_slice() {

@@ -14,6 +14,7 @@ use proffer_types::scheduler_link::{Call, Event};
 use proffer_types::{OperationStatus, ResourceChange, Role, Session, StatusUuid, TaskStatus, Timestamp};
 
 pub(crate) struct World {
+    allocator: &'static str,
     master: Master,
     folded: State,
     registry: Registry,
@@ -40,8 +41,8 @@ pub(crate) struct World {
     lines: String,
 }
 
-fn start(config: &Config, term: u32, registry: &Registry) -> (Master, State) {
-    let allocator = proffer_allocator::by_name("drf").unwrap();
+fn start(allocator: &str, config: &Config, term: u32, registry: &Registry) -> (Master, State) {
+    let allocator = proffer_allocator::by_name(allocator).unwrap();
     let seed = u64::from(term);
     let master = Master::recover(config.clone(), allocator, seed, term, registry.clone());
     let folded = State::new(config, master.id().clone(), term, registry);
@@ -49,10 +50,11 @@ fn start(config: &Config, term: u32, registry: &Registry) -> (Master, State) {
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(allocator: &'static str) -> Self {
         let (config, registry) = (Config::default(), Registry::default());
-        let (master, folded) = start(&config, 1, &registry);
+        let (master, folded) = start(allocator, &config, 1, &registry);
         Self {
+            allocator,
             masters: vec![master.id().to_string()],
             master,
             folded,
@@ -140,7 +142,7 @@ impl World {
     /// Kills the master and starts another one on what is in the store. Nobody has a link any more.
     pub(crate) fn restart(&mut self) {
         self.term += 1;
-        (self.master, self.folded) = start(&self.config, self.term, &self.registry);
+        (self.master, self.folded) = start(self.allocator, &self.config, self.term, &self.registry);
         self.masters.push(self.master.id().to_string());
         self.links.clear();
         self.names.clear();
