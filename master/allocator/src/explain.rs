@@ -151,49 +151,56 @@ pub fn explain(ledger: &Ledger, framework: &FrameworkId, now: Timestamp) -> Expl
         if !entry.roles.contains(role) {
             continue;
         }
-        for shape in wants(ledger, leaf) {
-            if n_shapes == 0 {
-                explanation.n_left_out += 1;
-                continue;
-            }
-            let reasons = match standing(ledger, leaf, entry.active, entry.suppressed.contains(role)) {
-                Some(reason) => vec![Counted::of(reason)],
-                None => {
-                    n_shapes -= 1;
-                    reasons(ledger, leaf, shape.as_ref(), now)
-                }
-            };
-            explanation.parts.push(Part {
-                role: role.clone(),
-                shape,
-                reasons,
-            });
+        let mut tell = |shape, reasons| {
+            let role = role.clone();
+            explanation.parts.push(Part { role, shape, reasons });
+        };
+        if let Some(reason) = standing(ledger, leaf, entry.active, entry.suppressed.contains(role)) {
+            tell(None, vec![Counted::of(reason)]);
+            continue;
+        }
+        let wants = wants(ledger, leaf);
+        let n = n_shapes.min(wants.len());
+        n_shapes -= n;
+        explanation.n_left_out += wants.len() - n;
+        for shape in wants.into_iter().take(n) {
+            let reasons = reasons(ledger, leaf, shape.as_ref(), now);
+            tell(shape, reasons);
         }
     }
     explanation
 }
 
-/// The shapes a leaf wants; `None` stands for whatever is there, or for nothing.
+/// The shapes a leaf wants; `None` stands for whatever is there.
 fn wants(ledger: &Ledger, leaf: LeafIx) -> Vec<Option<(Arc<Shape>, u32)>> {
-    let entry = ledger.leaf(leaf).filter(|leaf| leaf.listening);
-    let wanted = entry.into_iter().flat_map(|leaf| leaf.wanted());
-    let shapes: Vec<_> = wanted
-        .map(|(shape, open)| Some((Arc::clone(shape), open)))
-        .collect();
-    if shapes.is_empty() { vec![None] } else { shapes }
+    match ledger.leaf(leaf) {
+        Some(entry) if entry.states_demand() => {
+            let wanted = entry.wanted();
+            wanted
+                .map(|(shape, open)| Some((Arc::clone(shape), open)))
+                .collect()
+        }
+        Some(_) => vec![None],
+        None => Vec::new(),
+    }
 }
 
 /// What keeps everything from a leaf.
 fn standing(ledger: &Ledger, leaf: LeafIx, is_active: bool, is_suppressed: bool) -> Option<Reason> {
     let entry = ledger.leaf(leaf)?;
-    Some(match () {
-        () if !is_active => Reason::NotConnected,
-        () if is_suppressed => Reason::Suppressed,
-        () if !entry.wants() && entry.n_offered() > 0 => Reason::AllOffered,
-        () if !entry.wants() => Reason::NothingWanted,
-        () if ledger.n_agents() == 0 => Reason::NoAgents,
-        () => return None,
-    })
+    if !is_active {
+        Some(Reason::NotConnected)
+    } else if is_suppressed {
+        Some(Reason::Suppressed)
+    } else if !entry.wants() && entry.n_offered() > 0 {
+        Some(Reason::AllOffered)
+    } else if !entry.wants() {
+        Some(Reason::NothingWanted)
+    } else if ledger.n_agents() == 0 {
+        Some(Reason::NoAgents)
+    } else {
+        None
+    }
 }
 
 fn reasons(ledger: &Ledger, leaf: LeafIx, shape: Option<&(Arc<Shape>, u32)>, now: Timestamp) -> Vec<Counted> {
