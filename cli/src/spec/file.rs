@@ -144,25 +144,25 @@ mod tests {
                                     items: [
                                         Resource {
                                             name: "cpus",
+                                            reservations: [],
+                                            volume: None,
+                                            revocable: false,
                                             value: Some(
                                                 Scalar(
                                                     0.1,
                                                 ),
                                             ),
-                                            reservations: [],
-                                            volume: None,
-                                            revocable: false,
                                         },
                                         Resource {
                                             name: "mem",
+                                            reservations: [],
+                                            volume: None,
+                                            revocable: false,
                                             value: Some(
                                                 Scalar(
                                                     67108864.0,
                                                 ),
                                             ),
-                                            reservations: [],
-                                            volume: None,
-                                            revocable: false,
                                         },
                                     ],
                                 },
@@ -200,25 +200,25 @@ mod tests {
                                     items: [
                                         Resource {
                                             name: "cpus",
+                                            reservations: [],
+                                            volume: None,
+                                            revocable: false,
                                             value: Some(
                                                 Scalar(
                                                     0.1,
                                                 ),
                                             ),
-                                            reservations: [],
-                                            volume: None,
-                                            revocable: false,
                                         },
                                         Resource {
                                             name: "mem",
+                                            reservations: [],
+                                            volume: None,
+                                            revocable: false,
                                             value: Some(
                                                 Scalar(
                                                     134217728.0,
                                                 ),
                                             ),
-                                            reservations: [],
-                                            volume: None,
-                                            revocable: false,
                                         },
                                     ],
                                 },
