@@ -51,7 +51,7 @@ fn plan(round: &Round<'_>, leaf: LeafIx, gang: GangId, agents: &[AgentIx]) -> Op
         .filter(|(shape, _)| shape.gang == Some(gang))
         .collect();
     // A part of it is under way already: what was lost of it has to be stated anew.
-    if shapes.iter().any(|(shape, open)| *open != shape.count) || !ledger.gang_has_room(leaf, &shapes) {
+    if shapes.iter().any(|(shape, open)| *open != shape.count) {
         return None;
     }
     let mut planned: BTreeMap<AgentIx, Resources> = BTreeMap::new();
@@ -86,7 +86,7 @@ fn plan(round: &Round<'_>, leaf: LeafIx, gang: GangId, agents: &[AgentIx]) -> Op
             return None;
         }
     }
-    Some(plan)
+    ledger.has_room_for(leaf, planned.values()).then_some(plan)
 }
 
 fn by_score(ledger: &Ledger, leaf: LeafIx, shape: &Shape, agents: &[AgentIx]) -> Vec<AgentIx> {

@@ -1,7 +1,5 @@
 //! What of an agent may be offered to a leaf: the one place that says so, for making offers and for explaining them.
 
-use std::sync::Arc;
-
 use proffer_types::{FrameworkId, Ranges, ResourceName, Resources, Role, Shape, Timestamp};
 
 use crate::Quantities;
@@ -171,19 +169,18 @@ impl Ledger {
         anything_will_do(entry) || is_allocatable(entry, &room)
     }
 
-    /// Whether quota leaves a leaf enough for all tasks of some shapes together.
-    pub(crate) fn gang_has_room(&self, leaf: LeafIx, shapes: &[(&Arc<Shape>, u32)]) -> bool {
-        let Some(entry) = self
-            .leaves
-            .get(leaf)
-            .filter(|leaf| self.is_quota_bound(leaf.role))
-        else {
+    /// Whether quota leaves a leaf several bundles together; what of them is reserved or revocable is beyond it.
+    pub(crate) fn has_room_for<'a>(
+        &self,
+        leaf: LeafIx,
+        bundles: impl Iterator<Item = &'a Resources>,
+    ) -> bool {
+        let leaf = self.leaves.get(leaf);
+        let Some(entry) = leaf.filter(|leaf| self.is_quota_bound(leaf.role)) else {
             return true;
         };
         let mut sum = Quantities::default();
-        for (shape, n) in shapes {
-            (0..*n).for_each(|_| sum.add(&shape.resources));
-        }
+        bundles.for_each(|bundle| sum.add(&bundle.plain()));
         sum.iter()
             .all(|(name, units)| self.room(entry.role, name).0 >= units)
     }

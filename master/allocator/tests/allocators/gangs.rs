@@ -58,6 +58,22 @@ fn a_gang_stated_anew_and_smaller_is_planned_anew() {
 }
 
 #[test]
+fn a_gang_is_bound_by_quota_together_but_for_what_is_reserved() {
+    let mut bench = Bench::new("drf");
+    bench.add_agent("a1", "cpus:4;mem:8GiB;cpus(eng):2;mem(eng):8GiB");
+    let (cpus, limit) = (proffer_types::ResourceName::Cpus, 4000);
+    bench.set_quota("eng", crate::bench::quota("", &[(cpus, limit)]));
+    bench.join("F", "eng/prod");
+    bench.want("F", "eng/prod", vec![gang(0, "cpus:1;mem:1GiB", 5)]);
+    assert!(
+        bench.round().is_empty(),
+        "2 are reserved, and 2 more are within the limit"
+    );
+    bench.want("F", "eng/prod", vec![gang(0, "cpus:1;mem:1GiB", 4)]);
+    assert_eq!(bench.round()[0].shapes[0].1, 4);
+}
+
+#[test]
 fn two_gangs_that_fit_one_at_a_time_do_not_hold_each_other_up() {
     let mut bench = bench(&[("a1", "cpus:4;mem:8GiB"), ("a2", "cpus:4;mem:8GiB")]);
     bench.join("G", "other");
