@@ -88,8 +88,30 @@ impl External {
     }
 }
 
+/// Has cargo find everything the crate's own manifest names, in the versions of the workspace.
+fn check_manifest() -> Result<()> {
+    let manifest = root().join("tests/external-allocator/Cargo.toml");
+    fs::copy(root().join("Cargo.lock"), manifest.with_file_name("Cargo.lock"))?;
+    let metadata = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args([
+            "metadata",
+            "--offline",
+            "--format-version",
+            "1",
+            "--manifest-path",
+        ])
+        .arg(&manifest)
+        .output()?;
+    ensure!(metadata.status.success(), "{}", text(&metadata.stderr));
+    let metadata: Value = serde_json::from_slice(&metadata.stdout)?;
+    let members = metadata["workspace_members"].as_array().context("no members")?;
+    ensure!(members.len() == 1, "it is a workspace of its own: {members:?}");
+    Ok(())
+}
+
 #[test]
 fn an_allocator_of_somebody_elses_conforms_and_places_a_real_task() -> Result<()> {
+    check_manifest()?;
     let mut external = External::new()?;
     let library = ["--crate-type", "lib", "--crate-name", "mine"];
     let library = external.compile("src/lib.rs", "libmine.rlib", &library, &["proffer_allocator"])?;
