@@ -109,7 +109,10 @@ impl World {
                 self.observe(&Fact::AgentId { agent: n, id: &id });
                 self.agents[n].disk.agent_id = Some(id);
             }
-            Effect::CheckpointResources(record) => {
+            Effect::CheckpointResources(mut record) => {
+                if self.sabotage == Some(Sabotage::ForgetsOperations) && self.mishap(500) {
+                    record.operations.clear();
+                }
                 self.observe(&Fact::OperationsKept {
                     agent: n,
                     operations: &record.operations,

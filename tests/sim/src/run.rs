@@ -29,6 +29,8 @@ pub enum Sabotage {
     LosesFrames,
     /// A checkpoint is said to be written and is not.
     ForgetsCheckpoints,
+    /// What waits for acknowledgement of an agent's operations is lost on its disk.
+    ForgetsOperations,
 }
 
 /// What to run.

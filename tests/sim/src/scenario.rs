@@ -126,7 +126,7 @@ fn draw_framework(dice: &mut Dice, faults: &FaultPlan) -> FrameworkPlan {
     } else {
         Duration::from_secs(7 * 24 * 3600)
     };
-    let jobs: Vec<_> = (0..n_jobs).map(|_| draw_job(dice, faults)).collect();
+    let mut jobs: Vec<_> = (0..n_jobs).map(|_| draw_job(dice, faults)).collect();
     let is_batch = dice.chance(350);
     let batches = if is_batch {
         draw_batches(dice, &role(0), &jobs)
@@ -134,13 +134,17 @@ fn draw_framework(dice: &mut Dice, faults: &FaultPlan) -> FrameworkPlan {
         Vec::new()
     };
     let states_demand = dice.chance(400);
+    let gangs = states_demand && dice.chance(600);
+    if gangs {
+        jobs.chunks_mut(2).for_each(pair_up);
+    }
     FrameworkPlan {
         roles: (0..n_roles).map(role).collect(),
         failover_timeout: patience,
         habits: Habits {
             holds: if dice.chance(300) { 300 } else { 0 },
             states_demand,
-            gangs: states_demand && dice.chance(500),
+            gangs,
             groups: dice.chance(300),
             makes_volumes: !states_demand && dice.chance(300),
             suppresses: dice.chance(300),
@@ -154,6 +158,16 @@ fn draw_framework(dice: &mut Dice, faults: &FaultPlan) -> FrameworkPlan {
         },
         jobs,
         batches,
+    }
+}
+
+/// Two jobs that come together, small enough to run together on any agent.
+fn pair_up(pair: &mut [Job]) {
+    let arrives = pair.first().map_or(Timestamp(0), |job| job.arrives);
+    for job in pair {
+        let size = &job.resources;
+        job.arrives = arrives;
+        job.resources = Resources::of(size.cpu_millis() / 2, size.mem_bytes() / 2, size.disk_bytes());
     }
 }
 

@@ -36,6 +36,12 @@ fn a_network_that_loses_frames_without_ending_the_stream_is_found() {
 }
 
 #[test]
+fn a_disk_that_forgets_operations_is_found() {
+    let complaint = found(Sabotage::ForgetsOperations).unwrap_or_default();
+    assert!(complaint.contains("operations are told"), "{complaint}");
+}
+
+#[test]
 fn a_disk_that_forgets_checkpoints_is_found() {
     let complaint = found(Sabotage::ForgetsCheckpoints).unwrap_or_default();
     assert!(
