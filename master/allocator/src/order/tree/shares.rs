@@ -6,7 +6,7 @@ use super::super::mix::{Vector, dominant, on_top, vector};
 use super::super::siblings::{Child, Fixed, NodeIx, Place, Prefix, Tie};
 use super::{Tree, Who};
 use crate::Quantities;
-use crate::ledger::{DEFAULT_WEIGHT_MILLIS, Ledger, RoleIx};
+use crate::ledger::{DEFAULT_WEIGHT_MILLIS, Handle as _, Ledger, RoleIx};
 
 impl Tree {
     /// Where a child belongs by what the ledger says now.
