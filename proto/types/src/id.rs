@@ -7,7 +7,7 @@
 //! | `FrameworkId` | master, at first subscription | `<master>-f<n>` |
 //! | `OfferId` | master | `<master>-o<n>` |
 //! | `TaskId`, `OperationId`, `VolumeId` | framework | free |
-//! | `GroupId` | master | that of the group's first task |
+//! | `GroupId` | master | `<master>-g<n>` |
 //!
 //! Text ids become directory names, so they are checked once, here: 1 to 255 bytes, no slash or
 //! backslash, no control character, not `.` or `..`.
@@ -172,6 +172,12 @@ impl MasterId {
     #[must_use]
     pub fn offer(&self, n: u64) -> OfferId {
         OfferId(format!("{self}-o{n}").into())
+    }
+
+    /// Names the group launched after `n` tasks of this leadership.
+    #[must_use]
+    pub fn group(&self, n: u64) -> GroupId {
+        GroupId(format!("{self}-g{n}").into())
     }
 }
 

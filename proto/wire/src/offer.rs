@@ -77,7 +77,9 @@ impl From<v1::Filters> for Filters {
             Some(_) | None => Self::DEFAULT.refuse,
         };
         // What cannot be read says nothing.
-        let at_least = message.at_least.and_then(|at_least| Resources::try_from(at_least).ok());
+        let at_least = message
+            .at_least
+            .and_then(|at_least| Resources::try_from(at_least).ok());
         Self { refuse, at_least }
     }
 }

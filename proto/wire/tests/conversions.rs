@@ -379,7 +379,14 @@ fn a_framework_has_a_role_and_outlives_a_week_unless_it_says_otherwise() {
 
 #[test]
 fn a_strange_filter_is_the_default_one() {
-    let ms = |refuse_seconds| Filters::from(v1::Filters { refuse_seconds, at_least: None }).refuse.as_millis();
+    let ms = |refuse_seconds| {
+        Filters::from(v1::Filters {
+            refuse_seconds,
+            at_least: None,
+        })
+        .refuse
+        .as_millis()
+    };
     assert_eq!(ms(None), 5000);
     assert_eq!(ms(Some(-1.0)), 5000);
     assert_eq!(ms(Some(f64::NAN)), 5000);

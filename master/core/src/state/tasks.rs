@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use proffer_allocator::{Change, Claim, ClaimIx, ClaimKind};
 use proffer_types::{
-    FrameworkId, KillPolicy, Role, StatusSource, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+    FrameworkId, GroupId, KillPolicy, Role, StatusSource, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
 };
 
 use super::{State, TaskKey};
@@ -35,9 +35,15 @@ pub struct Task {
 pub(super) struct Tasks {
     live: BTreeMap<FrameworkId, BTreeMap<TaskId, Task>>,
     completed: BTreeMap<FrameworkId, VecDeque<Arc<TaskView>>>,
+    n_launched: u64,
 }
 
 impl State {
+    /// The id for a group that is launched next.
+    pub(crate) fn next_group_id(&self) -> GroupId {
+        self.master_id.group(self.tasks.n_launched)
+    }
+
     /// One live task.
     #[must_use]
     pub fn task(&self, framework: &FrameworkId, task: &TaskId) -> Option<&Task> {
@@ -73,6 +79,7 @@ impl State {
         info: &TaskInfo,
         at: Timestamp,
     ) -> Vec<Change> {
+        self.tasks.n_launched += 1;
         let status = TaskStatus {
             task_id: info.id.clone(),
             agent_id: Some(info.agent_id.clone()),

@@ -19,7 +19,7 @@ fn a_group_is_sent_whole() {
             a0 <- registered as a0
             f0 <- offer o0 a0 * cpus:4;mem:1GiB
             > accept f0 o0 refuse 60 group:t1@a0:cpus:1&t2@a0:cpus:2 t3@a0:cpus:1
-            a0 <- run group t1 of f0 t1 cpus:1 t2 cpus:2
+            a0 <- run group g0 of f0 t1 cpus:1 t2 cpus:2
             a0 <- run f0/t3 cpus:1
         "#]],
     );

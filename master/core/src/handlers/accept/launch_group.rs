@@ -1,7 +1,7 @@
 //! LAUNCH_GROUP: tasks that start together or not at all.
 
 use proffer_types::agent_link::MasterMessage;
-use proffer_types::{GroupId, Resources, StatusReason, TaskId, TaskInfo, TaskState};
+use proffer_types::{Resources, StatusReason, TaskId, TaskInfo, TaskState};
 
 use super::{Remainder, launch, tell_task};
 use crate::cx::Cx;
@@ -57,17 +57,18 @@ fn check(cx: &Cx<'_>, remainder: &Remainder, tasks: &[TaskInfo]) -> Result<Resou
 }
 
 fn start(cx: &mut Cx<'_>, remainder: &Remainder, tasks: Vec<TaskInfo>) {
+    if tasks.is_empty() {
+        return;
+    }
+    let group = cx.state.next_group_id();
     for task in &tasks {
         launch::record(cx, &remainder.framework_id, &remainder.role, task);
     }
-    let group = tasks.first().and_then(|task| GroupId::new(task.id.as_str()).ok());
-    if let Some(group) = group {
-        let message = MasterMessage::RunGroup {
-            framework_id: remainder.framework_id.clone(),
-            role: remainder.role.clone(),
-            group,
-            tasks,
-        };
-        cx.tell_agent(&remainder.agent_id, message);
-    }
+    let message = MasterMessage::RunGroup {
+        framework_id: remainder.framework_id.clone(),
+        role: remainder.role.clone(),
+        group,
+        tasks,
+    };
+    cx.tell_agent(&remainder.agent_id, message);
 }
