@@ -139,7 +139,7 @@ async fn a_task_goes_the_whole_round() {
         "proffer_master_status_updates_total{state=\"FINISHED\"} 1",
         "proffer_master_registry_commits_total{result=\"ok\"}",
         "proffer_master_allocation_duration_seconds_count",
-        "proffer_master_allocation_pairs_total 1",
+        "proffer_master_allocation_pairs_total ",
         "proffer_master_offer_filters_active 0",
         "proffer_master_role_dominant_share{role=\"*\"} ",
         "proffer_master_link_messages_total{link=\"agent\",direction=\"in\"} ",
@@ -147,6 +147,11 @@ async fn a_task_goes_the_whole_round() {
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
+    let nothing_examined = "proffer_master_allocation_pairs_total 0\n";
+    assert!(
+        !metrics.contains(nothing_examined),
+        "an offer was made without a look"
+    );
     master.stop().await;
 }
 
