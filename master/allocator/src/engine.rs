@@ -176,7 +176,8 @@ impl<O: Order> Engine<O> {
     /// handle may have been given to another in between.
     fn follow(&mut self, ledger: &Ledger) {
         let mut changes = std::mem::take(&mut self.changed);
-        changes.sort_unstable();
+        // Stable: it comes in runs that are sorted, which a stable sort only merges.
+        changes.sort();
         changes.dedup();
         for change in &changes {
             if let Change::Leaf(leaf) = change {

@@ -28,7 +28,7 @@ pub use holds::{Held, Hold, Waiting};
 pub use offerable::Obstacle;
 pub(crate) use offerable::{is_allocatable, take_tasks};
 pub use roles::{DEFAULT_WEIGHT_MILLIS, RoleConfig, RoleEntry, Usage};
-use slots::Slots;
+pub(crate) use slots::Slots;
 pub use slots::{AgentIx, ClaimIx, Handle, LeafIx, RoleIx};
 
 /// What changed in the ledger: a hint for an allocator's own indexes.

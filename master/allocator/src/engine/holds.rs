@@ -11,6 +11,10 @@ use super::{Engine, Order};
 use crate::Round;
 use crate::ledger::{AgentIx, Held, Hold, LeafIx, Ledger, RoleIx, Waiting, take_tasks};
 
+/// How many that wait are planned for in a role and a round: a plan looks at all agents, and of those that can never be
+/// placed there may be many. The others come in the next round.
+const MAX_PLANS: usize = 8;
+
 impl<O: Order> Engine<O> {
     /// Those for whom something is held come before all others, as soon as something changed.
     pub(super) fn serve_holders(&mut self, round: &mut Round<'_>) {
@@ -29,7 +33,8 @@ impl<O: Order> Engine<O> {
                     fits && round.offer_tasks(leaf, *agent, &shape, 1).is_ok()
                 }),
             };
-            if served {
+            let resources = hold.agents.values().map(|held| &held.resources);
+            if served || !round.ledger().may_ever_have(leaf, resources) {
                 round.hold(leaf, None);
                 for agent in hold.agents.keys() {
                     self.log.follow(round.ledger(), *agent);
@@ -50,15 +55,16 @@ impl<O: Order> Engine<O> {
             if holding(round.ledger(), role) {
                 continue;
             }
-            let Some((leaf, shape)) = self.waiting.overdue(round, role) else {
-                continue;
-            };
-            let waiting = shape.gang.map_or(Waiting::Shape(shape.id), Waiting::Gang);
-            let agents = plan(round.ledger(), leaf, waiting, round.now());
-            if agents.is_empty() {
-                self.waiting.look_again(role, round.now());
-            } else {
-                round.hold(leaf, Some(Hold { waiting, agents }));
+            for _ in 0..MAX_PLANS {
+                let Some((leaf, waiting)) = self.waiting.overdue(round, role) else {
+                    break;
+                };
+                let agents = plan(round.ledger(), leaf, waiting, round.now());
+                if !agents.is_empty() {
+                    round.hold(leaf, Some(Hold { waiting, agents }));
+                    break;
+                }
+                self.waiting.put_off(role, leaf, waiting, round.now());
             }
         }
         let by_role = self.waiting.by_role.iter();
@@ -75,6 +81,8 @@ struct OfRole {
     leaves: BTreeSet<LeafIx>,
     /// Nobody has waited since before this; `None` if nobody waits who could be starved.
     due: Option<Timestamp>,
+    /// For whom nothing could be held, and when that was found: their turn is over until they have waited again.
+    put_off: BTreeMap<(LeafIx, Waiting), Timestamp>,
 }
 
 /// Those who state what they want and have not all of it.
@@ -97,46 +105,52 @@ impl Waiters {
     }
 
     /// Who of a role has waited longest, and for what, if it is time for a hold.
-    fn overdue(&mut self, round: &Round<'_>, role: RoleIx) -> Option<(LeafIx, Arc<Shape>)> {
+    fn overdue(&mut self, round: &Round<'_>, role: RoleIx) -> Option<(LeafIx, Waiting)> {
         let (ledger, now) = (round.ledger(), round.now());
         let waiters = self.by_role.get_mut(&role)?;
         if waiters.due?.after(round.hold_after()) > now {
             return None;
         }
-        let mut longest: Option<(Timestamp, u64, LeafIx, Arc<Shape>)> = None;
+        let put_off = &mut waiters.put_off;
+        put_off.retain(|_, since| since.after(round.hold_after()) > now);
+        let mut longest: Option<(Timestamp, u64, LeafIx, Waiting)> = None;
         waiters.leaves.retain(|leaf| {
             let entry = ledger
                 .leaf(*leaf)
                 .filter(|entry| entry.role == role && entry.wants());
-            let wait = entry.and_then(|entry| {
-                let (since, shape) = entry.longest_wait(|shape| is_large(ledger, shape))?;
-                Some((since, entry.order, *leaf, Arc::clone(shape)))
-            });
-            let Some(wait) = wait else {
+            let entry = entry.filter(|entry| entry.longest_wait(|shape| is_large(ledger, shape)).is_some());
+            let Some(entry) = entry else {
                 return false;
             };
-            if longest
-                .as_ref()
-                .is_none_or(|longest| (wait.0, wait.1) < (longest.0, longest.1))
+            let its_turn = |shape: &Shape| !put_off.contains_key(&(*leaf, waiting_for(shape)));
+            let wait = entry.longest_wait(|shape| is_large(ledger, shape) && its_turn(shape));
+            if let Some((since, shape)) = wait
+                && longest.is_none_or(|longest| (since, entry.order) < (longest.0, longest.1))
             {
-                longest = Some(wait);
+                longest = Some((since, entry.order, *leaf, waiting_for(shape)));
             }
             true
         });
-        waiters.due = longest.as_ref().map(|(since, ..)| *since);
+        let since = longest.map(|(since, ..)| since);
+        waiters.due = since.into_iter().chain(put_off.values().copied()).min();
         if waiters.leaves.is_empty() {
             self.by_role.remove(&role);
         }
-        let (since, _, leaf, shape) = longest?;
-        (since.after(round.hold_after()) <= now).then_some((leaf, shape))
+        let (since, _, leaf, waiting) = longest?;
+        (since.after(round.hold_after()) <= now).then_some((leaf, waiting))
     }
 
-    /// Nothing can be held for who has waited longest, as the agents are now: the wait begins anew.
-    fn look_again(&mut self, role: RoleIx, now: Timestamp) {
+    /// Nothing can be held for who has waited longest, as the agents are now: its wait begins anew, and others are not
+    /// kept waiting by it.
+    fn put_off(&mut self, role: RoleIx, leaf: LeafIx, waiting: Waiting, now: Timestamp) {
         if let Some(waiters) = self.by_role.get_mut(&role) {
-            waiters.due = Some(now);
+            waiters.put_off.insert((leaf, waiting), now);
         }
     }
+}
+
+fn waiting_for(shape: &Shape) -> Waiting {
+    shape.gang.map_or(Waiting::Shape(shape.id), Waiting::Gang)
 }
 
 /// Whether a task may be starved by smaller ones: it is one of a gang, or takes more than half of an average agent.
@@ -158,7 +172,7 @@ fn wanted(ledger: &Ledger, leaf: LeafIx, waiting: Waiting) -> Option<Arc<Shape>>
 }
 
 /// Which agents to hold, and what of them: those that will be free soonest, as far as time limits tell. Nothing when
-/// not all of it could ever be there at once.
+/// not all of it could ever be there at once, or quota forbids it.
 fn plan(ledger: &Ledger, leaf: LeafIx, waiting: Waiting, now: Timestamp) -> BTreeMap<AgentIx, Held> {
     let Some(entry) = ledger.leaf(leaf) else {
         return BTreeMap::new();
@@ -200,6 +214,9 @@ fn plan(ledger: &Ledger, leaf: LeafIx, waiting: Waiting, now: Timestamp) -> BTre
         if missing > 0 {
             return BTreeMap::new();
         }
+    }
+    if !ledger.may_ever_have(leaf, plan.values().map(|held| &held.resources)) {
+        return BTreeMap::new();
     }
     plan
 }

@@ -185,6 +185,23 @@ impl Ledger {
             .all(|(name, units)| self.room(entry.role, name).0 >= units)
     }
 
+    /// Whether quota could leave a leaf several unreserved bundles together once others use less. If it does not, what
+    /// is held for them is held in vain.
+    pub(crate) fn may_ever_have<'a>(
+        &self,
+        leaf: LeafIx,
+        bundles: impl Iterator<Item = &'a Resources>,
+    ) -> bool {
+        let leaf = self.leaves.get(leaf);
+        let Some(entry) = leaf.filter(|leaf| self.is_quota_bound(leaf.role)) else {
+            return true;
+        };
+        let mut sum = Quantities::default();
+        bundles.for_each(|bundle| sum.add(bundle));
+        sum.iter()
+            .all(|(name, units)| self.most_room(entry.role, name) >= units)
+    }
+
     fn pair(&self, leaf: LeafIx, agent: AgentIx) -> Result<(&LeafEntry, &AgentEntry), Obstacle> {
         let leaf = self.leaves.get(leaf).filter(|leaf| leaf.wants());
         let leaf = leaf.ok_or(Obstacle::NotWanting)?;
@@ -294,6 +311,25 @@ impl Ledger {
             }
         }
         (room, reason)
+    }
+
+    /// How much of what is unreserved quota could let a role have when nothing of it is in use; what others are
+    /// guaranteed and do not use now is left to them.
+    fn most_room(&self, role: RoleIx, name: &ResourceName) -> u128 {
+        let limits = self.lineage(role).filter_map(|ix| {
+            let entry = &self.roles[ix];
+            let limit = entry.config.quota.limit.get(name)?;
+            Some(u128::from(*limit).saturating_sub(entry.reserved.get(name)))
+        });
+        let most = limits.min().unwrap_or(u128::MAX);
+        if !self.has_guarantees() {
+            return most;
+        }
+        let root = &self.roles[ROOT];
+        let unmet = root.unmet().get(name);
+        let kept = unmet.saturating_sub(self.meets(role, name));
+        let there = self.free.get(name) + root.usage.common.get(name);
+        most.min(there.saturating_sub(kept))
     }
 }
 

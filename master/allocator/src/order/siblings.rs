@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_types::ResourceName;
 
-use crate::ledger::LeafIx;
+use crate::ledger::{Handle, LeafIx, RoleIx};
 use crate::{Quantities, Share};
 
 /// Bits behind the point of a fixed share.
@@ -18,7 +18,16 @@ pub(super) const POINT: u32 = 48;
 
 /// One node of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct NodeIx(pub(super) usize);
+pub(super) struct NodeIx(pub(super) u32);
+
+impl Handle for NodeIx {
+    fn new(at: u32) -> Self {
+        Self(at)
+    }
+    fn at(self) -> usize {
+        self.0 as usize
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Child {
@@ -40,7 +49,7 @@ pub(super) struct Tie {
     pub(super) n_offers: u64,
     pub(super) order: u64,
     /// Of several roles of one framework: which role, however old the node is.
-    pub(super) role: usize,
+    pub(super) role: RoleIx,
     pub(super) child: Child,
 }
 
@@ -49,7 +58,8 @@ pub(super) struct Tie {
 pub(super) struct Ratio {
     pub(super) prefix: Prefix,
     pub(super) claimed: u128,
-    pub(super) weight_millis: u64,
+    /// Few bytes, for there are many keys.
+    pub(super) weight_millis: u32,
     pub(super) tie: Tie,
 }
 
@@ -106,7 +116,7 @@ impl Place {
             Some((share, name, units)) if share > Share::ZERO => (name.clone(), units),
             _ => (ResourceName::Cpus, 0),
         };
-        let weight_millis = weight_millis.max(1);
+        let weight_millis = u32::try_from(weight_millis.max(1)).unwrap_or(u32::MAX);
         Self::Ratio(
             name,
             Ratio {
@@ -149,7 +159,7 @@ impl Place {
 
 impl Ratio {
     fn share(&self, name: &ResourceName, total: &Quantities) -> Share {
-        Share::of(self.claimed, total.get(name), self.weight_millis)
+        Share::of(self.claimed, total.get(name), u64::from(self.weight_millis))
     }
 }
 

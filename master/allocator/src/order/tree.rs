@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::mix::Mix;
 use super::siblings::{Child, NodeIx, Place, Siblings};
-use crate::ledger::{Handle as _, LeafIx, Ledger, ROOT, RoleIx};
+use crate::ledger::{Handle as _, LeafIx, Ledger, ROOT, RoleIx, Slots};
 
 /// Whom a node stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,8 +46,7 @@ struct Slot {
 
 #[derive(Debug, Clone)]
 pub(super) struct Tree {
-    nodes: Vec<Option<Node>>,
-    unused: Vec<NodeIx>,
+    nodes: Slots<NodeIx, Node>,
     by_who: BTreeMap<Who, NodeIx>,
     slots: Vec<Option<Slot>>,
     by_priority: bool,
@@ -62,8 +61,7 @@ const TOP: NodeIx = NodeIx(0);
 impl Tree {
     pub(super) fn new(by_priority: bool) -> Self {
         let mut tree = Self {
-            nodes: Vec::new(),
-            unused: Vec::new(),
+            nodes: Slots::default(),
             by_who: BTreeMap::new(),
             slots: Vec::new(),
             by_priority,
@@ -79,11 +77,7 @@ impl Tree {
     }
 
     fn new_node(&mut self, who: Who, parent: Option<NodeIx>) -> NodeIx {
-        let ix = self.unused.pop().unwrap_or_else(|| {
-            self.nodes.push(None);
-            NodeIx(self.nodes.len() - 1)
-        });
-        self.nodes[ix.0] = Some(Node {
+        let ix = self.nodes.insert(Node {
             who,
             parent,
             members: BTreeSet::new(),
@@ -97,11 +91,11 @@ impl Tree {
     }
 
     fn node(&self, ix: NodeIx) -> &Node {
-        self.nodes[ix.0].as_ref().expect("a node that is linked is there")
+        &self.nodes[ix]
     }
 
     fn node_mut(&mut self, ix: NodeIx) -> &mut Node {
-        self.nodes[ix.0].as_mut().expect("a node that is linked is there")
+        &mut self.nodes[ix]
     }
 
     fn slot(&self, leaf: LeafIx) -> Option<&Slot> {
@@ -204,8 +198,7 @@ impl Tree {
                 if let Some(parent) = parent {
                     self.remove_member(ledger, parent, old, Child::Node(ix));
                     self.by_who.remove(&who);
-                    self.nodes[ix.0] = None;
-                    self.unused.push(ix);
+                    self.nodes.remove(ix);
                 }
             }
             (_, Some(old)) => {

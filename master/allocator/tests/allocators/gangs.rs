@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use proffer_types::{GangId, Shape};
+use proffer_allocator::ClaimIx;
+use proffer_types::{GangId, ResourceName, Shape};
 
-use crate::bench::{Bench, shape};
+use crate::bench::{Bench, HOLD_AFTER, Offer, quota, shape};
 
 fn gang(id: u64, each: &str, count: u32) -> Shape {
     Shape {
@@ -94,16 +95,65 @@ fn two_gangs_that_fit_one_at_a_time_do_not_hold_each_other_up() {
 #[test]
 fn a_gang_that_waited_for_long_is_held_what_ends_although_small_tasks_come_without_end() {
     let mut bench = bench(&[("a1", "cpus:2;mem:8GiB"), ("a2", "cpus:2;mem:8GiB")]);
+    let running = small_without_end(&mut bench);
+    bench.want("F", "*", vec![gang(0, "cpus:2;mem:1GiB", 2)]);
+    let started = first_gang_beside(&mut bench, running);
+    assert_eq!(started.framework.as_str(), "F");
+}
+
+#[test]
+fn a_gang_that_can_never_be_placed_does_not_keep_a_younger_one_of_its_role_waiting() {
+    let mut bench = bench(&[("a1", "cpus:2;mem:8GiB"), ("a2", "cpus:2;mem:8GiB")]);
+    let running = small_without_end(&mut bench);
+    let younger = Shape {
+        gang: Some(GangId(2)),
+        ..gang(1, "cpus:2;mem:1GiB", 2)
+    };
+    bench.want("F", "*", vec![gang(0, "cpus:2;mem:1GiB", 3), younger]);
+    let started = first_gang_beside(&mut bench, running);
+    assert_eq!(started.gang, Some(GangId(2)));
+}
+
+#[test]
+fn nothing_is_held_for_a_gang_that_quota_forbids() {
+    let quotas = [
+        ("eng", quota("", &[(ResourceName::Cpus, 3000)])),
+        ("ads", quota("cpus:1", &[])),
+    ];
+    for (role, forbidding) in quotas {
+        let mut bench = bench(&[("a1", "cpus:2;mem:8GiB"), ("a2", "cpus:2;mem:8GiB")]);
+        bench.join("G", "eng");
+        bench.set_quota(role, forbidding.clone());
+        let mut running = small_without_end(&mut bench);
+        bench.want("G", "eng", vec![gang(0, "cpus:2;mem:1GiB", 2)]);
+        for _ in 0..3 {
+            bench.wait(HOLD_AFTER);
+            bench.end(running.remove(0));
+            running.extend(bench.round().iter().map(|offer| bench.accept_all(offer)));
+            assert_eq!(bench.ledger.holds().count(), 0, "{role}");
+        }
+        bench.set_quota(role, quota("", &[]));
+        bench.wait(HOLD_AFTER);
+        bench.round();
+        assert_eq!(bench.ledger.holds().count(), 1, "{role}");
+        bench.set_quota(role, forbidding);
+        bench.round();
+        assert_eq!(bench.ledger.holds().count(), 0, "{role}: it has not been served yet");
+    }
+}
+
+/// One framework that fills every agent with small tasks and wants more.
+fn small_without_end(bench: &mut Bench) -> Vec<ClaimIx> {
     bench.join("small", "small");
     bench.want("small", "small", vec![shape(0, "cpus:1;mem:1GiB", 1_000_000)]);
-    let mut running: Vec<_> = bench
-        .round()
-        .iter()
-        .map(|offer| bench.accept_all(offer))
-        .collect();
-    bench.want("F", "*", vec![gang(0, "cpus:2;mem:1GiB", 2)]);
+    let offers = bench.round();
+    offers.iter().map(|offer| bench.accept_all(offer)).collect()
+}
+
+/// Ends what runs, the oldest first, and starts what is offered, until a gang is.
+fn first_gang_beside(bench: &mut Bench, mut running: Vec<ClaimIx>) -> Offer {
     let mut n_rounds = 0;
-    let started = loop {
+    loop {
         n_rounds += 1;
         assert!(n_rounds < 20, "the gang starves");
         bench.wait(Duration::from_secs(30));
@@ -114,9 +164,8 @@ fn a_gang_that_waited_for_long_is_held_what_ends_although_small_tasks_come_witho
         }
         let offers = bench.round();
         if let Some(offer) = offers.iter().find(|offer| offer.gang.is_some()) {
-            break offer.clone();
+            return offer.clone();
         }
         running.extend(offers.iter().map(|offer| bench.accept_all(offer)));
-    };
-    assert_eq!(started.framework.as_str(), "F");
+    }
 }

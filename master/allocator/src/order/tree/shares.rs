@@ -6,7 +6,7 @@ use super::super::mix::{Vector, dominant, on_top, vector};
 use super::super::siblings::{Child, Fixed, NodeIx, Place, Prefix, Tie};
 use super::{Tree, Who};
 use crate::Quantities;
-use crate::ledger::{DEFAULT_WEIGHT_MILLIS, Handle as _, Ledger, RoleIx};
+use crate::ledger::{DEFAULT_WEIGHT_MILLIS, Ledger, ROOT, RoleIx};
 
 impl Tree {
     /// Where a child belongs by what the ledger says now.
@@ -21,7 +21,7 @@ impl Tree {
                     let tie = Tie {
                         n_offers,
                         order,
-                        role: 0,
+                        role: ROOT,
                         child,
                     };
                     return Place::of(&Quantities::default(), total, weight, prefix, tie);
@@ -30,7 +30,7 @@ impl Tree {
                 let tie = Tie {
                     n_offers,
                     order,
-                    role: 0,
+                    role: ROOT,
                     child,
                 };
                 Place::of(&entry.usage.claimed, total, weight, prefix, tie)
@@ -41,7 +41,7 @@ impl Tree {
                     n_offers: self.n_offers(ledger, ix),
                     order,
                     role: match self.node(ix).who {
-                        Who::Role(role) | Who::Own(role) => role.at(),
+                        Who::Role(role) | Who::Own(role) => role,
                     },
                     child,
                 };
