@@ -21,7 +21,7 @@ use crate::oracle;
 pub(crate) const BUDGET: u64 = 100_000;
 
 /// Short, for stories last seconds.
-const HOLD_AFTER: Duration = Duration::from_secs(5);
+pub(crate) const HOLD_AFTER: Duration = Duration::from_secs(5);
 
 pub(crate) struct Bench {
     pub(crate) ledger: Ledger,

@@ -138,7 +138,11 @@ fn nothing_is_held_for_a_gang_that_quota_forbids() {
         assert_eq!(bench.ledger.holds().count(), 1, "{role}");
         bench.set_quota(role, forbidding);
         bench.round();
-        assert_eq!(bench.ledger.holds().count(), 0, "{role}: it has not been served yet");
+        assert_eq!(
+            bench.ledger.holds().count(),
+            0,
+            "{role}: it has not been served yet"
+        );
     }
 }
 
