@@ -59,11 +59,16 @@ pub(super) fn scalar(resources: Option<&v1::Resources>, name: &str) -> String {
     }
 }
 
-/// A name with what sets the resource apart: `mem(prod)`.
+/// A name with what sets the resource apart: `mem(prod)`, or `mem(+prod){disk=fast}` where labels do.
 fn name_and_kind(item: &v1::Resource) -> String {
-    match kind_of(item) {
-        Ok(kind) => format!("{}{kind}", item.name),
-        Err(_) => format!("{}(?)", item.name),
+    let Ok(kind) = kind_of(item) else {
+        return format!("{}(?)", item.name);
+    };
+    let labels = item.reservations.iter().flat_map(|one| &one.labels);
+    let labels: Vec<_> = labels.map(|(key, value)| format!("{key}={value}")).collect();
+    match labels.is_empty() {
+        true => format!("{}{kind}", item.name),
+        false => format!("{}{kind}{{{}}}", item.name, labels.join(",")),
     }
 }
 
@@ -232,6 +237,28 @@ mod tests {
             .map(span_us)
             .to_vec();
         assert_eq!(shown, ["0us", "850us", "12ms", "1.3s", "59.9s", "4m12s", "2h2m"]);
+    }
+
+    #[test]
+    fn reservations_that_differ_in_labels_are_told_apart() {
+        let item = |labels: &[(&str, &str)], cores| v1::Resource {
+            name: "cpus".to_owned(),
+            value: Some(Value::Scalar(cores)),
+            reservations: vec![v1::Reservation {
+                role: "prod".to_owned(),
+                labels: labels
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                    .collect(),
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let resources = v1::Resources {
+            items: vec![item(&[], 2.0), item(&[("team", "a"), ("tier", "1")], 0.5)],
+        };
+        let json = serde_json::to_string(&bundle_json(Some(&resources))).unwrap();
+        assert_eq!(json, r#"{"cpus(+prod)":2.0,"cpus(+prod){team=a,tier=1}":0.5}"#);
     }
 
     #[test]
