@@ -1,11 +1,13 @@
 //! `proffer why`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::Result;
 use clap::Args;
 use proffer_wire::v1;
 use proffer_wire::v1::explain_framework_response::Part;
+use proffer_wire::v1::resource::Value;
 use tonic::{Code, Status};
 
 use crate::client::{Cluster, MasterArgs};
@@ -27,8 +29,48 @@ pub(crate) struct WhyArgs {
 /// What was found out.
 struct Explanation {
     reasons: Vec<String>,
-    /// The framework that may be waiting for offers.
-    waiting: Option<String>,
+    waiting: Option<Waiting>,
+}
+
+/// A framework that may be waiting for offers.
+struct Waiting {
+    framework_id: String,
+    /// What is asked about, where that is not all of it.
+    of: Option<Wanted>,
+}
+
+/// The tasks of one job or service: a framework has many.
+struct Wanted {
+    role: String,
+    /// Of one task each.
+    tasks: Vec<v1::Resources>,
+}
+
+impl Wanted {
+    fn new(role: &str, tasks: impl IntoIterator<Item = Option<v1::Resources>>) -> Self {
+        Self {
+            role: if role.is_empty() { "*" } else { role }.to_owned(),
+            tasks: tasks.into_iter().flatten().collect(),
+        }
+    }
+
+    fn includes(&self, part: &Part) -> bool {
+        let shape = part.resources.as_ref().map(scalars);
+        part.role == self.role
+            && shape.is_none_or(|shape| self.tasks.iter().any(|task| scalars(task) == shape))
+    }
+}
+
+/// What a shape keeps of a task's resources; of ports it has the number alone.
+fn scalars(resources: &v1::Resources) -> BTreeMap<&str, f64> {
+    let scalar = |item: &v1::Resource| match item.value {
+        Some(Value::Scalar(scalar)) => Some(scalar),
+        Some(Value::Ranges(_) | Value::Set(_)) | None => None,
+    };
+    let items = resources.items.iter();
+    items
+        .filter_map(|item| Some((item.name.as_str(), scalar(item)?)))
+        .collect()
 }
 
 pub(super) async fn why(args: WhyArgs) -> Result<u8> {
@@ -47,8 +89,8 @@ pub(super) async fn why(args: WhyArgs) -> Result<u8> {
         .reasons
         .iter()
         .fold(String::new(), |text, reason| text + reason + "\n");
-    if let Some(framework_id) = found.waiting {
-        text.push_str(&not_offered(&cluster, framework_id).await?);
+    if let Some(waiting) = found.waiting {
+        text.push_str(&not_offered(&cluster, waiting).await?);
     }
     print(&text)?;
     Ok(0)
@@ -76,7 +118,14 @@ async fn job(cluster: &Cluster, name: &str) -> Result<Explanation, Status> {
     let reasons = cluster.jobs().explain_job(request).await?.into_inner().reasons;
     Ok(Explanation {
         reasons,
-        waiting: (job.ended_ms == 0).then_some(job.framework_id),
+        waiting: (job.ended_ms == 0).then(|| {
+            let spec = job.spec.unwrap_or_default();
+            let tasks = spec.tasks.into_iter().map(|task| task.resources);
+            Waiting {
+                framework_id: job.framework_id,
+                of: Some(Wanted::new(&spec.role, tasks)),
+            }
+        }),
     })
 }
 
@@ -97,9 +146,14 @@ async fn service(cluster: &Cluster, name: &str) -> Result<Explanation, Status> {
         .await?
         .into_inner()
         .reasons;
+    let spec = view.spec.unwrap_or_default();
+    let task = spec.task.and_then(|task| task.resources);
     Ok(Explanation {
         reasons,
-        waiting: Some(view.framework_id),
+        waiting: Some(Waiting {
+            framework_id: view.framework_id,
+            of: Some(Wanted::new(&spec.role, [task])),
+        }),
     })
 }
 
@@ -141,15 +195,27 @@ async fn framework(cluster: &Cluster, name: &str) -> Result<Option<Explanation>>
     );
     Ok(all.pop().map(|one| Explanation {
         reasons: Vec::new(),
-        waiting: Some(one.framework_id),
+        waiting: Some(Waiting {
+            framework_id: one.framework_id,
+            of: None,
+        }),
     }))
 }
 
-/// Why the framework is not offered more, for everything it waits for.
-async fn not_offered(cluster: &Cluster, framework_id: String) -> Result<String> {
-    let request = v1::ExplainFrameworkRequest { framework_id };
+/// Why the framework is not offered more, for what is asked about or else for everything it waits for.
+async fn not_offered(cluster: &Cluster, waiting: Waiting) -> Result<String> {
+    let request = v1::ExplainFrameworkRequest {
+        framework_id: waiting.framework_id,
+    };
     let answer = cluster.operator().explain_framework(request).await;
-    let answer = answer.map_err(|status| refused(&status))?.into_inner();
+    let mut answer = answer.map_err(|status| refused(&status))?.into_inner();
+    if let Some(wanted) = waiting.of {
+        answer.parts.retain(|part| wanted.includes(part));
+        // It may be among those left out only where it was not found.
+        if !answer.parts.is_empty() {
+            answer.n_left_out = 0;
+        }
+    }
     // That it wants nothing in one role is no answer while it wants something in another.
     let is_waiting = |part: &Part| part.shape_id.is_some() || part.reasons.iter().any(|one| one.count > 0);
     let waits = answer.parts.iter().any(is_waiting);
@@ -164,4 +230,30 @@ async fn not_offered(cluster: &Cluster, framework_id: String) -> Result<String> 
         writeln!(text, "It waits for {} more shapes.", answer.n_left_out)?;
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proffer_types::Resources;
+
+    use super::*;
+
+    fn message(resources: &str) -> v1::Resources {
+        (&resources.parse::<Resources>().unwrap()).into()
+    }
+
+    #[test]
+    fn a_job_is_told_of_its_own_shapes_and_of_its_role() {
+        let tasks = ["cpus:0.5;mem:1GiB;ports:[31000-31001]", "cpus:2"].map(|task| Some(message(task)));
+        let wanted = Wanted::new("", tasks);
+        let part = |role: &str, resources: Option<&str>| Part {
+            role: role.to_owned(),
+            resources: resources.map(message),
+            ..Default::default()
+        };
+        assert!(wanted.includes(&part("*", Some("cpus:0.5;mem:1GiB"))));
+        assert!(wanted.includes(&part("*", None)));
+        assert!(!wanted.includes(&part("*", Some("cpus:0.5"))));
+        assert!(!wanted.includes(&part("eng", Some("cpus:2"))));
+    }
 }
