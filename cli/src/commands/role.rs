@@ -34,7 +34,7 @@ pub(crate) struct SetArgs {
     /// What is held free for the role and those below it, such as `cpus:8;mem:16GiB`; `none` guarantees nothing
     #[arg(long, env = "PROFFER_GUARANTEE", value_parser = guarantee, value_name = "RESOURCES")]
     guarantee: Option<v1::Resources>,
-    /// The most the role and those below it may have, such as `cpus:16`; `none` limits nothing
+    /// The most the role and those below it may have, such as `cpus:16`; replaces the whole limit, `none` limits nothing
     #[arg(long, env = "PROFFER_LIMIT", value_parser = limits, value_name = "RESOURCES")]
     limit: Option<v1::ResourceLimits>,
     /// Set it even where guarantees do not fit the cluster, or a limit is below what is used now

@@ -140,7 +140,7 @@ async fn a_task_goes_the_whole_round() {
         "proffer_master_registry_commits_total{result=\"ok\"}",
         "proffer_master_allocation_duration_seconds_count",
         "proffer_master_allocation_pairs_total ",
-        "proffer_master_offer_filters_active 0",
+        "proffer_master_offer_filters_active 1",
         "proffer_master_role_dominant_share{role=\"*\"} ",
         "proffer_master_link_messages_total{link=\"agent\",direction=\"in\"} ",
         "proffer_master_link_messages_total{link=\"scheduler\",direction=\"out\"} ",
