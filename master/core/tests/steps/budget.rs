@@ -10,6 +10,8 @@ use proffer_types::{AgentInfo, FrameworkInfo, Resources, Role, Timestamp};
 
 const N_AGENTS: u64 = 50_000;
 const BUDGET: u64 = 2_000;
+/// Steps of the cycle before heartbeats fall due.
+const STEPS_BEFORE: usize = 5;
 
 fn agent(link: u64) -> Command {
     Command::AgentRegister {
@@ -67,8 +69,13 @@ fn a_cold_cluster_is_offered_in_bounded_steps_and_heartbeats_are_answered_in_bet
     let mut command = subscribe(N_AGENTS);
     loop {
         out = Output::default();
-        // The whole cycle takes place at the moment at which heartbeats fall due.
-        master.step(heartbeat, command, &mut out);
+        let is_due = n_steps >= STEPS_BEFORE;
+        let now = if is_due {
+            heartbeat
+        } else {
+            Timestamp(heartbeat.0 - 1)
+        };
+        master.step(now, command, &mut out);
         n_steps += 1;
         let made = out
             .events
@@ -80,10 +87,14 @@ fn a_cold_cluster_is_offered_in_bounded_steps_and_heartbeats_are_answered_in_bet
             u64::try_from(made).unwrap() <= BUDGET,
             "a step made {made} offers"
         );
-        if n_steps == 1 {
+        if n_steps == STEPS_BEFORE + 1 {
             assert!(
-                beats(&out) > 0,
-                "the step in which heartbeats fell due sends them"
+                n_offers < usize::try_from(N_AGENTS).unwrap(),
+                "the cycle is under way"
+            );
+            assert!(
+                beats(&out) > usize::try_from(N_AGENTS).unwrap(),
+                "the step in which heartbeats fell due sends them to everybody"
             );
         }
         if master.next_deadline().is_none_or(|at| at > heartbeat) {
