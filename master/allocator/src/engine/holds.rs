@@ -36,6 +36,7 @@ impl<O: Order> Engine<O> {
             let resources = hold.agents.values().map(|held| &held.resources);
             if served || !round.ledger().may_ever_have(leaf, resources) {
                 round.hold(leaf, None);
+                self.waiting.look_again();
                 for agent in hold.agents.keys() {
                     self.log.follow(round.ledger(), *agent);
                 }
@@ -138,6 +139,15 @@ impl Waiters {
         }
         let (since, _, leaf, waiting) = longest?;
         (since.after(round.hold_after()) <= now).then_some((leaf, waiting))
+    }
+
+    /// Something is held no more: for whom nothing could be held, something may be held now.
+    fn look_again(&mut self) {
+        for waiters in self.by_role.values_mut() {
+            if !std::mem::take(&mut waiters.put_off).is_empty() {
+                waiters.due = Some(Timestamp::default());
+            }
+        }
     }
 
     /// Nothing can be held for who has waited longest, as the agents are now: its wait begins anew, and others are not

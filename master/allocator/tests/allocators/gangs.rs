@@ -146,6 +146,29 @@ fn nothing_is_held_for_a_gang_that_quota_forbids() {
     }
 }
 
+#[test]
+fn who_found_everything_held_for_another_is_next_as_soon_as_that_one_is_served() {
+    let mut bench = bench(&[("a1", "cpus:2;mem:8GiB"), ("a2", "cpus:2;mem:8GiB")]);
+    bench.join("G", "eng");
+    let running = small_without_end(&mut bench);
+    bench.want("F", "*", vec![gang(0, "cpus:2;mem:1GiB", 2)]);
+    bench.want("G", "eng", vec![gang(0, "cpus:2;mem:1GiB", 2)]);
+    bench.wait(HOLD_AFTER);
+    bench.round();
+    assert_eq!(holders(&bench), ["F"]);
+    running.into_iter().for_each(|claim| bench.end(claim));
+    assert_eq!(bench.round().len(), 2, "the gang of F");
+    assert_eq!(holders(&bench), ["G"]);
+}
+
+fn holders(bench: &Bench) -> Vec<&str> {
+    let holders = bench
+        .ledger
+        .holds()
+        .filter_map(|(leaf, _)| bench.ledger.leaf(leaf));
+    holders.map(|leaf| leaf.framework.as_str()).collect()
+}
+
 /// One framework that fills every agent with small tasks and wants more.
 fn small_without_end(bench: &mut Bench) -> Vec<ClaimIx> {
     bench.join("small", "small");
