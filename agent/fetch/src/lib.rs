@@ -1,0 +1,1 @@
+//! Files for a task from elsewhere: fetched, verified, unpacked, cached.

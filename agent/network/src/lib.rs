@@ -1,0 +1,1 @@
+//! Container networks: namespaces, bridge, published ports, CNI plugin chains.
