@@ -2,10 +2,13 @@
 //!
 //! A [`ContainerId`] is a safe directory name and a safe cgroup name; everything else is checked when planning.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use proffer_types::container::logs::{DEFAULT_LOG_BYTES, DEFAULT_LOG_FILES};
+use proffer_types::container::{DeviceAccess, Propagation};
 use proffer_types::{ContainerSpec, Limits, Resources};
 use thiserror::Error;
 
@@ -64,35 +67,182 @@ impl fmt::Debug for ContainerId {
     }
 }
 
-/// One persistent volume, and where the container sees it.
+/// What a container sees as `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VolumeMount {
-    /// Absolute; the volume's directory on the host.
-    pub source: PathBuf,
-    /// An existing directory of the host, which the volume covers in the container only. Absolute, without `.` and
-    /// `..`; not where the kernel's own file systems are.
-    pub container_path: PathBuf,
+pub enum Root {
+    /// The host's own files, read-only, but for `hidden`: directories that are the agent's.
+    Host {
+        hidden: Vec<PathBuf>,
+    },
+    Image(ImageRoot),
 }
 
-/// One container to be launched.
+/// An image's layers under a layer of the container's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageRoot {
+    /// Unpacked layers, the uppermost first; not empty.
+    pub lower: Vec<PathBuf>,
+    /// What the container changes, empty at its start, and overlayfs's own directory beside it. Absent means that the
+    /// root cannot be written.
+    pub upper: Option<(PathBuf, PathBuf)>,
+    /// Where it is put together; an empty directory.
+    pub mount_point: PathBuf,
+}
+
+/// Something mounted in the container. Never with device files; with set-user-id programs only from images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeMount {
+    pub source: MountSource,
+    /// Absolute, without `.` and `..`; not where the kernel's own file systems are. In an image it is made when missing; a
+    /// host must have it.
+    pub container_path: PathBuf,
+    pub read_only: bool,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MountSource {
+    /// A file or directory of the host; absolute.
+    Bind { path: PathBuf, propagation: Propagation },
+    /// Memory of the container's own, in bytes.
+    Tmpfs { size: u64 },
+    /// One file in memory, readable by the task's user alone.
+    File { content: Vec<u8> },
+    /// Layers of an image, the uppermost first.
+    Overlay { lower: Vec<PathBuf> },
+}
+
+/// Whose network a container has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetworkNamespace {
+    Host,
+    /// Its own, with nothing but loopback, which is up.
+    New,
+    /// The one a path is bound to.
+    Joined(PathBuf),
+}
+
+/// Whose System V and POSIX message queues, and `/dev/shm`, a container has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IpcNamespace {
+    New,
+    /// The namespace a path is bound to, and the directory that its members have as `/dev/shm`.
+    Joined {
+        namespace: PathBuf,
+        shm: PathBuf,
+    },
+}
+
+/// Whom a command runs as, in the container's user namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct User {
+    pub uid: u32,
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// The user namespace of a container: its ids 0 to `count - 1` are the host's from `first`, for users and groups alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdMap {
+    pub first: u32,
+    /// Not 0.
+    pub count: u32,
+}
+
+/// A device node of the container, beside those that every container has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// The same on the host and in the container; below `/dev`.
+    pub path: PathBuf,
+    pub is_block: bool,
+    pub major: u32,
+    pub minor: u32,
+    pub access: DeviceAccess,
+}
+
+/// How much of the output is kept: of each stream `files` files of `max_bytes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Logs {
+    pub max_bytes: u64,
+    pub files: u32,
+}
+
+/// Where a container's files are on the host; all absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The task's own directory, its `HOME` and, without an image, where it starts. Created when missing.
+    pub sandbox: PathBuf,
+    /// The container's `/tmp`. Created when missing.
+    pub tmp: PathBuf,
+    /// Created when missing, appended to; older output is beside it as `.1`, `.2`, ..
+    pub stdout: PathBuf,
+    pub stderr: PathBuf,
+    /// Where proffer-init leaves the exit record. Emptied at launch. Out of the task's sight.
+    pub exit: PathBuf,
+}
+
+/// One container to be launched: what the task wants as [`ContainerSpec`] has it, and what the agent found for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerConfig {
     pub container_id: ContainerId,
+    /// Its command, environment, working directory and user are as the task gave them; `command`, `user` below and
+    /// `root` are what became of them.
     pub spec: ContainerSpec,
-    /// `cpus` and `mem` are guaranteed, and become limits where `limits` says nothing else; the rest is not
-    /// enforced here. With revocable cpus the container runs when nobody else wants to.
+    /// `cpus` and `mem` are guaranteed, and become limits where `limits` says nothing else. With revocable cpus the
+    /// container runs when nobody else wants to.
     pub resources: Resources,
     pub limits: Limits,
-    /// The volumes among `resources`.
-    pub volumes: Vec<VolumeMount>,
-    /// Absolute; created when missing, its parents too. The task's working directory and `HOME`.
-    pub sandbox: PathBuf,
-    /// Absolute; created when missing, appended to.
-    pub stdout: PathBuf,
-    /// Absolute; created when missing, appended to.
-    pub stderr: PathBuf,
-    /// Absolute; where proffer-init leaves the exit record. Emptied at launch. Best outside the sandbox.
-    pub exit_file: PathBuf,
+    pub root: Root,
+    /// Program and arguments, with what the image says. Not empty.
+    pub command: Vec<String>,
+    /// Under what `spec` says: what the image and the agent say.
+    pub env: BTreeMap<String, String>,
+    /// What the image says; the one of `spec` is stronger.
+    pub working_directory: Option<String>,
+    pub user: User,
+    /// Absent means the host's user ids.
+    pub id_map: Option<IdMap>,
+    /// In the order in which they are mounted.
+    pub mounts: Vec<VolumeMount>,
+    pub network: NetworkNamespace,
+    pub ipc: IpcNamespace,
+    pub devices: Vec<Device>,
+    /// The seccomp filter as the kernel takes it (`struct sock_filter`, 8 bytes each); empty means any call may be made.
+    pub seccomp: Vec<u8>,
+    pub logs: Logs,
+    pub files: Files,
     /// The container's host name; absent means the container id, cut to what the kernel takes.
     pub hostname: Option<String>,
+}
+
+impl ContainerConfig {
+    /// A container on the host's files and in the host's network, that runs as the host's root: what is least to be
+    /// prepared.
+    #[must_use]
+    pub fn new(container_id: ContainerId, spec: ContainerSpec, resources: Resources, files: Files) -> Self {
+        Self {
+            container_id,
+            command: spec.command.iter().chain(&spec.arguments).cloned().collect(),
+            logs: Logs {
+                max_bytes: spec.logs.max_bytes.unwrap_or(DEFAULT_LOG_BYTES),
+                files: spec.logs.files.unwrap_or(DEFAULT_LOG_FILES),
+            },
+            spec,
+            resources,
+            limits: Limits::default(),
+            root: Root::Host { hidden: Vec::new() },
+            env: BTreeMap::new(),
+            working_directory: None,
+            user: User::default(),
+            id_map: None,
+            mounts: Vec::new(),
+            network: NetworkNamespace::Host,
+            ipc: IpcNamespace::New,
+            devices: Vec::new(),
+            seccomp: Vec::new(),
+            files,
+            hostname: None,
+        }
+    }
 }

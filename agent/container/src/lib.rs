@@ -12,9 +12,10 @@ pub mod step;
 #[cfg(test)]
 mod tests;
 
-pub use config::{ContainerConfig, ContainerId, DEFAULT_PIDS_LIMIT, ParseContainerIdError, VolumeMount};
+pub use config::{
+    ContainerConfig, ContainerId, DEFAULT_PIDS_LIMIT, Device, Files, IdMap, ImageRoot, IpcNamespace, Logs,
+    MountSource, NetworkNamespace, ParseContainerIdError, Root, User, VolumeMount,
+};
 pub use host::{Controller, HostFacts, OPTIONAL_MOUNT_POINTS, Version};
 pub use plan::{LaunchPlan, PlanError, plan};
-pub use step::{
-    BindMount, Capability, FileRole, InitStep, Leaf, Limit, Mount, Namespace, PayloadStep, PrepareStep,
-};
+pub use step::{BindMount, FileRole, InitStep, Leaf, Limit, Mount, Namespace, PayloadStep, PrepareStep};

@@ -6,6 +6,8 @@
 
 use std::path::PathBuf;
 
+use proffer_types::container::Capability;
+
 use crate::Controller;
 
 /// Done by the agent, and undone by it in reverse when the launch fails.
@@ -167,23 +169,4 @@ pub enum PayloadStep {
         argv: Vec<String>,
         env: Vec<String>,
     },
-}
-
-/// A Linux capability a payload may keep, with the kernel's number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Capability {
-    Chown = 0,
-    DacOverride = 1,
-    Fowner = 3,
-    Fsetid = 4,
-    Kill = 5,
-    Setgid = 6,
-    Setuid = 7,
-    Setpcap = 8,
-    NetBindService = 10,
-    NetRaw = 13,
-    SysChroot = 18,
-    AuditWrite = 29,
-    Setfcap = 31,
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use expect_test::{Expect, expect};
+use proffer_types::container::Propagation;
 use proffer_types::{ContainerSpec, Kind, Limits, Resources};
 
 use crate::{
-    ContainerConfig, ContainerId, Controller, HostFacts, InitStep, LaunchPlan, Mount, PayloadStep, PlanError,
-    PrepareStep, Version, VolumeMount, plan,
+    ContainerConfig, ContainerId, Controller, Files, HostFacts, InitStep, LaunchPlan, Mount, MountSource,
+    PayloadStep, PlanError, PrepareStep, Version, VolumeMount, plan,
 };
 
 fn host(version: Version) -> HostFacts {
@@ -27,20 +28,25 @@ fn host(version: Version) -> HostFacts {
 }
 
 fn task() -> ContainerConfig {
-    ContainerConfig {
-        container_id: ContainerId::new("c_1").unwrap(),
-        spec: ContainerSpec {
-            command: vec!["sort".into(), "-n".into()],
-            ..ContainerSpec::default()
-        },
-        resources: Resources::of(500, 64 << 20, 0),
-        limits: Limits::default(),
-        volumes: Vec::new(),
+    let files = Files {
         sandbox: PathBuf::from("/box"),
+        tmp: PathBuf::from("/tmp-of-box"),
         stdout: PathBuf::from("/box/stdout"),
         stderr: PathBuf::from("/box/stderr"),
-        exit_file: PathBuf::from("/state/exit"),
-        hostname: None,
+        exit: PathBuf::from("/state/exit"),
+    };
+    let spec = ContainerSpec {
+        command: vec!["sort".into(), "-n".into()],
+        ..ContainerSpec::default()
+    };
+    let id = ContainerId::new("c_1").unwrap();
+    ContainerConfig::new(id, spec, Resources::of(500, 64 << 20, 0), files)
+}
+
+fn bind(path: &str) -> MountSource {
+    MountSource::Bind {
+        path: path.into(),
+        propagation: Propagation::Private,
     }
 }
 
@@ -365,10 +371,11 @@ fn revocable_cpus_take_only_what_nobody_else_wants() {
 fn volumes_are_bound_before_the_payload_starts_and_outer_ones_first() {
     let mut config = task();
     let volume = |source: &str, path: &str| VolumeMount {
-        source: source.into(),
+        source: bind(source),
         container_path: path.into(),
+        read_only: false,
     };
-    config.volumes = vec![volume("/v/inner", "/mnt/a/b/"), volume("/v/outer", "/mnt//a")];
+    config.mounts = vec![volume("/v/inner", "/mnt/a/b/"), volume("/v/outer", "/mnt//a")];
     let plan = text(&plan(&config, &host(Version::V2)).unwrap());
     let mounts = plan.lines().filter(|line| line.starts_with("init: "));
     expect![[r#"
@@ -399,19 +406,21 @@ fn a_volume_that_would_hide_what_a_task_must_find_is_refused() {
     ]
     .map(|path| {
         let error = refused(|config, _| {
-            config.volumes = vec![VolumeMount {
-                source: "/v".into(),
+            config.mounts = vec![VolumeMount {
+                source: bind("/v"),
                 container_path: path.into(),
+                read_only: false,
             }];
         });
         format!("{error}\n")
     });
     let twice = refused(|config, _| {
         let volume = VolumeMount {
-            source: "/v".into(),
+            source: bind("/v"),
             container_path: "/mnt".into(),
+            read_only: false,
         };
-        config.volumes = vec![volume.clone(), volume];
+        config.mounts = vec![volume.clone(), volume];
     });
     expect![[r#"
         `/` cannot be the container path of a volume: it would hide every file there is
@@ -462,13 +471,13 @@ fn what_the_host_cannot_enforce_is_refused() {
 #[test]
 fn what_makes_no_container_is_refused() {
     let refusals = [
-        refused(|config, _| config.spec.command.clear()),
-        refused(|config, _| config.spec.command[1] = "a\0b".into()),
+        refused(|config, _| config.command.clear()),
+        refused(|config, _| config.command[1] = "a\0b".into()),
         refused(|config, _| {
             config.spec.env.insert("A=B".into(), String::new());
         }),
         refused(|config, _| config.spec.working_directory = Some("here".into())),
-        refused(|config, _| config.sandbox = "box".into()),
+        refused(|config, _| config.files.sandbox = "box".into()),
         refused(|config, _| config.hostname = Some("a b".into())),
         refused(|config, _| config.spec.pids_limit = Some(0)),
         refused(|config, _| config.resources = Resources::of(9, 1 << 20, 0)),

@@ -256,6 +256,7 @@ impl Agent {
             uuid: Some(StatusUuid(self.rng.random())),
             exit: report.exit,
             usage: report.usage,
+            condition: proffer_types::TaskCondition::default(),
         }
     }
 

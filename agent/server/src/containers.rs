@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proffer_agent_core::{Command, ContainerEnd, ContainerId, Process, Signal, TaskKey};
-use proffer_container::{ContainerConfig, VolumeMount};
+use proffer_container::{ContainerConfig, Files, MountSource, VolumeMount};
 use proffer_linux::{Adoption, Containerizer, Launched, SignalError};
+use proffer_types::container::Propagation;
 use proffer_types::{Kind, Resources, TaskInfo, Usage, Volume};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -271,17 +272,17 @@ impl Inner {
                 .or_insert_with(|| value.to_owned());
         }
         let volumes = self.volumes(&info.resources)?;
-        let config = ContainerConfig {
-            container_id: name(container_id),
-            spec,
-            resources: info.resources,
-            limits: info.limits,
-            volumes,
+        let files = Files {
+            tmp: sandbox.join("tmp"),
             stdout: sandbox.join("stdout"),
             stderr: sandbox.join("stderr"),
-            exit_file: self.data_dir.exit(container_id),
+            exit: self.data_dir.exit(container_id),
             sandbox,
-            hostname: None,
+        };
+        let config = ContainerConfig {
+            limits: info.limits,
+            mounts: volumes,
+            ..ContainerConfig::new(name(container_id), spec, info.resources, files)
         };
         let plan =
             proffer_container::plan(&config, self.containerizer.host_facts()).map_err(|e| chain(&e))?;
@@ -294,9 +295,14 @@ impl Inner {
             let source = volumes::path(&self.data_dir, kind).filter(|path| path.is_dir());
             let source = source.ok_or_else(|| format!("the directory of volume `{}` is lost", volume.id))?;
             let container_path = volume.container_path.clone().into();
+            let propagation = Propagation::Private;
             Ok(VolumeMount {
-                source,
+                source: MountSource::Bind {
+                    path: source,
+                    propagation,
+                },
                 container_path,
+                read_only: false,
             })
         };
         resources.volumes().map(mount).collect()

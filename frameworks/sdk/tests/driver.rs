@@ -85,6 +85,7 @@ fn update(uuid: u8) -> Event {
         uuid: Some(StatusUuid([uuid; 16])),
         exit: None,
         usage: None,
+        condition: proffer_types::TaskCondition::default(),
     })
 }
 

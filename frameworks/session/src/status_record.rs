@@ -115,6 +115,7 @@ impl TryFrom<StatusRecord> for TaskStatus {
                 pids_refused: usage.pids_refused,
                 oom_kills: usage.oom_kills,
             }),
+            condition: proffer_types::TaskCondition::default(),
         })
     }
 }

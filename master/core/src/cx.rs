@@ -87,6 +87,7 @@ impl Cx<'_> {
             uuid: None,
             exit: None,
             usage: None,
+            condition: proffer_types::TaskCondition::default(),
         }
     }
 

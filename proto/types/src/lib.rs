@@ -16,6 +16,7 @@ pub mod quota;
 pub mod resources;
 pub mod role;
 pub mod scheduler_link;
+pub mod statistics;
 pub mod task;
 pub mod time;
 
@@ -34,7 +35,9 @@ pub use resources::change::ResourceChange;
 pub use resources::kind::{Kind, Reservation, Volume};
 pub use resources::{Ranges, ResourceName, Resources, Set};
 pub use role::Role;
+pub use statistics::Statistics;
 pub use task::{
-    KillPolicy, Limit, Limits, StatusReason, StatusSource, TaskExit, TaskInfo, TaskState, TaskStatus, Usage,
+    KillPolicy, Limit, Limits, StatusReason, StatusSource, TaskCondition, TaskExit, TaskInfo, TaskState,
+    TaskStatus, Usage,
 };
 pub use time::Timestamp;

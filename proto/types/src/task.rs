@@ -5,6 +5,7 @@
 //! `Error`, `Dropped`, `Unreachable -> (back) | Gone`, `Lost`, `Unknown`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::{AgentId, ContainerSpec, Resources, ShapeId, StatusUuid, TaskId, Timestamp};
@@ -215,11 +216,21 @@ pub enum StatusReason {
     ContainerStatusUnknown,
     /// The task, or another one of its group, is invalid.
     TaskGroupInvalid,
+    /// Its container is being prepared: an image pulled, files fetched. The message says how far.
+    ContainerPreparing,
+    /// What its health check finds changed.
+    TaskHealthCheckStatusUpdated,
+    /// What its readiness check finds changed.
+    TaskCheckStatusUpdated,
+    /// Its health check failed too often in a row.
+    TaskUnhealthy,
+    /// The agent started it again after an end, by its restart policy.
+    TaskRestarted,
 }
 
 impl StatusReason {
     /// Every reason, in the order of the wire's numbers.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 23] = [
         Self::Reconciliation,
         Self::InvalidOffers,
         Self::TaskInvalid,
@@ -238,6 +249,11 @@ impl StatusReason {
         Self::TaskUnknown,
         Self::ContainerStatusUnknown,
         Self::TaskGroupInvalid,
+        Self::ContainerPreparing,
+        Self::TaskHealthCheckStatusUpdated,
+        Self::TaskCheckStatusUpdated,
+        Self::TaskUnhealthy,
+        Self::TaskRestarted,
     ];
 
     /// The reason as tables, logs and Mesos write it.
@@ -262,6 +278,11 @@ impl StatusReason {
             Self::TaskUnknown => "TASK_UNKNOWN",
             Self::ContainerStatusUnknown => "CONTAINER_STATUS_UNKNOWN",
             Self::TaskGroupInvalid => "TASK_GROUP_INVALID",
+            Self::ContainerPreparing => "CONTAINER_PREPARING",
+            Self::TaskHealthCheckStatusUpdated => "TASK_HEALTH_CHECK_STATUS_UPDATED",
+            Self::TaskCheckStatusUpdated => "TASK_CHECK_STATUS_UPDATED",
+            Self::TaskUnhealthy => "TASK_UNHEALTHY",
+            Self::TaskRestarted => "TASK_RESTARTED",
         }
     }
 }
@@ -285,6 +306,19 @@ pub struct Usage {
     pub oom_kills: u64,
 }
 
+/// What an agent finds of a task while it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TaskCondition {
+    /// By its health check; absent before the first result that counts, and without a check.
+    pub healthy: Option<bool>,
+    /// By its readiness check, likewise.
+    pub ready: Option<bool>,
+    /// How often the agent has started it again.
+    pub restarts: u32,
+    /// Where it is reached, when it has a network of its own.
+    pub addresses: Vec<IpAddr>,
+}
+
 /// One report of a task's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskStatus {
@@ -301,4 +335,5 @@ pub struct TaskStatus {
     pub uuid: Option<StatusUuid>,
     pub exit: Option<TaskExit>,
     pub usage: Option<Usage>,
+    pub condition: TaskCondition,
 }

@@ -21,6 +21,7 @@ impl TryFrom<v1::TaskStatus> for TaskStatus {
             uuid: optional_uuid("uuid", &message.uuid)?,
             exit: message.exit.map(TaskExit::try_from).transpose().at("exit")?,
             usage: message.usage.map(Usage::from),
+            condition: proffer_types::TaskCondition::default(),
         })
     }
 }
@@ -180,6 +181,11 @@ reasons! {
     ReasonTaskUnknown <=> TaskUnknown,
     ReasonContainerStatusUnknown <=> ContainerStatusUnknown,
     ReasonTaskGroupInvalid <=> TaskGroupInvalid,
+    ReasonContainerPreparing <=> ContainerPreparing,
+    ReasonTaskHealthCheckStatusUpdated <=> TaskHealthCheckStatusUpdated,
+    ReasonTaskCheckStatusUpdated <=> TaskCheckStatusUpdated,
+    ReasonTaskUnhealthy <=> TaskUnhealthy,
+    ReasonTaskRestarted <=> TaskRestarted,
 }
 
 crate::from_owned!(TaskStatus => v1::TaskStatus);

@@ -127,6 +127,7 @@ impl TryFrom<v1::ContainerSpec> for ContainerSpec {
                 0 => None,
                 limit => Some(limit),
             },
+            ..Self::default()
         })
     }
 }

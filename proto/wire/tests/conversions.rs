@@ -428,6 +428,7 @@ fn registered(n: usize, label_bytes: usize) -> RegisteredTask {
             uuid: None,
             exit: None,
             usage: None,
+            condition: proffer_types::TaskCondition::default(),
         },
     }
 }

@@ -12,9 +12,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use proffer_container::{ContainerConfig, ContainerId, LaunchPlan, plan};
+use proffer_container::{ContainerConfig, ContainerId, Files, LaunchPlan, plan};
 use proffer_linux::{Config, Containerizer, ExitRecord, Launched, SetupError};
-use proffer_types::{ContainerSpec, Limits, Resources, TaskExit, Usage};
+use proffer_types::{ContainerSpec, Resources, TaskExit, Usage};
 
 /// Longer than anything here takes, even in a guest on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -84,18 +84,8 @@ impl Host {
             command: command.iter().map(|&argument| argument.to_owned()).collect(),
             ..ContainerSpec::default()
         };
-        ContainerConfig {
-            container_id: ContainerId::new(name).expect("test names are good ids"),
-            spec,
-            resources: Resources::of(500, MEM_BYTES, 0),
-            limits: Limits::default(),
-            volumes: Vec::new(),
-            stdout: dir.join("sandbox/stdout"),
-            stderr: dir.join("sandbox/stderr"),
-            sandbox: dir.join("sandbox"),
-            exit_file: dir.join("exit"),
-            hostname: None,
-        }
+        let id = ContainerId::new(name).expect("test names are good ids");
+        ContainerConfig::new(id, spec, Resources::of(500, MEM_BYTES, 0), files(&dir))
     }
 
     /// Plans a container for this host.
@@ -193,6 +183,18 @@ impl Ended {
         let exit = self.record.exit;
         ensure!(exit == TaskExit::Code(code), "{exit:?}, stderr: {}", self.stderr);
         Ok(self)
+    }
+}
+
+/// Where the files of a container go whose directory that is.
+#[must_use]
+pub fn files(dir: &Path) -> Files {
+    Files {
+        sandbox: dir.join("sandbox"),
+        tmp: dir.join("tmp"),
+        stdout: dir.join("sandbox/stdout"),
+        stderr: dir.join("sandbox/stderr"),
+        exit: dir.join("exit"),
     }
 }
 

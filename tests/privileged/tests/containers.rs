@@ -38,7 +38,7 @@ fn a_task_runs_in_its_sandbox_with_an_environment_of_its_own() -> Result<()> {
         let mut config = host.config("env", &["env"]);
         config.spec.env.insert("GREETING".into(), "hello".into());
         let ended = host.run_config(&config)?.expect_code(0)?;
-        let sandbox = config.sandbox.display();
+        let sandbox = config.files.sandbox.display();
         let mut lines = ended.stdout.lines().collect::<Vec<_>>();
         lines.sort_unstable();
         let expected = [

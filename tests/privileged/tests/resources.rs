@@ -7,9 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use proffer_container::{ContainerConfig, Version, VolumeMount};
+use proffer_container::{ContainerConfig, MountSource, Version, VolumeMount};
 use proffer_linux::LaunchError;
 use proffer_privileged_tests::{Ended, Host, MEM_BYTES, entries, eventually, guest, on_host};
+use proffer_types::container::Propagation;
 use proffer_types::{Kind, Limit, Limits, Resources, TaskExit};
 
 const SIGKILL: i32 = 9;
@@ -152,9 +153,13 @@ fn with_volume(
 ) -> ContainerConfig {
     let script = format!("cd {} && {script}", target.display());
     let mut config = host.config(name, &["sh", "-c", &script]);
-    config.volumes = vec![VolumeMount {
-        source: source.clone(),
+    config.mounts = vec![VolumeMount {
+        source: MountSource::Bind {
+            path: source.clone(),
+            propagation: Propagation::Private,
+        },
         container_path: target.clone(),
+        read_only: false,
     }];
     config
 }

@@ -10,7 +10,7 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 /// Executes the command. The agent's own environment does not reach it.
 pub(crate) fn execute(config: &ContainerConfig, draft: &mut Draft) -> Result<(), PlanError> {
-    let argv = config.spec.command.clone();
+    let argv = config.command.clone();
     if argv.first().is_none_or(String::is_empty) {
         return Err(PlanError::EmptyCommand);
     }
@@ -23,7 +23,7 @@ pub(crate) fn execute(config: &ContainerConfig, draft: &mut Draft) -> Result<(),
 }
 
 fn environment(config: &ContainerConfig) -> Result<Vec<String>, PlanError> {
-    let sandbox = absolute("the sandbox", &config.sandbox)?;
+    let sandbox = absolute("the sandbox", &config.files.sandbox)?;
     let mut env = BTreeMap::from([
         ("PATH", DEFAULT_PATH),
         ("HOME", sandbox),

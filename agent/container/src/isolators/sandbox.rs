@@ -5,14 +5,14 @@ use crate::{ContainerConfig, FileRole, PayloadStep, PlanError, PrepareStep};
 
 /// Creates the sandbox and opens the output and the exit file.
 pub(crate) fn prepare(config: &ContainerConfig, draft: &mut Draft) -> Result<(), PlanError> {
-    absolute("the sandbox", &config.sandbox)?;
+    absolute("the sandbox", &config.files.sandbox)?;
     draft
         .prepare
-        .push(PrepareStep::CreateDirectory(config.sandbox.clone()));
+        .push(PrepareStep::CreateDirectory(config.files.sandbox.clone()));
     let files = [
-        (FileRole::Stdout, "the stdout file", &config.stdout),
-        (FileRole::Stderr, "the stderr file", &config.stderr),
-        (FileRole::ExitRecord, "the exit file", &config.exit_file),
+        (FileRole::Stdout, "the stdout file", &config.files.stdout),
+        (FileRole::Stderr, "the stderr file", &config.files.stderr),
+        (FileRole::ExitRecord, "the exit file", &config.files.exit),
     ];
     for (role, what, path) in files {
         absolute(what, path)?;
@@ -32,7 +32,7 @@ pub(crate) fn enter(config: &ContainerConfig, draft: &mut Draft) -> Result<(), P
 /// The directory the command starts in.
 pub(super) fn working_directory(config: &ContainerConfig) -> Result<&str, PlanError> {
     match &config.spec.working_directory {
-        None => absolute("the sandbox", &config.sandbox),
+        None => absolute("the sandbox", &config.files.sandbox),
         Some(path) => {
             no_nul("the working directory", path)?;
             absolute("the working directory", path.as_ref())

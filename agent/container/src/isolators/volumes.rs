@@ -3,18 +3,21 @@
 use std::path::Path;
 
 use super::{Draft, absolute};
-use crate::{BindMount, ContainerConfig, HostFacts, InitStep, PlanError};
+use crate::{BindMount, ContainerConfig, HostFacts, InitStep, MountSource, PlanError};
 
 /// What a task must find as the kernel made it.
 const KERNELS_OWN: [&str; 3] = ["/proc", "/sys", "/dev"];
 
 /// Binds the volumes, outer ones first, so that one may be within another.
 pub(crate) fn mount(config: &ContainerConfig, host: &HostFacts, draft: &mut Draft) -> Result<(), PlanError> {
-    let mut volumes = config.volumes.iter().collect::<Vec<_>>();
+    let mut volumes = config.mounts.iter().collect::<Vec<_>>();
     volumes.sort_by_key(|volume| normal(&volume.container_path));
     let mut taken = None;
     for volume in volumes {
-        absolute("the directory of a volume", &volume.source)?;
+        let MountSource::Bind { path, .. } = &volume.source else {
+            return refuse(&volume.container_path, "is not one of a directory of the host");
+        };
+        absolute("the directory of a volume", path)?;
         check(config, host, &volume.container_path)?;
         let target = normal(&volume.container_path);
         if taken.as_ref() == Some(&target) {
@@ -22,7 +25,7 @@ pub(crate) fn mount(config: &ContainerConfig, host: &HostFacts, draft: &mut Draf
         }
         taken = Some(target.clone());
         draft.init.push(InitStep::BindMount(BindMount {
-            source: volume.source.clone(),
+            source: path.clone(),
             target,
         }));
     }
@@ -51,7 +54,7 @@ fn check(config: &ContainerConfig, host: &HostFacts, path: &Path) -> Result<(), 
             return refuse(path, "would hide what the kernel shows");
         }
     }
-    match config.sandbox.starts_with(path) {
+    match config.files.sandbox.starts_with(path) {
         true => refuse(path, "would hide the task's sandbox"),
         false => Ok(()),
     }

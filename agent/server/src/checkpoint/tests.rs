@@ -42,6 +42,7 @@ fn state(name: &str, state: TaskState) -> StateRecord {
         uuid: Some(StatusUuid([3; 16])),
         exit: Some(TaskExit::Code(0)),
         usage: Some(Usage::default()),
+        condition: proffer_types::TaskCondition::default(),
     };
     StateRecord {
         process: Some(Process {

@@ -117,6 +117,7 @@ impl<S: Scheduler> Session<S> {
             uuid: None,
             exit: None,
             usage: None,
+            condition: proffer_types::TaskCondition::default(),
         }
     }
 

@@ -91,6 +91,7 @@ impl State {
             uuid: None,
             exit: None,
             usage: None,
+            condition: proffer_types::TaskCondition::default(),
         };
         self.insert_task(framework, role, info, status, false)
     }

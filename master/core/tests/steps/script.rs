@@ -457,6 +457,7 @@ impl World {
             uuid: Some(StatusUuid([self.n_uuids; 16])),
             exit: None,
             usage: None,
+            condition: proffer_types::TaskCondition::default(),
         }
     }
 }

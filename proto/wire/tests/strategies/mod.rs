@@ -61,6 +61,7 @@ fn container() -> impl Strategy<Value = ContainerSpec> {
             env,
             working_directory,
             pids_limit,
+            ..proffer_types::ContainerSpec::default()
         })
 }
 
@@ -137,6 +138,7 @@ fn status() -> impl Strategy<Value = TaskStatus> {
                 uuid: rest.0.map(StatusUuid),
                 exit: rest.1,
                 usage: rest.2,
+                condition: proffer_types::TaskCondition::default(),
             },
         )
 }

@@ -8,7 +8,7 @@ use std::thread;
 use anyhow::{Context, Result};
 use proffer_container::{ContainerConfig, ContainerId, plan};
 use proffer_linux::{Config, Containerizer};
-use proffer_types::{ContainerSpec, Limits, Resources};
+use proffer_types::{ContainerSpec, Resources};
 
 #[expect(clippy::print_stdout, reason = "its output is what the test reads")]
 fn main() -> Result<()> {
@@ -19,21 +19,13 @@ fn main() -> Result<()> {
         cgroup_root,
         cgroup_mount: PathBuf::from("/sys/fs/cgroup"),
     })?;
-    let config = ContainerConfig {
-        container_id: ContainerId::new("survivor")?,
-        spec: ContainerSpec {
-            command: args.collect(),
-            ..ContainerSpec::default()
-        },
-        resources: Resources::of(500, proffer_privileged_tests::MEM_BYTES, 0),
-        limits: Limits::default(),
-        volumes: Vec::new(),
-        stdout: dir.join("sandbox/stdout"),
-        stderr: dir.join("sandbox/stderr"),
-        sandbox: dir.join("sandbox"),
-        exit_file: dir.join("exit"),
-        hostname: None,
+    let spec = ContainerSpec {
+        command: args.collect(),
+        ..ContainerSpec::default()
     };
+    let resources = Resources::of(500, proffer_privileged_tests::MEM_BYTES, 0);
+    let id = ContainerId::new("survivor")?;
+    let config = ContainerConfig::new(id, spec, resources, proffer_privileged_tests::files(&dir));
     let launched = containerizer.launch(&plan(&config, containerizer.host_facts())?)?;
     println!("{} {}", launched.pid, launched.start_time);
     loop {

@@ -142,6 +142,7 @@ impl TaskRecord {
                 env: self.env,
                 working_directory: self.working_directory,
                 pids_limit: self.pids_limit,
+                ..proffer_types::ContainerSpec::default()
             },
             retries: self.retries,
             timeout: self.timeout_ms.map(Duration::from_millis),

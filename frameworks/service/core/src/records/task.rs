@@ -75,6 +75,7 @@ pub(super) fn read(record: &TaskRecord) -> Result<ServiceTask, String> {
             env: record.env.clone(),
             working_directory: record.working_directory.clone(),
             pids_limit: record.pids_limit,
+            ..proffer_types::ContainerSpec::default()
         },
         kill_policy: KillPolicy {
             grace_period: record.kill_grace_ms.map(Duration::from_millis),

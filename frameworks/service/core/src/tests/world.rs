@@ -258,6 +258,7 @@ fn status(task: &TaskId, state: TaskState, timestamp: Timestamp) -> TaskStatus {
         uuid: None,
         exit: None,
         usage: None,
+        condition: proffer_types::TaskCondition::default(),
     }
 }
 

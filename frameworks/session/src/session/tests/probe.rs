@@ -295,6 +295,7 @@ fn status(words: &[&str]) -> TaskStatus {
         uuid: words.get(2).map(|uuid| StatusUuid([uuid.parse().unwrap(); 16])),
         exit: None,
         usage: None,
+        condition: proffer_types::TaskCondition::default(),
     }
 }
 

@@ -299,6 +299,7 @@ pub(super) fn status(id: &str, state: &str) -> TaskStatus {
         uuid: None,
         exit: None,
         usage: None,
+        condition: proffer_types::TaskCondition::default(),
     }
 }
 

@@ -1,0 +1,51 @@
+//! What network a task is in.
+
+/// The task's network.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NetworkSpec {
+    pub mode: NetworkMode,
+    /// Names of ports, so that checks and clients need not know numbers; in a network of its own also published on the
+    /// host.
+    pub ports: Vec<PortMapping>,
+    /// Lines of `/etc/hosts` beside the task's own: address, name.
+    pub hosts: Vec<(String, String)>,
+    /// Name servers in place of the agent's.
+    pub dns: Vec<String>,
+    /// Kilobits a second the task may send, and receive; only in a network of its own.
+    pub egress_kbps: Option<u64>,
+    pub ingress_kbps: Option<u64>,
+}
+
+/// Which network.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum NetworkMode {
+    /// The agent's host's.
+    #[default]
+    Host,
+    /// Its own, with nothing but a loopback interface.
+    None,
+    /// Its own, with an address on the agent's bridge.
+    Bridge,
+    /// Its own, as the named CNI configuration of the agent makes it.
+    Cni(String),
+}
+
+/// One port of the task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortMapping {
+    /// Unique in the task; may be empty. `PROFFER_PORT_<NAME>` tells the task the port it listens on.
+    pub name: String,
+    /// Where the task listens. 0 means the same as the host's port.
+    pub container_port: u16,
+    /// The host's port; 0 means the next one of the task's `ports` resources.
+    pub host_port: u16,
+    pub protocol: Protocol,
+}
+
+/// The transport of a published port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Protocol {
+    #[default]
+    Tcp,
+    Udp,
+}
