@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use proffer_grpc::v1::agent_client::AgentClient;
+use proffer_grpc::v1::jobs_client::JobsClient;
+use proffer_grpc::v1::operator_client::OperatorClient;
+use proffer_grpc::v1::services_client::ServicesClient;
 use proffer_wire::v1;
-use proffer_wire::v1::agent_client::AgentClient;
-use proffer_wire::v1::jobs_client::JobsClient;
-use proffer_wire::v1::operator_client::OperatorClient;
-use proffer_wire::v1::services_client::ServicesClient;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::failure::{WrongUse, refused, root_cause};

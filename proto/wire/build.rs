@@ -1,9 +1,7 @@
-//! Compiles the protos with a pure-Rust compiler, so that no `protoc` is needed.
+//! Compiles the protos' messages with a pure-Rust compiler, so that no `protoc` is needed.
 
 use std::path::PathBuf;
 use std::{env, fs};
-
-use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..");
@@ -11,14 +9,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()?;
     files.sort();
-    let descriptors = protox::compile(&files, [&root])?;
-    fs::write(
-        PathBuf::from(env::var("OUT_DIR")?).join("proffer.binpb"),
-        descriptors.encode_to_vec(),
-    )?;
-    tonic_prost_build::configure()
-        .btree_map(".")
-        .compile_fds(descriptors)?;
+    prost_build::Config::new()
+        .btree_map(["."])
+        .compile_fds(protox::compile(&files, [&root])?)?;
     println!("cargo:rerun-if-changed={}", root.join("proffer").display());
     Ok(())
 }

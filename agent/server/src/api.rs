@@ -6,8 +6,8 @@ mod log;
 use std::sync::Arc;
 
 use axum::serve::ListenerExt as _;
+use proffer_grpc::v1::agent_server::AgentServer;
 use proffer_types::AgentInfo;
-use proffer_wire::v1::agent_server::AgentServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -35,7 +35,7 @@ pub(crate) async fn serve(listener: TcpListener, state: State) -> Result<(), Age
     let logs = AgentServer::new(log::Logs::new(state.clone()));
     health_reporter.set_serving::<AgentServer<log::Logs>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(proffer_wire::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(proffer_grpc::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     let grpc = Routes::new(health)
         .add_service(reflection)

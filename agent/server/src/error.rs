@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use proffer_wire::net::ListenError;
+use proffer_grpc::net::ListenError;
 use thiserror::Error;
 
 /// Why an agent does not start, or ends; says what to do.

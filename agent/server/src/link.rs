@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use proffer_agent_core::{Command, LinkId};
+use proffer_grpc::v1::agent_link_client::AgentLinkClient;
 use proffer_wire::agent_link::from_master_frame;
 use proffer_wire::frame::MAX_MESSAGE_BYTES;
 use proffer_wire::v1;
-use proffer_wire::v1::agent_link_client::AgentLinkClient;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::mpsc;

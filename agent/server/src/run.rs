@@ -153,7 +153,7 @@ impl Parts {
 }
 
 async fn listen(config: &Config) -> Result<(TcpListener, SocketAddr), AgentError> {
-    proffer_wire::net::check_listen(config.listen, config.insecure_listen)?;
+    proffer_grpc::net::check_listen(config.listen, config.insecure_listen)?;
     if !config.listen.ip().is_loopback() {
         warn!(address = %config.listen, "listening without authentication: whoever reaches this address can read every task's output");
     }

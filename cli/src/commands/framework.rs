@@ -92,7 +92,7 @@ impl FrameworkArgs {
     where
         F: Future<Output = Result<(), DaemonError>>,
     {
-        proffer_wire::net::check_listen(self.listen, self.insecure_listen)?;
+        proffer_grpc::net::check_listen(self.listen, self.insecure_listen)?;
         let store = Arc::new(Rocks::open(self.data_dir.clone()).await?);
         let mut config = DaemonConfig::new(self.master, name);
         config.listen = self.listen;

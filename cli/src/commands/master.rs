@@ -87,7 +87,7 @@ pub(super) async fn master(args: MasterArgs, allocators: &Allocators) -> Result<
     let data_dir = args
         .data_dir
         .ok_or_else(|| WrongUse("--data-dir is missing".to_owned()))?;
-    proffer_wire::net::check_listen(args.listen, args.insecure_listen)?;
+    proffer_grpc::net::check_listen(args.listen, args.insecure_listen)?;
     let StoreKind::Rocksdb = args.store;
     let store = Arc::new(Rocks::open(data_dir).await?);
     let config = proffer_master::Config {

@@ -5,9 +5,9 @@ mod tests;
 mod watch;
 
 use proffer_batch_core::{Batch, NoSuchJob, SubmitError};
+use proffer_grpc::v1::jobs_server;
 use proffer_sdk::Handle;
 use proffer_wire::v1;
-use proffer_wire::v1::jobs_server;
 use tonic::{Request, Response, Status};
 
 use crate::convert;
@@ -37,7 +37,7 @@ impl jobs_server::Jobs for Api {
         &self,
         request: Request<v1::SubmitJobRequest>,
     ) -> Result<Response<v1::SubmitJobResponse>, Status> {
-        let spec = convert::spec(request.into_inner().spec)?;
+        let spec = convert::spec(request.into_inner().spec).map_err(proffer_grpc::status)?;
         let name = spec.name.clone();
         let submitted = self.handle.call(|batch, cx| batch.submit(spec, cx)).await?;
         let n_tasks = submitted.map_err(|error| refuse(&error))?;

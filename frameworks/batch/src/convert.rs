@@ -1,73 +1,21 @@
 //! Between the messages of `proffer.v1.Jobs` and the scheduler's types.
 
-use std::time::Duration;
-
-use proffer_batch_core::{InstanceView, JobSpec, JobState, JobSummary, JobView, Phase, TaskSpec};
-use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources, Role};
-use proffer_wire::demand::{Budget, placement_rules};
+use proffer_batch_core::{InstanceView, JobSpec, JobState, JobSummary, JobView, Phase};
 use proffer_wire::frame::MAX_MESSAGE_BYTES;
-use proffer_wire::task::limits;
 use proffer_wire::{ConvertError, v1};
 use prost::Message as _;
 
 /// Checks what a client sent; what the scheduler checks itself is left to it.
 pub(crate) fn spec(message: Option<v1::JobSpec>) -> Result<JobSpec, ConvertError> {
-    let message = message.ok_or_else(|| missing("spec"))?;
-    let mut budget = Budget::default();
-    let task = |(index, task)| {
-        task_spec(task, &mut budget)
-            .map_err(|error| error.under(format_args!("tasks[{index}]")).under("spec"))
-    };
-    Ok(JobSpec {
-        role: role(&message.role).map_err(|error| error.under("spec"))?,
-        name: message.name,
-        priority: message.priority,
-        tasks: message
-            .tasks
-            .into_iter()
-            .enumerate()
-            .map(task)
-            .collect::<Result<_, _>>()?,
-        gang: message.gang,
-    })
-}
-
-fn missing(field: &str) -> ConvertError {
-    ConvertError::new(field, "is missing")
-}
-
-fn role(role: &str) -> Result<Role, ConvertError> {
-    match role {
-        "" => Ok(Role::default()),
-        role => Role::new(role).map_err(|error| ConvertError::new("role", error)),
-    }
-}
-
-fn task_spec(message: v1::JobTask, budget: &mut Budget) -> Result<TaskSpec, ConvertError> {
-    let resources = message.resources.unwrap_or_default();
-    let resources = Resources::try_from(resources).map_err(|error| error.under("resources"))?;
-    let limits = limits(message.limits.unwrap_or_default(), &resources);
-    let container = message.container.ok_or_else(|| missing("container"))?;
-    Ok(TaskSpec {
-        name: message.name,
-        count: message.count.max(1),
-        after: message.after,
-        resources,
-        limits: limits.map_err(|error| error.under("limits"))?,
-        rules: placement_rules(message.rules, budget).map_err(|error| error.under("rules"))?,
-        gang: message.gang,
-        container: ContainerSpec::try_from(container).map_err(|error| error.under("container"))?,
-        retries: message.retries,
-        timeout: (message.timeout_ms > 0).then(|| Duration::from_millis(message.timeout_ms)),
-        kill_policy: message.kill_policy.map(KillPolicy::from).unwrap_or_default(),
-    })
+    let message = message.ok_or_else(|| ConvertError::new("spec", "is missing"))?;
+    JobSpec::try_from(message).map_err(|error| error.under("spec"))
 }
 
 /// A job as a message that a client takes: where it would be too large, first the statuses of what did not
 /// fail are left out, then the last instances.
 pub(crate) fn job(view: &JobView, framework_id: &str) -> v1::Job {
     let mut job = v1::Job {
-        spec: Some(spec_message(&view.spec)),
+        spec: Some(view.spec.as_ref().into()),
         state: job_state(view.state).into(),
         submitted_ms: view.submitted.0,
         ended_ms: view.ended.map_or(0, |ended| ended.0),
@@ -115,33 +63,6 @@ pub(crate) fn summary(summary: JobSummary) -> v1::list_jobs_response::JobSummary
 /// A count as the wire has it; no job is that large.
 pub(crate) fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
-}
-
-fn spec_message(spec: &JobSpec) -> v1::JobSpec {
-    v1::JobSpec {
-        name: spec.name.clone(),
-        role: spec.role.to_string(),
-        priority: spec.priority,
-        tasks: spec.tasks.iter().map(task_message).collect(),
-        gang: spec.gang,
-    }
-}
-
-fn task_message(task: &TaskSpec) -> v1::JobTask {
-    let timeout = task.timeout.map(|timeout| timeout.as_millis());
-    v1::JobTask {
-        name: task.name.clone(),
-        count: task.count,
-        after: task.after.clone(),
-        resources: Some((&task.resources).into()),
-        container: Some((&task.container).into()),
-        retries: task.retries,
-        timeout_ms: timeout.map_or(0, |millis| u64::try_from(millis).unwrap_or(u64::MAX)),
-        kill_policy: Some(task.kill_policy.into()),
-        limits: (task.limits != Limits::default()).then(|| task.limits.into()),
-        rules: (task.rules != PlacementRules::default()).then(|| (&task.rules).into()),
-        gang: task.gang,
-    }
 }
 
 fn instance_message(job: &JobView, instance: &InstanceView) -> v1::JobTaskInstance {

@@ -9,9 +9,9 @@ mod convert;
 use std::sync::Arc;
 
 use proffer_batch_core::Batch;
+use proffer_grpc::v1::jobs_server::{JobsServer, SERVICE_NAME};
 use proffer_sdk::store::Store;
 use proffer_sdk::{CancellationToken, DaemonConfig, DaemonError, serve};
-use proffer_wire::v1::jobs_server::{JobsServer, SERVICE_NAME};
 use tonic::service::Routes;
 
 use crate::api::Api;

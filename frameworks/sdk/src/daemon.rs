@@ -7,11 +7,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use proffer_grpc::net::{ListenError, check_listen};
 use proffer_session::Scheduler;
 use proffer_store::Store;
 use proffer_types::AdvertisedService;
 use proffer_types::framework::DEFAULT_FAILOVER_TIMEOUT;
-use proffer_wire::net::{ListenError, check_listen};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;

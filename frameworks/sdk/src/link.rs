@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+use proffer_grpc::v1::scheduler_client::SchedulerClient;
 use proffer_types::scheduler_link::{Call, Event};
 use proffer_wire::frame::MAX_MESSAGE_BYTES;
 use proffer_wire::scheduler_link::{call_frames, from_event_frame};
 use proffer_wire::v1;
-use proffer_wire::v1::scheduler_client::SchedulerClient;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;

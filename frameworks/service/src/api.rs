@@ -1,9 +1,9 @@
 //! The gRPC service `proffer.v1.Services`: each call is one closure on the scheduler.
 
+use proffer_grpc::v1::services_server;
 use proffer_sdk::Handle;
-use proffer_service_core::{ApplyError, NoSuchServiceError, ScaleError, ServiceSpec, Services};
+use proffer_service_core::{ApplyError, NoSuchServiceError, ScaleError, Services};
 use proffer_wire::v1;
-use proffer_wire::v1::services_server;
 use tonic::{Request, Response, Status};
 
 use crate::convert;
@@ -31,7 +31,7 @@ impl services_server::Services for Api {
         &self,
         request: Request<v1::ApplyServiceRequest>,
     ) -> Result<Response<v1::ApplyServiceResponse>, Status> {
-        let spec: ServiceSpec = convert::spec(request.into_inner().spec)?;
+        let spec = convert::spec(request.into_inner().spec).map_err(proffer_grpc::status)?;
         let applied = self.handle.call(|services, cx| services.apply(spec, cx)).await?;
         let applied = applied.map_err(|error| refuse_apply(&error))?;
         Ok(Response::new(v1::ApplyServiceResponse {

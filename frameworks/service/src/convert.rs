@@ -1,10 +1,7 @@
 //! Between the messages of `proffer.v1.Services` and the scheduler's types.
 
-use proffer_service_core::{ReplicaState, ReplicaView, ServiceSpec, ServiceTask, ServiceView};
-use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources, Role};
-use proffer_wire::demand::{Budget, placement_rules};
+use proffer_service_core::{ReplicaState, ReplicaView, ServiceSpec, ServiceView};
 use proffer_wire::frame::MAX_MESSAGE_BYTES;
-use proffer_wire::task::limits;
 use proffer_wire::{ConvertError, v1};
 use prost::Message as _;
 
@@ -13,64 +10,17 @@ const MAX_ANSWER_BYTES: usize = MAX_MESSAGE_BYTES - (16 << 10);
 
 /// Checks what a client sent; what the scheduler checks itself is left to it.
 pub(crate) fn spec(message: Option<v1::ServiceSpec>) -> Result<ServiceSpec, ConvertError> {
-    let message = message.ok_or_else(|| missing("spec"))?;
-    let task = message.task.ok_or_else(|| missing("task").under("spec"))?;
-    Ok(ServiceSpec {
-        name: message.name,
-        role: role(&message.role).map_err(|error| error.under("spec"))?,
-        replicas: message.replicas,
-        task: service_task(task).map_err(|error| error.under("task").under("spec"))?,
-    })
-}
-
-fn missing(field: &str) -> ConvertError {
-    ConvertError::new(field, "is missing")
-}
-
-fn role(role: &str) -> Result<Role, ConvertError> {
-    match role {
-        "" => Ok(Role::default()),
-        role => Role::new(role).map_err(|error| ConvertError::new("role", error)),
-    }
-}
-
-fn service_task(message: v1::ServiceTask) -> Result<ServiceTask, ConvertError> {
-    let resources = message.resources.unwrap_or_default();
-    let resources = Resources::try_from(resources).map_err(|error| error.under("resources"))?;
-    let limits = limits(message.limits.unwrap_or_default(), &resources);
-    let rules = placement_rules(message.rules, &mut Budget::default());
-    let container = message.container.ok_or_else(|| missing("container"))?;
-    Ok(ServiceTask {
-        resources,
-        limits: limits.map_err(|error| error.under("limits"))?,
-        rules: rules.map_err(|error| error.under("rules"))?,
-        container: ContainerSpec::try_from(container).map_err(|error| error.under("container"))?,
-        kill_policy: message.kill_policy.map(KillPolicy::from).unwrap_or_default(),
-    })
+    let message = message.ok_or_else(|| ConvertError::new("spec", "is missing"))?;
+    ServiceSpec::try_from(message).map_err(|error| error.under("spec"))
 }
 
 pub(crate) fn view(view: ServiceView, framework_id: &str) -> v1::ServiceView {
     v1::ServiceView {
-        spec: Some(spec_message(view.spec)),
+        spec: Some((&view.spec).into()),
         version: view.version,
         deleting: view.deleting,
         replicas: view.replicas.into_iter().map(replica).collect(),
         framework_id: framework_id.to_owned(),
-    }
-}
-
-fn spec_message(spec: ServiceSpec) -> v1::ServiceSpec {
-    v1::ServiceSpec {
-        name: spec.name,
-        role: spec.role.to_string(),
-        replicas: spec.replicas,
-        task: Some(v1::ServiceTask {
-            limits: (spec.task.limits != Limits::default()).then(|| spec.task.limits.into()),
-            rules: (spec.task.rules != PlacementRules::default()).then(|| (&spec.task.rules).into()),
-            resources: Some(spec.task.resources.into()),
-            container: Some(spec.task.container.into()),
-            kill_policy: Some(spec.task.kill_policy.into()),
-        }),
     }
 }
 

@@ -8,10 +8,10 @@ mod convert;
 
 use std::sync::Arc;
 
+use proffer_grpc::v1::services_server::{SERVICE_NAME, ServicesServer};
 use proffer_sdk::store::Store;
 use proffer_sdk::{CancellationToken, DaemonConfig, DaemonError, serve};
 use proffer_service_core::Services;
-use proffer_wire::v1::services_server::{SERVICE_NAME, ServicesServer};
 use tonic::service::Routes;
 
 use crate::api::Api;

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
+use proffer_grpc::v1::scheduler_server::{Scheduler, SchedulerServer};
+use proffer_grpc::v1::services_client::ServicesClient;
 use proffer_sdk::CancellationToken;
 use proffer_sdk::store::{Memory, Store};
 use proffer_sdk::{DaemonConfig, DaemonError};
 use proffer_service::run;
 use proffer_wire::v1;
-use proffer_wire::v1::scheduler_server::{Scheduler, SchedulerServer};
-use proffer_wire::v1::services_client::ServicesClient;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tonic::transport::server::TcpIncoming;

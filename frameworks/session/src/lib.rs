@@ -5,14 +5,12 @@
 
 mod context;
 mod records;
-mod rules_record;
 mod scheduler;
 mod session;
 mod status_record;
 
 pub use context::{Context, Output, Write};
 pub use records::{RecoverError, SESSION_PREFIX};
-pub use rules_record::RulesRecord;
 pub use scheduler::Scheduler;
 pub use session::{Input, Session};
 pub use status_record::StatusRecord;

@@ -1,11 +1,12 @@
 //! Agents' streams: frames in become commands; a registration is joined from its chunks first.
 
+use proffer_grpc::status;
+use proffer_grpc::v1::agent_link_server::AgentLink;
 use proffer_master_core::{Command, LinkId};
 use proffer_types::Session;
 use proffer_types::agent_link::AgentMessage;
 use proffer_wire::agent_link::Registration;
 use proffer_wire::v1;
-use proffer_wire::v1::agent_link_server::AgentLink;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::inbox::Inbox;
@@ -64,7 +65,7 @@ async fn read(link: LinkId, mut frames: Streaming<v1::AgentFrame>, inbox: &Inbox
         };
         let (session, messages) = match registration.push(frame) {
             Ok(whole) => whole,
-            Err(error) => return error.into(),
+            Err(error) => return status(error),
         };
         for command in commands(link, session, messages) {
             match command {

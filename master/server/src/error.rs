@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
+use proffer_grpc::net::ListenError;
 use proffer_store::{CommitError, ReadError};
-use proffer_wire::net::ListenError;
 use thiserror::Error;
 
 /// What ends a master for good.

@@ -6,9 +6,10 @@ mod views;
 
 use std::sync::Arc;
 
+use proffer_grpc::status;
+use proffer_grpc::v1::operator_server::Operator;
 use proffer_master_core::{OperatorRequest, Snapshot, TaskView};
 use proffer_types::KillPolicy;
-use proffer_wire::v1::operator_server::Operator;
 use proffer_wire::{ConvertError, v1};
 use tonic::{Request, Response, Status};
 
@@ -78,21 +79,21 @@ impl Operator for OperatorApi {
 
     async fn set_role(&self, request: Request<v1::SetRoleRequest>) -> Answer<v1::SetRoleResponse> {
         self.inbox
-            .operator(changes::set_role(request.into_inner())?)
+            .operator(changes::set_role(request.into_inner()).map_err(status)?)
             .await?;
         Ok(Response::new(v1::SetRoleResponse {}))
     }
 
     async fn reserve(&self, request: Request<v1::ReserveRequest>) -> Answer<v1::ReserveResponse> {
         self.inbox
-            .operator(changes::reserve(request.into_inner())?)
+            .operator(changes::reserve(request.into_inner()).map_err(status)?)
             .await?;
         Ok(Response::new(v1::ReserveResponse {}))
     }
 
     async fn unreserve(&self, request: Request<v1::UnreserveRequest>) -> Answer<v1::UnreserveResponse> {
         self.inbox
-            .operator(changes::unreserve(request.into_inner())?)
+            .operator(changes::unreserve(request.into_inner()).map_err(status)?)
             .await?;
         Ok(Response::new(v1::UnreserveResponse {}))
     }
@@ -100,8 +101,8 @@ impl Operator for OperatorApi {
     async fn kill_task(&self, request: Request<v1::KillTaskRequest>) -> Answer<v1::KillTaskResponse> {
         let request = request.into_inner();
         let operation = OperatorRequest::KillTask {
-            framework_id: parse("framework_id", &request.framework_id)?,
-            task_id: parse("task_id", &request.task_id)?,
+            framework_id: parse("framework_id", &request.framework_id).map_err(status)?,
+            task_id: parse("task_id", &request.task_id).map_err(status)?,
             kill_policy: request.kill_policy.map(KillPolicy::from).unwrap_or_default(),
         };
         self.inbox.operator(operation).await?;
@@ -112,7 +113,7 @@ impl Operator for OperatorApi {
         &self,
         request: Request<v1::TeardownFrameworkRequest>,
     ) -> Answer<v1::TeardownFrameworkResponse> {
-        let framework_id = parse("framework_id", &request.into_inner().framework_id)?;
+        let framework_id = parse("framework_id", &request.into_inner().framework_id).map_err(status)?;
         let operation = OperatorRequest::TeardownFramework { framework_id };
         self.inbox.operator(operation).await?;
         Ok(Response::new(v1::TeardownFrameworkResponse {}))
@@ -122,7 +123,7 @@ impl Operator for OperatorApi {
         &self,
         request: Request<v1::ExplainFrameworkRequest>,
     ) -> Answer<v1::ExplainFrameworkResponse> {
-        let framework_id = parse("framework_id", &request.into_inner().framework_id)?;
+        let framework_id = parse("framework_id", &request.into_inner().framework_id).map_err(status)?;
         let snapshot = self.inbox.snapshot().await?;
         let answer = explain::answer(&snapshot, &framework_id, self.clock.now());
         answer
@@ -148,11 +149,10 @@ fn listed<'a>(
         })
 }
 
-fn parse<T>(field: &str, text: &str) -> Result<T, Status>
+fn parse<T>(field: &str, text: &str) -> Result<T, ConvertError>
 where
     T: std::str::FromStr,
     T::Err: std::fmt::Display,
 {
-    text.parse()
-        .map_err(|error| ConvertError::new(field, error).into())
+    text.parse().map_err(|error| ConvertError::new(field, error))
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use proffer_grpc::net::check_listen;
 use proffer_store::Store;
-use proffer_wire::net::check_listen;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use proffer_grpc::status;
+use proffer_grpc::v1::scheduler_server::Scheduler;
 use proffer_master_core::{Command, LinkId};
 use proffer_wire::scheduler_link::from_call_frame;
 use proffer_wire::v1;
-use proffer_wire::v1::scheduler_server::Scheduler;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -76,7 +77,7 @@ async fn read(
         match from_call_frame(frame) {
             Ok(calls) if calls.is_empty() => {}
             Ok(calls) => inbox.command(Command::SchedulerCalls { link, calls }).await,
-            Err(error) => return error.into(),
+            Err(error) => return status(error),
         }
     }
 }

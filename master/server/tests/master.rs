@@ -9,11 +9,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use harness::{Running, config, framework_info, resources, start};
+use proffer_grpc::v1::agent_client::AgentClient;
+use proffer_grpc::v1::agent_server::{Agent, AgentServer};
 use proffer_master::{MasterError, run};
 use proffer_store::{Fault, Memory};
 use proffer_wire::v1;
-use proffer_wire::v1::agent_client::AgentClient;
-use proffer_wire::v1::agent_server::{Agent, AgentServer};
 use proffer_wire::v1::scheduler_call::Call;
 use proffer_wire::v1::scheduler_event::Event;
 use tokio::net::TcpListener;

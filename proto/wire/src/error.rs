@@ -54,12 +54,6 @@ impl ConvertError {
     }
 }
 
-impl From<ConvertError> for tonic::Status {
-    fn from(error: ConvertError) -> Self {
-        Self::invalid_argument(error.to_string())
-    }
-}
-
 /// Puts the parent's field name in front of an error's path.
 pub(crate) trait At<T> {
     fn at(self, parent: &str) -> Result<T, ConvertError>;

@@ -1,4 +1,4 @@
-//! The wire: generated messages and services, and the conversions between them and `proffer-types`.
+//! The wire: generated messages, and the conversions between them and `proffer-types`.
 //!
 //! Whatever comes from a peer is checked here, once, and becomes a valid value or a [`ConvertError`]:
 //! NaN, negative numbers, bad names and oversized messages stop at this door. Types become messages with
@@ -12,7 +12,6 @@ pub mod demand;
 mod error;
 pub mod frame;
 pub mod framework;
-pub mod net;
 pub mod offer;
 pub mod operation;
 pub mod quota;
@@ -24,14 +23,11 @@ pub mod text;
 
 pub use error::ConvertError;
 
-/// The generated messages, clients and servers of package `proffer.v1`.
+/// The generated messages of package `proffer.v1`.
 #[expect(clippy::allow_attributes_without_reason, reason = "generated")]
 pub mod v1 {
-    tonic::include_proto!("proffer.v1");
+    include!(concat!(env!("OUT_DIR"), "/proffer.v1.rs"));
 }
-
-/// All descriptors, for gRPC reflection.
-pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/proffer.binpb"));
 
 /// Lets owned values be converted too, where only the conversion from a reference is written.
 macro_rules! from_owned {

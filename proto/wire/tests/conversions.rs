@@ -17,7 +17,7 @@ use proffer_wire::offer::weight_millis;
 use proffer_wire::scheduler_link::{
     MAX_REFUSED_TASKS, call_frames, event_frames, from_call_frame, from_event_frame,
 };
-use proffer_wire::{ConvertError, net, v1};
+use proffer_wire::{ConvertError, v1};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use prost::Message;
@@ -545,15 +545,4 @@ fn a_registration_is_not_interrupted() {
         messages: vec![done],
     };
     assert!(Registration::default().push(alone).is_err());
-}
-
-#[test]
-fn a_daemon_listens_off_loopback_only_when_told() {
-    for good in ["127.0.0.1:1", "127.8.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
-        assert!(net::check_listen(good.parse().unwrap(), false).is_ok(), "{good}");
-    }
-    for bad in ["0.0.0.0:1", "10.0.0.1:1", "[::]:1"] {
-        assert!(net::check_listen(bad.parse().unwrap(), false).is_err(), "{bad}");
-        assert!(net::check_listen(bad.parse().unwrap(), true).is_ok(), "{bad}");
-    }
 }

@@ -172,7 +172,7 @@ async fn a_wrong_message_is_refused_and_nothing_dies_of_it() -> Result<()> {
     }
     let cluster = Cluster::start()?;
     let address = format!("http://{}", cluster.master()?);
-    let mut jobs = v1::jobs_client::JobsClient::connect(address.clone()).await?;
+    let mut jobs = proffer_grpc::v1::jobs_client::JobsClient::connect(address.clone()).await?;
     for (spec, says) in [
         (job_spec("nan", f64::NAN), "cpus"),
         (job_spec("inf", f64::INFINITY), "cpus"),
@@ -207,7 +207,7 @@ async fn a_wrong_message_is_refused_and_nothing_dies_of_it() -> Result<()> {
     let refused = |info: v1::FrameworkInfo| {
         let address = address.clone();
         async move {
-            let mut scheduler = v1::scheduler_client::SchedulerClient::connect(address).await?;
+            let mut scheduler = proffer_grpc::v1::scheduler_client::SchedulerClient::connect(address).await?;
             let subscribe = v1::scheduler_call::Subscribe {
                 framework_info: Some(info),
                 suppressed_roles: vec![],

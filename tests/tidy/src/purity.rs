@@ -10,6 +10,7 @@ use crate::tree;
 
 const PURE: &[&str] = &[
     "proffer-types",
+    "proffer-wire",
     "proffer-allocator",
     "proffer-master-core",
     "proffer-agent-core",
@@ -49,7 +50,7 @@ fn impurities(packages: &[Package]) -> Vec<String> {
         for dep in package
             .dependencies
             .iter()
-            .filter(|dep| !dep.ours && dep.kind != Kind::Dev)
+            .filter(|dep| !dep.ours && dep.kind == Kind::Normal)
         {
             if !PURE_MAY_USE.contains(&dep.name.as_str()) {
                 complaints.push(format!(

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use proffer_agent_core::TaskKey;
+use proffer_grpc::v1::agent_server;
 use proffer_types::{FrameworkId, TaskId};
-use proffer_wire::v1::agent_server;
 use proffer_wire::v1::{LogChunk, LogStream, ReadLogRequest};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};

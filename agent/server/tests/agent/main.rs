@@ -12,9 +12,9 @@ use std::path::Path;
 
 use master::{Master, agent_id, framework_id, patiently};
 use proffer_agent::{AgentError, Config};
+use proffer_grpc::v1::agent_client::AgentClient;
 use proffer_types::agent_link::AgentMessage;
 use proffer_types::{Resources, StatusReason, TaskExit, TaskId, TaskInfo, TaskState};
-use proffer_wire::v1::agent_client::AgentClient;
 use proffer_wire::v1::{LogStream, ReadLogRequest};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

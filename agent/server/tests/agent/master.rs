@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use proffer_grpc::v1::agent_link_server::{AgentLink, AgentLinkServer};
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
 use proffer_types::{
     AgentId, FrameworkId, GroupId, KillPolicy, MasterId, OperationId, OperationState, ResourceChange, Role,
@@ -10,7 +11,6 @@ use proffer_types::{
 };
 use proffer_wire::agent_link::{Registration, master_frames};
 use proffer_wire::v1;
-use proffer_wire::v1::agent_link_server::{AgentLink, AgentLinkServer};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};

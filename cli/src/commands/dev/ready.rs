@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use proffer_grpc::v1::operator_client::OperatorClient;
 use proffer_wire::v1;
-use proffer_wire::v1::operator_client::OperatorClient;
 use tokio::time::{Instant, sleep};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};

@@ -8,6 +8,7 @@ mod batch;
 mod cut_off;
 mod gang;
 mod job;
+mod message;
 mod queue;
 mod records;
 mod spec;

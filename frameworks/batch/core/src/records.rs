@@ -10,10 +10,9 @@
 //! The number has twenty digits, so that the order of keys is the order of submission. An instance without a record was
 //! never launched; its phase follows from the others. Numbers of fields are for ever.
 
-mod spec;
-
 use proffer_session::{RecoverError, StatusRecord};
 use proffer_types::Timestamp;
+use proffer_wire::v1;
 use prost::Message;
 
 use crate::JobSpec;
@@ -26,6 +25,15 @@ const JOBS: &str = "job/";
 struct Counter {
     #[prost(uint64, tag = "1")]
     value: u64,
+}
+
+/// Fields 1 to 4 and 6 were the spec, field by field.
+#[derive(Clone, PartialEq, Message)]
+struct JobRecord {
+    #[prost(uint64, tag = "5")]
+    submitted_ms: u64,
+    #[prost(message, optional, tag = "7")]
+    spec: Option<v1::JobSpec>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -77,7 +85,10 @@ pub(crate) fn submissions(value: u64) -> (String, Vec<u8>) {
 }
 
 pub(crate) fn job(job: &Job) -> (String, Vec<u8>) {
-    let record = spec::JobRecord::of(&job.spec, job.submitted);
+    let record = JobRecord {
+        submitted_ms: job.submitted.0,
+        spec: Some(job.spec.as_ref().into()),
+    };
     (job_key(job), record.encode_to_vec())
 }
 
@@ -138,11 +149,14 @@ pub(crate) fn read(key: &str, value: &[u8]) -> Result<Record, RecoverError> {
     let number = number.parse().map_err(|error| RecoverError::new(key, error))?;
     match (rest, rest.split_once('.')) {
         ("", _) => {
-            let (spec, submitted) = decode::<spec::JobRecord>(key, value)?.into_spec(key)?;
+            let record = decode::<JobRecord>(key, value)?;
+            let spec = record
+                .spec
+                .ok_or_else(|| RecoverError::new(key, "it has no spec"))?;
             Ok(Record::Job {
                 number,
-                spec,
-                submitted,
+                spec: spec.try_into().map_err(|error| RecoverError::new(key, error))?,
+                submitted: Timestamp(record.submitted_ms),
             })
         }
         ("end", _) => {

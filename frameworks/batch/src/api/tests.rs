@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use proffer_grpc::v1::jobs_server::Jobs as _;
 use proffer_sdk::store::{Fault, Memory};
 use proffer_sdk::{CancellationToken, Config, Driver};
-use proffer_wire::v1::jobs_server::Jobs as _;
 use tokio_stream::StreamExt as _;
 use tonic::Code;
 

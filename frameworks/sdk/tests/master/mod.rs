@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use proffer_grpc::v1::scheduler_server::{Scheduler, SchedulerServer};
 use proffer_types::scheduler_link::{Call, Event};
 use proffer_types::{FrameworkId, MasterId};
 use proffer_wire::scheduler_link::{event_frames, from_call_frame};
 use proffer_wire::v1;
-use proffer_wire::v1::scheduler_server::{Scheduler, SchedulerServer};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;

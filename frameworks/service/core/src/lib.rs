@@ -7,6 +7,7 @@
 mod demand;
 mod explain;
 mod index;
+mod message;
 mod offers;
 mod records;
 mod replica;

@@ -9,18 +9,14 @@
 //! What is read is what was written, exactly; fields are only ever added, under new numbers.
 
 mod replica;
-mod task;
 
 use std::collections::BTreeMap;
 
 use proffer_session::RecoverError;
-use proffer_types::Role;
+use proffer_wire::v1;
 use prost::Message;
 
 use crate::service::{Kept, Service};
-use crate::spec::ServiceSpec;
-
-use self::task::TaskRecord;
 
 pub(crate) use self::replica::write as replica;
 
@@ -28,14 +24,9 @@ const SERVICE_PREFIX: &str = "service/";
 const REPLICA_PREFIX: &str = "replica/";
 pub(crate) const FLOOR_KEY: &str = "start_floor";
 
+/// Fields 1 to 3 were the spec, field by field.
 #[derive(Clone, PartialEq, Message)]
 struct ServiceRecord {
-    #[prost(string, tag = "1")]
-    role: String,
-    #[prost(uint32, tag = "2")]
-    replicas: u32,
-    #[prost(message, optional, tag = "3")]
-    task: Option<TaskRecord>,
     #[prost(uint64, tag = "4")]
     version: u64,
     #[prost(bool, tag = "5")]
@@ -45,6 +36,8 @@ struct ServiceRecord {
     /// 0 in the records of versions that had none.
     #[prost(uint64, tag = "7")]
     number: u64,
+    #[prost(message, optional, tag = "8")]
+    spec: Option<v1::ServiceSpec>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -70,9 +63,7 @@ pub(crate) fn replica_key(name: &str, slot: u32) -> String {
 
 pub(crate) fn service(service: &Service) -> Vec<u8> {
     let record = ServiceRecord {
-        role: service.spec.role.to_string(),
-        replicas: service.spec.replicas,
-        task: Some(task::write(&service.spec.task)),
+        spec: Some((&service.spec).into()),
         version: service.version,
         deleting: service.deleting,
         start_floor: service.start_floor,
@@ -113,7 +104,10 @@ pub(crate) fn read(records: &[(String, Vec<u8>)]) -> Result<Recovered, RecoverEr
     };
     for (key, name, record) in services {
         let replicas = replicas.remove(name).unwrap_or_default();
-        let spec = read_spec(name, &record).map_err(|why| RecoverError::new(key, why))?;
+        let spec = record
+            .spec
+            .ok_or_else(|| RecoverError::new(key, "it has no spec"))?;
+        let spec = spec.try_into().map_err(|error| RecoverError::new(key, error))?;
         let kept = Kept {
             number: record.number,
             version: record.version,
@@ -146,13 +140,4 @@ fn number(services: &mut BTreeMap<String, Service>) {
 fn split_replica(key: &str) -> Option<(&str, u32)> {
     let (name, slot) = key.strip_prefix(REPLICA_PREFIX)?.split_once('/')?;
     Some((name, slot.parse().ok()?))
-}
-
-fn read_spec(name: &str, record: &ServiceRecord) -> Result<ServiceSpec, String> {
-    Ok(ServiceSpec {
-        name: name.to_owned(),
-        role: Role::new(&record.role).map_err(|error| error.to_string())?,
-        replicas: record.replicas,
-        task: task::read(record.task.as_ref().ok_or("it has no task")?)?,
-    })
 }

@@ -3,12 +3,11 @@
 use proffer_master_core::OperatorRequest;
 use proffer_types::Resources;
 use proffer_wire::{ConvertError, offer, quota, v1};
-use tonic::Status;
 
 use super::parse;
 
 /// What is absent stays as it is.
-pub(super) fn set_role(request: v1::SetRoleRequest) -> Result<OperatorRequest, Status> {
+pub(super) fn set_role(request: v1::SetRoleRequest) -> Result<OperatorRequest, ConvertError> {
     let weight = request
         .weight
         .map(|weight| offer::weight_millis("weight", weight));
@@ -26,14 +25,14 @@ pub(super) fn set_role(request: v1::SetRoleRequest) -> Result<OperatorRequest, S
     })
 }
 
-pub(super) fn reserve(request: v1::ReserveRequest) -> Result<OperatorRequest, Status> {
+pub(super) fn reserve(request: v1::ReserveRequest) -> Result<OperatorRequest, ConvertError> {
     Ok(OperatorRequest::Reserve {
         agent_id: parse("agent_id", &request.agent_id)?,
         resources: reserved(request.resources)?,
     })
 }
 
-pub(super) fn unreserve(request: v1::UnreserveRequest) -> Result<OperatorRequest, Status> {
+pub(super) fn unreserve(request: v1::UnreserveRequest) -> Result<OperatorRequest, ConvertError> {
     Ok(OperatorRequest::Unreserve {
         agent_id: parse("agent_id", &request.agent_id)?,
         resources: reserved(request.resources)?,
@@ -41,8 +40,8 @@ pub(super) fn unreserve(request: v1::UnreserveRequest) -> Result<OperatorRequest
 }
 
 /// Resources all of which are reserved.
-fn reserved(message: Option<v1::Resources>) -> Result<Resources, Status> {
-    let refuse = |problem| Status::from(ConvertError::new("resources", problem));
+fn reserved(message: Option<v1::Resources>) -> Result<Resources, ConvertError> {
+    let refuse = |problem| ConvertError::new("resources", problem);
     let message = message.ok_or_else(|| refuse("is missing"))?;
     let resources = Resources::try_from(message).map_err(|error: ConvertError| error.under("resources"))?;
     if resources.is_empty() {

@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proffer_grpc::v1::agent_link_client::AgentLinkClient;
+use proffer_grpc::v1::operator_client::OperatorClient;
+use proffer_grpc::v1::scheduler_client::SchedulerClient;
 use proffer_master::{Config, MasterError, run};
 use proffer_store::{Memory, Store};
 use proffer_wire::v1;
-use proffer_wire::v1::agent_link_client::AgentLinkClient;
-use proffer_wire::v1::operator_client::OperatorClient;
-use proffer_wire::v1::scheduler_client::SchedulerClient;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
+use proffer_grpc::v1::agent_server::Agent as _;
 use proffer_types::{AgentInfo, Resources};
-use proffer_wire::v1::agent_server::Agent as _;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 

@@ -19,3 +19,19 @@ pub fn check_listen(address: SocketAddr, insecure: bool) -> Result<(), ListenErr
     }
     Err(ListenError(address))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_listens_off_loopback_only_when_told() {
+        for good in ["127.0.0.1:1", "127.8.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert!(check_listen(good.parse().unwrap(), false).is_ok(), "{good}");
+        }
+        for bad in ["0.0.0.0:1", "10.0.0.1:1", "[::]:1"] {
+            assert!(check_listen(bad.parse().unwrap(), false).is_err(), "{bad}");
+            assert!(check_listen(bad.parse().unwrap(), true).is_ok(), "{bad}");
+        }
+    }
+}

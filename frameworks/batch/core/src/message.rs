@@ -1,0 +1,94 @@
+//! Job specs as messages: what a client sends and what is kept of a job are the same `v1::JobSpec`.
+//!
+//! What the wire can check is checked here; what only the scheduler knows is left to `validate`.
+
+use std::time::Duration;
+
+use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources, Role};
+use proffer_wire::demand::{Budget, placement_rules};
+use proffer_wire::task::limits;
+use proffer_wire::{ConvertError, v1};
+
+use crate::{JobSpec, TaskSpec};
+
+impl TryFrom<v1::JobSpec> for JobSpec {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::JobSpec) -> Result<Self, ConvertError> {
+        let mut budget = Budget::default();
+        let task = |(index, task)| {
+            task_spec(task, &mut budget).map_err(|error| error.under(format_args!("tasks[{index}]")))
+        };
+        Ok(Self {
+            role: role(&message.role)?,
+            name: message.name,
+            priority: message.priority,
+            tasks: message
+                .tasks
+                .into_iter()
+                .enumerate()
+                .map(task)
+                .collect::<Result<_, _>>()?,
+            gang: message.gang,
+        })
+    }
+}
+
+fn role(role: &str) -> Result<Role, ConvertError> {
+    match role {
+        "" => Ok(Role::default()),
+        role => Role::new(role).map_err(|error| ConvertError::new("role", error)),
+    }
+}
+
+fn task_spec(message: v1::JobTask, budget: &mut Budget) -> Result<TaskSpec, ConvertError> {
+    let resources = message.resources.unwrap_or_default();
+    let resources = Resources::try_from(resources).map_err(|error| error.under("resources"))?;
+    let limits = limits(message.limits.unwrap_or_default(), &resources);
+    let container = message
+        .container
+        .ok_or_else(|| ConvertError::new("container", "is missing"))?;
+    Ok(TaskSpec {
+        name: message.name,
+        count: message.count.max(1),
+        after: message.after,
+        resources,
+        limits: limits.map_err(|error| error.under("limits"))?,
+        rules: placement_rules(message.rules, budget).map_err(|error| error.under("rules"))?,
+        gang: message.gang,
+        container: ContainerSpec::try_from(container).map_err(|error| error.under("container"))?,
+        retries: message.retries,
+        timeout: (message.timeout_ms > 0).then(|| Duration::from_millis(message.timeout_ms)),
+        kill_policy: message.kill_policy.map(KillPolicy::from).unwrap_or_default(),
+    })
+}
+
+impl From<&JobSpec> for v1::JobSpec {
+    fn from(spec: &JobSpec) -> Self {
+        Self {
+            name: spec.name.clone(),
+            role: spec.role.to_string(),
+            priority: spec.priority,
+            tasks: spec.tasks.iter().map(task_message).collect(),
+            gang: spec.gang,
+        }
+    }
+}
+
+fn task_message(task: &TaskSpec) -> v1::JobTask {
+    // 0 means no limit, so the shortest limit there can be is 1 ms.
+    let millis = |timeout: Duration| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
+    v1::JobTask {
+        name: task.name.clone(),
+        count: task.count,
+        after: task.after.clone(),
+        resources: Some((&task.resources).into()),
+        container: Some((&task.container).into()),
+        retries: task.retries,
+        timeout_ms: task.timeout.map_or(0, millis),
+        kill_policy: Some(task.kill_policy.into()),
+        limits: (task.limits != Limits::default()).then(|| task.limits.into()),
+        rules: (task.rules != PlacementRules::default()).then(|| (&task.rules).into()),
+        gang: task.gang,
+    }
+}
