@@ -19,8 +19,8 @@ fn job(name: &str) -> JobSpec {
     }
 }
 
-/// `job("J")` as it was written before there were limits, rules and gangs.
-const EARLIER: &[u8] = b"\n\x01J\x12\x01*\x18\n\"!\n\x01a\x10\x02\"\t\n\x04cpus\x10\xe8\x07\"\t\n\x03mem\x10\x80\x80@2\x04true(\x02";
+/// `job("J")` as it was written before containers had images, volumes and networks.
+const EARLIER: &[u8] = b"(\x02:<\n\x01J\x12\x01*\x18\x05\"2\n\x01a\x10\x02\"!\n\x0f\n\x04cpus\x11\0\0\0\0\0\0\xf0?\n\x0e\n\x03mem\x11\0\0\0\0\0\x000A*\x06\n\x04trueB\0";
 
 #[test]
 fn a_job_of_an_earlier_version_is_read_and_one_without_news_is_written_the_same() {
