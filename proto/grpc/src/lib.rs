@@ -18,7 +18,6 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "
 
 /// What a caller is answered whose message is not valid: `INVALID_ARGUMENT`, with the field and the problem.
 #[must_use]
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err(status)`")]
 pub fn status(error: ConvertError) -> Status {
     Status::invalid_argument(error.to_string())
 }

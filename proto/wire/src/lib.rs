@@ -24,7 +24,6 @@ pub mod text;
 pub use error::ConvertError;
 
 /// The generated messages of package `proffer.v1`.
-#[expect(clippy::allow_attributes_without_reason, reason = "generated")]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/proffer.v1.rs"));
 }

@@ -33,7 +33,6 @@ struct ServiceRecord {
     deleting: bool,
     #[prost(uint64, tag = "6")]
     start_floor: u64,
-    /// 0 in the records of versions that had none.
     #[prost(uint64, tag = "7")]
     number: u64,
     #[prost(message, optional, tag = "8")]
@@ -117,7 +116,6 @@ pub(crate) fn read(records: &[(String, Vec<u8>)]) -> Result<Recovered, RecoverEr
         let service = Service::recover(spec, kept, replicas);
         recovered.services.insert(name.to_owned(), service);
     }
-    number(&mut recovered.services);
     if let Some((name, _)) = replicas.first_key_value() {
         let key = service_key(name);
         return Err(RecoverError::new(
@@ -126,15 +124,6 @@ pub(crate) fn read(records: &[(String, Vec<u8>)]) -> Result<Recovered, RecoverEr
         ));
     }
     Ok(recovered)
-}
-
-/// Gives those without a number the next free ones, by name.
-fn number(services: &mut BTreeMap<String, Service>) {
-    let mut latest = services.values().map(|service| service.number).max().unwrap_or(0);
-    for service in services.values_mut().filter(|service| service.number == 0) {
-        latest += 1;
-        service.number = latest;
-    }
 }
 
 fn split_replica(key: &str) -> Option<(&str, u32)> {

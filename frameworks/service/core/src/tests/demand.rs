@@ -87,21 +87,17 @@ fn a_service_spreads_and_keeps_its_shape_over_versions_and_restarts() {
     );
 }
 
-/// `spec("web", 2, "cpus:1;mem:64MiB", &["a"])` as it was written before services had numbers, limits and rules.
-const EARLIER: &[u8] =
-    b"\n\x01*\x10\x02\x1a\x1a\n\t\n\x04cpus\x10\xe8\x07\n\n\n\x03mem\x10\x80\x80\x80 \x1a\x01a \x01";
+/// `spec("web", 2, "cpus:1;mem:64MiB", &["a"])` as it was written before containers had images, volumes and networks.
+const EARLIER: &[u8] = b" \x018\x01B6\n\x03web\x12\x01*\x18\x02\"*\n!\n\x0f\n\x04cpus\x11\0\0\0\0\0\0\xf0?\n\x0e\n\x03mem\x11\0\0\0\0\0\0\x90A\x12\x03\n\x01a\x1a\0";
 
 #[test]
-fn a_service_of_an_earlier_version_is_read_and_gets_a_number() {
-    let records = ["api", "web"].map(|name| (format!("service/{name}"), EARLIER.to_vec()));
+fn a_service_of_an_earlier_version_is_read_and_one_without_news_is_written_the_same() {
+    let mut world = World::new();
+    let spec = || spec("web", 2, "cpus:1;mem:64MiB", &["a"]);
+    world.run(|services, cx| services.apply(spec(), cx)).0.unwrap();
+    let key = "service/web".to_owned();
+    assert_eq!(world.records[&key], EARLIER);
     let mut services = Services::new();
-    services.recover(&records).unwrap();
-    let read: Vec<_> = services.list().into_iter().map(|view| view.spec).collect();
-    assert_eq!(
-        read,
-        ["api", "web"].map(|name| spec(name, 2, "cpus:1;mem:64MiB", &["a"]))
-    );
-    let demand = services.demand(&Role::default());
-    let ids: Vec<_> = demand.iter().map(|shape| shape.id).collect();
-    assert_eq!(ids, [ShapeId(1), ShapeId(2)]);
+    services.recover(&[(key, EARLIER.to_vec())]).unwrap();
+    assert_eq!(services.list()[0].spec, spec());
 }

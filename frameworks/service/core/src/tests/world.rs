@@ -23,7 +23,7 @@ use crate::{ServiceSpec, ServiceTask, ServiceView, Services};
 pub(super) struct World {
     pub(super) services: Services,
     pub(super) now: Timestamp,
-    records: BTreeMap<String, Vec<u8>>,
+    pub(super) records: BTreeMap<String, Vec<u8>>,
     n_offers: u64,
     /// Of what is applied and offered from now on.
     role: Role,
