@@ -6,7 +6,7 @@ use proffer_init::program::{Join, Op, Reader};
 use proffer_init::{fd, report};
 
 use crate::supervise::supervise;
-use crate::sys::{self, DAMAGED, Outcome};
+use crate::sys::{self, DAMAGED, Outcome, cgroup, mount, namespace, privileges, process};
 
 /// Runs a program; ends the process.
 pub(crate) fn run(program: &'static [u8]) -> ! {
@@ -26,20 +26,20 @@ pub(crate) fn run(program: &'static [u8]) -> ! {
 fn step(op: Op, operands: &mut Reader<'static>) -> Outcome<'static> {
     match op {
         Op::EnterInit => enter_init(operands),
-        Op::SetHostname => sys::set_hostname(text(operands)?),
-        Op::MakeMountsPrivate => sys::make_mounts_private(),
+        Op::SetHostname => namespace::set_hostname(text(operands)?),
+        Op::MakeMountsPrivate => mount::make_mounts_private(),
         Op::Mount => {
             let (filesystem, target) = (text(operands)?, text(operands)?);
-            sys::mount(filesystem, target, number(operands)?, text(operands)?)
+            mount::mount(filesystem, target, number(operands)?, text(operands)?)
         }
-        Op::BindMount => sys::bind_mount(text(operands)?, text(operands)?),
-        Op::ForbidDumping => sys::set(libc::PR_SET_DUMPABLE, 0),
+        Op::BindMount => mount::bind_mount(text(operands)?, text(operands)?),
+        Op::ForbidDumping => privileges::set(libc::PR_SET_DUMPABLE, 0),
         Op::EnterPayload => enter_payload(operands),
-        Op::Unshare => sys::unshare(number(operands)?),
-        Op::ChangeDirectory => sys::change_directory(text(operands)?),
-        Op::OomScoreAdj => sys::set_oom_score_adj(number(operands)?),
-        Op::KeepCapabilities => sys::keep_capabilities(number(operands)?),
-        Op::NoNewPrivileges => sys::set(libc::PR_SET_NO_NEW_PRIVS, 1),
+        Op::Unshare => namespace::unshare(number(operands)?),
+        Op::ChangeDirectory => process::change_directory(text(operands)?),
+        Op::OomScoreAdj => privileges::set_oom_score_adj(number(operands)?),
+        Op::KeepCapabilities => privileges::keep_capabilities(number(operands)?),
+        Op::NoNewPrivileges => privileges::set(libc::PR_SET_NO_NEW_PRIVS, 1),
         Op::Execute => execute(operands),
     }
 }
@@ -68,7 +68,7 @@ fn enter_payload(operands: &mut Reader<'static>) -> Outcome<'static> {
         }
         supervise(pid, started_us);
     }
-    sys::become_payload();
+    process::become_payload();
     Ok(())
 }
 
@@ -83,14 +83,14 @@ fn start_process(flags: u64, operands: &mut Reader<'static>) -> Outcome<'static,
                 directory = Some(text(operands)?);
             }
             let directory = directory.ok_or(DAMAGED)?;
-            sys::clone(flags, Some(directory)).map_err(|failure| failure.on(directory))
+            process::clone(flags, Some(directory)).map_err(|failure| failure.on(directory))
         }
         Join::Write => {
-            let pid = sys::clone(flags, None)?;
+            let pid = process::clone(flags, None)?;
             for _ in 0..n_paths {
                 let tasks = text(operands)?;
                 if pid == 0 {
-                    sys::join_cgroup(tasks)?;
+                    cgroup::join_cgroup(tasks)?;
                 }
             }
             Ok(pid)
@@ -101,7 +101,7 @@ fn start_process(flags: u64, operands: &mut Reader<'static>) -> Outcome<'static,
 fn execute(operands: &mut Reader<'static>) -> Outcome<'static> {
     let (program, argv) = pointers(operands)?;
     let (_, env) = pointers(operands)?;
-    Err(sys::execute(&argv, &env, program.ok_or(DAMAGED)?))
+    Err(process::execute(&argv, &env, program.ok_or(DAMAGED)?))
 }
 
 /// A list of texts as the kernel wants it, and its first.

@@ -5,7 +5,7 @@
 use proffer_init::SIGNAL_KILL_ALL;
 use proffer_init::record::Record;
 
-use crate::sys;
+use crate::sys::{self, process, signal};
 
 /// The signals that are passed on to the payload's process group.
 const FORWARDED: [i32; 5] = [
@@ -19,10 +19,10 @@ const FORWARDED: [i32; 5] = [
 /// Supervises the payload whose first process, and leader of its group, is `payload`.
 pub(crate) fn supervise(payload: i32, started_us: u64) -> ! {
     loop {
-        match sys::wait_signal() {
+        match signal::wait_signal() {
             libc::SIGCHLD => reap_all(payload, started_us),
-            SIGNAL_KILL_ALL => sys::kill(-1, libc::SIGKILL),
-            signal if FORWARDED.contains(&signal) => sys::kill(-payload, signal),
+            SIGNAL_KILL_ALL => process::kill(-1, libc::SIGKILL),
+            signal if FORWARDED.contains(&signal) => process::kill(-payload, signal),
             _ => {}
         }
     }
@@ -30,7 +30,7 @@ pub(crate) fn supervise(payload: i32, started_us: u64) -> ! {
 
 /// Reaps every child that has ended; ends itself with the payload.
 fn reap_all(payload: i32, started_us: u64) {
-    while let Some((pid, wait_status)) = sys::reap() {
+    while let Some((pid, wait_status)) = process::reap() {
         if pid == payload {
             let wall_time_us = sys::now_us().saturating_sub(started_us);
             let record = Record {

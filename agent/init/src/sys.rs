@@ -1,4 +1,11 @@
-//! The system calls, with their errors as values.
+//! The system calls, with their errors as values: here what every stage needs, a file for each other subject.
+
+pub(crate) mod cgroup;
+pub(crate) mod mount;
+pub(crate) mod namespace;
+pub(crate) mod privileges;
+pub(crate) mod process;
+pub(crate) mod signal;
 
 use std::ffi::CStr;
 use std::ptr;
@@ -6,6 +13,8 @@ use std::ptr;
 use proffer_init::fd;
 use proffer_init::program::Op;
 use proffer_init::report;
+
+use self::signal::all_signals;
 
 /// An errno and what the call was made on.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +52,7 @@ impl<'a> Failure<'a> {
 
 /// Blocks every signal, and keeps the descriptors that are not the payload's from it.
 ///
-/// A blocked signal is not lost, as it would be on pid 1 by its default action, but waits for [`wait_signal`].
+/// A blocked signal is not lost, as it would be on pid 1 by its default action, but waits for [`signal::wait_signal`].
 /// SIGPIPE among them, so that a dead agent is an error of `write` and nothing more.
 pub(crate) fn start() {
     let all = all_signals();
@@ -113,257 +122,6 @@ pub(crate) fn exit(code: i32) -> ! {
 pub(crate) fn close(descriptor: i32) {
     // SAFETY: only called with descriptors of `fd` and ones opened here, each once.
     unsafe { libc::close(descriptor) };
-}
-
-/// Forks with clone3(2): into new namespaces, and on cgroup v2 into a cgroup. Returns 0 in the child.
-pub(crate) fn clone(flags: u64, cgroup: Option<&CStr>) -> Outcome<'static, i32> {
-    let mut args = CloneArgs {
-        flags,
-        ..CloneArgs::default()
-    };
-    // With CLONE_PARENT the child has this process's own exit signal, and must not name one.
-    if flags & libc::CLONE_PARENT as u64 == 0 {
-        args.exit_signal = libc::SIGCHLD as u64;
-    }
-    let directory = cgroup.map(open_directory).transpose()?;
-    if let Some(directory) = directory {
-        args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = directory as u64;
-    }
-    // SAFETY: without CLONE_VM this is a fork, and this program has one thread; `args` is a valid clone_args.
-    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
-    let pid = check(pid);
-    if let Some(directory) = directory {
-        close(directory);
-    }
-    // The kernel's pids are at most 2^22.
-    Ok(i32::try_from(pid?).unwrap_or(i32::MAX))
-}
-
-/// `CLONE_INTO_CGROUP`; libc's constant does not fit the type it has there.
-const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-
-/// clone3(2)'s argument.
-#[derive(Default)]
-#[repr(C)]
-struct CloneArgs {
-    flags: u64,
-    pidfd: u64,
-    child_tid: u64,
-    parent_tid: u64,
-    exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
-    tls: u64,
-    set_tid: u64,
-    set_tid_size: u64,
-    cgroup: u64,
-}
-
-fn open_directory(path: &CStr) -> Outcome<'static, i32> {
-    // SAFETY: the path is a C string.
-    let descriptor = unsafe { libc::open(path.as_ptr(), libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) };
-    check(descriptor.into()).map(|_| descriptor)
-}
-
-/// Writes this process into a cgroup v1 `tasks` file. A thread that moves itself need not wait for the
-/// kernel's lock on all forks, as it would through `cgroup.procs`.
-pub(crate) fn join_cgroup(tasks: &CStr) -> Outcome<'_> {
-    // SAFETY: the path is a C string, the buffer is valid for its length.
-    let written = unsafe {
-        let descriptor = libc::open(tasks.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
-        check(descriptor.into()).map_err(|failure| failure.on(tasks))?;
-        let written = check(libc::write(descriptor, c"0".as_ptr().cast(), 1) as libc::c_long);
-        libc::close(descriptor);
-        written
-    };
-    written.map(drop).map_err(|failure| failure.on(tasks))
-}
-
-pub(crate) fn set_hostname(name: &CStr) -> Outcome<'_> {
-    // SAFETY: the name is valid for its length.
-    let result = unsafe { libc::sethostname(name.as_ptr(), name.count_bytes()) };
-    check(result.into()).map(drop).map_err(|failure| failure.on(name))
-}
-
-pub(crate) fn make_mounts_private() -> Outcome<'static> {
-    let flags = libc::MS_REC | libc::MS_PRIVATE;
-    // SAFETY: the target is a C string; the other pointers may be null for a change of propagation.
-    let result = unsafe { libc::mount(ptr::null(), c"/".as_ptr(), ptr::null(), flags, ptr::null()) };
-    check(result.into()).map(drop).map_err(|failure| failure.on(c"/"))
-}
-
-pub(crate) fn mount<'a>(filesystem: &CStr, target: &'a CStr, flags: u64, options: &CStr) -> Outcome<'a> {
-    // SAFETY: all four are C strings.
-    let result = unsafe {
-        libc::mount(
-            filesystem.as_ptr(),
-            target.as_ptr(),
-            filesystem.as_ptr(),
-            flags,
-            options.as_ptr().cast(),
-        )
-    };
-    check(result.into())
-        .map(drop)
-        .map_err(|failure| failure.on(target))
-}
-
-/// Shows a directory at another place. The flags take a second call: the kernel ignores them in the first.
-pub(crate) fn bind_mount<'a>(source: &CStr, target: &'a CStr) -> Outcome<'a> {
-    let flags = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_NOSUID | libc::MS_NODEV;
-    // SAFETY: source and target are C strings; the other pointers may be null for binds.
-    let result = unsafe {
-        let (source, target) = (source.as_ptr(), target.as_ptr());
-        let bound = libc::mount(source, target, ptr::null(), libc::MS_BIND, ptr::null());
-        match bound {
-            0 => libc::mount(ptr::null(), target, ptr::null(), flags, ptr::null()),
-            failed => failed,
-        }
-    };
-    check(result.into())
-        .map(drop)
-        .map_err(|failure| failure.on(target))
-}
-
-/// Writes this process's own score for the OOM killer.
-pub(crate) fn set_oom_score_adj(score: u64) -> Outcome<'static> {
-    let file = c"/proc/self/oom_score_adj";
-    let text = score.to_string();
-    // SAFETY: the path is a C string, the buffer is valid for its length.
-    let written = unsafe {
-        let descriptor = libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
-        check(descriptor.into()).map_err(|failure| failure.on(file))?;
-        let written = check(libc::write(descriptor, text.as_ptr().cast(), text.len()) as libc::c_long);
-        libc::close(descriptor);
-        written
-    };
-    written.map(drop).map_err(|failure| failure.on(file))
-}
-
-pub(crate) fn unshare(flags: u64) -> Outcome<'static> {
-    // SAFETY: a plain system call.
-    check(unsafe { libc::syscall(libc::SYS_unshare, flags) }).map(drop)
-}
-
-pub(crate) fn change_directory(path: &CStr) -> Outcome<'_> {
-    // SAFETY: the path is a C string.
-    let result = unsafe { libc::chdir(path.as_ptr()) };
-    check(result.into()).map(drop).map_err(|failure| failure.on(path))
-}
-
-pub(crate) fn set(option: i32, value: libc::c_ulong) -> Outcome<'static> {
-    // SAFETY: only called with options whose arguments are numbers.
-    check(unsafe { libc::prctl(option, value, 0, 0, 0) }.into()).map(drop)
-}
-
-/// Gives up every capability that is not in the mask: in the bounding set too, so that no program brings it back.
-pub(crate) fn keep_capabilities(mask: u64) -> Outcome<'static> {
-    for capability in (0..64).filter(|capability| mask & 1 << capability == 0) {
-        match set(libc::PR_CAPBSET_DROP, capability) {
-            // Past the last capability this kernel knows.
-            Err(Failure {
-                errno: libc::EINVAL, ..
-            }) => break,
-            other => other?,
-        }
-    }
-    set(
-        libc::PR_CAP_AMBIENT,
-        libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong,
-    )?;
-    let header = [LINUX_CAPABILITY_VERSION_3, 0];
-    let (low, high) = ((mask & 0xffff_ffff) as u32, (mask >> 32) as u32);
-    let data = [low, low, 0, high, high, 0];
-    // SAFETY: header and data have the layout of the version named: effective, permitted, inheritable, twice.
-    check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) }).map(drop)
-}
-
-const LINUX_CAPABILITY_VERSION_3: u32 = 0x2008_0522;
-
-/// Gives the payload a session of its own, and signals as if it had been started from a shell.
-pub(crate) fn become_payload() {
-    // The kernel's sigaction: all zeros is the default action with no flags. glibc's calls leave out its own two signals,
-    // but not what they inherited: some supervisors ignore those.
-    let default = [0_u64; 4];
-    let none = 0_u64;
-    // SAFETY: plain system calls; both values have the kernel's layout and outlive their use.
-    unsafe {
-        libc::setsid();
-        for signal in 1..=LAST_SIGNAL {
-            let no_old = ptr::null::<u64>();
-            libc::syscall(
-                libc::SYS_rt_sigaction,
-                signal,
-                default.as_ptr(),
-                no_old,
-                size_of::<u64>(),
-            );
-        }
-        let (set, no_old) = (&raw const none, ptr::null::<u64>());
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            libc::SIG_SETMASK,
-            set,
-            no_old,
-            size_of::<u64>(),
-        );
-    }
-}
-
-/// The last real-time signal.
-const LAST_SIGNAL: i32 = 64;
-
-/// Executes a command found on the `PATH` of its own environment. Only returns the failure.
-pub(crate) fn execute<'a>(
-    argv: &[*const libc::c_char],
-    env: &[*const libc::c_char],
-    program: &'a CStr,
-) -> Failure<'a> {
-    unsafe extern "C" {
-        static mut environ: *const *const libc::c_char;
-    }
-    // SAFETY: both arrays end with a null and hold C strings of the mapped program; there is one thread, and nothing
-    // reads the environment after this.
-    unsafe {
-        environ = env.as_ptr();
-        libc::execvp(program.as_ptr(), argv.as_ptr());
-    }
-    let errno = errno();
-    Failure {
-        errno,
-        subject: program,
-    }
-}
-
-fn all_signals() -> libc::sigset_t {
-    // SAFETY: sigfillset initialises the set.
-    unsafe {
-        let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&raw mut set);
-        set
-    }
-}
-
-/// Waits for the next signal and returns its number.
-pub(crate) fn wait_signal() -> i32 {
-    let all = all_signals();
-    // SAFETY: the set outlives the call; no details are asked for. EINTR counts as signal -1, which nobody handles.
-    unsafe { libc::sigwaitinfo(&raw const all, ptr::null_mut()) }
-}
-
-/// Reaps one child that has ended, if there is one: its pid and wait status.
-pub(crate) fn reap() -> Option<(i32, i32)> {
-    let mut status = 0;
-    // SAFETY: the status outlives the call.
-    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
-    (pid > 0).then_some((pid, status))
-}
-
-/// Sends a signal; to nobody left is as good as sent.
-pub(crate) fn kill(pid: i32, signal: i32) {
-    // SAFETY: a plain system call.
-    unsafe { libc::kill(pid, signal) };
 }
 
 /// Microseconds of the monotonic clock.
