@@ -11,6 +11,7 @@ pub mod error;
 pub mod exit;
 pub mod host;
 mod launch;
+pub mod netns;
 mod process;
 mod program;
 mod spawn;
@@ -21,3 +22,4 @@ pub use error::{
 };
 pub use exit::ExitRecord;
 pub use host::free_disk_bytes;
+pub use netns::NetnsError;
