@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use proffer_types::agent_link::{AgentMessage, RegisteredOperation};
 use proffer_types::{
-    AgentId, AgentInfo, Resources, StatusReason, StatusSource, StatusUuid, TaskExit, TaskInfo, TaskState,
-    TaskStatus, Timestamp, Usage,
+    AgentId, AgentInfo, GroupId, Resources, StatusReason, StatusSource, StatusUuid, TaskExit, TaskInfo,
+    TaskState, TaskStatus, Timestamp, Usage,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -208,6 +208,12 @@ impl Agent {
     #[must_use]
     pub fn key_of(&self, container_id: ContainerId) -> Option<&TaskKey> {
         self.containers.get(&container_id)
+    }
+
+    /// The group that the task of a container was launched in.
+    #[must_use]
+    pub fn group_of(&self, container_id: ContainerId) -> Option<&GroupId> {
+        self.tasks.get(self.key_of(container_id)?)?.group.as_ref()
     }
 
     /// The container of a task, until it is forgotten.

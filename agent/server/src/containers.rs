@@ -8,10 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proffer_agent_core::{Command, ContainerEnd, ContainerId, Process, Signal, TaskKey};
-use proffer_container::{ContainerConfig, Files, MountSource, VolumeMount};
 use proffer_linux::{Adoption, Containerizer, Launched, SignalError};
-use proffer_types::container::Propagation;
-use proffer_types::{Kind, Resources, TaskInfo, Usage, Volume};
+use proffer_types::Usage;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Semaphore, mpsc};
@@ -22,7 +20,8 @@ use tracing::{debug, error, warn};
 use crate::data_dir::DataDir;
 use crate::driver::Input;
 use crate::metrics::Metrics;
-use crate::{sandbox, volumes};
+use crate::provision::{Prepared, Progress, Provisioner, Request};
+use crate::sandbox;
 
 /// The most launches and removals at once. They are kernel work: more than this only queue in it, each on a
 /// thread of its own.
@@ -33,6 +32,10 @@ const DESTROY_ATTEMPTS: u32 = 5;
 
 /// The wait before the second removal; doubles.
 const DESTROY_RETRY: Duration = Duration::from_millis(200);
+
+/// How long a start waits for containers that no checkpoint knows: a killed process is gone in milliseconds, unless it
+/// is stuck in the kernel, and then no wait is long enough.
+const ORPHANS_TIMEOUT: Duration = Duration::from_secs(5);
 
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
@@ -46,6 +49,7 @@ pub(crate) struct Containers {
 #[derive(Debug)]
 struct Inner {
     containerizer: Containerizer,
+    provisioner: Provisioner,
     data_dir: Arc<DataDir>,
     metrics: Arc<Metrics>,
     driver: mpsc::Sender<Input>,
@@ -56,7 +60,7 @@ struct Inner {
 }
 
 /// The container's name in the kernel.
-fn name(container_id: ContainerId) -> proffer_container::ContainerId {
+pub(crate) fn name(container_id: ContainerId) -> proffer_container::ContainerId {
     match proffer_container::ContainerId::new(container_id.to_string()) {
         Ok(name) => name,
         Err(error) => unreachable!("16 hex digits are a container id: {error}"),
@@ -74,6 +78,7 @@ impl Containers {
         Self {
             inner: Arc::new(Inner {
                 containerizer,
+                provisioner: Provisioner::new(Arc::clone(&data_dir)),
                 data_dir,
                 metrics,
                 driver,
@@ -85,13 +90,17 @@ impl Containers {
     }
 
     /// Launches a container; `Launched` or `LaunchFailed` follows, then `Exited`.
-    pub(crate) fn launch(&self, container_id: ContainerId, key: TaskKey, info: TaskInfo) {
+    pub(crate) fn launch(&self, request: Request) {
         let this = self.clone();
+        let container_id = request.container_id;
+        // Not later: a member of its group could end before.
+        let entered = this.inner.provisioner.enter(container_id, request.group.as_ref());
         self.spawn(async move {
             let started = Instant::now();
-            let launched = this
-                .blocking(move |inner| inner.launch(container_id, &key, info))
-                .await;
+            let launched = match entered {
+                Ok(()) => this.prepare_and_launch(&request).await,
+                Err(error) => Some(Err(error)),
+            };
             match launched {
                 Some(Ok(launched)) => {
                     this.inner.metrics.launched(started.elapsed());
@@ -100,11 +109,35 @@ impl Containers {
                 }
                 Some(Err(error)) => {
                     this.inner.metrics.launch_failed();
+                    this.inner.provisioner.release(container_id).await;
                     this.tell(Command::LaunchFailed { container_id, error }).await;
                 }
                 None => {}
             }
         });
+    }
+
+    async fn prepare_and_launch(&self, request: &Request) -> Option<Result<Launched, String>> {
+        let container_id = request.container_id;
+        let (progress, mut said) = Progress::new();
+        let prepare = self.inner.provisioner.prepare(request, &progress);
+        let log = async {
+            while said.changed().await.is_ok() {
+                debug!(%container_id, progress = *said.borrow_and_update(), "preparing a container");
+            }
+            std::future::pending().await
+        };
+        let prepared = tokio::select! {
+            prepared = prepare => prepared,
+            never = log => never,
+        };
+        match prepared {
+            Ok(prepared) => {
+                debug!(%container_id, addresses = ?prepared.addresses, "container prepared");
+                self.blocking(move |inner| inner.launch(&prepared)).await
+            }
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// Takes a container back; `Exited` follows when it ends, or at once. Signals may follow the return.
@@ -160,10 +193,13 @@ impl Containers {
     /// Removes what is left of a container.
     pub(crate) fn destroy(&self, container_id: ContainerId, key: Option<TaskKey>) {
         if let Some(key) = key {
-            sandbox::touch(&self.inner.data_dir.sandbox(&key));
+            sandbox::touch(self.inner.data_dir.task_dir(&key).root());
         }
         let this = self.clone();
-        self.inner.removals.spawn(this.destroy_name(name(container_id)));
+        self.inner.removals.spawn(async move {
+            this.clone().destroy_name(name(container_id)).await;
+            this.inner.provisioner.release(container_id).await;
+        });
     }
 
     async fn destroy_name(self, name: proffer_container::ContainerId) {
@@ -185,19 +221,33 @@ impl Containers {
         }
     }
 
-    /// Removes containers that no checkpoint knows.
+    /// Removes containers that no checkpoint knows, and then what was prepared for them and for others that never
+    /// ran. To be called before the first launch.
     pub(crate) async fn destroy_orphans(&self, known: &[ContainerId]) {
-        let known: Vec<_> = known.iter().map(|id| name(*id)).collect();
+        let names: Vec<_> = known.iter().map(|id| name(*id)).collect();
         match self.blocking(|inner| inner.containerizer.list()).await {
             Some(Ok(found)) => {
-                for orphan in found.into_iter().filter(|id| !known.contains(id)) {
+                let orphans = TaskTracker::new();
+                for orphan in found.into_iter().filter(|id| !names.contains(id)) {
                     warn!(container_id = %orphan, "removing a container that no checkpoint knows");
-                    self.inner.removals.spawn(self.clone().destroy_name(orphan));
+                    let removal = self
+                        .inner
+                        .removals
+                        .track_future(self.clone().destroy_name(orphan));
+                    orphans.spawn(removal);
+                }
+                orphans.close();
+                if tokio::time::timeout(ORPHANS_TIMEOUT, orphans.wait())
+                    .await
+                    .is_err()
+                {
+                    warn!("containers that no checkpoint knows take long to be removed");
                 }
             }
             Some(Err(error)) => warn!(%error, "cannot list containers"),
             None => {}
         }
+        self.inner.provisioner.recover(known).await;
     }
 
     /// Waits for removals under way.
@@ -258,54 +308,10 @@ impl Containers {
 }
 
 impl Inner {
-    fn launch(&self, container_id: ContainerId, key: &TaskKey, info: TaskInfo) -> Result<Launched, String> {
-        let sandbox = self.data_dir.sandbox(key);
-        sandbox::clear(&sandbox)
-            .map_err(|error| format!("cannot clear the sandbox `{}`: {error}", sandbox.display()))?;
-        let mut spec = info.container;
-        for (name, value) in [
-            ("PROFFER_TASK_ID", key.task_id.as_str()),
-            ("PROFFER_FRAMEWORK_ID", key.framework_id.as_str()),
-        ] {
-            spec.env
-                .entry(name.to_owned())
-                .or_insert_with(|| value.to_owned());
-        }
-        let volumes = self.volumes(&info.resources)?;
-        let files = Files {
-            tmp: sandbox.join("tmp"),
-            stdout: sandbox.join("stdout"),
-            stderr: sandbox.join("stderr"),
-            exit: self.data_dir.exit(container_id),
-            sandbox,
-        };
-        let config = ContainerConfig {
-            limits: info.limits,
-            mounts: volumes,
-            ..ContainerConfig::new(name(container_id), spec, info.resources, files)
-        };
-        let plan =
-            proffer_container::plan(&config, self.containerizer.host_facts()).map_err(|e| chain(&e))?;
+    fn launch(&self, prepared: &Prepared) -> Result<Launched, String> {
+        let plan = proffer_container::plan(&prepared.config, self.containerizer.host_facts())
+            .map_err(|e| chain(&e))?;
         self.containerizer.launch(&plan).map_err(|e| chain(&e))
-    }
-
-    /// The task's volumes. One whose directory is lost is not made again: it would look like an empty one.
-    fn volumes(&self, resources: &Resources) -> Result<Vec<VolumeMount>, String> {
-        let mount = |(kind, volume, _): (&Kind, &Volume, u64)| {
-            let source = volumes::path(&self.data_dir, kind).filter(|path| path.is_dir());
-            let source = source.ok_or_else(|| format!("the directory of volume `{}` is lost", volume.id))?;
-            let container_path = volume.container_path.clone().into();
-            let propagation = Propagation::Private;
-            Ok(VolumeMount {
-                source: MountSource::Bind {
-                    path: source,
-                    propagation,
-                },
-                container_path,
-                read_only: false,
-            })
-        };
-        resources.volumes().map(mount).collect()
     }
 
     /// A container that runs. One whose launch was cut short is found by its groups; when nothing is in them it

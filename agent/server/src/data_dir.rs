@@ -4,7 +4,11 @@
 //! lock                                   held while an agent runs
 //! agent_id                               given by the master
 //! tasks/<container>/{task,state,exit}    checkpoints; `exit` is written by proffer-init
-//! sandboxes/<framework>/<task>/          kept after the task until collected
+//! sandboxes/<framework>/<task>/          kept after the task until collected; holds
+//!     sandbox/ tmp/                      what the task sees of it, and
+//!     stdout stdout.1 .. stderr ..       its output, out of its reach
+//! containers/<container>/                scratch of one container, gone with it; `group` names its group
+//! groups/<group>/                        what its containers share, gone with the last of them; `members/<container>`
 //! resources                              reservations, volumes and operations not acknowledged
 //! volumes/roles/<role>/<volume>/         `/` in roles is written as a space, which no role has
 //! volumes/removed/<n>/                   destroyed volumes, until their files are gone
@@ -17,7 +21,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use proffer_agent_core::{ContainerId, TaskKey};
-
+use proffer_types::GroupId;
 use tracing::warn;
 
 use crate::AgentError;
@@ -55,12 +59,14 @@ impl DataDir {
         for dir in [data_dir.tasks(), data_dir.sandboxes()] {
             fs::create_dir_all(dir).map_err(refuse)?;
         }
-        let volumes = [
+        let private = [
+            data_dir.containers(),
+            data_dir.groups(),
             data_dir.volumes(),
             data_dir.removed_volumes(),
             data_dir.unknown_volumes(),
         ];
-        for dir in volumes {
+        for dir in private {
             let mut private = DirBuilder::new();
             private
                 .recursive(true)
@@ -121,16 +127,71 @@ impl DataDir {
     }
 
     /// Ids are checked when they are made: they are plain names, so this is below [`Self::sandboxes`].
-    pub(crate) fn sandbox(&self, key: &TaskKey) -> PathBuf {
-        self.sandboxes()
-            .join(key.framework_id.as_str())
-            .join(key.task_id.as_str())
+    pub(crate) fn task_dir(&self, key: &TaskKey) -> TaskDir {
+        let framework = self.sandboxes().join(key.framework_id.as_str());
+        TaskDir(framework.join(key.task_id.as_str()))
+    }
+
+    pub(crate) fn containers(&self) -> PathBuf {
+        self.root.join("containers")
+    }
+
+    /// Scratch of one container: every stage of its provisioning may put what it needs here.
+    pub(crate) fn container(&self, container_id: ContainerId) -> PathBuf {
+        self.containers().join(container_id.to_string())
+    }
+
+    /// The containers that have scratch.
+    pub(crate) fn containers_found(&self) -> Vec<ContainerId> {
+        let entries = fs::read_dir(self.containers()).into_iter().flatten().flatten();
+        let id = |entry: fs::DirEntry| {
+            let id = u64::from_str_radix(entry.file_name().to_str()?, 16).ok()?;
+            Some(ContainerId(id))
+        };
+        entries.filter_map(id).collect()
+    }
+
+    pub(crate) fn groups(&self) -> PathBuf {
+        self.root.join("groups")
+    }
+
+    /// What the containers of a group share.
+    pub(crate) fn group(&self, group: &GroupId) -> PathBuf {
+        self.groups().join(group.as_str())
     }
 
     /// A cgroup of the agent's own, the same at every start on this directory.
     pub(crate) fn cgroup_root(&self) -> String {
         let hash = crc32fast::hash(self.root.as_os_str().as_encoded_bytes());
         format!("proffer/{hash:08x}")
+    }
+}
+
+/// The directory of one task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TaskDir(PathBuf);
+
+impl TaskDir {
+    pub(crate) fn root(&self) -> &Path {
+        &self.0
+    }
+
+    /// What the task keeps, and whoever asks for its files gets to see.
+    pub(crate) fn sandbox(&self) -> PathBuf {
+        self.0.join("sandbox")
+    }
+
+    /// What the task has as `/tmp`.
+    pub(crate) fn tmp(&self) -> PathBuf {
+        self.0.join("tmp")
+    }
+
+    pub(crate) fn stdout(&self) -> PathBuf {
+        self.0.join("stdout")
+    }
+
+    pub(crate) fn stderr(&self) -> PathBuf {
+        self.0.join("stderr")
     }
 }
 

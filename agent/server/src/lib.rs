@@ -15,6 +15,7 @@ mod host;
 mod link;
 mod metrics;
 mod perform;
+mod provision;
 mod run;
 mod sandbox;
 mod shared;

@@ -18,6 +18,7 @@ use crate::checkpoint::{Checkpoints, Durability};
 use crate::containers::Containers;
 use crate::driver::{is_checkpoint, link_down};
 use crate::link::LinkHandle;
+use crate::provision::Request;
 
 /// How long a master may take to end a stream that the agent has ended: some round trips.
 const CLOSE_GRACE: Duration = Duration::from_millis(300);
@@ -161,7 +162,13 @@ impl Performer {
                     framework_id,
                     task_id: info.id.clone(),
                 };
-                self.containers.launch(container_id, key, info);
+                self.containers.launch(Request {
+                    container_id,
+                    key,
+                    group: agent.group_of(container_id).cloned(),
+                    info,
+                    keeps_sandbox: false,
+                });
             }
             Effect::Adopt {
                 container_id,

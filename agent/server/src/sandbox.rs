@@ -128,10 +128,10 @@ mod tests {
             task_id: TaskId::new(task).unwrap(),
         };
         for task in ["live", "ended"] {
-            fs::create_dir_all(data_dir.sandbox(&key(task))).unwrap();
+            fs::create_dir_all(data_dir.task_dir(&key(task)).root()).unwrap();
         }
         let found = ended(&data_dir, &Shared::with_live([key("live")])).unwrap();
         let paths: Vec<_> = found.into_iter().map(|sandbox| sandbox.path).collect();
-        assert_eq!(paths, [data_dir.sandbox(&key("ended"))]);
+        assert_eq!(paths, [data_dir.task_dir(&key("ended")).root()]);
     }
 }

@@ -19,6 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::State;
+use crate::data_dir::TaskDir;
 
 /// The most bytes in one message.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -91,17 +92,18 @@ impl Logs {
             Ok(id) => id,
             Err(error) => return refuse("task_id", &error),
         };
-        let name = match request.stream() {
-            LogStream::Stdout => "stdout",
-            LogStream::Stderr => "stderr",
+        let path = match request.stream() {
+            LogStream::Stdout => TaskDir::stdout,
+            LogStream::Stderr => TaskDir::stderr,
             LogStream::Unspecified => return refuse("stream", &"neither stdout nor stderr"),
         };
         let key = TaskKey {
             framework_id,
             task_id,
         };
-        let sandbox = self.state.data_dir.sandbox(&key);
-        let known = self.state.shared.is_live(&key) || tokio::fs::try_exists(&sandbox).await.unwrap_or(false);
+        let dir = self.state.data_dir.task_dir(&key);
+        let known =
+            self.state.shared.is_live(&key) || tokio::fs::try_exists(dir.root()).await.unwrap_or(false);
         if !known {
             return Err(Status::not_found(format!(
                 "no task {key} on this agent, or its output was collected"
@@ -110,7 +112,7 @@ impl Logs {
         Ok(Reader {
             state: self.state.clone(),
             key,
-            path: sandbox.join(name),
+            path: path(&dir),
             file: None,
             offset: request.offset,
             follow: request.follow,

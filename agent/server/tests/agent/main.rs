@@ -161,7 +161,7 @@ async fn tasks_outlive_the_agent_and_the_next_one_reports_how_they_ended() {
     let sandbox = dir.path().join("sandboxes").join(framework_id().as_str());
     agent.stop().await;
     // One ends while no agent is there, the other after.
-    std::fs::write(sandbox.join("t/go"), "\n").unwrap();
+    std::fs::write(sandbox.join("t/sandbox/go"), "\n").unwrap();
     let agent = Agent::start(&master, dir.path(), true).await;
     let (mut stream, registration) = master.register(2).await;
     let AgentMessage::Register {
@@ -174,7 +174,7 @@ async fn tasks_outlive_the_agent_and_the_next_one_reports_how_they_ended() {
     };
     assert_eq!(id, agent_id());
     assert_eq!(tasks.len(), 2);
-    std::fs::write(sandbox.join("u/go"), "\n").unwrap();
+    std::fs::write(sandbox.join("u/sandbox/go"), "\n").unwrap();
     let mut ends = BTreeMap::new();
     while ends.len() < 2 {
         let status = stream.status().await;

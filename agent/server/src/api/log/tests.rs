@@ -21,7 +21,7 @@ struct Bench {
     _dir: tempfile::TempDir,
 }
 
-/// A task with nothing in its sandbox.
+/// A task without output.
 fn bench(is_live: bool) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let data_dir = Arc::new(DataDir::open(dir.path()).unwrap());
@@ -29,7 +29,7 @@ fn bench(is_live: bool) -> Bench {
         framework_id: FrameworkId::new("f").unwrap(),
         task_id: TaskId::new("t").unwrap(),
     };
-    let sandbox = data_dir.sandbox(&key);
+    let sandbox = data_dir.task_dir(&key).root().to_owned();
     std::fs::create_dir_all(&sandbox).unwrap();
     let state = State {
         shared: Arc::new(Shared::with_live(is_live.then(|| key.clone()))),

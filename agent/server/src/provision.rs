@@ -1,0 +1,180 @@
+//! Provisioning: what a container needs before it is launched, made in stages, and taken back when it is gone.
+//!
+//! Every stage has a file of its own. It leaves its traces under names made of the container's id (below
+//! `containers/<id>`, in the directory of its group, in the kernel), so that taking back needs no memory: what an agent
+//! that was killed left behind is found by the next one and released in the same way.
+
+mod groups;
+mod sandbox;
+mod volumes;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use proffer_agent_core::{ContainerId, TaskKey};
+use proffer_container::ContainerConfig;
+use proffer_types::{GroupId, TaskInfo};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::data_dir::{DataDir, remove};
+use groups::Groups;
+
+/// A container to be prepared.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) container_id: ContainerId,
+    pub(crate) key: TaskKey,
+    pub(crate) group: Option<GroupId>,
+    pub(crate) info: TaskInfo,
+    /// Whether the sandbox is the one of the task's last container, and stays as it is.
+    pub(crate) keeps_sandbox: bool,
+}
+
+/// What a launch is planned from.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) config: ContainerConfig,
+    /// Where the container is reached; empty in its host's network.
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+/// Takes what there is to say while a container is prepared; only the newest counts.
+#[derive(Debug)]
+pub(crate) struct Progress(watch::Sender<String>);
+
+impl Progress {
+    /// The two ends: one for the stages, and one for whoever reports.
+    pub(crate) fn new() -> (Self, watch::Receiver<String>) {
+        let (tx, rx) = watch::channel(String::new());
+        (Self(tx), rx)
+    }
+
+    /// Says how far it is, such as `pulling image: 3 of 5 layers, 40 of 120 MiB`.
+    pub(crate) fn say(&self, text: impl Into<String>) {
+        self.0.send_replace(text.into());
+    }
+}
+
+/// What a stage works with, beside the request.
+#[derive(Debug, Clone)]
+struct Stage {
+    data_dir: Arc<DataDir>,
+    /// Work that goes on when [`Provisioner::prepare`] is dropped, and that a release waits for.
+    work: TaskTracker,
+}
+
+impl Stage {
+    /// Does what blocks on a thread of its own; it is finished even if nobody waits for it any more.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&DataDir) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        let data_dir = Arc::clone(&self.data_dir);
+        let done = self.work.spawn_blocking(move || call(&data_dir)).await;
+        done.unwrap_or_else(|error| Err(format!("preparing the container did not finish: {error}")))
+    }
+}
+
+/// Prepares and releases the containers of one agent.
+#[derive(Debug, Clone)]
+pub(crate) struct Provisioner {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    data_dir: Arc<DataDir>,
+    groups: Groups,
+    work: Mutex<BTreeMap<ContainerId, TaskTracker>>,
+}
+
+impl Provisioner {
+    pub(crate) fn new(data_dir: Arc<DataDir>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                groups: Groups::new(Arc::clone(&data_dir)),
+                data_dir,
+                work: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Makes room for a container, and a member of its group of it. Quick; to be called for all members of a group
+    /// before the first of them can end, since the group ends with its last one.
+    pub(crate) fn enter(&self, container_id: ContainerId, group: Option<&GroupId>) -> Result<(), String> {
+        let dir = self.inner.data_dir.container(container_id);
+        fs::create_dir_all(&dir)
+            .map_err(|error| format!("cannot create the directory `{}`: {error}", dir.display()))?;
+        match group {
+            Some(group) => self.inner.groups.join(container_id, group),
+            None => Ok(()),
+        }
+    }
+
+    /// Prepares a container that has been entered, stage by stage. When it fails, or is dropped before it is done, a
+    /// release must follow.
+    pub(crate) async fn prepare(&self, request: &Request, progress: &Progress) -> Result<Prepared, String> {
+        let stage = self.stage(request.container_id);
+        progress.say("making the sandbox");
+        let mut prepared = sandbox::prepare(&stage, request).await?;
+        volumes::prepare(&stage, request, &mut prepared).await?;
+        Ok(prepared)
+    }
+
+    fn stage(&self, container_id: ContainerId) -> Stage {
+        Stage {
+            data_dir: Arc::clone(&self.inner.data_dir),
+            work: self.inner.work().entry(container_id).or_default().clone(),
+        }
+    }
+
+    /// Takes back what was prepared for a container, once nothing of it runs any more. Releasing what is not there
+    /// succeeds.
+    pub(crate) async fn release(&self, container_id: ContainerId) {
+        let work = self.inner.work().get(&container_id).cloned();
+        if let Some(work) = work {
+            work.close();
+            work.wait().await;
+        }
+        let inner = Arc::clone(&self.inner);
+        let released = tokio::task::spawn_blocking(move || inner.release(container_id)).await;
+        if let Err(error) = released {
+            warn!(%container_id, %error, "releasing a container did not finish");
+        }
+        self.inner.work().remove(&container_id);
+    }
+
+    /// Releases what belongs to no known container. To be called before the first container of this agent is entered.
+    pub(crate) async fn recover(&self, known: &[ContainerId]) {
+        for container_id in self.inner.data_dir.containers_found() {
+            if !known.contains(&container_id) {
+                info!(%container_id, "releasing what an earlier agent prepared");
+                self.release(container_id).await;
+            }
+        }
+        self.inner.groups.recover();
+    }
+}
+
+impl Inner {
+    fn work(&self) -> MutexGuard<'_, BTreeMap<ContainerId, TaskTracker>> {
+        // Every change is one call on the map, so a thread that panicked left it whole.
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn release(&self, container_id: ContainerId) {
+        let dir = self.data_dir.container(container_id);
+        // Before its directory, which tells the group.
+        self.groups.leave(container_id);
+        if let Err(error) = remove(&dir, |path| fs::remove_dir_all(path)) {
+            warn!(path = %dir.display(), %error, "cannot remove a container's files; the next start tries again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! What the containers of a task group share, from its first member to its last.
+//!
+//! `groups/<group>/members/<container>` says who is in, `containers/<container>/group` in which. A member is written
+//! in this order and taken back in the other, so that a group that is left by all is always found.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use proffer_agent_core::ContainerId;
+use proffer_types::GroupId;
+use tracing::warn;
+
+use crate::data_dir::{DataDir, remove};
+
+#[derive(Debug)]
+pub(super) struct Groups {
+    data_dir: Arc<DataDir>,
+    /// Held while members come and go, so that no group ends under one that joins.
+    changing: Mutex<()>,
+}
+
+impl Groups {
+    pub(super) fn new(data_dir: Arc<DataDir>) -> Self {
+        Self {
+            data_dir,
+            changing: Mutex::default(),
+        }
+    }
+
+    /// Makes a container a member, and the group, where it is the first.
+    pub(super) fn join(&self, container_id: ContainerId, group: &GroupId) -> Result<(), String> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let members = self.members(group);
+        let written = fs::create_dir_all(&members)
+            .and_then(|()| fs::write(members.join(container_id.to_string()), ""))
+            .and_then(|()| fs::write(self.membership(container_id), group.as_str()));
+        written.map_err(|error| format!("cannot join the group `{group}`: {error}"))
+    }
+
+    /// Takes a container out of its group, if it is in one, and ends a group that is empty.
+    pub(super) fn leave(&self, container_id: ContainerId) {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(group) = self.group_of(container_id) else {
+            return;
+        };
+        let member = self.members(&group).join(container_id.to_string());
+        if let Err(error) = remove(&member, |path| fs::remove_file(path)) {
+            warn!(path = %member.display(), %error, "cannot leave a group; the next start tries again");
+        }
+        self.end_if_empty(&group);
+    }
+
+    /// Removes members that have no container any more, and groups without members.
+    pub(super) fn recover(&self) {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in names(&self.data_dir.groups()) {
+            let Ok(group) = GroupId::new(&name) else { continue };
+            let members = self.members(&group);
+            for member in names(&members) {
+                if !self.data_dir.containers().join(&member).exists() {
+                    // Tried again at the next start.
+                    let _ = fs::remove_file(members.join(member));
+                }
+            }
+            self.end_if_empty(&group);
+        }
+    }
+
+    fn end_if_empty(&self, group: &GroupId) {
+        let dir = self.data_dir.group(group);
+        if !names(&self.members(group)).is_empty() {
+            return;
+        }
+        if let Err(error) = remove(&dir, |path| fs::remove_dir_all(path)) {
+            warn!(path = %dir.display(), %error, "cannot remove a group's files; the next start tries again");
+        }
+    }
+
+    fn members(&self, group: &GroupId) -> std::path::PathBuf {
+        self.data_dir.group(group).join("members")
+    }
+
+    fn membership(&self, container_id: ContainerId) -> std::path::PathBuf {
+        self.data_dir.container(container_id).join("group")
+    }
+
+    fn group_of(&self, container_id: ContainerId) -> Option<GroupId> {
+        let path = self.membership(container_id);
+        match fs::read_to_string(&path) {
+            Ok(name) => GroupId::new(name).ok(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                warn!(path = %path.display(), %error, "cannot read a container's group");
+                None
+            }
+        }
+    }
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
+}

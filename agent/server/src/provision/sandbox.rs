@@ -1,0 +1,71 @@
+//! The task's own directory: its sandbox and its `/tmp`, and beside them, out of its sight, its output.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+
+use proffer_container::{ContainerConfig, Files};
+
+use super::{Prepared, Request, Stage};
+use crate::containers::name;
+use crate::data_dir::{DataDir, TaskDir};
+use crate::sandbox;
+
+/// What a task keeps is its own: other users of the host do not get in.
+const TASK_MODE: u32 = 0o700;
+
+/// As on every Unix: each user of the container may write, and removes only what is its own.
+const TMP_MODE: u32 = 0o1777;
+
+/// Makes the directories, and the config that the other stages complete.
+pub(super) async fn prepare(stage: &Stage, request: &Request) -> Result<Prepared, String> {
+    let (key, keeps_sandbox) = (request.key.clone(), request.keeps_sandbox);
+    stage
+        .blocking(move |data_dir| make(data_dir, &data_dir.task_dir(&key), keeps_sandbox))
+        .await?;
+    let dir = stage.data_dir.task_dir(&request.key);
+    let files = Files {
+        sandbox: dir.sandbox(),
+        tmp: dir.tmp(),
+        stdout: dir.stdout(),
+        stderr: dir.stderr(),
+        exit: stage.data_dir.exit(request.container_id),
+    };
+    let mut spec = request.info.container.clone();
+    for (name, value) in [
+        ("PROFFER_TASK_ID", request.key.task_id.as_str()),
+        ("PROFFER_FRAMEWORK_ID", request.key.framework_id.as_str()),
+    ] {
+        spec.env
+            .entry(name.to_owned())
+            .or_insert_with(|| value.to_owned());
+    }
+    let resources = request.info.resources.clone();
+    Ok(Prepared {
+        config: ContainerConfig {
+            limits: request.info.limits,
+            ..ContainerConfig::new(name(request.container_id), spec, resources, files)
+        },
+        addresses: Vec::new(),
+    })
+}
+
+fn make(data_dir: &DataDir, dir: &TaskDir, keeps_sandbox: bool) -> Result<(), String> {
+    if !keeps_sandbox {
+        let cleared = sandbox::clear(dir.root());
+        cleared.map_err(|error| format!("cannot clear `{}`: {error}", dir.root().display()))?;
+    }
+    debug_assert!(dir.root().starts_with(data_dir.sandboxes()));
+    make_dir(&dir.sandbox(), TASK_MODE)?;
+    make_dir(&dir.tmp(), TMP_MODE)
+}
+
+/// Makes a directory with its parents, and gives it exactly this mode, whatever the agent's umask.
+fn make_dir(path: &Path, mode: u32) -> Result<(), String> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(TASK_MODE);
+    builder
+        .create(path)
+        .and_then(|()| fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)))
+        .map_err(|error| format!("cannot create the directory `{}`: {error}", path.display()))
+}
