@@ -150,6 +150,13 @@ pub struct IdMap {
     pub count: u32,
 }
 
+/// The number of a device of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceNumber {
+    pub major: u32,
+    pub minor: u32,
+}
+
 /// A device node of the container, beside those that every container has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
@@ -208,6 +215,8 @@ pub struct ContainerConfig {
     pub network: NetworkNamespace,
     pub ipc: IpcNamespace,
     pub devices: Vec<Device>,
+    /// The block devices of `spec.cgroup.io`, in its order: whole disks.
+    pub io_devices: Vec<DeviceNumber>,
     /// The seccomp filter as the kernel takes it (`struct sock_filter`, 8 bytes each); empty means any call may be made.
     pub seccomp: Vec<u8>,
     pub logs: Logs,
@@ -240,6 +249,7 @@ impl ContainerConfig {
             network: NetworkNamespace::Host,
             ipc: IpcNamespace::New,
             devices: Vec::new(),
+            io_devices: Vec::new(),
             seccomp: Vec::new(),
             files,
             hostname: None,

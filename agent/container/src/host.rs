@@ -14,13 +14,28 @@ pub enum Controller {
     Cpuacct,
     Memory,
     Pids,
+    /// `blkio` on v1.
+    Io,
+    Cpuset,
+    Hugetlb,
+    /// On v2 no controller of the kernel's list but a BPF program.
+    Devices,
 }
 
 impl Controller {
     /// Every controller there is.
-    pub const ALL: [Self; 4] = [Self::Cpu, Self::Cpuacct, Self::Memory, Self::Pids];
+    pub const ALL: [Self; 8] = [
+        Self::Cpu,
+        Self::Cpuacct,
+        Self::Memory,
+        Self::Pids,
+        Self::Io,
+        Self::Cpuset,
+        Self::Hugetlb,
+        Self::Devices,
+    ];
 
-    /// The name the kernel gives it.
+    /// The name the kernel gives it, as of v2.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -28,6 +43,20 @@ impl Controller {
             Self::Cpuacct => "cpuacct",
             Self::Memory => "memory",
             Self::Pids => "pids",
+            Self::Io => "io",
+            Self::Cpuset => "cpuset",
+            Self::Hugetlb => "hugetlb",
+            Self::Devices => "devices",
+        }
+    }
+
+    /// Whether every container needs it; a host without the others runs those that do not ask for them.
+    #[must_use]
+    pub fn is_required(self, version: Version) -> bool {
+        match self {
+            Self::Cpu | Self::Memory | Self::Pids => true,
+            Self::Cpuacct => version == Version::V1,
+            Self::Io | Self::Cpuset | Self::Hugetlb | Self::Devices => false,
         }
     }
 }
@@ -56,6 +85,8 @@ pub struct HostFacts {
     pub soft_limit: bool,
     /// Whether a group can be given only the time that nobody else wants: `cpu.idle`.
     pub cpu_idle: bool,
+    /// What some hosts can do, and others cannot.
+    pub extras: Extras,
     /// Bytes of memory of the whole host.
     pub mem_bytes: u64,
     /// Bytes; memory limits are multiples of it.
@@ -64,6 +95,26 @@ pub struct HostFacts {
     pub cgroup_mount: PathBuf,
     /// Which of [`OPTIONAL_MOUNT_POINTS`] the host has; a file system for one that it lacks would have nowhere to go.
     pub mount_points: BTreeSet<&'static str>,
+}
+
+/// Files and values of controllers that not every kernel has. The default is a host with none of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Extras {
+    /// `cpu.max.burst`, or `cpu.cfs_burst_us` on v1.
+    pub cpu_burst: bool,
+    /// `memory.min`; v1 has none.
+    pub memory_min: bool,
+    /// `memory.high`; v1 has none.
+    pub memory_high: bool,
+    /// `io.weight`, which the kernel's cost model obeys; v1 has none.
+    pub io_weight: bool,
+    /// `io.bfq.weight`, or `blkio.bfq.weight` on v1, which the BFQ scheduler obeys.
+    pub io_bfq_weight: bool,
+    /// The cpus, and the nodes of memory, that the agent may use.
+    pub cpus: BTreeSet<u32>,
+    pub memory_nodes: BTreeSet<u32>,
+    /// Bytes of each size of huge page.
+    pub huge_page_sizes: BTreeSet<u64>,
 }
 
 impl HostFacts {

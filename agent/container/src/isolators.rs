@@ -3,6 +3,10 @@
 pub(crate) mod cgroup;
 pub(crate) mod command;
 pub(crate) mod cpu;
+pub(crate) mod cpuset;
+pub(crate) mod devices;
+pub(crate) mod hugetlb;
+pub(crate) mod io;
 pub(crate) mod memory;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
@@ -35,6 +39,18 @@ fn require(host: &HostFacts, controller: Controller) -> Result<(), PlanError> {
     } else {
         Err(PlanError::ControllerMissing(controller))
     }
+}
+
+fn within(what: &'static str, value: u64, (least, most): (u64, u64)) -> Result<(), PlanError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(PlanError::OutOfRange {
+        what,
+        value,
+        least,
+        most,
+    })
 }
 
 fn no_nul(what: &'static str, value: &str) -> Result<(), PlanError> {

@@ -5,6 +5,7 @@
 //! [`PlanError`], never left out of the plan.
 
 pub mod config;
+pub mod devices;
 pub mod host;
 mod isolators;
 pub mod plan;
@@ -13,9 +14,12 @@ pub mod step;
 mod tests;
 
 pub use config::{
-    ContainerConfig, ContainerId, DEFAULT_PIDS_LIMIT, Device, Files, IdMap, ImageRoot, IpcNamespace, Logs,
-    MountSource, NetworkNamespace, ParseContainerIdError, Root, User, VolumeMount,
+    ContainerConfig, ContainerId, DEFAULT_PIDS_LIMIT, Device, DeviceNumber, Files, IdMap, ImageRoot,
+    IpcNamespace, Logs, MountSource, NetworkNamespace, ParseContainerIdError, Root, User, VolumeMount,
 };
-pub use host::{Controller, HostFacts, OPTIONAL_MOUNT_POINTS, Version};
+pub use devices::DeviceRule;
+pub use host::{Controller, Extras, HostFacts, OPTIONAL_MOUNT_POINTS, Version};
 pub use plan::{LaunchPlan, PlanError, plan};
-pub use step::{BindMount, FileRole, InitStep, Leaf, Limit, Mount, Namespace, PayloadStep, PrepareStep};
+pub use step::{
+    BindMount, FileRole, InitStep, IoRates, Leaf, Limit, Mount, Namespace, PayloadStep, PrepareStep, Set,
+};

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::isolators::{self, Draft};
-use crate::{ContainerConfig, ContainerId, Controller, HostFacts, InitStep, PayloadStep, PrepareStep};
+use crate::{
+    ContainerConfig, ContainerId, Controller, HostFacts, InitStep, PayloadStep, PrepareStep, Version,
+};
 
 /// Everything that is done to launch one container, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +19,20 @@ pub struct LaunchPlan {
     pub prepare: Vec<PrepareStep>,
     pub init: Vec<InitStep>,
     pub payload: Vec<PayloadStep>,
+}
+
+impl LaunchPlan {
+    /// Whether the payload is under that controller. One that limits nothing is left out, but for the counts that cost
+    /// nothing: on v1 controllers have hierarchies of their own, and entering each takes time.
+    #[must_use]
+    pub fn uses(&self, controller: Controller, version: Version) -> bool {
+        controller.is_required(version)
+            || (controller == Controller::Io && version == Version::V2)
+            || self
+                .prepare
+                .iter()
+                .any(|step| step.controller() == Some(controller))
+    }
 }
 
 /// A container that cannot be launched on this host, whoever tries.
@@ -48,6 +64,37 @@ pub enum PlanError {
         "this host cannot tell memory asked for from memory beyond it: its memory controller has no soft limit"
     )]
     NoSoftLimit,
+    #[error("this host has no {0}")]
+    FileMissing(&'static str),
+    #[error("cpu burst needs a limit of cpus: without one there is no quota to save")]
+    BurstWithoutQuota,
+    #[error("swap cannot be limited by cgroup v1 where memory is not: give memory a limit")]
+    SwapWithoutMemoryLimit,
+    #[error("{what} {value} is outside of {least} to {most}")]
+    OutOfRange {
+        what: &'static str,
+        value: u64,
+        least: u64,
+        most: u64,
+    },
+    #[error("the device of the io limit of `{path}` was not found")]
+    DeviceUnresolved { path: String },
+    #[error("the io limit of `{path}` limits nothing")]
+    EmptyIoLimit { path: String },
+    #[error("`{text}` is not a list of {what} such as `0-3,7`")]
+    SetSyntax { what: &'static str, text: String },
+    #[error("this host has no {what} {number}: there are {available}")]
+    NotInSet {
+        what: &'static str,
+        number: u32,
+        available: String,
+    },
+    #[error("this host has no huge pages of {page_size} B: there are {available}")]
+    HugePageSize { page_size: u64, available: String },
+    #[error("a huge page limit of {bytes} B is no multiple of the page size {page_size} B")]
+    PartialHugePage { page_size: u64, bytes: u64 },
+    #[error("the {what} limit is given twice")]
+    Twice { what: String },
     #[error("pids limit 0 allows no process at all, at least 1 is needed")]
     NoPids,
     #[error("this host cannot limit {}: its {} cgroup controller is not available to the agent", .0.as_str(), .0.as_str())]
@@ -66,6 +113,10 @@ pub fn plan(config: &ContainerConfig, host: &HostFacts) -> Result<LaunchPlan, Pl
     isolators::cpu::limit(config, host, &mut draft)?;
     isolators::memory::limit(config, host, &mut draft)?;
     isolators::pids::limit(config, host, &mut draft)?;
+    isolators::io::limit(config, host, &mut draft)?;
+    isolators::cpuset::limit(config, host, &mut draft)?;
+    isolators::hugetlb::limit(config, host, &mut draft)?;
+    isolators::devices::allow(config, host, &mut draft)?;
     isolators::namespaces::enter(config, &mut draft)?;
     isolators::mounts::mount(host, &mut draft);
     isolators::volumes::mount(config, host, &mut draft)?;

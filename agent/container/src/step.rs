@@ -4,11 +4,14 @@
 //! one fails), pid 1 of the container sets it up ([`InitStep`]), and the payload's own process confines
 //! itself and executes the command ([`PayloadStep`]).
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use proffer_types::container::Capability;
 
-use crate::Controller;
+use crate::{Controller, DeviceNumber, DeviceRule};
 
 /// Done by the agent, and undone by it in reverse when the launch fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,10 +20,22 @@ pub enum PrepareStep {
     CreateDirectory(PathBuf),
     /// Opens a file that the container inherits, creating it when missing.
     OpenFile { role: FileRole, path: PathBuf },
-    /// Creates the container's leaf in every hierarchy in use.
+    /// Creates the container's leaf in the hierarchies it uses.
     CreateCgroup(Leaf),
     /// Writes a limit and reads it back.
     SetLimit(Limit),
+    /// Denies the payload every device but those of the rules.
+    AllowDevices(Vec<DeviceRule>),
+}
+
+impl PrepareStep {
+    /// The controller it goes through.
+    pub(crate) fn controller(&self) -> Option<Controller> {
+        if let Self::SetLimit(limit) = self {
+            return Some(limit.controller());
+        }
+        matches!(self, Self::AllowDevices(_)).then_some(Controller::Devices)
+    }
 }
 
 /// What an opened file is for.
@@ -56,10 +71,12 @@ impl Leaf {
 
 /// One limit of a container. Bounds are set at the payload's leaf; what ranks containers among each other, at the
 /// group of the whole container, which is where they are siblings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Limit {
     /// Cpu time per period, both in microseconds: `cpu.max`, or `cpu.cfs_quota_us` and `cpu.cfs_period_us`.
     CpuQuota { quota_us: u64, period_us: u64 },
+    /// Microseconds of unused quota that may be saved: `cpu.max.burst` or `cpu.cfs_burst_us`.
+    CpuBurst(u64),
     /// `cpu.weight`, 1 to 10,000, among the containers of the agent.
     CpuWeight(u64),
     /// cgroup v1's `cpu.shares`, 2 to 262,144, among the containers of the agent.
@@ -70,6 +87,10 @@ pub enum Limit {
     Memory(u64),
     /// Bytes that are taken back last when the host is short of memory: `memory.low`.
     MemoryLow(u64),
+    /// Bytes that are never taken back: `memory.min`.
+    MemoryMin(u64),
+    /// Bytes above which the payload is slowed down: `memory.high`.
+    MemoryHigh(u64),
     /// Bytes above which memory is taken back first: cgroup v1's `memory.soft_limit_in_bytes`.
     MemorySoft(u64),
     /// Bytes of swap: `memory.swap.max`.
@@ -80,24 +101,91 @@ pub enum Limit {
     OomGroup,
     /// Processes and threads: `pids.max`.
     Pids(u64),
+    /// `io.weight`, 1 to 10,000, among the containers of the agent.
+    IoWeight(u16),
+    /// `io.bfq.weight` or `blkio.bfq.weight`, 1 to 1,000, among the containers of the agent.
+    IoBfqWeight(u16),
+    /// `io.max` of one device, or the four files of cgroup v1's blkio.
+    Io(IoRates),
+    /// `cpuset.cpus`.
+    Cpus(Set),
+    /// `cpuset.mems`.
+    MemoryNodes(Set),
+    /// Bytes in huge pages of one size: `hugetlb.SIZE.max` or `hugetlb.SIZE.limit_in_bytes`.
+    HugePages { page_size: u64, bytes: u64 },
 }
 
 impl Limit {
     /// The controller that enforces it.
     #[must_use]
-    pub fn controller(self) -> Controller {
+    pub fn controller(&self) -> Controller {
         match self {
-            Self::CpuQuota { .. } | Self::CpuWeight(_) | Self::CpuShares(_) | Self::CpuIdle => {
-                Controller::Cpu
-            }
+            Self::CpuQuota { .. }
+            | Self::CpuBurst(_)
+            | Self::CpuWeight(_)
+            | Self::CpuShares(_)
+            | Self::CpuIdle => Controller::Cpu,
             Self::Memory(_)
             | Self::MemoryLow(_)
+            | Self::MemoryMin(_)
+            | Self::MemoryHigh(_)
             | Self::MemorySoft(_)
             | Self::Swap(_)
             | Self::MemoryAndSwap(_)
             | Self::OomGroup => Controller::Memory,
             Self::Pids(_) => Controller::Pids,
+            Self::IoWeight(_) | Self::IoBfqWeight(_) | Self::Io(_) => Controller::Io,
+            Self::Cpus(_) | Self::MemoryNodes(_) => Controller::Cpuset,
+            Self::HugePages { .. } => Controller::Hugetlb,
         }
+    }
+}
+
+impl Limit {
+    /// Whether it ranks containers among each other, where they are siblings.
+    #[must_use]
+    pub fn is_rank(&self) -> bool {
+        matches!(
+            self,
+            Self::CpuWeight(_)
+                | Self::CpuShares(_)
+                | Self::CpuIdle
+                | Self::IoWeight(_)
+                | Self::IoBfqWeight(_)
+        )
+    }
+}
+
+/// The most a second that is read from and written to one block device; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IoRates {
+    pub device: DeviceNumber,
+    pub read_bps: Option<NonZeroU64>,
+    pub write_bps: Option<NonZeroU64>,
+    pub read_iops: Option<NonZeroU64>,
+    pub write_iops: Option<NonZeroU64>,
+}
+
+/// A set of numbers of cpus or memory nodes, as the kernel writes it: `0-3,7`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Set(pub BTreeSet<u32>);
+
+impl fmt::Display for Set {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut numbers = self.0.iter().copied().peekable();
+        let mut separator = "";
+        while let Some(first) = numbers.next() {
+            let mut last = first;
+            while let Some(next) = numbers.next_if(|next| last.checked_add(1) == Some(*next)) {
+                last = next;
+            }
+            match first {
+                first if first == last => write!(f, "{separator}{first}")?,
+                first => write!(f, "{separator}{first}-{last}")?,
+            }
+            separator = ",";
+        }
+        Ok(())
     }
 }
 

@@ -8,8 +8,8 @@ use proffer_types::container::Propagation;
 use proffer_types::{ContainerSpec, Kind, Limits, Resources};
 
 use crate::{
-    ContainerConfig, ContainerId, Controller, Files, HostFacts, InitStep, LaunchPlan, Mount, MountSource,
-    PayloadStep, PlanError, PrepareStep, Version, VolumeMount, plan,
+    ContainerConfig, ContainerId, Controller, Extras, Files, HostFacts, InitStep, LaunchPlan, Mount,
+    MountSource, PayloadStep, PlanError, PrepareStep, Version, VolumeMount, plan,
 };
 
 fn host(version: Version) -> HostFacts {
@@ -20,6 +20,7 @@ fn host(version: Version) -> HostFacts {
         has_swap: true,
         soft_limit: true,
         cpu_idle: true,
+        extras: Extras::default(),
         mem_bytes: 16 << 30,
         page_size: 4096,
         cgroup_mount: PathBuf::from("/sys/fs/cgroup"),
@@ -57,6 +58,7 @@ fn text(plan: &LaunchPlan) -> String {
         PrepareStep::OpenFile { role, path } => format!("agent: open {} as {role:?}", path.display()),
         PrepareStep::CreateCgroup(leaf) => format!("agent: cgroup {}", leaf.as_str()),
         PrepareStep::SetLimit(limit) => format!("agent: limit {limit:?}"),
+        PrepareStep::AllowDevices(rules) => format!("agent: allow devices by {} rules", rules.len()),
     });
     let init = plan.init.iter().map(|step| {
         if let InitStep::Mount(step) = step {
@@ -135,6 +137,7 @@ fn a_plan_for_cgroup_v2_limits_first_and_executes_last() {
             agent: limit MemoryLow(67108864)
             agent: limit OomGroup
             agent: limit Pids(1024)
+            agent: allow devices by 10 rules
             init: Enter { leaf: Init, namespaces: [Pid, Mount, Uts, Ipc] }
             init: ForbidDumping
             init: SetHostname("c-1")

@@ -1,29 +1,40 @@
-//! The cgroups of one agent: `<root>/<container>/{init,task}` in every hierarchy in use.
+//! The cgroups of one agent: `<root>/<container>/{init,task}` in the hierarchies a container needs.
 //!
 //! On v2 that is one hierarchy, and no inner node ever holds a process. On v1 it is one per controller (co-mounted
-//! ones once). Limits and counts go through [`Control`], one implementation per controller.
+//! ones once), and init, which nothing limits, is in one of them only: entering each costs a wait for every processor.
+//! Limits and counts go through [`Control`], one implementation per controller.
 //!
 //! What ranks containers among each other is set where they are siblings, at `<root>/<container>`.
 
+mod bpf;
 mod control;
+mod count;
+mod counts;
 mod cpu;
 mod cpuacct;
+mod cpuset;
 mod detect;
+mod devices;
+mod hugetlb;
+mod io;
+mod limits;
 mod memory;
 mod pids;
+mod pressure;
 mod protection;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use proffer_container::{ContainerId, Controller, Leaf, Limit, Version};
+use proffer_container::{ContainerId, Controller, LaunchPlan, Leaf, Version};
 use proffer_init::program::Join;
-use proffer_types::Usage;
 
-use crate::{DestroyError, DestroyErrors, SetupError, UsageError};
-use control::{Control, ControlError};
+use crate::{DestroyError, DestroyErrors, SetupError};
+use control::Control;
+use detect::Top;
+use devices::Devices;
 use protection::Protection;
 
 /// The agent's part of the host's cgroups.
@@ -33,58 +44,77 @@ pub(crate) struct Cgroups {
     mount: PathBuf,
     /// The agent's root in each hierarchy, each once.
     roots: BTreeSet<PathBuf>,
-    /// The agent's root where a controller is found.
-    controllers: BTreeMap<Controller, PathBuf>,
+    /// Where a controller is found.
+    controllers: BTreeMap<Controller, Home>,
+    devices: Devices,
     protection: Protection,
+}
+
+/// The agent's part of the hierarchy a controller is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Home {
+    top: Top,
+    /// The agent's root.
+    root: PathBuf,
 }
 
 impl Cgroups {
     /// Finds the host's hierarchies, and creates the agent's root in each.
     pub(crate) fn new(mount: &Path, root: &str) -> Result<Self, SetupError> {
         check_root(root)?;
-        let found = detect::hierarchy(mount)?;
-        let controllers = found
-            .controllers
-            .into_iter()
-            .map(|(controller, top)| (controller, top.join(root)))
-            .collect::<BTreeMap<_, _>>();
-        let cgroups = Self {
+        let mut found = detect::hierarchy(mount)?;
+        let devices = devices::detect(&mut found);
+        let home = |top: Top| Home {
+            root: top.path.join(root),
+            top,
+        };
+        let controllers = found.controllers.into_iter();
+        let mut cgroups = Self {
             version: found.version,
             mount: mount.to_owned(),
-            roots: controllers.values().cloned().collect(),
-            controllers,
+            roots: BTreeSet::new(),
+            controllers: controllers
+                .map(|(controller, top)| (controller, home(top)))
+                .collect(),
+            devices,
             protection: Protection::default(),
         };
         cgroups.create_roots(root)?;
-        if let Some((root, mount)) = cgroups.protected_root() {
-            cgroups.protection.recover(root, mount);
-        }
+        cgroups.recover_protection();
         Ok(cgroups)
     }
 
-    fn create_roots(&self, root: &str) -> Result<(), SetupError> {
-        for path in &self.roots {
-            fs::create_dir_all(path).map_err(|source| setup_error("create", path, source))?;
-        }
-        if self.version == Version::V2 {
-            let mut level = self.mount.clone();
+    /// Creates the roots. What not every container needs, and cannot be had there, is given up.
+    fn create_roots(&mut self, root: &str) -> Result<(), SetupError> {
+        let homes = self.controllers.clone();
+        for (controller, home) in homes {
+            fs::create_dir_all(&home.root).map_err(|source| setup_error("create", &home.root, source))?;
+            let mut level = home.top.path.clone();
             for name in [""].into_iter().chain(root.split('/')) {
                 level.push(name);
-                self.delegate(&level)
-                    .map_err(|source| setup_error("hand controllers down from", &level, source))?;
+                let handed_down = self.hand_down(controller, &home, &level);
+                let Err(source) = handed_down else { continue };
+                if controller.is_required(self.version) {
+                    return Err(setup_error("hand controllers down from", &level, source));
+                }
+                self.controllers.remove(&controller);
+                break;
             }
         }
+        self.roots = self.controllers.values().map(|home| home.root.clone()).collect();
         Ok(())
     }
 
-    /// Lets the groups below a v2 group have the controllers.
-    fn delegate(&self, group: &Path) -> io::Result<()> {
-        let controllers = self
-            .controllers
-            .keys()
-            .map(|controller| format!("+{}", controller.as_str()))
-            .collect::<Vec<_>>();
-        fs::write(group.join("cgroup.subtree_control"), controllers.join(" "))
+    /// Lets the groups below one have a controller: on v2 it is delegated, on v1 the group is made ready.
+    fn hand_down(&self, controller: Controller, home: &Home, group: &Path) -> std::io::Result<()> {
+        match home.top.version {
+            Version::V1 if group == home.top.path => Ok(()),
+            Version::V1 => self
+                .control(controller, home.top.version)
+                .map_or(Ok(()), |control| control.prepare(group))
+                .map_err(std::io::Error::other),
+            Version::V2 => delegate(group, &[controller]),
+        }
     }
 
     /// The controllers containers can use.
@@ -92,26 +122,11 @@ impl Cgroups {
         self.controllers.keys().copied().collect()
     }
 
-    /// Whether swap can be limited in the groups below the root.
-    pub(crate) fn has_swap_limit(&self) -> bool {
-        let file = match self.version {
-            Version::V2 => "memory.swap.max",
-            Version::V1 => "memory.memsw.limit_in_bytes",
-        };
-        self.has(Controller::Memory, file)
-    }
-
-    /// Creates a container's inner groups, all or none. Fails with `AlreadyExists` when the container has some.
-    pub(crate) fn create(&self, id: &ContainerId) -> io::Result<()> {
-        let mut created = Vec::new();
-        let outcome = self.groups(id).try_for_each(|group| {
-            fs::create_dir(&group)?;
-            created.push(group.clone());
-            match self.version {
-                Version::V2 => self.delegate(&group),
-                Version::V1 => Ok(()),
-            }
-        });
+    /// Creates a container's inner groups where its plan needs them, all or none. Fails with `AlreadyExists` when the
+    /// container has some.
+    pub(crate) fn create(&self, plan: &LaunchPlan) -> std::io::Result<()> {
+        let mut created = BTreeSet::new();
+        let outcome = self.create_groups(plan, &mut created);
         if outcome.is_err() {
             for group in created {
                 // Created just now and still empty; the first error is the one to tell.
@@ -121,73 +136,71 @@ impl Cgroups {
         outcome
     }
 
-    /// Creates one of a container's leaves.
-    pub(crate) fn create_leaf(&self, id: &ContainerId, leaf: Leaf) -> io::Result<()> {
-        self.groups(id)
-            .try_for_each(|group| fs::create_dir(group.join(leaf.as_str())))
+    fn create_groups(&self, plan: &LaunchPlan, created: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
+        let uses = |controller| plan.uses(controller, self.version);
+        let used = self
+            .controllers
+            .iter()
+            .filter(|(controller, _)| uses(**controller));
+        let mut delegated = BTreeMap::<PathBuf, Vec<Controller>>::new();
+        for (&controller, home) in used {
+            let group = home.root.join(plan.container_id.as_str());
+            if !created.contains(&group) {
+                fs::create_dir(&group)?;
+                created.insert(group.clone());
+            }
+            match home.top.version {
+                Version::V2 => delegated.entry(group).or_default().push(controller),
+                Version::V1 => self.hand_down(controller, home, &group)?,
+            }
+        }
+        // All of a group in one write: the kernel goes through every group below for each.
+        delegated
+            .iter()
+            .try_for_each(|(group, controllers)| delegate(group, controllers))
     }
 
-    /// Sets a limit of the payload's leaf, and reads it back.
-    pub(crate) fn limit(&self, id: &ContainerId, limit: Limit) -> Result<(), ControlError> {
-        let controller = limit.controller();
-        let group = self
-            .task_group(id, controller)
-            .ok_or(ControlError::Missing(controller))?;
-        if matches!(limit, Limit::CpuWeight(_) | Limit::CpuShares(_) | Limit::CpuIdle) {
-            return self.control(controller).limit(container_group(&group), limit);
-        }
-        self.control(controller).limit(&group, limit)?;
-        if let (Limit::MemoryLow(bytes), Some((root, mount))) = (limit, self.protected_root()) {
-            // The kernel keeps for a group no more than is kept for the groups above it.
-            self.control(controller).limit(container_group(&group), limit)?;
-            self.protection.keep(root, mount, id, bytes)?;
+    /// Creates one of a container's leaves.
+    pub(crate) fn create_leaf(&self, id: &ContainerId, leaf: Leaf) -> std::io::Result<()> {
+        for home in self.homes_of(id, leaf) {
+            let group = home.root.join(id.as_str()).join(leaf.as_str());
+            fs::create_dir(&group)?;
+            for (&controller, other) in &self.controllers {
+                if other.root == home.root && home.top.version == Version::V1 {
+                    self.hand_down(controller, home, &group)?;
+                }
+            }
         }
         Ok(())
     }
 
-    /// Where [`Limit::MemoryLow`] works from, and the mount above it.
-    fn protected_root(&self) -> Option<(&Path, &Path)> {
-        let root = self.controllers.get(&Controller::Memory)?;
-        (self.version == Version::V2).then_some((root, &self.mount))
-    }
-
-    /// Whether memory that a container asked for can be told from what it uses beyond it.
-    pub(crate) fn has_soft_limit(&self) -> bool {
-        let file = match self.version {
-            Version::V2 => "memory.low",
-            Version::V1 => "memory.soft_limit_in_bytes",
-        };
-        self.has(Controller::Memory, file)
-    }
-
-    /// Whether a container can be given only the cpu time that nobody else wants.
-    pub(crate) fn has_cpu_idle(&self) -> bool {
-        self.has(Controller::Cpu, "cpu.idle")
-    }
-
-    /// Whether the groups below the root have a file.
-    fn has(&self, controller: Controller, file: &str) -> bool {
-        let root = self.controllers.get(&controller);
-        root.is_some_and(|root| root.join(file).exists())
-    }
-
-    /// What the kernel counted for the payload.
-    pub(crate) fn usage(&self, id: &ContainerId) -> Result<Usage, UsageError> {
-        let mut usage = Usage::default();
-        for controller in self.controllers.keys().copied() {
-            if let Some(group) = self.task_group(id, controller) {
-                self.control(controller).count(&group, &mut usage)?;
-            }
+    /// The hierarchies a container's leaf is in, each once.
+    fn homes_of(&self, id: &ContainerId, leaf: Leaf) -> Vec<&Home> {
+        if leaf == Leaf::Init && self.version == Version::V1 {
+            return self.controllers.get(&Controller::Pids).into_iter().collect();
         }
-        Ok(usage)
+        let mut homes = self.controllers.values().collect::<Vec<_>>();
+        homes.sort_by_key(|home| &home.root);
+        homes.dedup_by_key(|home| &home.root);
+        homes.retain(|home| home.root.join(id.as_str()).exists());
+        homes
     }
 
     /// How a process gets into a leaf: the way, and the files or directories.
     pub(crate) fn join(&self, id: &ContainerId, leaf: Leaf) -> (Join, Vec<PathBuf>) {
-        let groups = self.groups(id).map(|group| group.join(leaf.as_str()));
+        let groups = self.homes_of(id, leaf).into_iter().map(|home| {
+            let group = home.root.join(id.as_str()).join(leaf.as_str());
+            (group, home.top.version)
+        });
         match self.version {
-            Version::V2 => (Join::Born, groups.collect()),
-            Version::V1 => (Join::Write, groups.map(|group| group.join("tasks")).collect()),
+            Version::V2 => (Join::Born, groups.map(|(group, _)| group).collect()),
+            Version::V1 => {
+                let file = |(group, version): (PathBuf, _)| match version {
+                    Version::V1 => group.join("tasks"),
+                    Version::V2 => group.join("cgroup.procs"),
+                };
+                (Join::Write, groups.map(file).collect())
+            }
         }
     }
 
@@ -217,9 +230,7 @@ impl Cgroups {
     /// Removes a container's groups, all that can be; those that are not there are no error.
     pub(crate) fn remove(&self, id: &ContainerId) -> Result<(), DestroyErrors> {
         let mut errors = DestroyErrors::default();
-        if let Some((root, mount)) = self.protected_root() {
-            self.protection.release(root, mount, id);
-        }
+        self.release_protection(id);
         for group in self.groups(id) {
             for path in [
                 group.join(Leaf::Task.as_str()),
@@ -233,7 +244,7 @@ impl Cgroups {
     }
 
     /// The containers that have groups.
-    pub(crate) fn list(&self) -> io::Result<BTreeSet<ContainerId>> {
+    pub(crate) fn list(&self) -> std::io::Result<BTreeSet<ContainerId>> {
         let mut ids = BTreeSet::new();
         for root in &self.roots {
             for entry in fs::read_dir(root)? {
@@ -270,20 +281,39 @@ impl Cgroups {
         self.roots.iter().map(move |root| root.join(id.as_str()))
     }
 
-    fn task_group(&self, id: &ContainerId, controller: Controller) -> Option<PathBuf> {
-        let root = self.controllers.get(&controller)?;
-        Some(root.join(id.as_str()).join(Leaf::Task.as_str()))
+    /// The group of a container's payload that a controller works on, and the version of its files.
+    fn task_group(&self, id: &ContainerId, controller: Controller) -> Option<(PathBuf, Version)> {
+        let home = self.controllers.get(&controller)?;
+        let group = home.root.join(id.as_str()).join(Leaf::Task.as_str());
+        Some((group, home.top.version))
     }
 
-    fn control(&self, controller: Controller) -> Box<dyn Control> {
-        let version = self.version;
-        match controller {
+    /// The one that limits and counts; none for devices, which have no numbers.
+    fn control(&self, controller: Controller, version: Version) -> Option<Box<dyn Control>> {
+        Some(match controller {
             Controller::Cpu => Box::new(cpu::Cpu(version)),
             Controller::Cpuacct => Box::new(cpuacct::Cpuacct),
             Controller::Memory => Box::new(memory::Memory(version)),
             Controller::Pids => Box::new(pids::Pids(version)),
-        }
+            Controller::Io => Box::new(io::Io(version)),
+            Controller::Cpuset => Box::new(cpuset::Cpuset(version)),
+            Controller::Hugetlb => Box::new(hugetlb::Hugetlb(version)),
+            Controller::Devices => return None,
+        })
     }
+}
+
+/// Lets the groups below a v2 group have some controllers.
+fn delegate(group: &Path, controllers: &[Controller]) -> std::io::Result<()> {
+    let names = controllers
+        .iter()
+        .filter(|controller| **controller != Controller::Devices)
+        .map(|controller| format!("+{}", controller.as_str()))
+        .collect::<Vec<_>>();
+    if names.is_empty() {
+        return Ok(());
+    }
+    fs::write(group.join("cgroup.subtree_control"), names.join(" "))
 }
 
 /// The group of a whole container, from that of its payload.
@@ -310,7 +340,7 @@ fn check_root(root: &str) -> Result<(), SetupError> {
 
 fn remove_group(path: &Path) -> Result<(), DestroyError> {
     match fs::remove_dir(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(DestroyError::Remove {
+        Err(source) if source.kind() != ErrorKind::NotFound => Err(DestroyError::Remove {
             path: path.to_owned(),
             source,
         }),
@@ -318,7 +348,7 @@ fn remove_group(path: &Path) -> Result<(), DestroyError> {
     }
 }
 
-fn setup_error(what: &'static str, path: &Path, source: io::Error) -> SetupError {
+fn setup_error(what: &'static str, path: &Path, source: std::io::Error) -> SetupError {
     let path = path.to_owned();
     SetupError::Cgroup { what, path, source }
 }

@@ -8,19 +8,20 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::libc;
 use nix::unistd::{SysconfVar, sysconf};
 use proffer_container::{ContainerId, HostFacts, LaunchPlan, Leaf, OPTIONAL_MOUNT_POINTS};
 use proffer_init::SIGNAL_KILL_ALL;
-use proffer_types::Usage;
+use proffer_types::statistics::Statistics;
+use proffer_types::{Timestamp, Usage};
 
 use crate::cgroups::Cgroups;
 use crate::process::Process;
 use crate::{
     DestroyError, DestroyErrors, ExitRecord, ExitRecordError, LaunchError, ListError, SetupError,
-    SignalError, UsageError, embedded, launch,
+    SignalError, UsageError, embedded, launch, network,
 };
 
 /// How long a killed process may take to vanish: writing back a core or leaving a slow device. Then something is wrong
@@ -176,6 +177,21 @@ impl Containerizer {
         self.cgroups.usage(container_id)
     }
 
+    /// What the kernel counts for the payload while it runs; `disk_bytes` is for those who know the sandbox. Without a
+    /// process of its own that is known (adopted or launched here), it has no counts of its network.
+    pub fn statistics(&self, container_id: &ContainerId) -> Result<Statistics, UsageError> {
+        let mut statistics = Statistics {
+            timestamp: now(),
+            ..Statistics::default()
+        };
+        self.cgroups.statistics(container_id, &mut statistics)?;
+        let process = self.processes().get(container_id).cloned();
+        if let Some(process) = process {
+            statistics.network = network::statistics(process.pid);
+        }
+        Ok(statistics)
+    }
+
     /// Kills what is left of a container, reaps it, and removes its cgroups. Destroying what is not there succeeds.
     /// The sandbox and the exit file stay.
     pub fn destroy(&self, container_id: &ContainerId) -> Result<(), DestroyErrors> {
@@ -289,6 +305,7 @@ fn host_facts(cgroups: &Cgroups, mount: &Path) -> HostFacts {
         has_swap: has_swap(),
         soft_limit: cgroups.has_soft_limit(),
         cpu_idle: cgroups.has_cpu_idle(),
+        extras: cgroups.extras(),
         mem_bytes: mem_bytes(),
         page_size: page_size
             .and_then(|size| u64::try_from(size).ok())
@@ -296,6 +313,11 @@ fn host_facts(cgroups: &Cgroups, mount: &Path) -> HostFacts {
         cgroup_mount: mount.to_owned(),
         mount_points: mount_points.collect(),
     }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// All memory of the host; 0 when the kernel does not tell.

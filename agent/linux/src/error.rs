@@ -95,6 +95,8 @@ pub enum UsageError {
     Read { path: PathBuf, source: io::Error },
     #[error("`{}` has no number for `{key}`", path.display())]
     Parse { path: PathBuf, key: &'static str },
+    #[error("container `{0}` is not running")]
+    Gone(ContainerId),
 }
 
 /// The containers could not be listed.

@@ -64,7 +64,7 @@ impl Launch<'_> {
     fn prepare(&mut self) -> Result<(), Failed> {
         let id = &self.plan.container_id;
         self.cgroups
-            .create(id)
+            .create(self.plan)
             .map_err(|source| not_created(id, source))?;
         self.has_cgroups = true;
         for step in &self.plan.prepare {
@@ -82,7 +82,10 @@ impl Launch<'_> {
             PrepareStep::CreateDirectory(path) => self.create_directory(path),
             PrepareStep::OpenFile { role, path } => self.open(*role, path),
             PrepareStep::CreateCgroup(leaf) => self.cgroups.create_leaf(id, *leaf),
-            PrepareStep::SetLimit(limit) => self.cgroups.limit(id, *limit).map_err(io::Error::other),
+            PrepareStep::SetLimit(limit) => self.cgroups.limit(id, limit).map_err(io::Error::other),
+            PrepareStep::AllowDevices(rules) => {
+                self.cgroups.allow_devices(id, rules).map_err(io::Error::other)
+            }
         }
     }
 
@@ -257,5 +260,6 @@ fn describe(step: &PrepareStep) -> String {
         PrepareStep::OpenFile { path, .. } => format!("open `{}`", path.display()),
         PrepareStep::CreateCgroup(leaf) => format!("create the cgroup `{}`", leaf.as_str()),
         PrepareStep::SetLimit(limit) => format!("set the limit {limit:?}"),
+        PrepareStep::AllowDevices(_) => "set the devices that may be used".to_owned(),
     }
 }

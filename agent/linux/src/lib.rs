@@ -12,6 +12,7 @@ pub mod exit;
 pub mod host;
 mod launch;
 pub mod netns;
+mod network;
 mod process;
 mod program;
 mod spawn;

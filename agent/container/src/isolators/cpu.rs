@@ -1,6 +1,6 @@
 //! Cpu: a hard quota from the limit, and a weight from the request for when the host is short of time.
 
-use super::{Draft, require, upper};
+use super::{Draft, require, upper, within};
 use crate::{ContainerConfig, Controller, HostFacts, Limit, PlanError, Version};
 
 /// The length of a quota's period: the kernel's default. Shorter ones throttle more often, longer ones stall longer.
@@ -32,6 +32,9 @@ pub(crate) fn limit(config: &ContainerConfig, host: &HostFacts, draft: &mut Draf
         let quota_us = limit * PERIOD_US / 1000;
         let period_us = PERIOD_US;
         draft.limit(Limit::CpuQuota { quota_us, period_us });
+        burst(config, host, quota_us, draft)?;
+    } else if config.spec.cgroup.cpu_burst_us.is_some() {
+        return Err(PlanError::BurstWithoutQuota);
     }
     let is_revocable = config.resources.without_revocable().cpu_millis() < millis;
     if is_revocable && host.cpu_idle {
@@ -43,6 +46,24 @@ pub(crate) fn limit(config: &ContainerConfig, host: &HostFacts, draft: &mut Draf
         Version::V2 => Limit::CpuWeight(weight(ranked)),
         Version::V1 => Limit::CpuShares(shares(ranked)),
     });
+    Ok(())
+}
+
+/// Lets the payload save quota it does not use; the kernel takes no more than the quota itself.
+fn burst(
+    config: &ContainerConfig,
+    host: &HostFacts,
+    quota_us: u64,
+    draft: &mut Draft,
+) -> Result<(), PlanError> {
+    let Some(burst_us) = config.spec.cgroup.cpu_burst_us else {
+        return Ok(());
+    };
+    if !host.extras.cpu_burst {
+        return Err(PlanError::FileMissing("cpu burst: it needs Linux 5.14"));
+    }
+    within("cpu burst (microseconds)", burst_us, (0, quota_us))?;
+    draft.limit(Limit::CpuBurst(burst_us));
     Ok(())
 }
 

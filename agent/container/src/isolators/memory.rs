@@ -1,7 +1,7 @@
-//! Memory: a hard limit without swap to flee to, past which the kernel kills; and the request, which is taken back
+//! Memory: a hard limit with no more swap than was asked for, past which the kernel kills; and the request, which is taken back
 //! last when the host is short of memory.
 
-use super::{Draft, require, upper};
+use super::{Draft, require, upper, within};
 use crate::{ContainerConfig, Controller, HostFacts, Limit, PayloadStep, PlanError, Version};
 
 /// The range of `oom_score_adj` for tasks that may use more than they asked for (that of Kubernetes): never as
@@ -19,9 +19,7 @@ pub(crate) fn limit(config: &ContainerConfig, host: &HostFacts, draft: &mut Draf
         return Err(PlanError::TooLittleMemory { mem_bytes, page_size });
     }
     let upper = upper(config.limits.mem, mem_bytes, "memory")?.map(pages);
-    if let Some(limit) = upper {
-        hard(limit, host, draft)?;
-    }
+    hard(upper, config.spec.cgroup.swap.map(pages), host, draft)?;
     if upper != Some(request) && !host.soft_limit {
         return Err(PlanError::NoSoftLimit);
     }
@@ -32,21 +30,52 @@ pub(crate) fn limit(config: &ContainerConfig, host: &HostFacts, draft: &mut Draf
         Version::V1 if upper != Some(request) => draft.limit(Limit::MemorySoft(request)),
         Version::V1 | Version::V2 => {}
     }
+    native(config, host, draft)?;
     if host.version == Version::V2 {
         draft.limit(Limit::OomGroup);
     }
     Ok(())
 }
 
-fn hard(limit: u64, host: &HostFacts, draft: &mut Draft) -> Result<(), PlanError> {
-    if host.has_swap && !host.swap_limit {
+/// Bounds memory, and swap beside it. A task that named no swap gets none where its memory is bounded.
+fn hard(limit: Option<u64>, swap: Option<u64>, host: &HostFacts, draft: &mut Draft) -> Result<(), PlanError> {
+    if limit.is_none() && swap.is_none() {
+        return Ok(());
+    }
+    if !host.swap_limit && (host.has_swap || swap.is_some_and(|swap| swap > 0)) {
         return Err(PlanError::SwapNotLimitable);
     }
-    draft.limit(Limit::Memory(limit));
-    match host.version {
-        Version::V2 if host.swap_limit => draft.limit(Limit::Swap(0)),
-        Version::V1 if host.swap_limit => draft.limit(Limit::MemoryAndSwap(limit)),
-        Version::V1 | Version::V2 => {}
+    if let Some(limit) = limit {
+        draft.limit(Limit::Memory(limit));
+    }
+    if !host.swap_limit {
+        return Ok(());
+    }
+    let swap = swap.unwrap_or(0);
+    draft.limit(match (host.version, limit) {
+        (Version::V2, _) => Limit::Swap(swap),
+        (Version::V1, Some(limit)) => Limit::MemoryAndSwap(limit.saturating_add(swap)),
+        (Version::V1, None) => return Err(PlanError::SwapWithoutMemoryLimit),
+    });
+    Ok(())
+}
+
+/// What is never taken back, and where the payload is slowed down: settings of cgroup v2 alone.
+fn native(config: &ContainerConfig, host: &HostFacts, draft: &mut Draft) -> Result<(), PlanError> {
+    let settings = &config.spec.cgroup;
+    if let Some(bytes) = settings.memory_min {
+        if !host.extras.memory_min {
+            return Err(PlanError::FileMissing("memory.min: it needs cgroup v2"));
+        }
+        within("memory.min (bytes)", bytes, (0, config.resources.mem_bytes()))?;
+        draft.limit(Limit::MemoryMin(whole_pages(bytes, host)));
+    }
+    if let Some(bytes) = settings.memory_high {
+        if !host.extras.memory_high {
+            return Err(PlanError::FileMissing("memory.high: it needs cgroup v2"));
+        }
+        within("memory.high (bytes)", bytes, (host.page_size, u64::MAX))?;
+        draft.limit(Limit::MemoryHigh(whole_pages(bytes, host)));
     }
     Ok(())
 }

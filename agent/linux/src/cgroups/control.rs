@@ -1,6 +1,7 @@
 //! What a controller does for a container: it limits and it counts.
 //!
-//! A limit that was written is read back; one that reads otherwise is an error, whatever the write returned.
+//! A limit that was written is read back; one that reads otherwise is an error, whatever the write returned. Of what is
+//! counted, a file that this kernel lacks is skipped.
 
 use std::fmt::Debug;
 use std::fs;
@@ -9,17 +10,30 @@ use std::path::{Path, PathBuf};
 
 use proffer_container::{Controller, Limit};
 use proffer_types::Usage;
+use proffer_types::statistics::Statistics;
 use thiserror::Error;
 
 use crate::UsageError;
 
 /// One cgroup controller. Groups are directories; tests use plain ones.
 pub(super) trait Control: Debug {
-    /// Sets one of its limits and reads it back.
-    fn limit(&self, group: &Path, limit: Limit) -> Result<(), ControlError>;
+    /// Makes a new group ready for processes; nothing to do by default.
+    fn prepare(&self, _group: &Path) -> Result<(), ControlError> {
+        Ok(())
+    }
 
-    /// Adds what it counts; nothing by default.
-    fn count(&self, group: &Path, usage: &mut Usage) -> Result<(), UsageError>;
+    /// Sets one of its limits and reads it back.
+    fn limit(&self, group: &Path, limit: &Limit) -> Result<(), ControlError>;
+
+    /// Adds what it counts at a task's end; nothing by default.
+    fn count(&self, _group: &Path, _usage: &mut Usage) -> Result<(), UsageError> {
+        Ok(())
+    }
+
+    /// Adds what it counts while a task runs; nothing by default.
+    fn read(&self, _group: &Path, _statistics: &mut Statistics) -> Result<(), UsageError> {
+        Ok(())
+    }
 }
 
 /// A limit that does not hold.
@@ -42,6 +56,8 @@ pub(crate) enum ControlError {
         wanted: String,
         read: String,
     },
+    #[error("cannot {0}")]
+    Devices(&'static str, #[source] io::Error),
     #[error("{0} is more than the kernel takes")]
     TooLarge(u64),
 }
@@ -70,6 +86,39 @@ pub(super) fn write(group: &Path, file: &str, value: &str) -> Result<(), Control
     }
 }
 
+/// Writes one line of a file that keeps one a device or a default, and shows them in its own way.
+pub(super) fn write_line(group: &Path, file: &str, line: &str) -> Result<(), ControlError> {
+    let path = group.join(file);
+    fs::write(&path, line).map_err(|source| ControlError::Access { path, source })
+}
+
+/// Reads such a file back: one of its lines must be as wanted.
+pub(super) fn confirm_line(
+    group: &Path,
+    file: &str,
+    wanted: &str,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<(), ControlError> {
+    let path = group.join(file);
+    match fs::read_to_string(&path) {
+        Ok(read) if read.lines().any(is_wanted) => Ok(()),
+        Ok(read) => Err(ControlError::Different {
+            path,
+            wanted: wanted.to_owned(),
+            read: read.trim_end().to_owned(),
+        }),
+        Err(source) => Err(ControlError::Access { path, source }),
+    }
+}
+
+/// The error for a limit that a controller does not have in its version.
+pub(super) fn unsupported(limit: &Limit) -> ControlError {
+    ControlError::Unsupported {
+        controller: limit.controller(),
+        limit: limit.clone(),
+    }
+}
+
 fn read_back(path: &Path, wanted: &str) -> Result<(), ControlError> {
     let path = path.to_owned();
     match fs::read_to_string(&path) {
@@ -86,34 +135,4 @@ fn read_back(path: &Path, wanted: &str) -> Result<(), ControlError> {
 /// The kernel's signed form of a limit.
 pub(super) fn signed(value: u64) -> Result<i64, ControlError> {
     i64::try_from(value).map_err(|_| ControlError::TooLarge(value))
-}
-
-/// Reads a file that holds one number.
-pub(super) fn number(group: &Path, file: &'static str) -> Result<u64, UsageError> {
-    let path = group.join(file);
-    let text = fs::read_to_string(&path);
-    parse(path, text, file, |text| text.trim().parse().ok())
-}
-
-/// Reads the number of one key of a file with a key and a number a line.
-pub(super) fn keyed_number(group: &Path, file: &str, key: &'static str) -> Result<u64, UsageError> {
-    let path = group.join(file);
-    let text = fs::read_to_string(&path);
-    parse(path, text, key, |text| {
-        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
-        let (_, number) = lines.find(|(name, _)| *name == key)?;
-        number.trim().parse().ok()
-    })
-}
-
-fn parse(
-    path: PathBuf,
-    text: io::Result<String>,
-    key: &'static str,
-    find: impl FnOnce(&str) -> Option<u64>,
-) -> Result<u64, UsageError> {
-    match text {
-        Ok(text) => find(&text).ok_or(UsageError::Parse { path, key }),
-        Err(source) => Err(UsageError::Read { path, source }),
-    }
 }

@@ -3,19 +3,21 @@
 use std::path::Path;
 
 use cgroups_rs::fs::cpu::CpuController;
-use proffer_container::{Controller, Limit, Version};
+use proffer_container::{Limit, Version};
 use proffer_types::Usage;
+use proffer_types::statistics::Statistics;
 
-use super::control::{Control, ControlError, confirm, keyed_number, signed, write};
+use super::control::{Control, ControlError, confirm, signed, unsupported, write};
+use super::count::{Keyed, NANOS_PER_MICRO, keyed_number};
 use crate::UsageError;
 
 #[derive(Debug)]
 pub(super) struct Cpu(pub(super) Version);
 
 impl Control for Cpu {
-    fn limit(&self, group: &Path, limit: Limit) -> Result<(), ControlError> {
+    fn limit(&self, group: &Path, limit: &Limit) -> Result<(), ControlError> {
         let controller = CpuController::new(group.to_owned(), group.to_owned(), self.0 == Version::V2);
-        match (limit, self.0) {
+        match (limit.clone(), self.0) {
             (Limit::CpuQuota { quota_us, period_us }, version) => {
                 let done = controller.set_cfs_quota_and_period(Some(signed(quota_us)?), Some(period_us));
                 confirm(group, done, &quota_files(version, quota_us, period_us))
@@ -29,10 +31,14 @@ impl Control for Cpu {
                 confirm(group, done, &[("cpu.shares", shares.to_string())])
             }
             (Limit::CpuIdle, _) => write(group, "cpu.idle", "1"),
-            (limit, _) => Err(ControlError::Unsupported {
-                controller: Controller::Cpu,
-                limit,
-            }),
+            (Limit::CpuBurst(burst_us), version) => {
+                let file = match version {
+                    Version::V2 => "cpu.max.burst",
+                    Version::V1 => "cpu.cfs_burst_us",
+                };
+                write(group, file, &burst_us.to_string())
+            }
+            _ => Err(unsupported(limit)),
         }
     }
 
@@ -40,6 +46,24 @@ impl Control for Cpu {
         if self.0 == Version::V2 {
             usage.cpu_time_us = keyed_number(group, "cpu.stat", "usage_usec")?;
         }
+        Ok(())
+    }
+
+    fn read(&self, group: &Path, statistics: &mut Statistics) -> Result<(), UsageError> {
+        let cpu = &mut statistics.cpu;
+        let Some(stat) = Keyed::read(group, "cpu.stat")? else {
+            return Ok(());
+        };
+        stat.set("nr_periods", &mut cpu.n_periods);
+        stat.set("nr_throttled", &mut cpu.n_throttled);
+        if self.0 == Version::V1 {
+            cpu.throttled_us = stat.get("throttled_time").unwrap_or(0) / NANOS_PER_MICRO;
+            return Ok(());
+        }
+        stat.set("usage_usec", &mut cpu.usage_us);
+        stat.set("user_usec", &mut cpu.user_us);
+        stat.set("system_usec", &mut cpu.system_us);
+        stat.set("throttled_usec", &mut cpu.throttled_us);
         Ok(())
     }
 }
@@ -70,9 +94,9 @@ mod tests {
         let group = tempfile::tempdir().unwrap();
         let read = |file| fs::read_to_string(group.path().join(file)).unwrap();
         fs::write(group.path().join("cpu.max"), "max 100000\n").unwrap();
-        Cpu(Version::V2).limit(group.path(), HALF).unwrap();
+        Cpu(Version::V2).limit(group.path(), &HALF).unwrap();
         assert_eq!(read("cpu.max"), "50000 100000");
-        Cpu(Version::V1).limit(group.path(), HALF).unwrap();
+        Cpu(Version::V1).limit(group.path(), &HALF).unwrap();
         assert_eq!(
             (read("cpu.cfs_quota_us"), read("cpu.cfs_period_us")),
             ("50000".into(), "100000".into())
@@ -82,8 +106,16 @@ mod tests {
     #[test]
     fn a_limit_of_the_other_version_is_refused() {
         let group = tempfile::tempdir().unwrap();
-        assert!(Cpu(Version::V2).limit(group.path(), Limit::CpuShares(2)).is_err());
-        assert!(Cpu(Version::V1).limit(group.path(), Limit::CpuWeight(1)).is_err());
+        assert!(
+            Cpu(Version::V2)
+                .limit(group.path(), &Limit::CpuShares(2))
+                .is_err()
+        );
+        assert!(
+            Cpu(Version::V1)
+                .limit(group.path(), &Limit::CpuWeight(1))
+                .is_err()
+        );
         assert_eq!(fs::read_dir(group.path()).unwrap().count(), 0);
     }
 }

@@ -1,7 +1,7 @@
-//! Which hierarchy is in force, found once.
+//! Which hierarchies are in force, found once.
 //!
-//! A host whose mount point is itself cgroup v2 is a v2 host. One with a directory per controller is a v1 host, even
-//! if an unused unified hierarchy is mounted beside them (hybrid).
+//! A host whose mount point is itself cgroup v2 is a v2 host. One with a directory per controller is a v1 host, even if a
+//! unified hierarchy is mounted beside them (hybrid); what no container needs but some ask for may then be in that one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,18 +12,30 @@ use proffer_container::{Controller, Version};
 
 use crate::SetupError;
 
+/// Where systemd and its like mount the unified hierarchy beside those of v1.
+const UNIFIED: &str = "unified";
+
 /// What is mounted.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) version: Version,
-    /// The top of the hierarchy each controller is in.
-    pub(super) controllers: BTreeMap<Controller, PathBuf>,
+    pub(super) controllers: BTreeMap<Controller, Top>,
 }
 
-/// Finds the hierarchy at a mount point. Fails when a controller is missing: without it every launch would.
+/// The top of the hierarchy a controller is in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Top {
+    pub(super) version: Version,
+    pub(super) path: PathBuf,
+}
+
+/// Finds the hierarchies at a mount point. Fails when a controller is missing that every launch needs.
 pub(super) fn hierarchy(mount: &Path) -> Result<Found, SetupError> {
     let found = if is(mount, CGROUP2_SUPER_MAGIC) {
-        unified(mount)
+        Found {
+            version: Version::V2,
+            controllers: unified(mount),
+        }
     } else {
         per_controller(mount)
     };
@@ -33,8 +45,8 @@ pub(super) fn hierarchy(mount: &Path) -> Result<Found, SetupError> {
     }
     let missing = Controller::ALL
         .into_iter()
+        .filter(|controller| controller.is_required(found.version))
         .filter(|controller| !found.controllers.contains_key(controller))
-        .filter(|controller| (found.version, *controller) != (Version::V2, Controller::Cpuacct))
         .map(Controller::as_str)
         .collect::<Vec<_>>();
     if missing.is_empty() {
@@ -46,31 +58,36 @@ pub(super) fn hierarchy(mount: &Path) -> Result<Found, SetupError> {
     }
 }
 
-fn unified(mount: &Path) -> Found {
+fn unified(mount: &Path) -> BTreeMap<Controller, Top> {
     let listed = fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default();
-    let controllers = Controller::ALL
+    let top = Top {
+        version: Version::V2,
+        path: mount.to_owned(),
+    };
+    Controller::ALL
         .into_iter()
         .filter(|controller| listed.split_whitespace().any(|name| name == controller.as_str()))
-        .map(|controller| (controller, mount.to_owned()))
-        .collect();
-    Found {
-        version: Version::V2,
-        controllers,
-    }
+        .map(|controller| (controller, top.clone()))
+        .collect()
 }
 
 fn per_controller(mount: &Path) -> Found {
-    let controllers = Controller::ALL
-        .into_iter()
-        .filter_map(|controller| {
-            // `cpu` is often a link to `cpu,cpuacct`; its target is the hierarchy's one name.
-            let top = fs::canonicalize(mount.join(controller.as_str())).ok()?;
-            is(&top, CGROUP_SUPER_MAGIC).then_some((controller, top))
-        })
-        .collect();
-    Found {
-        version: Version::V1,
-        controllers,
+    let version = Version::V1;
+    let mut controllers = unified(&mount.join(UNIFIED));
+    controllers.retain(|controller, _| !controller.is_required(version));
+    controllers.extend(Controller::ALL.into_iter().filter_map(|controller| {
+        // `cpu` is often a link to `cpu,cpuacct`; its target is the hierarchy's one name.
+        let path = fs::canonicalize(mount.join(v1_name(controller))).ok()?;
+        is(&path, CGROUP_SUPER_MAGIC).then_some((controller, Top { version, path }))
+    }));
+    Found { version, controllers }
+}
+
+fn v1_name(controller: Controller) -> &'static str {
+    if controller == Controller::Io {
+        "blkio"
+    } else {
+        controller.as_str()
     }
 }
 

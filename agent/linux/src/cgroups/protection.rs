@@ -1,6 +1,6 @@
 //! Memory that is kept for containers when the host is short of it, on cgroup v2.
 //!
-//! A group's `memory.low` is worth no more than what the groups above it have, so these have the sum of what is below
+//! A group's `memory.low` or `memory.min` is worth no more than what the groups above it have, so these have the sum of what is below
 //! them: less would take it from containers, more would keep what nobody asked for.
 
 use std::collections::BTreeMap;
@@ -12,22 +12,43 @@ use proffer_container::ContainerId;
 
 use super::control::{ControlError, write};
 
-const FILE: &str = "memory.low";
+/// What is kept for the agent's containers, of both kinds.
+#[derive(Debug)]
+pub(super) struct Protection {
+    pub(super) low: Kept,
+    pub(super) min: Kept,
+}
 
-/// Bytes kept for each container of the agent.
-#[derive(Debug, Default)]
-pub(super) struct Protection(Mutex<BTreeMap<ContainerId, u64>>);
+impl Default for Protection {
+    fn default() -> Self {
+        let kept = |file| Kept {
+            file,
+            bytes: Mutex::default(),
+        };
+        Self {
+            low: kept("memory.low"),
+            min: kept("memory.min"),
+        }
+    }
+}
 
-impl Protection {
+/// Bytes kept for each container of the agent, by one of the kernel's files.
+#[derive(Debug)]
+pub(super) struct Kept {
+    file: &'static str,
+    bytes: Mutex<BTreeMap<ContainerId, u64>>,
+}
+
+impl Kept {
     /// Takes over what an earlier agent set.
     pub(super) fn recover(&self, root: &Path, mount: &Path) {
         let mut kept = self.kept();
-        for (name, bytes) in below(root) {
+        for (name, bytes) in below(root, self.file) {
             if let Ok(id) = ContainerId::new(&name) {
                 kept.insert(id, bytes);
             }
         }
-        let _ = renew(root, mount, &kept);
+        let _ = renew(root, mount, self.file, &kept);
     }
 
     /// Keeps memory for one more container.
@@ -40,7 +61,7 @@ impl Protection {
     ) -> Result<(), ControlError> {
         let mut kept = self.kept();
         kept.insert(id.clone(), bytes);
-        renew(root, mount, &kept)
+        renew(root, mount, self.file, &kept)
     }
 
     /// Keeps nothing for a container any more.
@@ -48,33 +69,38 @@ impl Protection {
         let mut kept = self.kept();
         if kept.remove(id).is_some() {
             // Too much is kept until the next launch or end, which is no reason to leave a container behind.
-            let _ = renew(root, mount, &kept);
+            let _ = renew(root, mount, self.file, &kept);
         }
     }
 
     fn kept(&self) -> MutexGuard<'_, BTreeMap<ContainerId, u64>> {
         // Every change is one call on the map, so a thread that panicked left it whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Writes the sums from the root up to below the mount.
-fn renew(root: &Path, mount: &Path, kept: &BTreeMap<ContainerId, u64>) -> Result<(), ControlError> {
+fn renew(
+    root: &Path,
+    mount: &Path,
+    file: &str,
+    kept: &BTreeMap<ContainerId, u64>,
+) -> Result<(), ControlError> {
     let sum = kept.values().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
-    write(root, FILE, &sum.to_string())?;
+    write(root, file, &sum.to_string())?;
     let above = root.ancestors().skip(1).take_while(|group| *group != mount);
     for group in above {
-        let sum = below(group).fold(0_u64, |sum, (_, bytes)| sum.saturating_add(bytes));
-        write(group, FILE, &sum.to_string())?;
+        let sum = below(group, file).fold(0_u64, |sum, (_, bytes)| sum.saturating_add(bytes));
+        write(group, file, &sum.to_string())?;
     }
     Ok(())
 }
 
 /// What is kept for each of the groups below one.
-fn below(group: &Path) -> impl Iterator<Item = (String, u64)> {
+fn below(group: &Path, file: &str) -> impl Iterator<Item = (String, u64)> {
     let entries = fs::read_dir(group).into_iter().flatten().flatten();
-    entries.filter_map(|entry| {
-        let low = fs::read_to_string(entry.path().join(FILE)).ok()?;
+    entries.filter_map(move |entry| {
+        let low = fs::read_to_string(entry.path().join(file)).ok()?;
         Some((entry.file_name().into_string().ok()?, low.trim().parse().ok()?))
     })
 }
@@ -82,6 +108,8 @@ fn below(group: &Path) -> impl Iterator<Item = (String, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const FILE: &str = "memory.low";
 
     #[test]
     fn the_groups_above_keep_the_sum_of_what_is_below_them() {
@@ -98,7 +126,7 @@ mod tests {
             (read(&root), read(&mount.path().join("proffer")))
         };
         let sum = |own: u64, all: u64| (own.to_string(), all.to_string());
-        let (protection, id) = (Protection::default(), ContainerId::new("new").unwrap());
+        let (protection, id) = (Protection::default().low, ContainerId::new("new").unwrap());
         protection.recover(&root, mount.path());
         assert_eq!(sums(), sum(4, 12));
         protection.keep(&root, mount.path(), &id, 16).unwrap();
