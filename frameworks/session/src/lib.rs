@@ -7,10 +7,8 @@ mod context;
 mod records;
 mod scheduler;
 mod session;
-mod status_record;
 
 pub use context::{Context, Output, Write};
 pub use records::{RecoverError, SESSION_PREFIX};
 pub use scheduler::Scheduler;
 pub use session::{Input, Session};
-pub use status_record::StatusRecord;

@@ -8,6 +8,7 @@ pub mod agent;
 pub mod agent_link;
 pub mod change;
 pub mod constraint;
+pub mod container;
 pub mod demand;
 mod error;
 pub mod frame;

@@ -1,10 +1,15 @@
 //! Status updates and the enums in them. A number this version does not know is refused, never guessed.
 
-use proffer_types::{StatusReason, StatusSource, TaskExit, TaskState, TaskStatus, Timestamp, Usage};
+use proffer_types::{
+    StatusReason, StatusSource, TaskCondition, TaskExit, TaskState, TaskStatus, Timestamp, Usage,
+};
 
 use crate::error::{At as _, ConvertError};
-use crate::text::{message as text, optional_uuid, parse, parse_optional};
+use crate::text::{at_most, message as text, optional_uuid, parse, parse_all, parse_optional};
 use crate::v1;
+
+/// The most addresses of one task: a CNI chain gives a few, of both families.
+pub const MAX_ADDRESSES: usize = 16;
 
 impl TryFrom<v1::TaskStatus> for TaskStatus {
     type Error = ConvertError;
@@ -21,7 +26,7 @@ impl TryFrom<v1::TaskStatus> for TaskStatus {
             uuid: optional_uuid("uuid", &message.uuid)?,
             exit: message.exit.map(TaskExit::try_from).transpose().at("exit")?,
             usage: message.usage.map(Usage::from),
-            condition: proffer_types::TaskCondition::default(),
+            condition: message.condition.unwrap_or_default().try_into().at("condition")?,
         })
     }
 }
@@ -45,6 +50,32 @@ impl From<&TaskStatus> for v1::TaskStatus {
             uuid: status.uuid.map(|uuid| uuid.0.to_vec()).unwrap_or_default(),
             exit: status.exit.map(Into::into),
             usage: status.usage.map(Into::into),
+            condition: (status.condition != TaskCondition::default()).then(|| (&status.condition).into()),
+        }
+    }
+}
+
+impl TryFrom<v1::TaskCondition> for TaskCondition {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::TaskCondition) -> Result<Self, ConvertError> {
+        at_most("addresses", message.addresses.len(), MAX_ADDRESSES, "addresses")?;
+        Ok(Self {
+            healthy: message.healthy,
+            ready: message.ready,
+            restarts: message.restarts,
+            addresses: parse_all("addresses", &message.addresses)?,
+        })
+    }
+}
+
+impl From<&TaskCondition> for v1::TaskCondition {
+    fn from(condition: &TaskCondition) -> Self {
+        Self {
+            healthy: condition.healthy,
+            ready: condition.ready,
+            restarts: condition.restarts,
+            addresses: condition.addresses.iter().map(ToString::to_string).collect(),
         }
     }
 }

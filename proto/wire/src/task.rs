@@ -1,24 +1,19 @@
-//! Tasks as frameworks describe them: containers, kill policies, limits.
+//! Tasks as frameworks describe them, kill policies, limits.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proffer_types::{ContainerSpec, KillPolicy, Limit, Limits, ResourceName, Resources, ShapeId, TaskInfo};
 use prost::Message as _;
 
-use crate::error::{At as _, ConvertError, quoted};
+use crate::container::{check_memory, check_ports};
+use crate::error::{At as _, ConvertError};
 use crate::resources::scalar;
-use crate::text::{at_most, labels, map_bytes, millis, name, parse};
+use crate::text::{at_most, labels, millis, name, parse};
 use crate::{resources, v1};
 
 /// The largest encoded description of one task, in bytes. A frame carries several, and tonic refuses
 /// frames over 4 MiB.
 pub const MAX_TASK_INFO_BYTES: usize = 1 << 20;
-/// The most environment variables of one container.
-pub const MAX_ENV: usize = 1024;
-/// All names and values of an environment together, in bytes; the kernel's own limit for arguments and
-/// environment is 2 MiB by default.
-pub const MAX_ENV_BYTES: usize = 256 << 10;
 
 impl TryFrom<v1::TaskInfo> for TaskInfo {
     type Error = ConvertError;
@@ -29,17 +24,23 @@ impl TryFrom<v1::TaskInfo> for TaskInfo {
         let labels = labels("labels", message.labels)?;
         at_most("task_info", n_bytes, MAX_TASK_INFO_BYTES, "bytes")?;
         let resources = resources::or_nothing("resources", message.resources)?;
+        let id = parse("task_id", &message.task_id)?;
+        let name = name("name", message.name)?;
+        let agent_id = parse("agent_id", &message.agent_id)?;
+        let container: ContainerSpec = message
+            .container
+            .ok_or_else(|| ConvertError::missing("container"))?
+            .try_into()
+            .at("container")?;
+        check_memory(&container, &resources).at("container")?;
+        check_ports(&container, &resources).at("container")?;
         Ok(Self {
-            id: parse("task_id", &message.task_id)?,
-            name: name("name", message.name)?,
-            agent_id: parse("agent_id", &message.agent_id)?,
+            id,
+            name,
+            agent_id,
             limits: limits(message.limits.unwrap_or_default(), &resources).at("limits")?,
             resources,
-            container: message
-                .container
-                .ok_or_else(|| ConvertError::missing("container"))?
-                .try_into()
-                .at("container")?,
+            container,
             kill_policy: message.kill_policy.map(KillPolicy::from).unwrap_or_default(),
             labels,
             max_completion_time: match message.max_completion_time_ms {
@@ -113,82 +114,6 @@ impl From<Limits> for v1::TaskLimits {
     }
 }
 
-impl TryFrom<v1::ContainerSpec> for ContainerSpec {
-    type Error = ConvertError;
-
-    fn try_from(message: v1::ContainerSpec) -> Result<Self, ConvertError> {
-        check_command(&message.command)?;
-        check_env(&message.env)?;
-        Ok(Self {
-            command: message.command,
-            env: message.env,
-            working_directory: working_directory(message.working_directory)?,
-            pids_limit: match message.pids_limit {
-                0 => None,
-                limit => Some(limit),
-            },
-            ..Self::default()
-        })
-    }
-}
-
-fn check_command(command: &[String]) -> Result<(), ConvertError> {
-    if command.first().is_none_or(String::is_empty) {
-        return Err(ConvertError::new("command", "is empty"));
-    }
-    for (index, word) in command.iter().enumerate() {
-        if word.contains('\0') {
-            let problem = format!("{} holds a NUL byte", quoted(word));
-            return Err(ConvertError::new(&format!("command[{index}]"), problem));
-        }
-    }
-    Ok(())
-}
-
-fn check_env(env: &BTreeMap<String, String>) -> Result<(), ConvertError> {
-    at_most("env", env.len(), MAX_ENV, "variables")?;
-    at_most("env", map_bytes(env), MAX_ENV_BYTES, "bytes of environment")?;
-    for (name, value) in env {
-        if name.is_empty() || name.contains(['=', '\0']) {
-            let problem = format!("{} is not the name of a variable", quoted(name));
-            return Err(ConvertError::new("env", problem));
-        }
-        if value.contains('\0') {
-            let problem = format!("the value of {} holds a NUL byte", quoted(name));
-            return Err(ConvertError::new("env", problem));
-        }
-    }
-    Ok(())
-}
-
-fn working_directory(path: String) -> Result<Option<String>, ConvertError> {
-    let refuse = |why: &str| {
-        let problem = format!("{} {why}", quoted(&path));
-        Err(ConvertError::new("working_directory", problem))
-    };
-    if path.is_empty() {
-        return Ok(None);
-    }
-    if !path.starts_with('/') {
-        return refuse("is not an absolute path");
-    }
-    if path.contains('\0') {
-        return refuse("holds a NUL byte");
-    }
-    Ok(Some(path))
-}
-
-impl From<&ContainerSpec> for v1::ContainerSpec {
-    fn from(spec: &ContainerSpec) -> Self {
-        Self {
-            command: spec.command.clone(),
-            env: spec.env.clone(),
-            working_directory: spec.working_directory.clone().unwrap_or_default(),
-            pids_limit: spec.pids_limit.unwrap_or(0),
-        }
-    }
-}
-
 impl From<v1::KillPolicy> for KillPolicy {
     fn from(message: v1::KillPolicy) -> Self {
         Self {
@@ -205,4 +130,4 @@ impl From<KillPolicy> for v1::KillPolicy {
     }
 }
 
-crate::from_owned!(TaskInfo => v1::TaskInfo, ContainerSpec => v1::ContainerSpec);
+crate::from_owned!(TaskInfo => v1::TaskInfo);

@@ -251,7 +251,7 @@ fn a_bad_task_is_refused_with_the_field_that_is_wrong() {
     );
     assert_eq!(
         refused_container(|spec| spec.command.clear()),
-        "container.command: is empty"
+        "container.command: is empty, and there is no image"
     );
     assert_eq!(
         refused_container(|spec| spec.command.push("a\0".into())),

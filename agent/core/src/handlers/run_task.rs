@@ -86,10 +86,14 @@ pub(super) fn check(agent: &Agent, info: &TaskInfo, room: &Room) -> Result<(), R
             info.agent_id
         )));
     }
-    let command = &info.container.command;
-    if command.is_empty() || command.iter().any(|part| part.contains('\0')) {
-        let message = "its command is empty or holds a NUL byte".to_owned();
+    let container = &info.container;
+    let mut words = container.command.iter().chain(&container.arguments);
+    if container.command.is_empty() && container.image.is_none() {
+        let message = "it has neither a command nor an image".to_owned();
         return Err(Refusal::invalid(message));
+    }
+    if words.any(|word| word.contains('\0')) {
+        return Err(Refusal::invalid("its command holds a NUL byte".to_owned()));
     }
     if agent.stopping.is_some() {
         let message = "the agent is stopping".to_owned();

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources, Role};
+use proffer_wire::container::check_memory;
 use proffer_wire::demand::{Budget, placement_rules};
 use proffer_wire::task::limits;
 use proffer_wire::{ConvertError, v1};
@@ -42,12 +43,15 @@ fn role(role: &str) -> Result<Role, ConvertError> {
 }
 
 fn task_spec(message: v1::JobTask, budget: &mut Budget) -> Result<TaskSpec, ConvertError> {
+    let in_container = |error: ConvertError| error.under("container");
     let resources = message.resources.unwrap_or_default();
     let resources = Resources::try_from(resources).map_err(|error| error.under("resources"))?;
     let limits = limits(message.limits.unwrap_or_default(), &resources);
     let container = message
         .container
         .ok_or_else(|| ConvertError::new("container", "is missing"))?;
+    let container: ContainerSpec = container.try_into().map_err(in_container)?;
+    check_memory(&container, &resources).map_err(in_container)?;
     Ok(TaskSpec {
         name: message.name,
         count: message.count.max(1),
@@ -56,7 +60,7 @@ fn task_spec(message: v1::JobTask, budget: &mut Budget) -> Result<TaskSpec, Conv
         limits: limits.map_err(|error| error.under("limits"))?,
         rules: placement_rules(message.rules, budget).map_err(|error| error.under("rules"))?,
         gang: message.gang,
-        container: ContainerSpec::try_from(container).map_err(|error| error.under("container"))?,
+        container,
         retries: message.retries,
         timeout: (message.timeout_ms > 0).then(|| Duration::from_millis(message.timeout_ms)),
         kill_policy: message.kill_policy.map(KillPolicy::from).unwrap_or_default(),

@@ -10,9 +10,9 @@
 //! The number has twenty digits, so that the order of keys is the order of submission. An instance without a record was
 //! never launched; its phase follows from the others. Numbers of fields are for ever.
 
-use proffer_session::{RecoverError, StatusRecord};
+use proffer_session::RecoverError;
 use proffer_types::Timestamp;
-use proffer_wire::v1;
+use proffer_wire::{ConvertError, v1};
 use prost::Message;
 
 use crate::JobSpec;
@@ -45,6 +45,7 @@ struct EndRecord {
     ended_ms: Option<u64>,
 }
 
+/// Field 4 was the status, field by field.
 #[derive(Clone, PartialEq, Message)]
 struct InstanceRecord {
     /// Index into `Phase::ALL`.
@@ -54,8 +55,8 @@ struct InstanceRecord {
     attempts: u32,
     #[prost(uint32, tag = "3")]
     failures: u32,
-    #[prost(message, optional, tag = "4")]
-    status: Option<StatusRecord>,
+    #[prost(message, optional, tag = "5")]
+    status: Option<v1::TaskStatus>,
 }
 
 /// One record, understood.
@@ -187,7 +188,7 @@ fn read_instance(key: &str, record: InstanceRecord) -> Result<Instance, RecoverE
             .status
             .map(|status| status.try_into().map(Box::new))
             .transpose()
-            .map_err(|why: String| RecoverError::new(key, why))?,
+            .map_err(|error: ConvertError| RecoverError::new(key, error))?,
     })
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proffer_types::demand::MAX_GANG_TASKS;
 use proffer_types::resources::format::format_scalar;
 use proffer_types::{Limit, ResourceName, Resources, Role};
+use proffer_wire::container::encoded_bytes;
 use thiserror::Error;
 
 use crate::{JobSpec, TaskSpec};
@@ -19,7 +20,7 @@ pub const MAX_INSTANCES: u32 = 100_000;
 pub const MAX_PRIORITY: i32 = 1000;
 /// The most retries: what has failed a hundred times will fail again.
 pub const MAX_RETRIES: u32 = 100;
-/// The largest command and environment of one task, in bytes; each launch sends it.
+/// The largest container of one task as the wire has it, in bytes; each launch sends it.
 pub const MAX_CONTAINER_BYTES: usize = 64 << 10;
 
 /// The most constraints of one task, over all of its groups.
@@ -29,7 +30,7 @@ pub const MAX_CONSTRAINTS: usize = 64;
 pub const MAX_GANG_BYTES: usize = 2 << 20;
 /// The most roles of all jobs that have not ended: the master takes no more of one framework.
 pub const MAX_ROLES: usize = 64;
-/// What a task costs in a message beside its command and environment, in bytes.
+/// What a task costs in a message beside its container, in bytes.
 const TASK_OVERHEAD_BYTES: usize = 512;
 
 /// Why a job was not accepted. Nothing was changed.
@@ -87,11 +88,9 @@ pub enum SubmitError {
         asked: String,
         largest: Resources,
     },
-    #[error("task `{0}` has no command")]
+    #[error("task `{0}` has neither a command nor an image")]
     NoCommand(String),
-    #[error(
-        "task `{task}` has {n_bytes} bytes of command and environment, at most {MAX_CONTAINER_BYTES} are allowed"
-    )]
+    #[error("task `{task}` has a container of {n_bytes} bytes, at most {MAX_CONTAINER_BYTES} are allowed")]
     LargeContainer { task: String, n_bytes: usize },
     #[error("task `{task}` has {retries} retries, at most {MAX_RETRIES} are allowed")]
     Retries { task: String, retries: u32 },
@@ -191,10 +190,10 @@ fn check_task(task: &TaskSpec) -> Result<(), SubmitError> {
         return Err(SubmitError::NotAmounts(name()));
     }
     check_rules(task)?;
-    if task.container.command.first().is_none_or(String::is_empty) {
+    if task.container.command.is_empty() && task.container.image.is_none() {
         return Err(SubmitError::NoCommand(name()));
     }
-    let n_bytes = container_bytes(task);
+    let n_bytes = encoded_bytes(&task.container);
     if n_bytes > MAX_CONTAINER_BYTES {
         return Err(SubmitError::LargeContainer {
             task: name(),
@@ -242,18 +241,7 @@ pub(crate) fn is_amounts(resources: &Resources) -> bool {
 
 /// The bytes of one launch.
 pub(crate) fn launch_bytes(task: &TaskSpec) -> usize {
-    container_bytes(task) + TASK_OVERHEAD_BYTES
-}
-
-/// The bytes of command and environment.
-fn container_bytes(task: &TaskSpec) -> usize {
-    let env = task
-        .container
-        .env
-        .iter()
-        .map(|(key, value)| key.len() + value.len());
-    let command = task.container.command.iter().map(String::len);
-    command.chain(env).sum()
+    encoded_bytes(&task.container) + TASK_OVERHEAD_BYTES
 }
 
 /// Refuses what no agent could hold, whoever its resources are reserved for. No agent known means that it is too early

@@ -3,6 +3,7 @@
 //! What the wire can check is checked here; what only the scheduler knows is left to `spec`.
 
 use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources, Role};
+use proffer_wire::container::check_memory;
 use proffer_wire::demand::{Budget, placement_rules};
 use proffer_wire::task::limits;
 use proffer_wire::{ConvertError, v1};
@@ -24,16 +25,19 @@ impl TryFrom<v1::ServiceSpec> for ServiceSpec {
 }
 
 fn service_task(message: v1::ServiceTask) -> Result<ServiceTask, ConvertError> {
+    let in_container = |error: ConvertError| error.under("container");
     let resources = message.resources.unwrap_or_default();
     let resources = Resources::try_from(resources).map_err(|error| error.under("resources"))?;
     let limits = limits(message.limits.unwrap_or_default(), &resources);
     let rules = placement_rules(message.rules, &mut Budget::default());
     let container = message.container.ok_or_else(|| missing("container"))?;
+    let container: ContainerSpec = container.try_into().map_err(in_container)?;
+    check_memory(&container, &resources).map_err(in_container)?;
     Ok(ServiceTask {
         resources,
         limits: limits.map_err(|error| error.under("limits"))?,
         rules: rules.map_err(|error| error.under("rules"))?,
-        container: ContainerSpec::try_from(container).map_err(|error| error.under("container"))?,
+        container,
         kill_policy: message.kill_policy.map(KillPolicy::from).unwrap_or_default(),
     })
 }

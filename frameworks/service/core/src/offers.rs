@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_session::Context;
 use proffer_types::{AgentId, Filters, Offer, Resources, TaskInfo};
+use proffer_wire::container::encoded_bytes;
 
 use crate::service::Service;
 
@@ -36,7 +37,7 @@ impl Candidate {
 
     /// Starts one replica of a service, if one waits and there is room for it.
     fn start(&mut self, service: &mut Service, cx: &mut Context<'_>) -> bool {
-        let bytes = self.bytes + service.spec.task.container_bytes() + TASK_OVERHEAD_BYTES;
+        let bytes = self.bytes + encoded_bytes(&service.spec.task.container) + TASK_OVERHEAD_BYTES;
         let taken = self.left.take(&service.spec.task.resources);
         let Some(taken) = taken.filter(|_| bytes <= MAX_ACCEPT_BYTES) else {
             return false;

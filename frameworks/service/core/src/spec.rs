@@ -6,13 +6,14 @@ use proffer_types::resources::format::format_scalar;
 use proffer_types::{
     ContainerSpec, KillPolicy, Limit, Limits, PlacementRules, ResourceName, Resources, Role,
 };
+use proffer_wire::container::encoded_bytes;
 use thiserror::Error;
 
 /// The longest name of a service, in bytes: a label of the domain name system.
 pub const MAX_NAME_BYTES: usize = 63;
 /// The most replicas of one service: each is a record and a task to the master.
 pub const MAX_REPLICAS: u32 = 10_000;
-/// The largest command and environment of a task, in bytes; each launch sends it.
+/// The largest container of a task as the wire has it, in bytes; each launch sends it.
 pub const MAX_CONTAINER_BYTES: usize = 64 << 10;
 
 /// The most constraints of a task, over all of its groups.
@@ -51,13 +52,11 @@ pub enum SpecError {
     Name(String),
     #[error("service `{name}` asks for {replicas} replicas, at most {MAX_REPLICAS} are allowed")]
     Replicas { name: String, replicas: u32 },
-    #[error("service `{name}` has no command")]
+    #[error("service `{name}` has neither a command nor an image")]
     NoCommand { name: String },
     #[error("service `{name}` must ask for more than 0 {resource}")]
     AsksForNone { name: String, resource: ResourceName },
-    #[error(
-        "service `{name}` has {n_bytes} bytes of command and environment, at most {MAX_CONTAINER_BYTES} are allowed"
-    )]
+    #[error("service `{name}` has a container of {n_bytes} bytes, at most {MAX_CONTAINER_BYTES} are allowed")]
     LargeContainer { name: String, n_bytes: usize },
     #[error(
         "service `{name}` asks for more than amounts; ports, sets, reservations and volumes cannot be asked for"
@@ -107,7 +106,7 @@ pub(crate) fn check_replicas(name: &str, replicas: u32) -> Result<(), SpecError>
 impl ServiceTask {
     fn check(&self, name: &str) -> Result<(), SpecError> {
         let name = || name.to_owned();
-        if self.container.command.first().is_none_or(String::is_empty) {
+        if self.container.command.is_empty() && self.container.image.is_none() {
             return Err(SpecError::NoCommand { name: name() });
         }
         for resource in [ResourceName::Cpus, ResourceName::Mem] {
@@ -122,7 +121,7 @@ impl ServiceTask {
             return Err(SpecError::NotAmounts { name: name() });
         }
         self.check_rules(name())?;
-        let n_bytes = self.container_bytes();
+        let n_bytes = encoded_bytes(&self.container);
         if n_bytes > MAX_CONTAINER_BYTES {
             return Err(SpecError::LargeContainer {
                 name: name(),
@@ -151,13 +150,6 @@ impl ServiceTask {
             Some(0) => Err(SpecError::NoneOnAgent { name }),
             Some(_) | None => Ok(()),
         }
-    }
-
-    /// The bytes of command and environment.
-    pub(crate) fn container_bytes(&self) -> usize {
-        let command: usize = self.container.command.iter().map(String::len).sum();
-        let env = self.container.env.iter();
-        command + env.map(|(key, value)| key.len() + value.len()).sum::<usize>()
     }
 }
 

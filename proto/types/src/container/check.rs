@@ -48,6 +48,17 @@ pub enum CheckKind {
     },
 }
 
+impl CheckKind {
+    /// The port that is asked, of those that ask one.
+    #[must_use]
+    pub fn port(&self) -> Option<&PortRef> {
+        match self {
+            Self::Command(_) => None,
+            Self::Http { port, .. } | Self::Tcp { port } | Self::Grpc { port, .. } => Some(port),
+        }
+    }
+}
+
 /// A port of the task's network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PortRef {

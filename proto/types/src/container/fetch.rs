@@ -16,3 +16,45 @@ pub struct Fetch {
     /// Keep it for other tasks, and take it from there.
     pub cache: bool,
 }
+
+impl Fetch {
+    /// Where it goes, relative to the sandbox: the destination, or the last part of the URI's path if that is a name.
+    #[must_use]
+    pub fn file_name(&self) -> Option<&str> {
+        if let Some(destination) = &self.destination {
+            return Some(destination);
+        }
+        let (_, rest) = self.uri.split_once("://")?;
+        let path = rest.split(['?', '#']).next()?;
+        let (_, name) = path.rsplit_once('/')?;
+        (!name.is_empty()).then_some(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_by_its_destination_or_the_end_of_its_path() {
+        let name = |uri: &str, destination: Option<&str>| {
+            let fetch = Fetch {
+                uri: uri.to_owned(),
+                sha256: None,
+                destination: destination.map(ToOwned::to_owned),
+                executable: false,
+                extract: false,
+                cache: false,
+            };
+            fetch.file_name().map(ToOwned::to_owned)
+        };
+        assert_eq!(
+            name("https://x.org/a/b.tar?sig=/c#/d", None).as_deref(),
+            Some("b.tar")
+        );
+        assert_eq!(name("https://x.org/a/b", Some("c/d")).as_deref(), Some("c/d"));
+        for nameless in ["https://x.org", "https://x.org/a/", "https://x.org?a=/b"] {
+            assert_eq!(name(nameless, None), None, "{nameless}");
+        }
+    }
+}

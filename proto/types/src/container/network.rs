@@ -16,6 +16,14 @@ pub struct NetworkSpec {
     pub ingress_kbps: Option<u64>,
 }
 
+impl NetworkSpec {
+    /// How many ports of the task's resources the mappings take.
+    #[must_use]
+    pub fn n_dynamic_ports(&self) -> usize {
+        self.ports.iter().filter(|port| port.host_port == 0).count()
+    }
+}
+
 /// Which network.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum NetworkMode {
@@ -40,6 +48,17 @@ pub struct PortMapping {
     /// The host's port; 0 means the next one of the task's `ports` resources.
     pub host_port: u16,
     pub protocol: Protocol,
+}
+
+impl PortMapping {
+    /// The variable that tells the task the port: the name in capitals, with `_` for `-`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!(
+            "PROFFER_PORT_{}",
+            self.name.to_ascii_uppercase().replace('-', "_")
+        )
+    }
 }
 
 /// The transport of a published port.

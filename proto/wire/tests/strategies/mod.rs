@@ -1,6 +1,7 @@
 //! Arbitrary valid values of proffer-types.
 
 mod bundles;
+mod container;
 mod demand;
 mod operation;
 
@@ -12,6 +13,8 @@ use proffer_types::*;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
+
+use self::container::container;
 
 pub(crate) use self::bundles::resources;
 pub(crate) use self::demand::quota;
@@ -47,22 +50,6 @@ fn filters() -> impl Strategy<Value = Filters> {
 
 fn kill_policy() -> impl Strategy<Value = KillPolicy> {
     option::of(duration()).prop_map(|grace_period| KillPolicy { grace_period })
-}
-
-fn container() -> impl Strategy<Value = ContainerSpec> {
-    (
-        vec(".{1,10}", 1..4),
-        btree_map("[A-Z_]{1,8}", TEXT, 0..4),
-        option::of("/[a-z/]{0,10}"),
-        option::of(1..u64::MAX),
-    )
-        .prop_map(|(command, env, working_directory, pids_limit)| ContainerSpec {
-            command: command.into_iter().map(|word| word.replace('\0', "0")).collect(),
-            env,
-            working_directory,
-            pids_limit,
-            ..proffer_types::ContainerSpec::default()
-        })
 }
 
 fn task_info() -> impl Strategy<Value = TaskInfo> {
@@ -104,6 +91,21 @@ fn state() -> impl Strategy<Value = TaskState> {
     proptest::sample::select(TaskState::ALL.to_vec())
 }
 
+fn condition() -> impl Strategy<Value = TaskCondition> {
+    (
+        option::of(any::<bool>()),
+        option::of(any::<bool>()),
+        any::<u32>(),
+        vec(any::<std::net::IpAddr>(), 0..3),
+    )
+        .prop_map(|(healthy, ready, restarts, addresses)| TaskCondition {
+            healthy,
+            ready,
+            restarts,
+            addresses,
+        })
+}
+
 fn status() -> impl Strategy<Value = TaskStatus> {
     let reasons = StatusReason::ALL.to_vec();
     let exit = prop_oneof![
@@ -120,7 +122,12 @@ fn status() -> impl Strategy<Value = TaskStatus> {
     (
         (id(), option::of(id()), state(), any::<bool>()),
         (option::of(proptest::sample::select(reasons)), TEXT, any::<u64>()),
-        (option::of(any::<[u8; 16]>()), option::of(exit), option::of(usage)),
+        (
+            option::of(any::<[u8; 16]>()),
+            option::of(exit),
+            option::of(usage),
+            condition(),
+        ),
     )
         .prop_map(
             |((task_id, agent_id, state, by_agent), (reason, message, ms), rest)| TaskStatus {
@@ -138,7 +145,7 @@ fn status() -> impl Strategy<Value = TaskStatus> {
                 uuid: rest.0.map(StatusUuid),
                 exit: rest.1,
                 usage: rest.2,
-                condition: proffer_types::TaskCondition::default(),
+                condition: rest.3,
             },
         )
 }

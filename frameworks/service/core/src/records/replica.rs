@@ -1,11 +1,12 @@
 //! The record of one slot.
 
-use proffer_session::StatusRecord;
 use proffer_types::{AgentId, Timestamp};
+use proffer_wire::{ConvertError, v1};
 use prost::Message;
 
 use crate::replica::{Phase, Replica};
 
+/// Field 7 was the status, field by field.
 #[derive(Clone, PartialEq, Message)]
 struct ReplicaRecord {
     #[prost(uint64, tag = "1")]
@@ -21,13 +22,13 @@ struct ReplicaRecord {
     /// Empty when unknown.
     #[prost(string, tag = "6")]
     agent_id: String,
-    #[prost(message, optional, tag = "7")]
-    status: Option<StatusRecord>,
     #[prost(enumeration = "PhaseRecord", tag = "8")]
     phase: i32,
     /// The time of the phase: until when it backs off, or since when it runs.
     #[prost(uint64, optional, tag = "9")]
     at_ms: Option<u64>,
+    #[prost(message, optional, tag = "10")]
+    status: Option<v1::TaskStatus>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
@@ -87,7 +88,11 @@ pub(super) fn read(slot: u32, value: &[u8]) -> Result<Replica, String> {
         n_failures: record.n_failures,
         replacing: record.replacing,
         agent_id: agent_id(&record.agent_id)?,
-        status: record.status.map(TryInto::try_into).transpose()?,
+        status: record
+            .status
+            .map(TryInto::try_into)
+            .transpose()
+            .map_err(|error: ConvertError| error.to_string())?,
         phase,
     })
 }
