@@ -1,7 +1,5 @@
 //! What a container must not ask for, and what whoever asks is told.
 
-#![expect(clippy::unwrap_used, reason = "a test ends by panicking")]
-
 use proffer_types::container::{Capability, PullPolicy};
 use proffer_types::{ContainerSpec, Resources, TaskInfo};
 use proffer_wire::v1;

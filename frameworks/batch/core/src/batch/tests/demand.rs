@@ -134,7 +134,7 @@ fn what_a_gang_or_a_task_cannot_have_is_refused() {
         expect![[r#"
             submit J a b<a gang: task `b` comes after another one, but all tasks of a gang start together
             submit J a*10001!: 10001 instances in one gang, at most 10000 are allowed
-            submit J a*5000!: a gang is launched in one message of at most 2097152 bytes, and this one takes 2580000
+            submit J a*5000!: a gang is launched in one message of at most 2097152 bytes, and this one takes 2590000
             submit J a m0: task `a` allows 0 instances on one agent
         "#]],
     );
