@@ -108,6 +108,7 @@ impl TaskSpec {
             env: self.env.clone(),
             working_directory: self.working_directory.clone().unwrap_or_default(),
             pids_limit: self.pids.unwrap_or(0),
+            ..v1::ContainerSpec::default()
         }
     }
 
