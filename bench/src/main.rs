@@ -6,6 +6,7 @@
 mod allocator;
 mod cluster;
 mod containers;
+mod crowd;
 mod footprint;
 mod reference;
 mod report;
@@ -33,7 +34,7 @@ enum Bench {
     All,
     /// Allocation cycles and single changes, beside the textbook algorithm. Needs no root and no binary.
     Allocator,
-    /// One task, start to exit, beside bubblewrap and crun.
+    /// One task, start to exit, and a thousand at once, beside bubblewrap and crun.
     Containers,
     /// Tasks a second, end to end.
     Cluster,
@@ -64,6 +65,7 @@ fn with_cluster(args: &Args, wants: impl Fn(Bench) -> bool, report: &mut Report)
     let proffer = args.proffer.as_deref().context("--proffer is missing")?;
     if wants(Bench::Containers) {
         containers::run(proffer, report)?;
+        crowd::run(proffer, report)?;
     }
     if wants(Bench::Cluster) {
         cluster::run(proffer, report)?;

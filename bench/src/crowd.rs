@@ -1,0 +1,132 @@
+//! A thousand containers alive on one agent at once, and all of them gone again.
+//!
+//! From the submission of a job to the moment the agent counts its last task as running; then from the cancellation until
+//! no process and no cgroup of a container is left. So it has master and framework in it, which a bare runtime has not.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use proffer_cluster_tests::{Cluster, text, wait_for};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::reference::{bwrap, children_named};
+use crate::report::{Report, Row};
+
+/// Alive at once.
+const CONTAINERS: usize = 1000;
+/// What they ask for is more than a small machine has; asleep they use next to nothing of it.
+const RESOURCES: &str = "cpus:32;mem:16GiB;disk:1GiB;ports:[31000-32000]";
+/// Seconds, each way.
+const AIM_S: f64 = 2.0;
+/// Mesos 1.5, the same number on one agent of 8 cores, published once (its blog of 2018-10-08).
+const MESOS_PUBLISHED_S: f64 = 30.6;
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) fn run(binary: &Path, report: &mut Report) -> Result<()> {
+    let cluster = Cluster::start_with(binary, &["--resources", RESOURCES])?;
+    let agents = cluster.json(&["agents", "-o", "json"])?;
+    let agent = agents[0]["address"]
+        .as_str()
+        .context("the agent has no address")?;
+    let job = format!(
+        "name: crowd\ntasks:\n  - name: sleep\n    count: {CONTAINERS}\n    cpus: 0.01\n    mem: 8MiB\n    command: [\"sleep\", \"600\"]\n"
+    );
+    let start = Instant::now();
+    let output = cluster.run_with_input(&["job", "submit", "-"], &job)?;
+    ensure!(output.status.success(), "{}", text(&output.stderr));
+    let all = wait_for(PATIENCE, || n_running(agent).unwrap_or(0) >= CONTAINERS);
+    let alive = start.elapsed().as_secs_f64();
+    ensure!(all, "{} of {CONTAINERS} are running", n_running(agent)?);
+    let start = Instant::now();
+    cluster.ok(&["job", "cancel", "crowd"])?;
+    let none = wait_for(PATIENCE, || {
+        n_running(agent).is_ok_and(|n| n == 0) && n_cgroups(Path::new("/sys/fs/cgroup")) == 0
+    });
+    let gone = start.elapsed().as_secs_f64();
+    ensure!(none, "containers are left");
+    drop(cluster);
+    let (bwrap_alive, bwrap_gone) = match bwrap_crowd() {
+        Ok((alive, gone)) => (Ok(alive), Ok(gone)),
+        Err(error) => (Err(anyhow::anyhow!("{error:#}")), Err(error)),
+    };
+    let row = |case: &str, value| {
+        let case = format!("{CONTAINERS} containers on one agent, {case}");
+        Row::new("containers", case, value, "s").aim(AIM_S)
+    };
+    report.add(row("submitted to all alive", alive).beside("bwrap in a loop, no cgroups", bwrap_alive))?;
+    report.add(row("submitted to all alive", alive).beside("Mesos, published", Ok(MESOS_PUBLISHED_S)))?;
+    report.add(row("cancelled to all gone", gone).beside("bwrap, killed in turn", bwrap_gone))
+}
+
+/// Tasks the agent counts as running.
+fn n_running(agent: &str) -> Result<usize> {
+    let mut stream = TcpStream::connect(agent)?;
+    write!(
+        stream,
+        "GET /metrics HTTP/1.1\r\nHost: {agent}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let line = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("proffer_agent_tasks{state=\"RUNNING\"} "));
+    Ok(line.context("no count of running tasks")?.trim().parse()?)
+}
+
+/// Container groups below any `proffer` group of a hierarchy.
+fn n_cgroups(mount: &Path) -> usize {
+    let below = |dir: &Path| {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir())
+    };
+    let roots = below(mount)
+        .map(|top| top.join("proffer"))
+        .chain([mount.join("proffer")]);
+    roots
+        .flat_map(|root| below(&root))
+        .map(|agent| below(&agent).count())
+        .sum()
+}
+
+/// The same number of bubblewrap's, one after the other: seconds until all commands run, and until all are dead.
+fn bwrap_crowd() -> Result<(f64, f64)> {
+    let mut children: Vec<Child> = Vec::new();
+    let start = Instant::now();
+    let started = (|| {
+        for _ in 0..CONTAINERS {
+            children.push(bwrap(&["sleep", "600"]).spawn().context("bwrap")?);
+        }
+        let last = children.last().map_or(0, Child::id);
+        // The last one has its sandbox once the helper inside it is there.
+        let ready = wait_for(PATIENCE, || !children_named(last, "bwrap").is_empty());
+        ensure!(ready, "bwrap does not come up");
+        Ok(start.elapsed().as_secs_f64())
+    })();
+    let start = Instant::now();
+    for child in &mut children {
+        for pid in children_of(child.id()) {
+            if let Some(pid) = Pid::from_raw(pid) {
+                // It may have ended with its parent.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+        let _ = child.kill();
+    }
+    for child in &mut children {
+        let _ = child.wait();
+    }
+    Ok((started?, start.elapsed().as_secs_f64()))
+}
+
+/// The direct children of a process, by the kernel's own list.
+fn children_of(pid: u32) -> Vec<i32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
+}
