@@ -51,6 +51,7 @@ deps:
 	@scripts/deps.sh build
 deps-test:
 	@scripts/deps.sh build test
+	@scripts/guest-kernel.sh "$(CACHE)/guest-kernel"
 deps-bench:
 	@scripts/deps.sh build bench
 

@@ -6,6 +6,7 @@
 
 mod cgroups;
 pub mod containerizer;
+pub mod device;
 mod embedded;
 pub mod error;
 pub mod exit;
@@ -18,6 +19,7 @@ mod program;
 mod spawn;
 
 pub use containerizer::{Adoption, Config, Containerizer, Launched};
+pub use device::{DeviceError, device, disk};
 pub use error::{
     DestroyError, DestroyErrors, ExitRecordError, LaunchError, ListError, SetupError, SignalError, UsageError,
 };

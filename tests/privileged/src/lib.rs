@@ -17,7 +17,7 @@ use proffer_linux::{Config, Containerizer, ExitRecord, Launched, SetupError};
 use proffer_types::{ContainerSpec, Resources, TaskExit, Usage};
 
 /// Longer than anything here takes, even in a guest on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Enough for any command of these tests.
 pub const MEM_BYTES: u64 = 64 << 20;
@@ -237,6 +237,20 @@ pub fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(fs::read_dir(dir)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()?)
+}
+
+/// Says that something cannot be tested here.
+pub fn skip(why: &str) {
+    say(&format!("skipped: {why}"));
+}
+
+/// The group of a container's payload that has a file.
+pub fn task_group(host: &Host, id: &ContainerId, file: &str) -> Result<PathBuf> {
+    let groups = host.cgroups().into_iter();
+    let mut leaves = groups.map(|group| group.join(id.as_str()).join("task"));
+    leaves
+        .find(|leaf| leaf.join(file).exists())
+        .with_context(|| format!("no group has a file {file}"))
 }
 
 #[expect(clippy::print_stdout, reason = "the test's summary counts these lines")]

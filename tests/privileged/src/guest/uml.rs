@@ -1,0 +1,42 @@
+//! User-Mode Linux: the kernel as a program of this host.
+
+use std::path::Path;
+use std::process::{Child, Command};
+
+use anyhow::Result;
+
+use super::Guest;
+
+/// Where Debian puts the kernel.
+const KERNEL: &str = "/usr/bin/linux.uml";
+
+pub(super) struct Uml;
+
+impl Guest for Uml {
+    fn lacks(&self) -> Option<String> {
+        let why = "no cgroup v2 guest: install the package user-mode-linux";
+        (!Path::new(KERNEL).exists()).then(|| why.to_owned())
+    }
+
+    fn prelude(&self) -> &'static str {
+        // Its `/dev` is the host's, which has no such node.
+        "disk=tmp/disk; mknod \"$disk\" b 98 0"
+    }
+
+    fn command(&self, script: &Path, disk: &Path) -> Result<(Command, Vec<Child>)> {
+        let mut command = Command::new(KERNEL);
+        command
+            .args([
+                "mem=1024M",
+                "root=/dev/root",
+                "rootfstype=hostfs",
+                "hostfs=/",
+                "rw",
+                "quiet",
+            ])
+            .args(["con=null", "con0=fd:0,fd:1"])
+            .arg(format!("ubd0={}", disk.display()))
+            .arg(format!("init={}", script.display()));
+        Ok((command, Vec::new()))
+    }
+}
