@@ -182,9 +182,13 @@ pub struct Files {
     pub sandbox: PathBuf,
     /// The container's `/tmp`. Created when missing.
     pub tmp: PathBuf,
-    /// Created when missing, appended to; older output is beside it as `.1`, `.2`, ..
+    /// Created when missing, gone on with at its end; older output is beside it as `<name>.<20 digits>`, the offset at
+    /// which it ends.
     pub stdout: PathBuf,
+    /// In the same directory.
     pub stderr: PathBuf,
+    /// Where those who attach connect to a container with input. Made anew at launch.
+    pub attach: PathBuf,
     /// Where proffer-init leaves the exit record. Emptied at launch. Out of the task's sight.
     pub exit: PathBuf,
 }

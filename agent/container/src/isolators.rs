@@ -10,6 +10,7 @@ pub(crate) mod io;
 pub(crate) mod memory;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
+pub(crate) mod output;
 pub(crate) mod pids;
 pub(crate) mod privileges;
 pub(crate) mod sandbox;

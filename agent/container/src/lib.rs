@@ -22,4 +22,5 @@ pub use host::{Controller, Extras, HostFacts, OPTIONAL_MOUNT_POINTS, Version};
 pub use plan::{LaunchPlan, PlanError, plan};
 pub use step::{
     BindMount, FileRole, InitStep, IoRates, Leaf, Limit, Mount, Namespace, PayloadStep, PrepareStep, Set,
+    StdioKind,
 };

@@ -48,6 +48,10 @@ pub enum PlanError {
     NotAbsolute { what: &'static str, path: PathBuf },
     #[error("{what} `{}` is not valid UTF-8", path.display())]
     NotUtf8 { what: &'static str, path: PathBuf },
+    #[error("the files of stdout and stderr must be in one directory")]
+    OutputApart,
+    #[error("{files} files of {max_bytes} B cannot be kept of the output: 1 to 100 of at least 1 B can")]
+    Logs { max_bytes: u64, files: u32 },
     #[error("host name `{0}` must be 1 to 64 letters, digits, `-` or `.`")]
     Hostname(String),
     #[error("cpus {0}m is less than the kernel can enforce, at least 10m (0.01 cpus) are needed")]
@@ -110,6 +114,7 @@ pub fn plan(config: &ContainerConfig, host: &HostFacts) -> Result<LaunchPlan, Pl
     let mut draft = Draft::default();
     isolators::cgroup::create(&mut draft);
     isolators::sandbox::prepare(config, &mut draft)?;
+    isolators::output::prepare(config, &mut draft)?;
     isolators::cpu::limit(config, host, &mut draft)?;
     isolators::memory::limit(config, host, &mut draft)?;
     isolators::pids::limit(config, host, &mut draft)?;
@@ -120,6 +125,7 @@ pub fn plan(config: &ContainerConfig, host: &HostFacts) -> Result<LaunchPlan, Pl
     isolators::namespaces::enter(config, &mut draft)?;
     isolators::mounts::mount(host, &mut draft);
     isolators::volumes::mount(config, host, &mut draft)?;
+    isolators::output::connect(config, &mut draft)?;
     isolators::sandbox::enter(config, &mut draft)?;
     isolators::memory::expose(config, host, &mut draft);
     isolators::privileges::drop(&mut draft);

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use proffer_types::container::Capability;
 
-use crate::{Controller, DeviceNumber, DeviceRule};
+use crate::{Controller, DeviceNumber, DeviceRule, Logs};
 
 /// Done by the agent, and undone by it in reverse when the launch fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub enum PrepareStep {
     CreateDirectory(PathBuf),
     /// Opens a file that the container inherits, creating it when missing.
     OpenFile { role: FileRole, path: PathBuf },
+    /// Opens the directory that both files of output are in, where pid 1 renames them when they are full.
+    OpenOutputDirectory(PathBuf),
+    /// Listens on a new unix socket, for those who attach.
+    Listen(PathBuf),
     /// Creates the container's leaf in the hierarchies it uses.
     CreateCgroup(Leaf),
     /// Writes a limit and reads it back.
@@ -41,12 +45,23 @@ impl PrepareStep {
 /// What an opened file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FileRole {
-    /// Appended to by the payload.
+    /// Written by init; what is there already stays before it.
     Stdout,
-    /// Appended to by the payload.
+    /// Written by init; what is there already stays before it.
     Stderr,
     /// Emptied, then written once by init.
     ExitRecord,
+}
+
+/// What a payload has as stdin, stdout and stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StdioKind {
+    /// Two pipes; stdin is empty.
+    Output,
+    /// Three pipes.
+    InputAndOutput,
+    /// One terminal, whose output is that of stdout.
+    Terminal,
 }
 
 /// The two cgroups of a container.
@@ -233,6 +248,13 @@ pub enum InitStep {
     BindMount(BindMount),
     /// Keeps the payload away from init's descriptors and memory.
     ForbidDumping,
+    /// Makes what the payload reads from and writes to. Pipes and terminal belong to `owner`, user and group of the
+    /// host, so that the payload can open `/dev/stdout`.
+    Stdio {
+        kind: StdioKind,
+        owner: (u32, u32),
+        logs: Logs,
+    },
 }
 
 /// Done in the payload's process, before the command.

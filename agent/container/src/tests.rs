@@ -34,6 +34,7 @@ fn task() -> ContainerConfig {
         tmp: PathBuf::from("/tmp-of-box"),
         stdout: PathBuf::from("/box/stdout"),
         stderr: PathBuf::from("/box/stderr"),
+        attach: PathBuf::from("/state/attach"),
         exit: PathBuf::from("/state/exit"),
     };
     let spec = ContainerSpec {
@@ -56,6 +57,8 @@ fn text(plan: &LaunchPlan) -> String {
     let prepare = plan.prepare.iter().map(|step| match step {
         PrepareStep::CreateDirectory(path) => format!("agent: mkdir {}", path.display()),
         PrepareStep::OpenFile { role, path } => format!("agent: open {} as {role:?}", path.display()),
+        PrepareStep::OpenOutputDirectory(path) => format!("agent: open {} for output", path.display()),
+        PrepareStep::Listen(path) => format!("agent: listen on {}", path.display()),
         PrepareStep::CreateCgroup(leaf) => format!("agent: cgroup {}", leaf.as_str()),
         PrepareStep::SetLimit(limit) => format!("agent: limit {limit:?}"),
         PrepareStep::AllowDevices(rules) => format!("agent: allow devices by {} rules", rules.len()),
@@ -130,6 +133,7 @@ fn a_plan_for_cgroup_v2_limits_first_and_executes_last() {
             agent: open /box/stdout as Stdout
             agent: open /box/stderr as Stderr
             agent: open /state/exit as ExitRecord
+            agent: open /box for output
             agent: limit CpuQuota { quota_us: 50000, period_us: 100000 }
             agent: limit CpuWeight(20)
             agent: limit Memory(67108864)
@@ -144,6 +148,7 @@ fn a_plan_for_cgroup_v2_limits_first_and_executes_last() {
             init: MakeMountsPrivate
             init: mount proc on /proc rw
             init: mount tmpfs on /dev/shm rw mode=1777
+            init: Stdio { kind: Output, owner: (0, 0), logs: Logs { max_bytes: 10485760, files: 5 } }
             payload: Enter { leaf: Task }
             payload: Unshare([Cgroup])
             payload: mount tmpfs on /sys/fs/cgroup ro mode=0555
@@ -390,6 +395,7 @@ fn volumes_are_bound_before_the_payload_starts_and_outer_ones_first() {
         init: mount tmpfs on /dev/shm rw mode=1777
         init: bind /v/outer on /mnt/a
         init: bind /v/inner on /mnt/a/b
+        init: Stdio { kind: Output, owner: (0, 0), logs: Logs { max_bytes: 10485760, files: 5 } }
     "#]]
     .assert_eq(&mounts.map(|line| format!("{line}\n")).collect::<String>());
 }

@@ -3,11 +3,13 @@
 //! Every form is bytes at fixed places, so that init needs no parser and no allocation. The two ends are always built
 //! together, save for the exit record, which an agent of a later version may read: it carries a version.
 
+pub mod attach;
+pub mod older;
 pub mod program;
 pub mod record;
 pub mod report;
 
-/// The descriptors init is started with; 0, 1 and 2 are the payload's.
+/// The descriptors init is started with; 0 is the payload's, 1 and 2 are the files of its output.
 pub mod fd {
     /// A file that holds the program.
     pub const PROGRAM: i32 = 3;
@@ -15,6 +17,12 @@ pub mod fd {
     pub const EXIT: i32 = 4;
     /// The pipe that reports are written to; its end means the command has been executed.
     pub const REPORT: i32 = 5;
+    /// The directory of the files that are 1 and 2 for init itself.
+    pub const DIRECTORY: i32 = 6;
+    /// The socket that clients attach to, if the payload takes input.
+    pub const ATTACH: i32 = 7;
+    /// The last of them.
+    pub const LAST: i32 = ATTACH;
 }
 
 /// The real-time signal that makes init kill every other process of the container. Unlike SIGKILL of init itself,

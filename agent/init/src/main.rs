@@ -8,7 +8,11 @@
 //!                      (ends)                   (supervises)
 #![expect(unsafe_code, reason = "this program is system calls")]
 
+mod input;
+mod output;
+mod rotate;
 mod run;
+mod stdio;
 mod supervise;
 mod sys;
 

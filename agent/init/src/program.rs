@@ -17,6 +17,9 @@ pub enum Op {
     /// `source: text, target: text`: without device files and set-user-id programs.
     BindMount,
     ForbidDumping,
+    /// `flags, uid, gid, max_bytes, files: u64`, then for stdout and stderr `name: text, ends: list of u64`: makes
+    /// what the payload reads from and writes to; see [`Stdio`].
+    Stdio,
     /// `cgroup`: starts the payload's process; pid 1 stays behind to supervise it.
     EnterPayload,
     /// `flags: u64`
@@ -33,13 +36,14 @@ pub enum Op {
 }
 
 /// Every instruction, in the order of the opcodes from 1.
-pub const OPS: [Op; 13] = [
+pub const OPS: [Op; 14] = [
     Op::EnterInit,
     Op::SetHostname,
     Op::MakeMountsPrivate,
     Op::Mount,
     Op::BindMount,
     Op::ForbidDumping,
+    Op::Stdio,
     Op::EnterPayload,
     Op::Unshare,
     Op::ChangeDirectory,
@@ -66,6 +70,7 @@ impl Op {
             Self::Mount => "mount",
             Self::BindMount => "bind a volume to",
             Self::ForbidDumping => "make init undumpable",
+            Self::Stdio => "make pipes or a terminal",
             Self::EnterPayload => "start the payload's process",
             Self::Unshare => "enter new namespaces",
             Self::ChangeDirectory => "change into",
@@ -85,6 +90,17 @@ pub enum Join {
     Born = 0,
     /// cgroup v1: it writes itself into each `tasks` file listed.
     Write = 1,
+}
+
+/// The flags of [`Op::Stdio`].
+#[derive(Debug)]
+pub struct Stdio;
+
+impl Stdio {
+    /// stdin is a pipe that attached clients write to; else it is empty.
+    pub const STDIN: u64 = 1;
+    /// All three are a terminal.
+    pub const TERMINAL: u64 = 2;
 }
 
 /// Writes a program.
@@ -111,6 +127,16 @@ impl Writer {
     pub fn text(&mut self, text: impl AsRef<[u8]>) -> &mut Self {
         self.0.extend(text.as_ref());
         self.0.push(0);
+        self
+    }
+
+    /// Appends a list of numbers.
+    pub fn numbers(&mut self, numbers: &[u64]) -> &mut Self {
+        let n_numbers = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        self.0.extend(n_numbers.to_le_bytes());
+        for number in numbers {
+            self.number(*number);
+        }
         self
     }
 
@@ -191,6 +217,6 @@ mod tests {
             assert_eq!(Op::from_code(op as u8), Some(op));
         }
         assert_eq!(Op::from_code(0), None);
-        assert_eq!(Op::from_code(14), None);
+        assert_eq!(Op::from_code(15), None);
     }
 }

@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_read_with_its_subject_even_if_it_overtakes_the_pid() {
-        let report = Report::parse(b"E\x0d\x02\0\0\0\x06\0nosuchP\x2a\0\0\0");
+        let report = Report::parse(b"E\x0e\x02\0\0\0\x06\0nosuchP\x2a\0\0\0");
         assert_eq!(report.pid, Some(42));
         let failure = report.failure.unwrap();
         assert_eq!(

@@ -5,16 +5,18 @@ use std::ffi::CStr;
 use proffer_init::program::{Join, Op, Reader};
 use proffer_init::{fd, report};
 
+use crate::stdio::Stdio;
 use crate::supervise::supervise;
 use crate::sys::{self, DAMAGED, Outcome, cgroup, mount, namespace, privileges, process};
 
 /// Runs a program; ends the process.
 pub(crate) fn run(program: &'static [u8]) -> ! {
     let mut reader = Reader(program);
+    let mut stdio = None;
     loop {
         let op = reader.byte().and_then(Op::from_code);
         let outcome = match op {
-            Some(op) => step(op, &mut reader),
+            Some(op) => step(op, &mut reader, &mut stdio),
             None => Err(DAMAGED),
         };
         if let Err(failure) = outcome {
@@ -23,7 +25,7 @@ pub(crate) fn run(program: &'static [u8]) -> ! {
     }
 }
 
-fn step(op: Op, operands: &mut Reader<'static>) -> Outcome<'static> {
+fn step(op: Op, operands: &mut Reader<'static>, stdio: &mut Option<Stdio>) -> Outcome<'static> {
     match op {
         Op::EnterInit => enter_init(operands),
         Op::SetHostname => namespace::set_hostname(text(operands)?),
@@ -34,7 +36,11 @@ fn step(op: Op, operands: &mut Reader<'static>) -> Outcome<'static> {
         }
         Op::BindMount => mount::bind_mount(text(operands)?, text(operands)?),
         Op::ForbidDumping => privileges::set(libc::PR_SET_DUMPABLE, 0),
-        Op::EnterPayload => enter_payload(operands),
+        Op::Stdio => {
+            *stdio = Some(Stdio::new(operands)?);
+            Ok(())
+        }
+        Op::EnterPayload => enter_payload(operands, stdio.as_mut().ok_or(DAMAGED)?),
         Op::Unshare => namespace::unshare(number(operands)?),
         Op::ChangeDirectory => process::change_directory(text(operands)?),
         Op::OomScoreAdj => privileges::set_oom_score_adj(number(operands)?),
@@ -58,18 +64,17 @@ fn enter_init(operands: &mut Reader<'static>) -> Outcome<'static> {
 }
 
 /// Goes on in the payload's process; pid 1 stays here.
-fn enter_payload(operands: &mut Reader<'static>) -> Outcome<'static> {
+fn enter_payload(operands: &mut Reader<'static>, stdio: &mut Stdio) -> Outcome<'static> {
     let started_us = sys::now_us();
     let pid = start_process(0, operands)?;
     if pid != 0 {
-        // What is left of them is the payload's; the end of its report is the agent's sign of success.
-        for descriptor in [0, 1, 2, fd::REPORT] {
-            sys::close(descriptor);
-        }
-        supervise(pid, started_us);
+        // The payload's copy is the last: the end of its report is the agent's sign of success.
+        sys::close(fd::REPORT);
+        stdio.keep();
+        supervise(pid, started_us, stdio);
     }
     process::become_payload();
-    Ok(())
+    stdio.take()
 }
 
 /// Forks into a cgroup. Both processes return; 0 in the child.

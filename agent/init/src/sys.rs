@@ -1,11 +1,13 @@
 //! The system calls, with their errors as values: here what every stage needs, a file for each other subject.
 
 pub(crate) mod cgroup;
+pub(crate) mod io;
 pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod signal;
+pub(crate) mod terminal;
 
 use std::ffi::CStr;
 use std::ptr;
@@ -52,7 +54,7 @@ impl<'a> Failure<'a> {
 
 /// Blocks every signal, and keeps the descriptors that are not the payload's from it.
 ///
-/// A blocked signal is not lost, as it would be on pid 1 by its default action, but waits for [`signal::wait_signal`].
+/// A blocked signal is not lost, as it would be on pid 1 by its default action, but waits for [`signal::next`].
 /// SIGPIPE among them, so that a dead agent is an error of `write` and nothing more.
 pub(crate) fn start() {
     let all = all_signals();
@@ -61,9 +63,10 @@ pub(crate) fn start() {
         // It was executed by a descriptor's number, which would be its name otherwise.
         libc::prctl(libc::PR_SET_NAME, c"proffer-init".as_ptr());
         libc::sigprocmask(libc::SIG_SETMASK, &raw const all, ptr::null_mut());
-        libc::fcntl(fd::EXIT, libc::F_SETFD, libc::FD_CLOEXEC);
-        libc::fcntl(fd::REPORT, libc::F_SETFD, libc::FD_CLOEXEC);
-        libc::syscall(libc::SYS_close_range, fd::REPORT + 1, libc::c_uint::MAX, 0);
+        for descriptor in fd::EXIT..=fd::LAST {
+            libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC);
+        }
+        libc::syscall(libc::SYS_close_range, fd::LAST + 1, libc::c_uint::MAX, 0);
     }
 }
 

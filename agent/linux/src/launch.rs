@@ -34,6 +34,10 @@ struct Files {
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     exit: Option<OwnedFd>,
+    directory: Option<OwnedFd>,
+    attach: Option<OwnedFd>,
+    /// Where the older files of stdout and stderr end.
+    ends: [Vec<u64>; 2],
 }
 
 /// A file or directory to take back.
@@ -81,6 +85,15 @@ impl Launch<'_> {
         match step {
             PrepareStep::CreateDirectory(path) => self.create_directory(path),
             PrepareStep::OpenFile { role, path } => self.open(*role, path),
+            PrepareStep::OpenOutputDirectory(path) => {
+                self.files.directory = Some(out_of_the_way(File::open(path)?.into())?);
+                Ok(())
+            }
+            PrepareStep::Listen(path) => {
+                self.files.attach = Some(out_of_the_way(crate::attach::listen(path)?)?);
+                self.done.push(Done::File(path.clone()));
+                Ok(())
+            }
             PrepareStep::CreateCgroup(leaf) => self.cgroups.create_leaf(id, *leaf),
             PrepareStep::SetLimit(limit) => self.cgroups.limit(id, limit).map_err(io::Error::other),
             PrepareStep::AllowDevices(rules) => {
@@ -103,11 +116,15 @@ impl Launch<'_> {
     fn open(&mut self, role: FileRole, path: &Path) -> io::Result<()> {
         let is_new = !path.exists();
         let mut options = OpenOptions::new();
-        options.create(true).mode(FILE_MODE);
+        // Never to append: the kernel does not splice into such files.
+        options.create(true).write(true).mode(FILE_MODE);
         match role {
-            FileRole::Stdout | FileRole::Stderr => options.append(true),
-            FileRole::ExitRecord => options.write(true).truncate(true),
-        };
+            FileRole::Stdout => self.files.ends[0] = crate::output::ends(path)?,
+            FileRole::Stderr => self.files.ends[1] = crate::output::ends(path)?,
+            FileRole::ExitRecord => {
+                options.truncate(true);
+            }
+        }
         let file = out_of_the_way(options.open(path)?.into())?;
         if is_new {
             self.done.push(Done::File(path.to_owned()));
@@ -144,13 +161,13 @@ impl Launch<'_> {
     }
 
     fn descriptors(&mut self) -> io::Result<Descriptors> {
-        let program =
-            crate::program::write(self.plan, |leaf| self.cgroups.join(&self.plan.container_id, leaf));
+        let join = |leaf| self.cgroups.join(&self.plan.container_id, leaf);
+        let program = crate::program::write(self.plan, join, &self.files.ends);
         let null = File::options().read(true).open("/dev/null")?;
         let missing = || {
             io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "the plan opens no file for stdout, stderr or exit",
+                "the plan opens no file for stdout, stderr or exit, or not their directory",
             )
         };
         Ok(Descriptors {
@@ -159,6 +176,8 @@ impl Launch<'_> {
             stderr: self.files.stderr.take().ok_or_else(missing)?,
             program: embedded::file(c"proffer-program", &program)?,
             exit: self.files.exit.take().ok_or_else(missing)?,
+            directory: self.files.directory.take().ok_or_else(missing)?,
+            attach: self.files.attach.take(),
         })
     }
 
@@ -258,6 +277,8 @@ fn describe(step: &PrepareStep) -> String {
     match step {
         PrepareStep::CreateDirectory(path) => format!("create the directory `{}`", path.display()),
         PrepareStep::OpenFile { path, .. } => format!("open `{}`", path.display()),
+        PrepareStep::OpenOutputDirectory(path) => format!("open `{}`", path.display()),
+        PrepareStep::Listen(path) => format!("listen on `{}`", path.display()),
         PrepareStep::CreateCgroup(leaf) => format!("create the cgroup `{}`", leaf.as_str()),
         PrepareStep::SetLimit(limit) => format!("set the limit {limit:?}"),
         PrepareStep::AllowDevices(_) => "set the devices that may be used".to_owned(),

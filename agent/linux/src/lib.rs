@@ -4,6 +4,7 @@
 //! containers start from a small program (`proffer-init`) that it spawns with vfork semantics, and that outlives it.
 #![expect(unsafe_code, reason = "pidfds and raw descriptors have no safe calls in nix")]
 
+pub mod attach;
 mod cgroups;
 pub mod containerizer;
 pub mod device;
@@ -14,9 +15,11 @@ pub mod host;
 mod launch;
 pub mod netns;
 mod network;
+pub mod output;
 mod process;
 mod program;
 mod spawn;
+pub mod watch;
 
 pub use containerizer::{Adoption, Config, Containerizer, Launched};
 pub use device::{DeviceError, device, disk};

@@ -5,14 +5,26 @@ use std::path::PathBuf;
 
 use nix::libc;
 use nix::mount::MsFlags;
-use proffer_container::{BindMount, InitStep, LaunchPlan, Leaf, Mount, Namespace, PayloadStep};
-use proffer_init::program::{Join, Op, Writer};
+use proffer_container::{
+    BindMount, FileRole, InitStep, LaunchPlan, Leaf, Mount, Namespace, PayloadStep, PrepareStep, StdioKind,
+};
+use proffer_init::program::{Join, Op, Stdio, Writer};
 
-/// Writes the program; `join` tells how a process gets into a leaf.
-pub(crate) fn write(plan: &LaunchPlan, join: impl Fn(Leaf) -> (Join, Vec<PathBuf>)) -> Vec<u8> {
+/// Writes the program; `join` tells how a process gets into a leaf, `ends` where the older files of stdout and stderr
+/// end.
+pub(crate) fn write(
+    plan: &LaunchPlan,
+    join: impl Fn(Leaf) -> (Join, Vec<PathBuf>),
+    ends: &[Vec<u64>; 2],
+) -> Vec<u8> {
     let mut writer = Writer::default();
     for step in &plan.init {
         init_step(step, &join, &mut writer);
+        if let InitStep::Stdio { .. } = step {
+            for (role, ends) in [FileRole::Stdout, FileRole::Stderr].into_iter().zip(ends) {
+                writer.text(name(plan, role)).numbers(ends);
+            }
+        }
     }
     for step in &plan.payload {
         payload_step(step, &join, &mut writer);
@@ -41,6 +53,16 @@ fn init_step(step: &InitStep, join: &impl Fn(Leaf) -> (Join, Vec<PathBuf>), writ
         }
         InitStep::ForbidDumping => {
             writer.op(Op::ForbidDumping);
+        }
+        InitStep::Stdio { kind, owner, logs } => {
+            let flags = match kind {
+                StdioKind::Output => 0,
+                StdioKind::InputAndOutput => Stdio::STDIN,
+                StdioKind::Terminal => Stdio::TERMINAL,
+            };
+            writer.op(Op::Stdio).number(flags);
+            writer.number(owner.0.into()).number(owner.1.into());
+            writer.number(logs.max_bytes).number(logs.files.into());
         }
     }
 }
@@ -74,6 +96,17 @@ fn payload_step(step: &PayloadStep, join: &impl Fn(Leaf) -> (Join, Vec<PathBuf>)
             writer.op(Op::Execute).list(argv).list(env);
         }
     }
+}
+
+/// The name of a file of output in its directory.
+fn name(plan: &LaunchPlan, role: FileRole) -> &[u8] {
+    let name = plan.prepare.iter().find_map(|step| {
+        let PrepareStep::OpenFile { role: of, path } = step else {
+            return None;
+        };
+        path.file_name().filter(|_| *of == role)
+    });
+    name.unwrap_or_default().as_bytes()
 }
 
 fn enter((join, paths): (Join, Vec<PathBuf>), writer: &mut Writer) {

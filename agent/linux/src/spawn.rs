@@ -35,6 +35,9 @@ pub(crate) struct Descriptors {
     pub(crate) stderr: OwnedFd,
     pub(crate) program: OwnedFd,
     pub(crate) exit: OwnedFd,
+    pub(crate) directory: OwnedFd,
+    /// For a container with input.
+    pub(crate) attach: Option<OwnedFd>,
 }
 
 /// Starts init from its file in memory, and returns what it reports; `None` when it did not finish in time.
@@ -61,8 +64,12 @@ fn spawn(init: &OwnedFd, descriptors: &Descriptors, writer: OwnedFd) -> io::Resu
         (&descriptors.program, fd::PROGRAM),
         (&descriptors.exit, fd::EXIT),
         (&writer, fd::REPORT),
+        (&descriptors.directory, fd::DIRECTORY),
     ] {
         actions.add_dup2(own.as_raw_fd(), theirs)?;
+    }
+    if let Some(attach) = &descriptors.attach {
+        actions.add_dup2(attach.as_raw_fd(), fd::ATTACH)?;
     }
     let path = CString::new(format!("/proc/self/fd/{}", init.as_raw_fd()))?;
     let attributes = PosixSpawnAttr::init()?;

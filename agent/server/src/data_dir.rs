@@ -105,6 +105,11 @@ impl DataDir {
         self.task(container_id).join("exit")
     }
 
+    /// Where those who attach connect to a container with input.
+    pub(crate) fn attach(&self, container_id: ContainerId) -> PathBuf {
+        self.container(container_id).join("attach")
+    }
+
     pub(crate) fn resources(&self) -> PathBuf {
         self.root.join("resources")
     }

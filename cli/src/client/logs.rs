@@ -1,6 +1,7 @@
 //! A task's output, read to its end across restarts of master and agent: no byte twice, none lost.
 //!
-//! The offset advances only after a chunk is written out, and every connection resumes at it.
+//! The offset advances only after a chunk is written out, and every connection resumes at it. What the agent has removed
+//! meanwhile is said to be missing.
 
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub(crate) struct LogReader {
     task_id: String,
     stream: v1::LogStream,
     offset: u64,
+    /// Until something was read: start so many lines before the end.
+    tail: Option<u32>,
     contact: Contact,
 }
 
@@ -54,8 +57,14 @@ impl LogReader {
             task_id: task_id.to_owned(),
             stream,
             offset: 0,
+            tail: None,
             contact: Contact::with("the task's agent"),
         }
+    }
+
+    /// Reads only the last lines of what there is, and what comes after them.
+    pub(crate) fn tail(self, lines: Option<u32>) -> Self {
+        Self { tail: lines, ..self }
     }
 
     /// Copies what there is now.
@@ -115,6 +124,7 @@ impl LogReader {
             stream: self.stream.into(),
             offset: self.offset,
             follow,
+            tail_lines: self.tail,
         };
         let mut chunks = match self.cluster.agent(&address)?.read_log(request).await {
             Ok(answer) => answer.into_inner(),
@@ -131,6 +141,13 @@ impl LogReader {
 
     async fn write(&mut self, chunk: &v1::LogChunk, output: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
         self.contact.good();
+        let n_gone = match self.tail.take() {
+            None => chunk.offset.saturating_sub(self.offset),
+            Some(_) => 0,
+        };
+        if n_gone > 0 {
+            eprintln!("proffer: {n_gone} bytes of output are gone: the agent keeps only the newest");
+        }
         let fresh = unseen(chunk, self.offset);
         output.write_all(fresh).await.map_err(output_error)?;
         output.flush().await.map_err(output_error)?;

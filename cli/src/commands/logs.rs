@@ -28,6 +28,9 @@ pub(super) struct StreamArgs {
     /// Go on until the task has ended
     #[arg(short, long, env = "PROFFER_FOLLOW")]
     pub(super) follow: bool,
+    /// Print only the last N lines, and with --follow what comes after them
+    #[arg(long, env = "PROFFER_TAIL", value_name = "N")]
+    pub(super) tail: Option<u32>,
 }
 
 impl StreamArgs {
@@ -43,7 +46,8 @@ impl StreamArgs {
 pub(super) async fn logs(args: LogsArgs) -> Result<u8> {
     let cluster = Cluster::connect(&args.master).await?;
     let task = cluster.find_task(&args.task).await?;
-    let reader = LogReader::new(&cluster, &task.framework_id, &args.task, args.which.stream());
+    let reader =
+        LogReader::new(&cluster, &task.framework_id, &args.task, args.which.stream()).tail(args.which.tail);
     let mut stdout = tokio::io::stdout();
     if !args.which.follow || is_terminal(task.state) {
         reader.copy_once(&mut stdout).await?;

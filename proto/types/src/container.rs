@@ -62,4 +62,7 @@ pub struct ContainerSpec {
     pub logs: LogSettings,
     /// Whether the task has a terminal instead of three pipes.
     pub tty: bool,
+    /// Whether the task's stdin is a pipe that clients may write to, instead of being empty. A terminal always takes
+    /// input.
+    pub stdin: bool,
 }

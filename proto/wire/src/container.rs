@@ -80,6 +80,7 @@ impl TryFrom<v1::ContainerSpec> for ContainerSpec {
             restart: message.restart.unwrap_or_default().try_into().at("restart")?,
             logs: message.logs.unwrap_or_default().try_into().at("logs")?,
             tty: message.tty,
+            stdin: message.stdin,
         };
         check_command(&spec)?;
         check_env(&spec)?;
@@ -277,6 +278,7 @@ impl From<&ContainerSpec> for v1::ContainerSpec {
             restart: unless_default(&spec.restart),
             logs: unless_default(&spec.logs),
             tty: spec.tty,
+            stdin: spec.stdin,
         }
     }
 }

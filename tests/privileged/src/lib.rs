@@ -125,8 +125,8 @@ impl Host {
         let ended = Ended {
             record,
             usage,
-            stdout: fs::read_to_string(container.dir.join("sandbox/stdout"))?,
-            stderr: fs::read_to_string(container.dir.join("sandbox/stderr"))?,
+            stdout: fs::read_to_string(container.dir.join("stdout"))?,
+            stderr: fs::read_to_string(container.dir.join("stderr"))?,
         };
         fs::remove_dir_all(&container.dir)?;
         Ok(ended)
@@ -134,7 +134,7 @@ impl Host {
 
     /// Waits until a container's stdout holds a text.
     pub fn wait_output(&self, container: &Container, text: &str) -> Result<()> {
-        let stdout = container.dir.join("sandbox/stdout");
+        let stdout = container.dir.join("stdout");
         eventually(text, || {
             Ok(fs::read_to_string(&stdout)?.contains(text).then_some(()))
         })
@@ -192,8 +192,9 @@ pub fn files(dir: &Path) -> Files {
     Files {
         sandbox: dir.join("sandbox"),
         tmp: dir.join("tmp"),
-        stdout: dir.join("sandbox/stdout"),
-        stderr: dir.join("sandbox/stderr"),
+        stdout: dir.join("stdout"),
+        stderr: dir.join("stderr"),
+        attach: dir.join("attach"),
         exit: dir.join("exit"),
     }
 }

@@ -407,7 +407,7 @@ fn a_task_outlives_its_agent_and_the_next_agent_takes_it_back() -> Result<()> {
         ));
         let dir = host.dir.path().join("survivor");
         eventually("up", || {
-            Ok(fs::read_to_string(dir.join("sandbox/stdout"))?
+            Ok(fs::read_to_string(dir.join("stdout"))?
                 .contains("up")
                 .then_some(()))
         })?;

@@ -1,24 +1,14 @@
-//! The sandbox: the task's own directory on the host, and the files of its output.
+//! The sandbox: the task's own directory on the host.
 
 use super::{Draft, absolute, no_nul};
-use crate::{ContainerConfig, FileRole, PayloadStep, PlanError, PrepareStep};
+use crate::{ContainerConfig, PayloadStep, PlanError, PrepareStep};
 
-/// Creates the sandbox and opens the output and the exit file.
+/// Creates the sandbox.
 pub(crate) fn prepare(config: &ContainerConfig, draft: &mut Draft) -> Result<(), PlanError> {
     absolute("the sandbox", &config.files.sandbox)?;
     draft
         .prepare
         .push(PrepareStep::CreateDirectory(config.files.sandbox.clone()));
-    let files = [
-        (FileRole::Stdout, "the stdout file", &config.files.stdout),
-        (FileRole::Stderr, "the stderr file", &config.files.stderr),
-        (FileRole::ExitRecord, "the exit file", &config.files.exit),
-    ];
-    for (role, what, path) in files {
-        absolute(what, path)?;
-        let path = path.clone();
-        draft.prepare.push(PrepareStep::OpenFile { role, path });
-    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Signals, which pid 1 waits for instead of handling.
 
-use std::ptr;
+use super::{Outcome, check};
 
 pub(super) fn all_signals() -> libc::sigset_t {
     // SAFETY: sigfillset initialises the set.
@@ -11,9 +11,19 @@ pub(super) fn all_signals() -> libc::sigset_t {
     }
 }
 
-/// Waits for the next signal and returns its number.
-pub(crate) fn wait_signal() -> i32 {
+/// A descriptor that signals are read from; they are blocked, and so wait for it.
+pub(crate) fn open() -> Outcome<'static, i32> {
     let all = all_signals();
-    // SAFETY: the set outlives the call; no details are asked for. EINTR counts as signal -1, which nobody handles.
-    unsafe { libc::sigwaitinfo(&raw const all, ptr::null_mut()) }
+    // SAFETY: the set outlives the call.
+    let descriptor = unsafe { libc::signalfd(-1, &raw const all, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+    check(descriptor.into()).map(|_| descriptor)
+}
+
+/// The number of the next signal; `None` when there is none.
+pub(crate) fn next(signals: i32) -> Option<i32> {
+    let mut signal = [0; size_of::<libc::signalfd_siginfo>()];
+    let n_read = super::io::read(signals, &mut signal).ok()?;
+    // The number is the first field.
+    let number = *signal[..n_read].first_chunk()?;
+    Some(i32::from_ne_bytes(number))
 }

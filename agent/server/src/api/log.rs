@@ -1,19 +1,25 @@
-//! A task's output, read from its sandbox as it grows.
+//! A task's output, read from its files as they grow and are renamed.
+//!
+//! Offsets are those of the stream as a whole, from the task's first byte. Where older output has been removed, the
+//! first chunk after the hole says so by its offset.
 //!
 //! A stream that follows ends when the task has ended and everything it wrote has been sent. Ids are checked
-//! before they become a path, and what a task put in the place of its output is not followed out of there.
+//! before they become a path.
+
+mod parts;
 
 use std::io::{self, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proffer_agent_core::TaskKey;
 use proffer_grpc::v1::agent_server;
+use proffer_linux::watch::Watch;
 use proffer_types::{FrameworkId, TaskId};
 use proffer_wire::v1::{LogChunk, LogStream, ReadLogRequest};
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, Interest};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -27,11 +33,12 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Chunks waiting for a slow reader; the file is the buffer.
 const MAX_CHUNKS_QUEUED: usize = 2;
 
-/// How often a file that is followed is looked at while its task runs; its end is an event.
-const FOLLOW_INTERVAL: Duration = Duration::from_millis(50);
+/// How often files are looked at that the kernel does not watch: before the container has any, or with all of the
+/// user's inotify instances in use.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// `O_NOFOLLOW | O_NONBLOCK`: a task may replace its output by a link or a pipe.
-const OPEN_FLAGS: i32 = 0o400_000 | 0o4_000;
+/// How often files are looked at that the kernel watches: some file systems change without telling it.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Logs {
@@ -50,10 +57,20 @@ type Chunks = mpsc::Sender<Result<LogChunk, Status>>;
 struct Reader {
     state: State,
     key: TaskKey,
+    /// The newest file; older ones are beside it.
     path: PathBuf,
-    file: Option<File>,
+    open: Option<Open>,
     offset: u64,
     follow: bool,
+    /// Start that many lines before the end.
+    tail: Option<u32>,
+}
+
+/// The file that is being read.
+struct Open {
+    file: File,
+    start: u64,
+    is_complete: bool,
 }
 
 #[tonic::async_trait]
@@ -113,9 +130,10 @@ impl Logs {
             state: self.state.clone(),
             key,
             path: path(&dir),
-            file: None,
+            open: None,
             offset: request.offset,
             follow: request.follow,
+            tail: request.tail_lines,
         })
     }
 }
@@ -123,36 +141,42 @@ impl Logs {
 impl Reader {
     async fn run(mut self, chunks: &Chunks) -> Result<(), Status> {
         let mut ended = self.state.shared.ended();
+        let mut waker = Waker::new(&self.path);
+        if let Some(lines) = self.tail {
+            self.offset = self.look(move |path| parts::tail(path, lines)).await?;
+        }
         loop {
             // Asked before reading: what is there after the end of the task is all there will be.
             let is_live = self.state.shared.is_live(&self.key);
-            let all_sent = self.send_new(chunks).await.map_err(|error| {
-                Status::internal(format!("cannot read `{}`: {error}", self.path.display()))
-            })?;
+            let all_sent = self.send_new(chunks).await?;
             if !all_sent || !is_live || !self.follow {
                 return Ok(());
             }
             tokio::select! {
                 _ = ended.changed() => {}
-                () = tokio::time::sleep(FOLLOW_INTERVAL) => {}
+                () = waker.wait() => {}
                 () = chunks.closed() => return Ok(()),
             }
         }
     }
 
     /// Sends what was written since the last time; `false` when nobody listens any more.
-    async fn send_new(&mut self, chunks: &Chunks) -> io::Result<bool> {
-        if self.file.is_none() {
-            self.file = self.open().await?;
-        }
-        let Some(file) = &mut self.file else {
-            return Ok(true);
-        };
+    async fn send_new(&mut self, chunks: &Chunks) -> Result<bool, Status> {
         loop {
+            let Some(open) = &mut self.open else {
+                if !self.open().await? {
+                    return Ok(true);
+                }
+                continue;
+            };
             let mut data = vec![0; CHUNK_BYTES];
-            let n_read = file.read(&mut data).await?;
+            let read = open.file.read(&mut data).await;
+            let n_read = read.map_err(|error| self.unreadable(&error))?;
             if n_read == 0 {
-                return Ok(true);
+                if !self.turn().await? {
+                    return Ok(true);
+                }
+                continue;
             }
             data.truncate(n_read);
             let chunk = LogChunk {
@@ -166,20 +190,98 @@ impl Reader {
         }
     }
 
-    /// Opens the file at the offset; `None` while the container is still being built.
-    async fn open(&self) -> io::Result<Option<File>> {
-        let mut options = std::fs::OpenOptions::new();
-        options.read(true).custom_flags(OPEN_FLAGS);
-        let mut file = match tokio::fs::OpenOptions::from(options).open(&self.path).await {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
+    /// Opens the file that holds the offset; `false` while there is none.
+    async fn open(&mut self) -> Result<bool, Status> {
+        let offset = self.offset;
+        let Some(part) = self.look(move |path| parts::open(path, offset)).await? else {
+            return Ok(false);
         };
-        if !file.metadata().await?.is_file() {
-            return Err(io::Error::other("it is no plain file any more"));
+        // What lies before it has been removed.
+        self.offset = offset.max(part.start);
+        let mut file = File::from_std(part.file);
+        file.seek(SeekFrom::Start(self.offset - part.start))
+            .await
+            .map_err(|error| self.unreadable(&error))?;
+        self.open = Some(Open {
+            file,
+            start: part.start,
+            is_complete: part.is_complete,
+        });
+        Ok(true)
+    }
+
+    /// At the end of a file: `false` when that is the end of all there is so far.
+    async fn turn(&mut self) -> Result<bool, Status> {
+        let start = self.look(parts::start).await?;
+        let Some(open) = &mut self.open else {
+            return Ok(true);
+        };
+        if open.is_complete {
+            self.open = None;
+            return Ok(true);
         }
-        file.seek(SeekFrom::Start(self.offset)).await?;
-        Ok(Some(file))
+        // Renamed meanwhile: what was added before that is still to be read.
+        open.is_complete = start > open.start;
+        Ok(open.is_complete)
+    }
+
+    /// Looks at the files on a thread that may block.
+    async fn look<T: Default + Send + 'static>(
+        &self,
+        look: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, Status> {
+        let path = self.path.clone();
+        let looked = tokio::task::spawn_blocking(move || look(&path)).await;
+        match looked.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            // The container is still being built.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
+            other => other.map_err(|error| self.unreadable(&error)),
+        }
+    }
+
+    fn unreadable(&self, error: &io::Error) -> Status {
+        Status::internal(format!("cannot read `{}`: {error}", self.path.display()))
+    }
+}
+
+/// Wakes a follower when there may be more to read.
+struct Waker {
+    /// `None` where the kernel cannot tell: then files are looked at every now and then.
+    watch: Option<AsyncFd<Watch>>,
+    path: PathBuf,
+}
+
+impl Waker {
+    fn new(path: &Path) -> Self {
+        let path = path.to_owned();
+        Self { watch: None, path }
+    }
+
+    async fn wait(&mut self) {
+        if self.watch.is_none() {
+            // What came before the watch was there is not told: it is looked at once more.
+            self.watch = self.watch();
+            return tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        let Some(watch) = &self.watch else { return };
+        tokio::select! {
+            ready = watch.readable() => {
+                if let Ok(mut ready) = ready {
+                    watch.get_ref().clear();
+                    ready.clear_ready();
+                }
+            }
+            () = tokio::time::sleep(WATCH_INTERVAL) => {}
+        }
+    }
+
+    fn watch(&self) -> Option<AsyncFd<Watch>> {
+        let watch = Watch::new(self.path.parent()?).ok()?;
+        #[expect(
+            deprecated,
+            reason = "its successor asks for a promise that only the crates next to the kernel may make; a Watch moved in keeps it"
+        )]
+        AsyncFd::with_interest(watch, Interest::READABLE).ok()
     }
 }
 

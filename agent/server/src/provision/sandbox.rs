@@ -29,6 +29,7 @@ pub(super) async fn prepare(stage: &Stage, request: &Request) -> Result<Prepared
         tmp: dir.tmp(),
         stdout: dir.stdout(),
         stderr: dir.stderr(),
+        attach: stage.data_dir.attach(request.container_id),
         exit: stage.data_dir.exit(request.container_id),
     };
     let mut spec = request.info.container.clone();

@@ -63,6 +63,7 @@ impl Agent {
             stream: LogStream::Stdout.into(),
             offset: 0,
             follow: true,
+            tail_lines: None,
         };
         let mut stream = client.read_log(request).await.unwrap().into_inner();
         let mut text = Vec::new();

@@ -90,7 +90,7 @@ async fn print_one(cluster: &Cluster, job: &v1::Job, at: usize, which: StreamArg
     let Some(task) = job.tasks.get(at).filter(|task| !task.task_id.is_empty()) else {
         return Ok(());
     };
-    let reader = LogReader::new(cluster, &job.framework_id, &task.task_id, which.stream());
+    let reader = LogReader::new(cluster, &job.framework_id, &task.task_id, which.stream()).tail(which.tail);
     let mut stdout = tokio::io::stdout();
     let running = task.state() == v1::JobTaskState::JobTaskRunning;
     if !which.follow || !running {

@@ -297,7 +297,7 @@ pub(super) fn container() -> BoxedStrategy<ContainerSpec> {
             option::of(check()).boxed(),
             option::of(check()).boxed(),
         ),
-        (restart().boxed(), logs(), any::<bool>()),
+        (restart().boxed(), logs(), any::<bool>(), any::<bool>()),
     )
         .prop_map(|(what, who, limits, given, life)| ContainerSpec {
             // With an image the command may be left to it.
@@ -325,6 +325,7 @@ pub(super) fn container() -> BoxedStrategy<ContainerSpec> {
             restart: life.0,
             logs: life.1,
             tty: life.2,
+            stdin: life.3,
         })
         .boxed()
 }

@@ -16,7 +16,7 @@ use crate::shared::Shared;
 
 struct Bench {
     logs: Logs,
-    sandbox: PathBuf,
+    output: PathBuf,
     key: TaskKey,
     _dir: tempfile::TempDir,
 }
@@ -29,8 +29,8 @@ fn bench(is_live: bool) -> Bench {
         framework_id: FrameworkId::new("f").unwrap(),
         task_id: TaskId::new("t").unwrap(),
     };
-    let sandbox = data_dir.task_dir(&key).root().to_owned();
-    std::fs::create_dir_all(&sandbox).unwrap();
+    let output = data_dir.task_dir(&key).stdout();
+    std::fs::create_dir_all(output.parent().unwrap()).unwrap();
     let state = State {
         shared: Arc::new(Shared::with_live(is_live.then(|| key.clone()))),
         metrics: Arc::new(Metrics::new()),
@@ -48,7 +48,7 @@ fn bench(is_live: bool) -> Bench {
     };
     Bench {
         logs: Logs::new(state),
-        sandbox,
+        output,
         key,
         _dir: dir,
     }
@@ -61,17 +61,14 @@ fn request(task_id: &str, offset: u64, follow: bool) -> Request<ReadLogRequest> 
         stream: LogStream::Stdout.into(),
         offset,
         follow,
+        tail_lines: None,
     })
 }
 
 impl Bench {
     fn append(&self, text: &str) {
         let mut options = std::fs::OpenOptions::new();
-        let mut file = options
-            .append(true)
-            .create(true)
-            .open(self.sandbox.join("stdout"))
-            .unwrap();
+        let mut file = options.append(true).create(true).open(&self.output).unwrap();
         file.write_all(text.as_bytes()).unwrap();
     }
 
@@ -130,7 +127,63 @@ async fn an_id_that_is_a_path_or_unknown_is_refused() {
 #[tokio::test]
 async fn a_link_in_the_place_of_the_output_is_not_followed() {
     let bench = bench(false);
-    std::os::unix::fs::symlink("/etc/passwd", bench.sandbox.join("stdout")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", &bench.output).unwrap();
     let mut stream = bench.open(0, false).await;
     assert!(stream.next().await.unwrap().is_err());
+}
+
+impl Bench {
+    /// Does what proffer-init does with a full file.
+    fn rotate(&self, end: u64) {
+        let newest = self.output.clone();
+        std::fs::rename(&newest, proffer_linux::output::older_file(&newest, end)).unwrap();
+        std::fs::write(&newest, "").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn following_goes_on_across_rotation_without_a_hole_or_a_repetition() {
+    let bench = bench(true);
+    let mut stream = bench.open(0, true).await;
+    let mut expected = String::new();
+    let mut read = String::new();
+    for round in 0..50 {
+        let text = format!("line {round}\n");
+        bench.append(&text);
+        expected += &text;
+        if round % 3 == 0 {
+            bench.rotate(expected.len() as u64);
+        }
+        if round % 7 == 0 {
+            let chunk = stream.next().await.unwrap().unwrap();
+            assert_eq!(chunk.offset, read.len() as u64);
+            read += &String::from_utf8(chunk.data).unwrap();
+        }
+    }
+    bench.logs.state.shared.end(&bench.key);
+    assert_eq!(read + &rest(stream).await, expected);
+}
+
+#[tokio::test]
+async fn a_reader_of_what_was_removed_goes_on_with_the_oldest_byte_there_is() {
+    let bench = bench(false);
+    bench.append("old");
+    bench.rotate(3);
+    bench.append("new");
+    let older = proffer_linux::output::older_file(&bench.output, 3);
+    std::fs::write(older, "").unwrap();
+    let chunk = bench.open(1, false).await.next().await.unwrap().unwrap();
+    assert_eq!((chunk.offset, chunk.data.as_slice()), (3, b"new".as_slice()));
+}
+
+#[tokio::test]
+async fn a_tail_starts_some_lines_before_the_end() {
+    let bench = bench(false);
+    bench.append("one\ntwo\nthree\n");
+    let request = ReadLogRequest {
+        tail_lines: Some(2),
+        ..request("t", 99, true).into_inner()
+    };
+    let response = bench.logs.read_log(Request::new(request)).await.unwrap();
+    assert_eq!(rest(response.into_inner()).await, "two\nthree\n");
 }
