@@ -236,7 +236,13 @@ fn regular(file: OwnedFd, path: &str, what: &str) -> Result<(File, u64), LayoutE
     })?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Ok((file.into(), stat.st_size.unsigned_abs())),
-        _ => Err(LayoutError::NotAFile {
+        FileType::Directory
+        | FileType::Symlink
+        | FileType::Fifo
+        | FileType::Socket
+        | FileType::CharacterDevice
+        | FileType::BlockDevice
+        | FileType::Unknown => Err(LayoutError::NotAFile {
             path: path.to_owned(),
             what: what.to_owned(),
         }),

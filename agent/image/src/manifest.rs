@@ -262,7 +262,7 @@ fn variable(text: &str) -> Result<(String, String), ManifestError> {
 
 /// Chooses this host's manifest of an index.
 pub(crate) fn choose(manifests: &[Descriptor]) -> Result<&Descriptor, ManifestError> {
-    let fits = |one: &&Descriptor| one.platform().as_ref().is_none_or(|platform| is_ours(platform));
+    let fits = |one: &&Descriptor| one.platform().as_ref().is_none_or(is_ours);
     // Where several fit, one that says so goes before one that says nothing.
     let fitting: Vec<_> = manifests.iter().filter(fits).collect();
     let named = fitting.iter().find(|one| one.platform().is_some());

@@ -73,12 +73,12 @@ pub enum PullError {
     #[error("image `{0}` is not here, and may not be pulled")]
     Absent(String),
     #[error("image `{name}`: {source}")]
-    Source { name: String, source: SourceError },
+    Source { name: String, source: Box<SourceError> },
     #[error("image `{name}`, layer {layer}: {source}")]
     Layer {
         name: String,
         layer: Digest,
-        source: UnpackError,
+        source: Box<UnpackError>,
     },
     #[error("image `{name}` unpacks to more than {limit} bytes")]
     TooLarge { name: String, limit: u64 },

@@ -209,13 +209,11 @@ impl Read for Guarded<'_> {
 
 /// What went wrong while reading: a limit says so itself, anything else is the archive's fault.
 fn unreadable(error: TarError) -> UnpackError {
-    match error {
-        TarError::Read(error) => match error.downcast::<UnpackError>() {
-            Ok(refused) => refused,
-            Err(error) => UnpackError::Tar(error.to_string()),
-        },
-        other => UnpackError::Tar(other.to_string()),
-    }
+    let TarError::Read(error) = error else {
+        return UnpackError::Tar(error.to_string());
+    };
+    let refused = error.downcast::<UnpackError>();
+    refused.unwrap_or_else(|error| UnpackError::Tar(error.to_string()))
 }
 
 /// One layer on its way to the disk.

@@ -178,7 +178,12 @@ fn look(at: &Directory, name: &[u8]) -> Result<Found, Errno> {
             FileType::Symlink => {
                 return readlinkat(found, "", Vec::new()).map(|link| Found::Link(link.into_bytes()));
             }
-            _ => return Ok(Found::Other(found)),
+            FileType::RegularFile
+            | FileType::Fifo
+            | FileType::Socket
+            | FileType::CharacterDevice
+            | FileType::BlockDevice
+            | FileType::Unknown => return Ok(Found::Other(found)),
         }
     }
     Ok(if parts.is_empty() {

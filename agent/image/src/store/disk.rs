@@ -1,13 +1,15 @@
 //! The store's directory.
 //!
-//!     layers/<n>/fs/          one unpacked layer; short paths, because mount options are bounded by a page
-//!     layers/<n>/layer.json   what it is; there before the directory has this name
-//!     layers/<n>/synced       it is on the disk for good
-//!     images/<digest>.json    an image: its layers and configuration; its time is when it was used last
-//!     names/<digest>.json     what a reference means; named by the reference's own digest
-//!     pins/<holder>           images a container uses, one a line
-//!     blobs/<digest>          downloads
-//!     tmp/                    what is being made or removed; emptied at start
+//! ```text
+//! layers/<n>/fs/          one unpacked layer; short paths, because mount options are bounded by a page
+//! layers/<n>/layer.json   what it is; there before the directory has this name
+//! layers/<n>/synced       it is on the disk for good
+//! images/<digest>.json    an image: its layers and configuration; its time is when it was used last
+//! names/<digest>.json     what a reference means; named by the reference's own digest
+//! pins/<holder>           images a container uses, one a line
+//! blobs/<digest>          downloads
+//! tmp/                    what is being made or removed; emptied at start
+//! ```
 //!
 //! Invariant: everything appears and goes by one rename, so that a crash leaves only files in `tmp` and `blobs`.
 

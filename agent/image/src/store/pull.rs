@@ -18,8 +18,9 @@ use super::{Inner, PullError, name_path};
 use crate::digest::Digest;
 use crate::manifest::Blob;
 use crate::reference::ImageReference;
+use crate::source::SourceError;
 use crate::source::{Resolved, Source, blocking};
-use crate::unpack::{Expected, UnpackError, unpack};
+use crate::unpack::{Expected, unpack};
 
 /// Layers of one image that are fetched side by side.
 const MAX_LAYERS_AT_ONCE: usize = 4;
@@ -133,9 +134,9 @@ async fn run(
     name: String,
     tracker: Tracker,
 ) -> Result<Arc<Pulled>, PullError> {
-    let failed = |source| PullError::Source {
+    let failed = |source: SourceError| PullError::Source {
         name: name.clone(),
-        source,
+        source: Box::new(source),
     };
     let source = Source::open(&reference, &inner.config, &inner.client)
         .await
@@ -266,9 +267,9 @@ impl Pulling<'_> {
             let _permit = self.inner.downloads.acquire().await;
             let told = |bytes| self.tracker.have(want.at, bytes);
             let fetched = self.source.layer(&want.blob, &path, &told).await;
-            fetched.map_err(|source| PullError::Source {
+            fetched.map_err(|source: SourceError| PullError::Source {
                 name: self.name.to_owned(),
-                source,
+                source: Box::new(source),
             })?
         };
         let _permit = self.inner.unpacks.acquire().await;
@@ -297,13 +298,10 @@ impl Pulling<'_> {
                 inner.config.overlay,
                 &stopped,
             );
-            let unpacked = unpacked.map_err(|source| match source {
-                UnpackError::Io(error) => PullError::Io(error),
-                source => PullError::Layer {
-                    name,
-                    layer: want.blob.digest,
-                    source,
-                },
+            let unpacked = unpacked.map_err(|source| PullError::Layer {
+                name,
+                layer: want.blob.digest,
+                source: Box::new(source),
             })?;
             let file = LayerFile {
                 format: FORMAT,

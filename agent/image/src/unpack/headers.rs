@@ -14,6 +14,9 @@ use crate::limits::{MAX_SPARSE_PIECES, MAX_TAR_HEADER_BYTES};
 
 pub(crate) const BLOCK: u64 = 512;
 
+/// Offset and length of each piece of a sparse file, in order.
+type Pieces = Vec<(u64, u64)>;
+
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -42,8 +45,8 @@ pub(crate) struct Entry {
     pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     /// Bytes of the file as it will read.
     pub(crate) size: u64,
-    /// Where its data goes: offset and length of each piece. Absent means from the start to the end.
-    pub(crate) pieces: Option<Vec<(u64, u64)>>,
+    /// Where its data goes. Absent means from the start to the end.
+    pub(crate) pieces: Option<Pieces>,
 }
 
 /// Why a stream is no tar archive we take.
@@ -106,12 +109,13 @@ impl<R: Read> Archive<R> {
                 .entry_size()
                 .map_err(|_| TarError::Number { field: "size" })?;
             self.expect(size);
-            match header.entry_type() {
-                EntryType::XHeader => pax.extend(&self.extension(size)?)?,
-                EntryType::XGlobalHeader => Pax::default().extend_global(&self.extension(size)?)?,
-                EntryType::GNULongName => pax.path = Some(cut_at_nul(self.extension(size)?)),
-                EntryType::GNULongLink => pax.link = Some(cut_at_nul(self.extension(size)?)),
-                _ => return self.entry(&header, pax).map(Some),
+            // See tar(5): extended headers of pax, then GNU's long names and links.
+            match header.entry_type().as_byte() {
+                b'x' => pax.extend(&self.extension(size)?)?,
+                b'g' => Pax::default().extend_global(&self.extension(size)?)?,
+                b'L' => pax.path = Some(cut_at_nul(self.extension(size)?)),
+                b'K' => pax.link = Some(cut_at_nul(self.extension(size)?)),
+                entry_type => return self.entry(&header, entry_type, pax).map(Some),
             }
             is_extended = true;
         }
@@ -182,15 +186,16 @@ impl<R: Read> Archive<R> {
         }
     }
 
-    fn entry(&mut self, header: &Header, pax: Pax) -> Result<Entry, TarError> {
-        let kind = match header.entry_type() {
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => Kind::File,
-            EntryType::Directory => Kind::Directory,
-            EntryType::Symlink => Kind::Symlink,
-            EntryType::Link => Kind::HardLink,
-            EntryType::Fifo => Kind::Fifo,
-            EntryType::Char | EntryType::Block => Kind::Device,
-            other => return Err(TarError::UnknownType(other.as_byte())),
+    fn entry(&mut self, header: &Header, entry_type: u8, pax: Pax) -> Result<Entry, TarError> {
+        let kind = match entry_type {
+            // Plain, contiguous, and sparse in GNU's old form.
+            b'0' | b'7' | b'S' => Kind::File,
+            b'1' => Kind::HardLink,
+            b'2' => Kind::Symlink,
+            b'3' | b'4' => Kind::Device,
+            b'5' => Kind::Directory,
+            b'6' => Kind::Fifo,
+            other => return Err(TarError::UnknownType(other)),
         };
         if let Some(size) = pax.size {
             self.expect(size);
@@ -200,10 +205,8 @@ impl<R: Read> Archive<R> {
             .clone()
             .unwrap_or_else(|| header.path_bytes().into_owned());
         // Before there was a type for them, directories were files whose name ends with a slash.
-        let kind = match kind {
-            Kind::File if path.ends_with(b"/") => Kind::Directory,
-            kind => kind,
-        };
+        let is_old = kind == Kind::File && path.ends_with(b"/");
+        let kind = if is_old { Kind::Directory } else { kind };
         let (size, pieces) = if kind == Kind::File {
             self.layout(header, &pax)?
         } else {
@@ -242,7 +245,7 @@ impl<R: Read> Archive<R> {
     }
 
     /// The size of a file as it will read, and where its data belongs.
-    fn layout(&mut self, header: &Header, pax: &Pax) -> Result<(u64, Option<Vec<(u64, u64)>>), TarError> {
+    fn layout(&mut self, header: &Header, pax: &Pax) -> Result<(u64, Option<Pieces>), TarError> {
         let (size, pieces) = if header.entry_type() == EntryType::GNUSparse {
             self.gnu_sparse(header)?
         } else if pax.sparse_in_data {
@@ -270,7 +273,7 @@ impl<R: Read> Archive<R> {
     }
 
     /// The old GNU form: a map in the header, and in blocks behind it.
-    fn gnu_sparse(&mut self, header: &Header) -> Result<(u64, Vec<(u64, u64)>), TarError> {
+    fn gnu_sparse(&mut self, header: &Header) -> Result<(u64, Pieces), TarError> {
         let gnu = header.as_gnu().ok_or(TarError::Sparse)?;
         let size = gnu.real_size().map_err(|_| TarError::Sparse)?;
         let mut pieces = Vec::new();
@@ -295,7 +298,7 @@ impl<R: Read> Archive<R> {
     }
 
     /// The pax form 1.0: a map of decimal lines before the data, filled up to a block.
-    fn sparse_in_data(&mut self) -> Result<Vec<(u64, u64)>, TarError> {
+    fn sparse_in_data(&mut self) -> Result<Pieces, TarError> {
         let mut read = 0;
         let count = self.decimal_line(&mut read)?;
         if count > MAX_SPARSE_PIECES as u64 {

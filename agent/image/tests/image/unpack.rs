@@ -1,9 +1,5 @@
 //! Layers are written as they say, and what is hostile in them is refused with a reason.
 
-#![allow(dead_code, reason = "each test file uses its part of the support")]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -11,9 +7,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
+use crate::support::{Tar, compress, expected, overlay, unpack_to};
 use proffer_image::{Compression, Limits, PathError, UnpackError, WriteError, unpack};
 use proptest::prelude::*;
-use support::{Tar, compress, expected, overlay, unpack_to};
 use tar::EntryType;
 
 fn unpacked(content: &[u8]) -> (tempfile::TempDir, Result<proffer_image::Unpacked, UnpackError>) {
