@@ -8,7 +8,8 @@ wanted() {
     case $1 in
     build) printf '%s\n' gcc=gcc g++=g++ 'libclang*.so*=libclang-dev' ;;
     test) printf '%s\n' python3=python3 'ensurepip=python3-venv' linux.uml=user-mode-linux modprobe=kmod \
-        qemu-system-x86_64=qemu-system-x86 busybox=busybox-static mkfs.ext4=e2fsprogs ;;
+        qemu-system-x86_64=qemu-system-x86 busybox=busybox-static mkfs.ext4=e2fsprogs \
+        nft=nftables ip=iproute2 iptables=iptables /usr/lib/cni/portmap=containernetworking-plugins ;;
     bench) printf '%s\n' bwrap=bubblewrap crun=crun ;;
     *) echo "deps.sh: unknown purpose '$1'" >&2; exit 2 ;;
     esac
@@ -18,6 +19,7 @@ present() {
     case $1 in
     *.so*) find /usr/lib /usr/local/lib "${LIBCLANG_PATH:-/nonexistent}" -name "$1" 2>/dev/null | grep -q . ;;
     ensurepip) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+    /*) [ -e "$1" ] ;;
     *) PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null ;;
     esac
 }

@@ -50,8 +50,8 @@ pub fn create<T: Send>(path: &Path, inside: impl FnOnce() -> T + Send) -> Result
         Ok(inside())
     });
     made.map_err(|error| {
-        // Nothing is bound to it unless binding was the last that was done, and that did not fail.
-        let _ = fs::remove_file(path);
+        // What else could not be undone is told when the path is used again.
+        let _ = remove(path);
         NetnsError::new("make", path, error)
     })
 }

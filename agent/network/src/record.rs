@@ -1,0 +1,149 @@
+//! What is remembered of each network, so that it can be undone after a crash: one file a network.
+//!
+//! A record is on disk before anything it speaks of is done, and until all of it is undone.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use crate::cni::Chain;
+use crate::request::{Bandwidth, Members, Mode, is_id};
+
+/// Changes with the meaning of the fields.
+const VERSION: u32 = 1;
+
+/// The largest record that is read: a CNI chain's configuration and result, each of which is bounded too.
+const MAX_RECORD_BYTES: u64 = 8 << 20;
+
+/// One network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    version: u32,
+    pub(crate) network_id: String,
+    pub(crate) namespace: PathBuf,
+    pub(crate) mode: Mode,
+    pub(crate) bandwidth: Bandwidth,
+    pub(crate) members: Members,
+    /// On the bridge.
+    pub(crate) address: Option<Ipv4Addr>,
+    /// The chain of plugins as it was when it made the network, and with what result.
+    pub(crate) chain: Option<Chain>,
+}
+
+impl Record {
+    pub(crate) fn new(network_id: String, namespace: PathBuf, mode: Mode, bandwidth: Bandwidth) -> Self {
+        Self {
+            version: VERSION,
+            network_id,
+            namespace,
+            mode,
+            bandwidth,
+            members: Members::new(),
+            address: None,
+            chain: None,
+        }
+    }
+}
+
+/// The directory of records.
+#[derive(Debug)]
+pub(crate) struct Records {
+    dir: PathBuf,
+}
+
+impl Records {
+    /// Creates the directory when missing, and reads what is there. What cannot be read is removed: the kernel is then
+    /// asked what is left of it.
+    pub(crate) fn open(dir: PathBuf) -> io::Result<(Self, Vec<Record>)> {
+        fs::create_dir_all(&dir)?;
+        let mut records = Vec::new();
+        for entry in fs::read_dir(&dir)? {
+            let path = entry?.path();
+            match read(&path) {
+                Ok(record) => records.push(record),
+                Err(error) => {
+                    warn!(path = %path.display(), %error, "removing a damaged record of a network");
+                    fs::remove_file(&path)?;
+                }
+            }
+        }
+        Ok((Self { dir }, records))
+    }
+
+    pub(crate) fn path(&self, network_id: &str) -> PathBuf {
+        self.dir.join(format!("{network_id}.json"))
+    }
+
+    /// Writes a record in place of the one before. What the kernel forgets at a power loss need not outlive it; what
+    /// plugins keep on disk must.
+    pub(crate) fn write(&self, record: &Record) -> io::Result<()> {
+        let new = self.dir.join(format!("{}.new", record.network_id));
+        let mut file = File::create(&new)?;
+        file.write_all(&serde_json::to_vec(record)?)?;
+        if record.chain.is_some() {
+            file.sync_all()?;
+        }
+        fs::rename(&new, self.path(&record.network_id))?;
+        if record.chain.is_some() {
+            File::open(&self.dir)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn remove(&self, network_id: &str) -> io::Result<()> {
+        match fs::remove_file(self.path(network_id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+fn read(path: &Path) -> io::Result<Record> {
+    let mut text = Vec::new();
+    File::open(path)?.take(MAX_RECORD_BYTES).read_to_end(&mut text)?;
+    let record: Record = serde_json::from_slice(&text)?;
+    let is_its_own = path
+        .file_name()
+        .is_some_and(|name| *name == *format!("{}.json", record.network_id));
+    if record.version != VERSION || !is_id(&record.network_id) || !is_its_own {
+        return Err(io::Error::other(
+            "it is of another version, or of another network",
+        ));
+    }
+    Ok(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_back_and_a_damaged_one_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (records, found) = Records::open(dir.path().join("networks")).unwrap();
+        assert_eq!(found, []);
+        let mut record = Record::new(
+            "c1".to_owned(),
+            "/x/netns".into(),
+            Mode::Bridge,
+            Bandwidth::default(),
+        );
+        record.members.insert("c1".to_owned(), Vec::new());
+        record.address = Some(Ipv4Addr::new(10, 88, 0, 7));
+        records.write(&record).unwrap();
+        fs::copy(records.path("c1"), records.path("c2")).unwrap();
+        fs::write(records.path("c3"), "{").unwrap();
+        fs::write(dir.path().join("networks/c1.new"), "half").unwrap();
+
+        let (records, found) = Records::open(dir.path().join("networks")).unwrap();
+        assert_eq!(found, [record]);
+        assert_eq!(fs::read_dir(dir.path().join("networks")).unwrap().count(), 1);
+        records.remove("c1").unwrap();
+        records.remove("c1").unwrap();
+        assert_eq!(fs::read_dir(dir.path().join("networks")).unwrap().count(), 0);
+    }
+}
