@@ -31,8 +31,38 @@ pub struct Config {
     pub insecure_listen: bool,
     /// Whether tasks end with the agent; by default they go on and the next agent takes them back.
     pub kill_tasks_on_stop: bool,
+    /// What tasks may have of this host's files, and for how long theirs are kept.
+    pub files: FilePolicy,
     /// Told the bound address, for those who listen on port 0.
     pub listening: Option<oneshot::Sender<SocketAddr>>,
+}
+
+/// What tasks may have of this host's files, and for how long theirs are kept.
+#[derive(Debug, Clone)]
+pub struct FilePolicy {
+    /// Files and directories of this host that tasks may mount; what is below them too.
+    pub allowed_host_paths: Vec<PathBuf>,
+    /// Files and directories of this host that tasks may fetch by `file://`.
+    pub allowed_fetch_paths: Vec<PathBuf>,
+    /// Has a file a secret.
+    pub secrets: Option<PathBuf>,
+    /// A program that prints the secret it is called with.
+    pub secret_resolver: Option<PathBuf>,
+    /// The most that fetched files may take which are kept for other tasks, in bytes.
+    pub fetch_cache_bytes: u64,
+}
+
+impl Default for FilePolicy {
+    /// Nothing of the host, no secrets, and a cache as large as Mesos's (`fetcher_cache_size`).
+    fn default() -> Self {
+        Self {
+            allowed_host_paths: Vec::new(),
+            allowed_fetch_paths: Vec::new(),
+            secrets: None,
+            secret_resolver: None,
+            fetch_cache_bytes: 2 << 30,
+        }
+    }
 }
 
 impl Config {
@@ -51,6 +81,7 @@ impl Config {
             hostname: None,
             insecure_listen: false,
             kill_tasks_on_stop: false,
+            files: FilePolicy::default(),
             listening: None,
         }
     }

@@ -70,6 +70,7 @@ pub(crate) fn name(container_id: ContainerId) -> proffer_container::ContainerId 
 impl Containers {
     pub(crate) fn new(
         containerizer: Containerizer,
+        provisioner: Provisioner,
         data_dir: Arc<DataDir>,
         metrics: Arc<Metrics>,
         driver: mpsc::Sender<Input>,
@@ -78,7 +79,7 @@ impl Containers {
         Self {
             inner: Arc::new(Inner {
                 containerizer,
-                provisioner: Provisioner::new(Arc::clone(&data_dir)),
+                provisioner,
                 data_dir,
                 metrics,
                 driver,

@@ -9,6 +9,7 @@
 //!     stdout stdout.1 .. stderr ..       its output, out of its reach
 //! containers/<container>/                scratch of one container, gone with it; `group` names its group
 //! groups/<group>/                        what its containers share, gone with the last of them; `members/<container>`
+//! fetched/                               files fetched for tasks, kept for others
 //! resources                              reservations, volumes and operations not acknowledged
 //! volumes/roles/<role>/<volume>/         `/` in roles is written as a space, which no role has
 //! volumes/removed/<n>/                   destroyed volumes, until their files are gone
@@ -62,6 +63,7 @@ impl DataDir {
         let private = [
             data_dir.containers(),
             data_dir.groups(),
+            data_dir.fetched(),
             data_dir.volumes(),
             data_dir.removed_volumes(),
             data_dir.unknown_volumes(),
@@ -154,6 +156,10 @@ impl DataDir {
             Some(ContainerId(id))
         };
         entries.filter_map(id).collect()
+    }
+
+    pub(crate) fn fetched(&self) -> PathBuf {
+        self.root.join("fetched")
     }
 
     pub(crate) fn groups(&self) -> PathBuf {

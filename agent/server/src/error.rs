@@ -38,6 +38,8 @@ pub enum AgentError {
         path: PathBuf,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("cannot keep fetched files")]
+    Fetched(#[from] proffer_fetch::FetchError),
     #[error("cannot run containers on this host")]
     Containers(#[from] proffer_linux::SetupError),
     #[error("the master refused this agent: {message}")]

@@ -18,9 +18,10 @@ mod perform;
 mod provision;
 mod run;
 mod sandbox;
+mod secrets;
 mod shared;
 mod volumes;
 
-pub use config::Config;
+pub use config::{Config, FilePolicy};
 pub use error::AgentError;
 pub use run::run;

@@ -4,23 +4,30 @@
 //! `containers/<id>`, in the directory of its group, in the kernel), so that taking back needs no memory: what an agent
 //! that was killed left behind is found by the next one and released in the same way.
 
+mod fetch;
 mod groups;
+mod owner;
 mod sandbox;
+mod secrets;
 mod volumes;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use proffer_agent_core::{ContainerId, TaskKey};
 use proffer_container::ContainerConfig;
+use proffer_fetch::Fetcher;
 use proffer_types::{GroupId, TaskInfo};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::data_dir::{DataDir, remove};
+use crate::secrets::Secrets;
+use crate::{AgentError, FilePolicy};
 use groups::Groups;
 
 /// A container to be prepared.
@@ -89,18 +96,32 @@ pub(crate) struct Provisioner {
 struct Inner {
     data_dir: Arc<DataDir>,
     groups: Groups,
+    allowed_host_paths: Vec<PathBuf>,
+    secrets: Secrets,
+    fetcher: Fetcher,
+    fetches: Semaphore,
     work: Mutex<BTreeMap<ContainerId, TaskTracker>>,
 }
 
 impl Provisioner {
-    pub(crate) fn new(data_dir: Arc<DataDir>) -> Self {
-        Self {
+    pub(crate) fn new(data_dir: Arc<DataDir>, policy: &FilePolicy) -> Result<Self, AgentError> {
+        let fetcher = Fetcher::open(proffer_fetch::Config {
+            cache_dir: data_dir.fetched(),
+            cache_bytes: policy.fetch_cache_bytes,
+            allowed_paths: policy.allowed_fetch_paths.clone(),
+            limits: proffer_fetch::Limits::DEFAULT,
+        })?;
+        Ok(Self {
             inner: Arc::new(Inner {
                 groups: Groups::new(Arc::clone(&data_dir)),
                 data_dir,
+                allowed_host_paths: policy.allowed_host_paths.clone(),
+                secrets: Secrets::new(policy.secrets.clone(), policy.secret_resolver.clone()),
+                fetcher,
+                fetches: Semaphore::new(fetch::MAX_FETCHES),
                 work: Mutex::default(),
             }),
-        }
+        })
     }
 
     /// Makes room for a container, and a member of its group of it. Quick; to be called for all members of a group
@@ -121,7 +142,13 @@ impl Provisioner {
         let stage = self.stage(request.container_id);
         progress.say("making the sandbox");
         let mut prepared = sandbox::prepare(&stage, request).await?;
-        volumes::prepare(&stage, request, &mut prepared).await?;
+        sandbox::give(&stage, request, &prepared).await?;
+        let inner = &self.inner;
+        let (allowed, secrets) = (&inner.allowed_host_paths, &inner.secrets);
+        volumes::prepare(&stage, allowed, secrets, request, &mut prepared).await?;
+        secrets::prepare(secrets, request, &mut prepared).await?;
+        let (fetcher, fetches) = (&inner.fetcher, &inner.fetches);
+        fetch::prepare(&stage, fetcher, fetches, request, &prepared, progress).await?;
         Ok(prepared)
     }
 

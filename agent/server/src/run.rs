@@ -25,6 +25,7 @@ use crate::data_dir::DataDir;
 use crate::driver::{Driver, MAX_COMMANDS_QUEUED};
 use crate::metrics::Metrics;
 use crate::perform::Performer;
+use crate::provision::Provisioner;
 use crate::shared::Shared;
 use crate::{AgentError, Config, api, host, link, sandbox};
 
@@ -48,6 +49,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         cgroup_root: data_dir.cgroup_root(),
         cgroup_mount: CGROUP_MOUNT.into(),
     })?;
+    let provisioner = Provisioner::new(Arc::clone(&data_dir), &config.files)?;
     let hostname = config.hostname.take().unwrap_or_else(host::name);
     let info = AgentInfo {
         address: config
@@ -72,6 +74,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         checkpoints,
         operations: kept.operations,
         containerizer,
+        provisioner,
         masters,
         info,
     };
@@ -85,6 +88,7 @@ struct Parts {
     checkpoints: Checkpoints,
     operations: Vec<RegisteredOperation>,
     containerizer: Containerizer,
+    provisioner: Provisioner,
     masters: Vec<link::Master>,
     info: AgentInfo,
 }
@@ -104,6 +108,7 @@ impl Parts {
         let _end_guard = end.clone().drop_guard();
         let containers = Containers::new(
             self.containerizer,
+            self.provisioner,
             Arc::clone(&self.data_dir),
             Arc::clone(&metrics),
             driver_tx.clone(),

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use proffer_agent::FilePolicy;
 use proffer_types::{Attribute, FaultDomain, Resources};
 
 use crate::daemon::until_signal;
 use crate::failure::WrongUse;
+use crate::spec::Bytes;
 
 /// Run an agent: offers this machine's resources and runs tasks in containers
 #[derive(Debug, Args)]
@@ -70,6 +72,8 @@ pub(crate) struct AgentArgs {
     /// The name of this machine; absent means its own
     #[arg(long, env = "PROFFER_HOSTNAME", value_name = "NAME")]
     hostname: Option<String>,
+    #[command(flatten)]
+    files: FileArgs,
     /// End all tasks when the agent is asked to stop; without it they go on, and the next agent takes them back
     #[arg(long, env = "PROFFER_KILL_TASKS_ON_STOP")]
     kill_tasks_on_stop: bool,
@@ -79,6 +83,55 @@ pub(crate) struct AgentArgs {
     /// A TOML file with these flags under the same names; a flag or environment variable goes before it
     #[arg(long, env = "PROFFER_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+}
+
+/// What tasks may have of this host's files, and for how long theirs are kept.
+#[derive(Debug, Args)]
+struct FileArgs {
+    /// Files and directories of this host that tasks may mount, with all below them, separated by commas. Without it
+    /// no volume of a host path is mounted
+    #[arg(
+        long,
+        env = "PROFFER_ALLOW_HOST_PATH",
+        value_delimiter = ',',
+        value_name = "PATH"
+    )]
+    allow_host_path: Vec<PathBuf>,
+    /// Files and directories of this host that tasks may fetch by file:// URIs, likewise
+    #[arg(
+        long,
+        env = "PROFFER_ALLOW_FETCH_PATH",
+        value_delimiter = ',',
+        value_name = "PATH"
+    )]
+    allow_fetch_path: Vec<PathBuf>,
+    /// A directory with a file for each secret that tasks may ask for by name; best in memory, such as systemd's
+    /// $CREDENTIALS_DIRECTORY
+    #[arg(long, env = "PROFFER_SECRETS", value_name = "DIR")]
+    secrets: Option<PathBuf>,
+    /// A program that prints the secret whose name it is given, asked for those that --secrets does not have
+    #[arg(long, env = "PROFFER_SECRET_RESOLVER", value_name = "PROGRAM")]
+    secret_resolver: Option<PathBuf>,
+    /// The most that files take which were fetched for one task and are kept for others
+    #[arg(
+        long,
+        env = "PROFFER_FETCH_CACHE",
+        default_value = "2GiB",
+        value_name = "SIZE"
+    )]
+    fetch_cache: Bytes,
+}
+
+impl FileArgs {
+    fn policy(self) -> FilePolicy {
+        FilePolicy {
+            allowed_host_paths: self.allow_host_path,
+            allowed_fetch_paths: self.allow_fetch_path,
+            secrets: self.secrets,
+            secret_resolver: self.secret_resolver,
+            fetch_cache_bytes: self.fetch_cache.0,
+        }
+    }
 }
 
 fn attribute(text: &str) -> Result<Attribute, String> {
@@ -126,6 +179,7 @@ impl AgentArgs {
             hostname: self.hostname,
             insecure_listen: self.insecure_listen,
             kill_tasks_on_stop: self.kill_tasks_on_stop,
+            files: self.files.policy(),
             ..proffer_agent::Config::new(self.master, self.listen, data_dir)
         })
     }

@@ -5,8 +5,9 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use proffer_container::{ContainerConfig, Files};
+use proffer_fetch::Owner;
 
-use super::{Prepared, Request, Stage};
+use super::{Prepared, Request, Stage, owner};
 use crate::containers::name;
 use crate::data_dir::{DataDir, TaskDir};
 use crate::sandbox;
@@ -49,6 +50,20 @@ pub(super) async fn prepare(stage: &Stage, request: &Request) -> Result<Prepared
         },
         addresses: Vec::new(),
     })
+}
+
+/// Gives the sandbox to the task's user, who is known only once its image is.
+pub(super) async fn give(stage: &Stage, request: &Request, prepared: &Prepared) -> Result<(), String> {
+    let Some(Owner { uid, gid }) = owner::of(&prepared.config)? else {
+        return Ok(());
+    };
+    // What a task made itself in its last container is its own already.
+    if request.keeps_sandbox {
+        return Ok(());
+    }
+    let dir = stage.data_dir.task_dir(&request.key).sandbox();
+    std::os::unix::fs::chown(&dir, Some(uid), Some(gid))
+        .map_err(|error| format!("cannot give the sandbox to the task's user {uid}: {error}"))
 }
 
 fn make(data_dir: &DataDir, dir: &TaskDir, keeps_sandbox: bool) -> Result<(), String> {

@@ -15,7 +15,7 @@ fn bench() -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let data_dir = Arc::new(DataDir::open(dir.path()).unwrap());
     Bench {
-        provisioner: Provisioner::new(data_dir),
+        provisioner: Provisioner::new(data_dir, &FilePolicy::default()).unwrap(),
         dir,
     }
 }
