@@ -3,9 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// The directories a container mounts over where the host has them.
-pub const OPTIONAL_MOUNT_POINTS: [&str; 2] = ["/dev/shm", "/dev/mqueue"];
-
 /// One cgroup controller a limit or a count may need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Controller {
@@ -93,8 +90,10 @@ pub struct HostFacts {
     pub page_size: u64,
     /// Where the host's cgroups are mounted.
     pub cgroup_mount: PathBuf,
-    /// Which of [`OPTIONAL_MOUNT_POINTS`] the host has; a file system for one that it lacks would have nowhere to go.
-    pub mount_points: BTreeSet<&'static str>,
+    /// Whether the kernel has POSIX message queues as a file system.
+    pub has_mqueue: bool,
+    /// Whether the kernel has time namespaces.
+    pub has_time_namespace: bool,
 }
 
 /// Files and values of controllers that not every kernel has. The default is a host with none of them.

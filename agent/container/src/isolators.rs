@@ -13,12 +13,16 @@ pub(crate) mod namespaces;
 pub(crate) mod output;
 pub(crate) mod pids;
 pub(crate) mod privileges;
+pub(crate) mod rlimits;
+pub(crate) mod root;
 pub(crate) mod sandbox;
 pub(crate) mod volumes;
 
 use std::path::Path;
 
-use crate::{Controller, HostFacts, InitStep, Limit, PayloadStep, PlanError, PrepareStep};
+use crate::{
+    ContainerConfig, Controller, HostFacts, InitStep, Limit, PayloadStep, PlanError, PrepareStep, RootStep,
+};
 
 /// A plan in the making.
 #[derive(Debug, Default)]
@@ -26,11 +30,23 @@ pub(crate) struct Draft {
     pub(crate) prepare: Vec<PrepareStep>,
     pub(crate) init: Vec<InitStep>,
     pub(crate) payload: Vec<PayloadStep>,
+    n_trees: usize,
 }
 
 impl Draft {
     fn limit(&mut self, limit: Limit) {
         self.prepare.push(PrepareStep::SetLimit(limit));
+    }
+
+    fn root(&mut self, step: RootStep) {
+        self.init.push(InitStep::Root(step));
+    }
+
+    /// Opens what is mounted at a path of the host; returns its number.
+    fn open_tree(&mut self, path: &Path) -> usize {
+        self.root(RootStep::OpenTree(path.to_owned()));
+        self.n_trees += 1;
+        self.n_trees - 1
     }
 }
 
@@ -52,6 +68,12 @@ fn within(what: &'static str, value: u64, (least, most): (u64, u64)) -> Result<(
         least,
         most,
     })
+}
+
+/// What the host calls a user and group of the container.
+fn outside(config: &ContainerConfig, (uid, gid): (u32, u32)) -> (u32, u32) {
+    let first = config.id_map.map_or(0, |map| map.first);
+    (first.saturating_add(uid), first.saturating_add(gid))
 }
 
 fn no_nul(what: &'static str, value: &str) -> Result<(), PlanError> {

@@ -9,6 +9,7 @@ pub mod devices;
 pub mod host;
 mod isolators;
 pub mod plan;
+pub mod root;
 pub mod step;
 #[cfg(test)]
 mod tests;
@@ -18,9 +19,10 @@ pub use config::{
     IpcNamespace, Logs, MountSource, NetworkNamespace, ParseContainerIdError, Root, User, VolumeMount,
 };
 pub use devices::DeviceRule;
-pub use host::{Controller, Extras, HostFacts, OPTIONAL_MOUNT_POINTS, Version};
+pub use host::{Controller, Extras, HostFacts, Version};
+pub use isolators::mounts::SANDBOX;
 pub use plan::{LaunchPlan, PlanError, plan};
+pub use root::{Access, Attach, Layers, Mount, MountLayers, MountRoot, NewFile, Node, RootStep};
 pub use step::{
-    BindMount, FileRole, InitStep, IoRates, Leaf, Limit, Mount, Namespace, PayloadStep, PrepareStep, Set,
-    StdioKind,
+    FileRole, InitStep, IoRates, Leaf, Limit, Namespace, PayloadStep, PrepareStep, Set, StdioKind,
 };

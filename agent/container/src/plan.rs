@@ -9,13 +9,15 @@ use thiserror::Error;
 
 use crate::isolators::{self, Draft};
 use crate::{
-    ContainerConfig, ContainerId, Controller, HostFacts, InitStep, PayloadStep, PrepareStep, Version,
+    ContainerConfig, ContainerId, Controller, HostFacts, IdMap, InitStep, PayloadStep, PrepareStep, Version,
 };
 
 /// Everything that is done to launch one container, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaunchPlan {
     pub container_id: ContainerId,
+    /// Of the user namespace it needs, if any.
+    pub id_map: Option<IdMap>,
     pub prepare: Vec<PrepareStep>,
     pub init: Vec<InitStep>,
     pub payload: Vec<PayloadStep>,
@@ -99,6 +101,16 @@ pub enum PlanError {
     PartialHugePage { page_size: u64, bytes: u64 },
     #[error("the {what} limit is given twice")]
     Twice { what: String },
+    #[error("the image has no layers")]
+    NoLayers,
+    #[error("the soft limit of {0} is above its hard limit")]
+    SoftAboveHard(&'static str),
+    #[error("id {id} is none of the {count} of the container's user namespace")]
+    IdNotMapped { id: u32, count: u32 },
+    #[error("ids cannot be mapped to {} of the host's from {}", .0.count, .0.first)]
+    IdMap(IdMap),
+    #[error("a seccomp filter of {n_bytes} B cannot be one: it has up to 4096 instructions of 8 B")]
+    Filter { n_bytes: usize },
     #[error("pids limit 0 allows no process at all, at least 1 is needed")]
     NoPids,
     #[error("this host cannot limit {}: its {} cgroup controller is not available to the agent", .0.as_str(), .0.as_str())]
@@ -123,15 +135,27 @@ pub fn plan(config: &ContainerConfig, host: &HostFacts) -> Result<LaunchPlan, Pl
     isolators::hugetlb::limit(config, host, &mut draft)?;
     isolators::devices::allow(config, host, &mut draft)?;
     isolators::namespaces::enter(config, &mut draft)?;
-    isolators::mounts::mount(host, &mut draft);
-    isolators::volumes::mount(config, host, &mut draft)?;
+    isolators::mounts::open(config, &mut draft)?;
+    let volumes = isolators::volumes::open(config, &mut draft)?;
+    isolators::root::mount(config, &mut draft)?;
+    isolators::mounts::mount(config, host, &mut draft);
+    isolators::root::hide(config, &mut draft)?;
+    isolators::volumes::mount(config, volumes, &mut draft)?;
+    isolators::mounts::mask(config, &mut draft);
+    isolators::sandbox::make_working_directory(config, &mut draft)?;
+    isolators::root::enter(config, &mut draft);
     isolators::output::connect(config, &mut draft)?;
-    isolators::sandbox::enter(config, &mut draft)?;
+    isolators::namespaces::enter_payload(host, &mut draft);
+    isolators::mounts::cgroups(host, &mut draft);
     isolators::memory::expose(config, host, &mut draft);
-    isolators::privileges::drop(&mut draft);
+    isolators::rlimits::limit(config, &mut draft)?;
+    isolators::privileges::become_user(config, &mut draft)?;
+    isolators::sandbox::enter(config, &mut draft)?;
+    isolators::privileges::drop(config, &mut draft)?;
     isolators::command::execute(config, &mut draft)?;
     Ok(LaunchPlan {
         container_id: config.container_id.clone(),
+        id_map: config.id_map,
         prepare: draft.prepare,
         init: draft.init,
         payload: draft.payload,

@@ -9,15 +9,21 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-use proffer_types::container::Capability;
+use proffer_types::container::{Capability, Rlimit};
 
-use crate::{Controller, DeviceNumber, DeviceRule, Logs};
+use crate::root::{Mount, RootStep};
+use crate::{Controller, DeviceNumber, DeviceRule, Logs, User};
 
 /// Done by the agent, and undone by it in reverse when the launch fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PrepareStep {
-    /// Creates a directory and its parents; one that is there already is kept, and not removed on undo.
-    CreateDirectory(PathBuf),
+    /// Creates a directory and its parents; one that is there already is kept, and not removed on undo. It gets the mode,
+    /// and `owner`, user and group of the host.
+    CreateDirectory {
+        path: PathBuf,
+        mode: u32,
+        owner: (u32, u32),
+    },
     /// Opens a file that the container inherits, creating it when missing.
     OpenFile { role: FileRole, path: PathBuf },
     /// Opens the directory that both files of output are in, where pid 1 renames them when they are full.
@@ -212,25 +218,9 @@ pub enum Namespace {
     Uts,
     Ipc,
     Cgroup,
-}
-
-/// One mount; never with device files, set-user-id programs, or programs at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mount {
-    /// `proc`, `tmpfs`, `mqueue`, `cgroup2`.
-    pub filesystem: &'static str,
-    pub target: PathBuf,
-    pub read_only: bool,
-    /// The file system's own options; empty for none.
-    pub options: &'static str,
-}
-
-/// A directory of the host seen at another place; without device files and set-user-id programs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BindMount {
-    pub source: PathBuf,
-    /// Must exist.
-    pub target: PathBuf,
+    Net,
+    /// Of the processes started from then on.
+    Time,
 }
 
 /// Done in the container by proffer-init.
@@ -242,10 +232,22 @@ pub enum InitStep {
         namespaces: Vec<Namespace>,
     },
     SetHostname(String),
+    /// Joins the namespace that a path is bound to.
+    Join {
+        namespace: Namespace,
+        path: PathBuf,
+    },
+    /// Starts the loopback interface.
+    LoopbackUp,
     /// Stops mounts from travelling to the host.
     MakeMountsPrivate,
-    Mount(Mount),
-    BindMount(BindMount),
+    /// Puts the root together.
+    Root(RootStep),
+    /// Lets processes that are started from then on have a namespace of their own.
+    Unshare(Namespace),
+    /// Opens the payload's leaf, outside of the mount namespace: a file open for writing would keep a mount in there from being
+    /// made read-only.
+    OpenCgroup(Leaf),
     /// Keeps the payload away from init's descriptors and memory.
     ForbidDumping,
     /// Makes what the payload reads from and writes to. Pipes and terminal belong to `owner`, user and group of the
@@ -260,10 +262,8 @@ pub enum InitStep {
 /// Done in the payload's process, before the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PayloadStep {
-    /// Starts the payload's process in the given leaf, in a session of its own.
-    Enter {
-        leaf: Leaf,
-    },
+    /// Starts the payload's process in the leaf that was opened, in a session of its own.
+    Enter,
     /// Enters namespaces that depend on the leaf.
     Unshare(Vec<Namespace>),
     Mount(Mount),
@@ -271,8 +271,20 @@ pub enum PayloadStep {
     /// Makes the payload one of the first to go when the host runs out of memory: `/proc/self/oom_score_adj`, 1 to
     /// 1000.
     OomScoreAdj(u16),
+    LimitResource(Rlimit),
+    /// Enters the container's user namespace, which it has everything to say in and nothing outside.
+    EnterUserNamespace,
     /// Gives up every capability that is not listed, for good.
-    KeepCapabilities(Vec<Capability>),
+    BoundCapabilities(Vec<Capability>),
+    /// Becomes a user of the user namespace, with these groups only.
+    BecomeUser(User),
+    /// Has no capabilities but these. The ambient ones stay with programs a user other than root executes.
+    KeepCapabilities {
+        permitted: Vec<Capability>,
+        ambient: Vec<Capability>,
+    },
+    /// Installs a seccomp filter.
+    FilterCalls(Vec<u8>),
     NoNewPrivileges,
     /// Executes the command; a program without a slash is looked up on the `PATH` of `env`.
     Execute {

@@ -1,15 +1,14 @@
 //! Whole plans as text, and what a host must have for one.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use expect_test::{Expect, expect};
-use proffer_types::container::Propagation;
+use proffer_types::container::{Capability, Propagation};
 use proffer_types::{ContainerSpec, Kind, Limits, Resources};
 
 use crate::{
     ContainerConfig, ContainerId, Controller, Extras, Files, HostFacts, InitStep, LaunchPlan, Mount,
-    MountSource, PayloadStep, PlanError, PrepareStep, Version, VolumeMount, plan,
+    MountSource, PayloadStep, PlanError, PrepareStep, RootStep, Version, VolumeMount, plan,
 };
 
 fn host(version: Version) -> HostFacts {
@@ -24,11 +23,12 @@ fn host(version: Version) -> HostFacts {
         mem_bytes: 16 << 30,
         page_size: 4096,
         cgroup_mount: PathBuf::from("/sys/fs/cgroup"),
-        mount_points: BTreeSet::from(["/dev/shm"]),
+        has_mqueue: true,
+        has_time_namespace: true,
     }
 }
 
-fn task() -> ContainerConfig {
+pub(crate) fn task() -> ContainerConfig {
     let files = Files {
         sandbox: PathBuf::from("/box"),
         tmp: PathBuf::from("/tmp-of-box"),
@@ -53,9 +53,15 @@ fn bind(path: &str) -> MountSource {
 }
 
 /// One step a line.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a step that is not shortened is shown as it is"
+)]
 fn text(plan: &LaunchPlan) -> String {
     let prepare = plan.prepare.iter().map(|step| match step {
-        PrepareStep::CreateDirectory(path) => format!("agent: mkdir {}", path.display()),
+        PrepareStep::CreateDirectory { path, mode, owner } => {
+            format!("agent: mkdir {} {mode:o} {owner:?}", path.display())
+        }
         PrepareStep::OpenFile { role, path } => format!("agent: open {} as {role:?}", path.display()),
         PrepareStep::OpenOutputDirectory(path) => format!("agent: open {} for output", path.display()),
         PrepareStep::Listen(path) => format!("agent: listen on {}", path.display()),
@@ -63,27 +69,42 @@ fn text(plan: &LaunchPlan) -> String {
         PrepareStep::SetLimit(limit) => format!("agent: limit {limit:?}"),
         PrepareStep::AllowDevices(rules) => format!("agent: allow devices by {} rules", rules.len()),
     });
-    let init = plan.init.iter().map(|step| {
-        if let InitStep::Mount(step) = step {
-            format!("init: {}", mount(step))
-        } else if let InitStep::BindMount(step) = step {
+    let init = plan.init.iter().map(|step| match step {
+        InitStep::Root(RootStep::Mount(step)) => format!("init: {}", mount(step)),
+        InitStep::Root(RootStep::Attach(step)) => {
+            let access = if step.read_only { "ro" } else { "rw" };
+            format!("init: attach {} on {} {access}", step.tree, step.target.display())
+        }
+        InitStep::Root(RootStep::MakeNode(node)) => {
             format!(
-                "init: bind {} on {}",
-                step.source.display(),
-                step.target.display()
+                "init: node {} {}:{} {:o}",
+                node.path.display(),
+                node.major,
+                node.minor,
+                node.mode
             )
-        } else {
-            format!("init: {step:?}")
         }
+        InitStep::Root(step) => format!("init: {step:?}"),
+        step => format!("init: {step:?}"),
     });
-    let payload = plan.payload.iter().map(|step| {
-        if let PayloadStep::Mount(step) = step {
-            format!("payload: {}", mount(step))
-        } else if let PayloadStep::KeepCapabilities(kept) = step {
-            format!("payload: keep {} capabilities", kept.len())
-        } else {
-            format!("payload: {step:?}")
+    let names = |kept: &[Capability]| kept.iter().map(|one| one.as_str()).collect::<Vec<_>>().join(" ");
+    let payload = plan.payload.iter().map(|step| match step {
+        PayloadStep::Mount(step) => format!("payload: {}", mount(step)),
+        PayloadStep::BoundCapabilities(kept) if kept == Capability::DEFAULT => {
+            "payload: bound capabilities to the default".to_owned()
         }
+        PayloadStep::BoundCapabilities(kept) => format!("payload: bound capabilities to {}", names(kept)),
+        PayloadStep::KeepCapabilities { permitted, ambient } => {
+            let permitted = if permitted == Capability::DEFAULT {
+                "the default".into()
+            } else {
+                names(permitted)
+            };
+            format!("payload: keep {permitted}; ambient {}", names(ambient))
+                .trim_end()
+                .to_owned()
+        }
+        step => format!("payload: {step:?}"),
     });
     prepare
         .chain(init)
@@ -93,15 +114,17 @@ fn text(plan: &LaunchPlan) -> String {
 }
 
 fn mount(mount: &Mount) -> String {
-    let access = if mount.read_only { "ro" } else { "rw" };
+    let access = if mount.access.read_only { "ro" } else { "rw" };
+    let options = mount
+        .options
+        .iter()
+        .map(|(key, value)| format!(" {key}={value}"))
+        .collect::<String>();
     format!(
-        "mount {} on {} {access} {}",
+        "mount {} on {} {access}{options}",
         mount.filesystem,
-        mount.target.display(),
-        mount.options
+        mount.target.display()
     )
-    .trim_end()
-    .to_owned()
 }
 
 fn check(config: &ContainerConfig, host: &HostFacts, expected: &Expect) {
@@ -129,7 +152,8 @@ fn a_plan_for_cgroup_v2_limits_first_and_executes_last() {
         &expect![[r#"
             agent: cgroup init
             agent: cgroup task
-            agent: mkdir /box
+            agent: mkdir /box 755 (0, 0)
+            agent: mkdir /tmp-of-box 1777 (0, 0)
             agent: open /box/stdout as Stdout
             agent: open /box/stderr as Stderr
             agent: open /state/exit as ExitRecord
@@ -142,21 +166,63 @@ fn a_plan_for_cgroup_v2_limits_first_and_executes_last() {
             agent: limit OomGroup
             agent: limit Pids(1024)
             agent: allow devices by 10 rules
+            init: OpenCgroup(Task)
             init: Enter { leaf: Init, namespaces: [Pid, Mount, Uts, Ipc] }
             init: ForbidDumping
             init: SetHostname("c-1")
+            init: OpenTree("/box")
+            init: OpenTree("/tmp-of-box")
             init: MakeMountsPrivate
+            init: SealHost
             init: mount proc on /proc rw
+            init: mount sysfs on /sys ro
+            init: mount tmpfs on /dev rw mode=0755 size=65536
+            init: node /dev/null 1:3 666
+            init: node /dev/zero 1:5 666
+            init: node /dev/full 1:7 666
+            init: node /dev/random 1:8 666
+            init: node /dev/urandom 1:9 666
+            init: node /dev/tty 5:0 666
+            init: MakeLink { path: "/dev/fd", target: "/proc/self/fd" }
+            init: MakeLink { path: "/dev/stdin", target: "/proc/self/fd/0" }
+            init: MakeLink { path: "/dev/stdout", target: "/proc/self/fd/1" }
+            init: MakeLink { path: "/dev/stderr", target: "/proc/self/fd/2" }
+            init: MakeLink { path: "/dev/ptmx", target: "pts/ptmx" }
+            init: mount devpts on /dev/pts rw mode=0620 ptmxmode=0666 gid=5
             init: mount tmpfs on /dev/shm rw mode=1777
+            init: mount mqueue on /dev/mqueue rw
+            init: mount tmpfs on /run rw mode=0755 uid=0 gid=0 size=67108864
+            init: MakeDirectory { path: "/run/proffer", mode: 493, owner: (0, 0) }
+            init: MakeDirectory { path: "/run/lock", mode: 1023, owner: (0, 0) }
+            init: attach 0 on /run/proffer/sandbox rw
+            init: attach 1 on /tmp rw
+            init: ReadOnly("/proc/bus")
+            init: ReadOnly("/proc/fs")
+            init: ReadOnly("/proc/irq")
+            init: ReadOnly("/proc/sys")
+            init: ReadOnly("/proc/sysrq-trigger")
+            init: Cover("/proc/acpi")
+            init: Cover("/proc/asound")
+            init: Cover("/proc/interrupts")
+            init: Cover("/proc/kcore")
+            init: Cover("/proc/keys")
+            init: Cover("/proc/latency_stats")
+            init: Cover("/proc/sched_debug")
+            init: Cover("/proc/scsi")
+            init: Cover("/proc/timer_list")
+            init: Cover("/sys/devices/virtual/powercap")
+            init: Cover("/sys/firmware")
             init: Stdio { kind: Output, owner: (0, 0), logs: Logs { max_bytes: 10485760, files: 5 } }
-            payload: Enter { leaf: Task }
+            init: Unshare(Time)
+            payload: Enter
             payload: Unshare([Cgroup])
-            payload: mount tmpfs on /sys/fs/cgroup ro mode=0555
             payload: mount cgroup2 on /sys/fs/cgroup ro
-            payload: ChangeDirectory("/box")
-            payload: keep 13 capabilities
+            payload: bound capabilities to the default
+            payload: BecomeUser(User { uid: 0, gid: 0, groups: [] })
+            payload: ChangeDirectory("/run/proffer/sandbox")
+            payload: keep the default; ambient
             payload: NoNewPrivileges
-            payload: Execute { argv: ["sort", "-n"], env: ["HOME=/box", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PROFFER_SANDBOX=/box", "PWD=/box"] }
+            payload: Execute { argv: ["sort", "-n"], env: ["HOME=/run/proffer/sandbox", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PROFFER_SANDBOX=/run/proffer/sandbox", "PWD=/run/proffer/sandbox"] }
         "#]],
     );
 }
@@ -194,9 +260,7 @@ fn the_spec_decides_over_every_default() {
             "{line} is not in\n{plan}"
         );
     }
-    assert!(
-        plan.contains("\"PATH=/opt\"") && plan.contains("\"PWD=/srv\"") && plan.contains("\"HOME=/box\"")
-    );
+    assert!(plan.contains("\"PATH=/opt\"") && plan.contains("\"PWD=/srv\""));
 }
 
 #[test]
@@ -385,17 +449,17 @@ fn volumes_are_bound_before_the_payload_starts_and_outer_ones_first() {
     };
     config.mounts = vec![volume("/v/inner", "/mnt/a/b/"), volume("/v/outer", "/mnt//a")];
     let plan = text(&plan(&config, &host(Version::V2)).unwrap());
-    let mounts = plan.lines().filter(|line| line.starts_with("init: "));
+    let is_attached = |line: &&str| line.contains("OpenTree") || line.contains("attach");
+    let mounts = plan.lines().filter(is_attached);
     expect![[r#"
-        init: Enter { leaf: Init, namespaces: [Pid, Mount, Uts, Ipc] }
-        init: ForbidDumping
-        init: SetHostname("c-1")
-        init: MakeMountsPrivate
-        init: mount proc on /proc rw
-        init: mount tmpfs on /dev/shm rw mode=1777
-        init: bind /v/outer on /mnt/a
-        init: bind /v/inner on /mnt/a/b
-        init: Stdio { kind: Output, owner: (0, 0), logs: Logs { max_bytes: 10485760, files: 5 } }
+        init: OpenTree("/box")
+        init: OpenTree("/tmp-of-box")
+        init: OpenTree("/v/outer")
+        init: OpenTree("/v/inner")
+        init: attach 0 on /run/proffer/sandbox rw
+        init: attach 1 on /tmp rw
+        init: attach 2 on /mnt/a rw
+        init: attach 3 on /mnt/a/b rw
     "#]]
     .assert_eq(&mounts.map(|line| format!("{line}\n")).collect::<String>());
 }
@@ -411,7 +475,7 @@ fn a_volume_that_would_hide_what_a_task_must_find_is_refused() {
         "/sys/",
         "/a/../etc",
         "a",
-        "/box",
+        "/run",
     ]
     .map(|path| {
         let error = refused(|config, _| {
@@ -434,13 +498,13 @@ fn a_volume_that_would_hide_what_a_task_must_find_is_refused() {
     expect![[r#"
         `/` cannot be the container path of a volume: it would hide every file there is
         `//` cannot be the container path of a volume: it would hide every file there is
-        `/proc` cannot be the container path of a volume: it would hide what the kernel shows
-        `/proc/1` cannot be the container path of a volume: it would hide what the kernel shows
-        `/dev/shm` cannot be the container path of a volume: it would hide what the kernel shows
-        `/sys/` cannot be the container path of a volume: it would hide what the kernel shows
+        `/proc` cannot be the container path of a volume: it would hide what the kernel or the agent shows
+        `/proc/1` cannot be the container path of a volume: it would hide what the kernel or the agent shows
+        `/dev/shm` cannot be the container path of a volume: it would hide what the kernel or the agent shows
+        `/sys/` cannot be the container path of a volume: it would hide what the kernel or the agent shows
         `/a/../etc` cannot be the container path of a volume: it has a part that is `.` or `..`
         the container path of a volume `a` is not an absolute path
-        `/box` cannot be the container path of a volume: it would hide the task's sandbox
+        `/run` cannot be the container path of a volume: it would hide what the kernel or the agent shows
         `/mnt` cannot be the container path of a volume: it is the one of another volume
     "#]]
     .assert_eq(&format!("{}{twice}\n", refusals.concat()));

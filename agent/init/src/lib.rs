@@ -21,8 +21,10 @@ pub mod fd {
     pub const DIRECTORY: i32 = 6;
     /// The socket that clients attach to, if the payload takes input.
     pub const ATTACH: i32 = 7;
+    /// The user namespace of the payload, and of the files of its image. Absent where those are the host's.
+    pub const USER_NAMESPACE: i32 = 8;
     /// The last of them.
-    pub const LAST: i32 = ATTACH;
+    pub const LAST: i32 = USER_NAMESPACE;
 }
 
 /// The real-time signal that makes init kill every other process of the container. Unlike SIGKILL of init itself,

@@ -10,6 +10,7 @@
 
 mod input;
 mod output;
+mod root;
 mod rotate;
 mod run;
 mod stdio;

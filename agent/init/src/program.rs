@@ -12,15 +12,48 @@ pub enum Op {
     /// `name: text`
     SetHostname,
     MakeMountsPrivate,
-    /// `filesystem: text, target: text, flags: u64, options: text`
+    /// `filesystem: text, target: text, attributes: u64, options: list of text`, a key and its value in turn.
     Mount,
-    /// `source: text, target: text`: without device files and set-user-id programs.
-    BindMount,
+    /// `path: text`: a copy of what is mounted there, for a later [`Op::Attach`]; numbered from 0 in their order.
+    OpenTree,
+    /// `tree: u64, target: text, attributes: u64, propagation: u64`: attaches a copy; the target is made where missing.
+    Attach,
+    /// `attributes: u64, recursive: u64`: of the root.
+    SealRoot,
+    /// `mount_point: text, base: text, lower: list of text, upper: text, work: text, id_mapped: u64, uid: u64, gid: u64`:
+    /// layers below `base` as the root; without an upper one it is in memory.
+    MountRoot,
+    /// `target: text, base: text, lower: list of text, id_mapped: u64`: layers, read-only.
+    MountLayers,
+    /// `source: text, target: text, attributes: u64`: a file or directory of the root at another place of it.
+    Show,
+    /// Makes what [`Op::MountRoot`] mounted the root of the mount namespace.
+    Pivot,
+    /// `path: text`: hides it, where it is.
+    Cover,
+    /// `path: text`: read-only, where it is.
+    ReadOnly,
+    /// `path: text, mode: u64, uid: u64, gid: u64`; one that is there is left as it is.
+    MakeDirectory,
+    /// `path: text, mode: u64, device: u64, uid: u64, gid: u64`
+    MakeNode,
+    /// `path: text, target: text`
+    MakeLink,
+    /// `path: text, mode: u64, uid: u64, gid: u64, content: bytes`
+    MakeFile,
+    /// `path: text, value: text`: writes a file that is there.
+    WriteFile,
+    /// `path: text, flag: u64`: joins the namespace that the path is bound to.
+    JoinNamespace,
+    /// Starts the loopback interface.
+    LoopbackUp,
     ForbidDumping,
     /// `flags, uid, gid, max_bytes, files: u64`, then for stdout and stderr `name: text, ends: list of u64`: makes
     /// what the payload reads from and writes to; see [`Stdio`].
     Stdio,
-    /// `cgroup`: starts the payload's process; pid 1 stays behind to supervise it.
+    /// `cgroup`: opens it, for [`Op::EnterPayload`], before the host's cgroups are out of sight.
+    OpenCgroup,
+    /// Starts the payload's process in the cgroup that was opened; pid 1 stays behind to supervise it.
     EnterPayload,
     /// `flags: u64`
     Unshare,
@@ -28,28 +61,59 @@ pub enum Op {
     ChangeDirectory,
     /// `score: u64`
     OomScoreAdj,
-    /// `mask: u64`, a bit for each capability that is kept.
+    /// Enters the user namespace at [`crate::fd::USER_NAMESPACE`].
+    EnterUserNamespace,
+    /// `kind: u64, soft: u64, hard: u64`
+    LimitResource,
+    /// `mask: u64`, a bit for each capability that any program may still have.
+    BoundCapabilities,
+    /// `uid: u64, gid: u64, groups: list of u64`
+    BecomeUser,
+    /// `permitted: u64, ambient: u64`, a bit for each capability that is kept.
     KeepCapabilities,
     NoNewPrivileges,
+    /// `filter: bytes`
+    FilterCalls,
     /// `argv: list of text, env: list of text`
     Execute,
 }
 
 /// Every instruction, in the order of the opcodes from 1.
-pub const OPS: [Op; 14] = [
+pub const OPS: [Op; 35] = [
     Op::EnterInit,
     Op::SetHostname,
     Op::MakeMountsPrivate,
     Op::Mount,
-    Op::BindMount,
+    Op::OpenTree,
+    Op::Attach,
+    Op::SealRoot,
+    Op::MountRoot,
+    Op::MountLayers,
+    Op::Show,
+    Op::Pivot,
+    Op::Cover,
+    Op::ReadOnly,
+    Op::MakeDirectory,
+    Op::MakeNode,
+    Op::MakeLink,
+    Op::MakeFile,
+    Op::WriteFile,
+    Op::JoinNamespace,
+    Op::LoopbackUp,
     Op::ForbidDumping,
     Op::Stdio,
+    Op::OpenCgroup,
     Op::EnterPayload,
     Op::Unshare,
     Op::ChangeDirectory,
     Op::OomScoreAdj,
+    Op::EnterUserNamespace,
+    Op::LimitResource,
+    Op::BoundCapabilities,
+    Op::BecomeUser,
     Op::KeepCapabilities,
     Op::NoNewPrivileges,
+    Op::FilterCalls,
     Op::Execute,
 ];
 
@@ -68,21 +132,42 @@ impl Op {
             Self::SetHostname => "set the host name",
             Self::MakeMountsPrivate => "make mounts private",
             Self::Mount => "mount",
-            Self::BindMount => "bind a volume to",
+            Self::OpenTree => "open for mounting",
+            Self::Attach => "mount on",
+            Self::SealRoot => "change the mounts of the root",
+            Self::MountRoot => "mount the image's layers as the root",
+            Self::MountLayers => "mount an image's layers on",
+            Self::Show => "show a file at",
+            Self::Pivot => "enter the root",
+            Self::Cover => "hide",
+            Self::ReadOnly => "make read-only",
+            Self::MakeDirectory => "make the directory",
+            Self::MakeNode => "make the device",
+            Self::MakeLink => "make the link",
+            Self::MakeFile => "make the file",
+            Self::WriteFile => "write to",
+            Self::JoinNamespace => "join the namespace at",
+            Self::LoopbackUp => "start the loopback interface",
             Self::ForbidDumping => "make init undumpable",
             Self::Stdio => "make pipes or a terminal",
+            Self::OpenCgroup => "open the cgroup",
             Self::EnterPayload => "start the payload's process",
             Self::Unshare => "enter new namespaces",
             Self::ChangeDirectory => "change into",
             Self::OomScoreAdj => "write",
+            Self::EnterUserNamespace => "enter the user namespace",
+            Self::LimitResource => "limit the resources of a process",
+            Self::BoundCapabilities => "bound capabilities",
+            Self::BecomeUser => "become the task's user",
             Self::KeepCapabilities => "drop capabilities",
             Self::NoNewPrivileges => "set no_new_privs",
+            Self::FilterCalls => "install the seccomp filter",
             Self::Execute => "execute",
         }
     }
 }
 
-/// How a new process gets into its cgroup: an operand of the two `Enter` instructions.
+/// How a new process gets into its cgroup; with the list of files or directories an operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Join {
@@ -130,10 +215,18 @@ impl Writer {
         self
     }
 
+    /// Appends bytes, which may hold anything.
+    pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        let n_bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.0.extend(n_bytes.to_le_bytes());
+        self.0.extend(bytes);
+        self
+    }
+
     /// Appends a list of numbers.
     pub fn numbers(&mut self, numbers: &[u64]) -> &mut Self {
-        let n_numbers = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-        self.0.extend(n_numbers.to_le_bytes());
+        let n_items = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        self.0.extend(n_items.to_le_bytes());
         for number in numbers {
             self.number(*number);
         }
@@ -174,6 +267,13 @@ impl<'a> Reader<'a> {
         Some(u32::from_le_bytes(*bytes))
     }
 
+    pub fn bytes(&mut self) -> Option<&'a [u8]> {
+        let len = usize::try_from(self.length()?).ok()?;
+        let (bytes, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
     pub fn join(&mut self) -> Option<Join> {
         match self.byte()? {
             0 => Some(Join::Born),
@@ -200,7 +300,9 @@ mod tests {
             .op(Op::EnterInit)
             .number(7)
             .join(Join::Write)
-            .list(&["/a", ""]);
+            .list(&["/a", ""])
+            .bytes(b"\0x")
+            .numbers(&[3]);
         let mut reader = Reader(&writer.0);
         assert_eq!(reader.byte().and_then(Op::from_code), Some(Op::EnterInit));
         assert_eq!(reader.number(), Some(7));
@@ -208,6 +310,8 @@ mod tests {
         assert_eq!(reader.length(), Some(2));
         assert_eq!(reader.text(), Some(c"/a"));
         assert_eq!(reader.text(), Some(c""));
+        assert_eq!(reader.bytes(), Some(&b"\0x"[..]));
+        assert_eq!((reader.length(), reader.number()), (Some(1), Some(3)));
         assert_eq!(reader.byte(), None);
     }
 
@@ -217,6 +321,7 @@ mod tests {
             assert_eq!(Op::from_code(op as u8), Some(op));
         }
         assert_eq!(Op::from_code(0), None);
-        assert_eq!(Op::from_code(15), None);
+        let past = u8::try_from(OPS.len() + 1).unwrap();
+        assert_eq!(Op::from_code(past), None);
     }
 }

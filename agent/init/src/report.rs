@@ -64,7 +64,9 @@ mod tests {
 
     #[test]
     fn a_failure_is_read_with_its_subject_even_if_it_overtakes_the_pid() {
-        let report = Report::parse(b"E\x0e\x02\0\0\0\x06\0nosuchP\x2a\0\0\0");
+        let mut bytes = *b"E?\x02\0\0\0\x06\0nosuchP\x2a\0\0\0";
+        bytes[1] = Op::Execute as u8;
+        let report = Report::parse(&bytes);
         assert_eq!(report.pid, Some(42));
         let failure = report.failure.unwrap();
         assert_eq!(

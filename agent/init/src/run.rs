@@ -2,21 +2,31 @@
 
 use std::ffi::CStr;
 
-use proffer_init::program::{Join, Op, Reader};
+use proffer_init::program::{Op, Reader};
 use proffer_init::{fd, report};
 
+use crate::root::Root;
 use crate::stdio::Stdio;
 use crate::supervise::supervise;
-use crate::sys::{self, DAMAGED, Outcome, cgroup, mount, namespace, privileges, process};
+use crate::sys::cgroup::Cgroup;
+use crate::sys::{self, DAMAGED, Outcome, mount, namespace, privileges, process};
+
+/// What steps leave for later ones.
+#[derive(Debug, Default)]
+struct State {
+    root: Root,
+    cgroup: Option<Cgroup>,
+    stdio: Option<Stdio>,
+}
 
 /// Runs a program; ends the process.
 pub(crate) fn run(program: &'static [u8]) -> ! {
     let mut reader = Reader(program);
-    let mut stdio = None;
+    let mut state = State::default();
     loop {
         let op = reader.byte().and_then(Op::from_code);
         let outcome = match op {
-            Some(op) => step(op, &mut reader, &mut stdio),
+            Some(op) => step(op, &mut reader, &mut state),
             None => Err(DAMAGED),
         };
         if let Err(failure) = outcome {
@@ -25,26 +35,51 @@ pub(crate) fn run(program: &'static [u8]) -> ! {
     }
 }
 
-fn step(op: Op, operands: &mut Reader<'static>, stdio: &mut Option<Stdio>) -> Outcome<'static> {
+fn step(op: Op, operands: &mut Reader<'static>, state: &mut State) -> Outcome<'static> {
+    let root = &mut state.root;
     match op {
         Op::EnterInit => enter_init(operands),
         Op::SetHostname => namespace::set_hostname(text(operands)?),
         Op::MakeMountsPrivate => mount::make_mounts_private(),
-        Op::Mount => {
-            let (filesystem, target) = (text(operands)?, text(operands)?);
-            mount::mount(filesystem, target, number(operands)?, text(operands)?)
+        Op::Mount => root.mount(operands),
+        Op::OpenTree => root.open_tree(operands),
+        Op::Attach => root.attach_tree(operands),
+        Op::SealRoot => root.seal(operands),
+        Op::MountRoot => root.mount_root(operands),
+        Op::MountLayers => root.mount_layers(operands),
+        Op::Show => root.show(operands),
+        Op::Pivot => root.pivot(),
+        Op::Cover => root.cover(operands),
+        Op::ReadOnly => root.read_only(operands),
+        Op::MakeDirectory => root.make_directory(operands),
+        Op::MakeNode => root.make_node(operands),
+        Op::MakeLink => root.make_link(operands),
+        Op::MakeFile => root.make_file(operands),
+        Op::WriteFile => sys::write_file(text(operands)?, text(operands)?.to_bytes()),
+        Op::JoinNamespace => {
+            let (path, flag) = (text(operands)?, number(operands)?);
+            namespace::join(path, i32::try_from(flag).map_err(|_| DAMAGED)?)
         }
-        Op::BindMount => mount::bind_mount(text(operands)?, text(operands)?),
+        Op::LoopbackUp => namespace::loopback_up(),
         Op::ForbidDumping => privileges::set(libc::PR_SET_DUMPABLE, 0),
         Op::Stdio => {
-            *stdio = Some(Stdio::new(operands)?);
+            state.stdio = Some(Stdio::new(operands)?);
             Ok(())
         }
-        Op::EnterPayload => enter_payload(operands, stdio.as_mut().ok_or(DAMAGED)?),
+        Op::OpenCgroup => {
+            state.cgroup = Some(open_cgroup(operands)?);
+            Ok(())
+        }
+        Op::EnterPayload => enter_payload(state.cgroup.take(), state.stdio.as_mut().ok_or(DAMAGED)?),
         Op::Unshare => namespace::unshare(number(operands)?),
         Op::ChangeDirectory => process::change_directory(text(operands)?),
         Op::OomScoreAdj => privileges::set_oom_score_adj(number(operands)?),
-        Op::KeepCapabilities => privileges::keep_capabilities(number(operands)?),
+        Op::EnterUserNamespace => namespace::enter(fd::USER_NAMESPACE, libc::CLONE_NEWUSER),
+        Op::LimitResource => limit_resource(operands),
+        Op::BoundCapabilities => privileges::bound_capabilities(number(operands)?),
+        Op::BecomeUser => become_user(operands),
+        Op::KeepCapabilities => privileges::keep_capabilities(number(operands)?, number(operands)?),
+        Op::FilterCalls => privileges::filter_calls(operands.bytes().ok_or(DAMAGED)?),
         Op::NoNewPrivileges => privileges::set(libc::PR_SET_NO_NEW_PRIVS, 1),
         Op::Execute => execute(operands),
     }
@@ -53,7 +88,7 @@ fn step(op: Op, operands: &mut Reader<'static>, stdio: &mut Option<Stdio>) -> Ou
 /// Goes on in pid 1 of the container. It is the agent's own child (`CLONE_PARENT`), so that the agent can reap it.
 fn enter_init(operands: &mut Reader<'static>) -> Outcome<'static> {
     let flags = number(operands)? | libc::CLONE_PARENT as u64;
-    let pid = start_process(flags, operands)?;
+    let pid = open_cgroup(operands)?.start(flags)?;
     if pid != 0 {
         let mut message = [report::PID, 0, 0, 0, 0];
         message[1..].copy_from_slice(&pid.to_le_bytes());
@@ -64,9 +99,9 @@ fn enter_init(operands: &mut Reader<'static>) -> Outcome<'static> {
 }
 
 /// Goes on in the payload's process; pid 1 stays here.
-fn enter_payload(operands: &mut Reader<'static>, stdio: &mut Stdio) -> Outcome<'static> {
+fn enter_payload(cgroup: Option<Cgroup>, stdio: &mut Stdio) -> Outcome<'static> {
     let started_us = sys::now_us();
-    let pid = start_process(0, operands)?;
+    let pid = cgroup.ok_or(DAMAGED)?.start(0)?;
     if pid != 0 {
         // The payload's copy is the last: the end of its report is the agent's sign of success.
         sys::close(fd::REPORT);
@@ -77,30 +112,28 @@ fn enter_payload(operands: &mut Reader<'static>, stdio: &mut Stdio) -> Outcome<'
     stdio.take()
 }
 
-/// Forks into a cgroup. Both processes return; 0 in the child.
-fn start_process(flags: u64, operands: &mut Reader<'static>) -> Outcome<'static, i32> {
+fn open_cgroup(operands: &mut Reader<'static>) -> Outcome<'static, Cgroup> {
     let join = operands.join().ok_or(DAMAGED)?;
     let n_paths = operands.length().ok_or(DAMAGED)?;
-    match join {
-        Join::Born => {
-            let mut directory = None;
-            for _ in 0..n_paths {
-                directory = Some(text(operands)?);
-            }
-            let directory = directory.ok_or(DAMAGED)?;
-            process::clone(flags, Some(directory)).map_err(|failure| failure.on(directory))
-        }
-        Join::Write => {
-            let pid = process::clone(flags, None)?;
-            for _ in 0..n_paths {
-                let tasks = text(operands)?;
-                if pid == 0 {
-                    cgroup::join_cgroup(tasks)?;
-                }
-            }
-            Ok(pid)
-        }
-    }
+    let paths = (0..n_paths)
+        .map(|_| text(operands))
+        .collect::<Result<Vec<_>, _>>()?;
+    Cgroup::open(join, &paths)
+}
+
+fn limit_resource(operands: &mut Reader<'static>) -> Outcome<'static> {
+    let kind = u32::try_from(number(operands)?).map_err(|_| DAMAGED)?;
+    privileges::limit_resource(kind, number(operands)?, number(operands)?)
+}
+
+fn become_user(operands: &mut Reader<'static>) -> Outcome<'static> {
+    let id = |operands: &mut Reader<'static>| u32::try_from(number(operands)?).map_err(|_| DAMAGED);
+    let (uid, gid) = (id(operands)?, id(operands)?);
+    let n_groups = operands.length().ok_or(DAMAGED)?;
+    let groups = (0..n_groups)
+        .map(|_| id(operands))
+        .collect::<Result<Vec<_>, _>>()?;
+    privileges::become_user(uid, gid, &groups)
 }
 
 fn execute(operands: &mut Reader<'static>) -> Outcome<'static> {
@@ -125,10 +158,10 @@ fn pointers(
     Ok((first, pointers))
 }
 
-fn text(operands: &mut Reader<'static>) -> Outcome<'static, &'static CStr> {
+pub(crate) fn text(operands: &mut Reader<'static>) -> Outcome<'static, &'static CStr> {
     operands.text().ok_or(DAMAGED)
 }
 
-fn number(operands: &mut Reader<'static>) -> Outcome<'static, u64> {
+pub(crate) fn number(operands: &mut Reader<'static>) -> Outcome<'static, u64> {
     operands.number().ok_or(DAMAGED)
 }

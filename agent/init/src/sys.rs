@@ -8,6 +8,7 @@ pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod signal;
 pub(crate) mod terminal;
+pub(crate) mod tree;
 
 use std::ffi::CStr;
 use std::ptr;
@@ -63,6 +64,8 @@ pub(crate) fn start() {
         // It was executed by a descriptor's number, which would be its name otherwise.
         libc::prctl(libc::PR_SET_NAME, c"proffer-init".as_ptr());
         libc::sigprocmask(libc::SIG_SETMASK, &raw const all, ptr::null_mut());
+        // What it makes has the modes it names.
+        libc::umask(0);
         for descriptor in fd::EXIT..=fd::LAST {
             libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC);
         }
@@ -142,4 +145,27 @@ pub(crate) fn now_us() -> u64 {
 pub(crate) fn write_record(bytes: &[u8]) {
     // SAFETY: the buffer is valid for its length.
     unsafe { libc::pwrite(fd::EXIT, bytes.as_ptr().cast(), bytes.len(), 0) };
+}
+
+/// Writes all of some bytes.
+pub(crate) fn write_all(file: i32, mut bytes: &[u8]) -> Outcome<'static> {
+    while !bytes.is_empty() {
+        // SAFETY: the buffer is valid for its length.
+        let written =
+            check(unsafe { libc::write(file, bytes.as_ptr().cast(), bytes.len()) } as libc::c_long)?;
+        bytes = bytes
+            .get(usize::try_from(written).unwrap_or(0)..)
+            .unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Writes a file that is there in one write, as the kernel's own want it.
+pub(crate) fn write_file<'a>(path: &'a CStr, value: &[u8]) -> Outcome<'a> {
+    // SAFETY: the path is a C string.
+    let file = unsafe { libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) };
+    check(file.into()).map_err(|failure| failure.on(path))?;
+    let written = write_all(file, value);
+    close(file);
+    written.map_err(|failure| failure.on(path))
 }

@@ -12,13 +12,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::libc;
 use nix::unistd::{SysconfVar, sysconf};
-use proffer_container::{ContainerId, HostFacts, LaunchPlan, Leaf, OPTIONAL_MOUNT_POINTS};
+use proffer_container::{ContainerId, HostFacts, LaunchPlan, Leaf};
 use proffer_init::SIGNAL_KILL_ALL;
 use proffer_types::statistics::Statistics;
 use proffer_types::{Timestamp, Usage};
 
 use crate::cgroups::Cgroups;
 use crate::process::Process;
+use crate::userns::UserNamespaces;
 use crate::{
     DestroyError, DestroyErrors, ExitRecord, ExitRecordError, LaunchError, ListError, SetupError,
     SignalError, UsageError, embedded, launch, network,
@@ -68,6 +69,7 @@ pub struct Containerizer {
     cgroups: Cgroups,
     facts: HostFacts,
     init: OwnedFd,
+    user_namespaces: UserNamespaces,
     processes: Mutex<BTreeMap<ContainerId, Arc<Process>>>,
 }
 
@@ -86,6 +88,7 @@ impl Containerizer {
             cgroups,
             facts,
             init,
+            user_namespaces: UserNamespaces::default(),
             processes,
         })
     }
@@ -98,7 +101,7 @@ impl Containerizer {
 
     /// Carries out a plan. Returns when the command has been executed; on failure everything is undone.
     pub fn launch(&self, plan: &LaunchPlan) -> Result<Launched, LaunchError> {
-        let process = launch::launch(&self.cgroups, &self.init, plan)?;
+        let process = launch::launch(&self.cgroups, &self.init, &self.user_namespaces, plan)?;
         let pidfd = process.pidfd().map_err(|source| LaunchError::Spawn {
             source,
             undo: self
@@ -295,9 +298,7 @@ fn gone(killed: &BTreeMap<u32, Process>, deadline: Instant) -> Result<(), Destro
 
 fn host_facts(cgroups: &Cgroups, mount: &Path) -> HostFacts {
     let page_size = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
-    let mount_points = OPTIONAL_MOUNT_POINTS
-        .into_iter()
-        .filter(|path| Path::new(path).is_dir());
+    let filesystems = fs::read_to_string("/proc/filesystems").unwrap_or_default();
     HostFacts {
         version: cgroups.version,
         controllers: cgroups.controllers(),
@@ -311,7 +312,8 @@ fn host_facts(cgroups: &Cgroups, mount: &Path) -> HostFacts {
             .and_then(|size| u64::try_from(size).ok())
             .unwrap_or(4096),
         cgroup_mount: mount.to_owned(),
-        mount_points: mount_points.collect(),
+        has_mqueue: filesystems.lines().any(|line| line.ends_with("\tmqueue")),
+        has_time_namespace: Path::new("/proc/self/ns/time").exists(),
     }
 }
 

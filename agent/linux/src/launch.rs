@@ -1,9 +1,9 @@
 //! One launch: the prepare steps, the start of init, and on failure everything taken back in reverse.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::libc;
@@ -15,6 +15,7 @@ use crate::cgroups::Cgroups;
 use crate::embedded::{self, out_of_the_way};
 use crate::process::Process;
 use crate::spawn::{self, Descriptors, LAUNCH_TIMEOUT};
+use crate::userns::UserNamespaces;
 use crate::{DestroyError, DestroyErrors, LaunchError};
 
 /// Task output and exit records are the operator's, the task's sandbox the task's; nobody else reads them.
@@ -23,6 +24,7 @@ const FILE_MODE: u32 = 0o640;
 /// A launch in progress.
 pub(crate) struct Launch<'a> {
     cgroups: &'a Cgroups,
+    user_namespaces: &'a UserNamespaces,
     plan: &'a LaunchPlan,
     files: Files,
     has_cgroups: bool,
@@ -47,9 +49,15 @@ enum Done {
 }
 
 /// Carries out a plan, and returns pid 1.
-pub(crate) fn launch(cgroups: &Cgroups, init: &OwnedFd, plan: &LaunchPlan) -> Result<Process, LaunchError> {
+pub(crate) fn launch(
+    cgroups: &Cgroups,
+    init: &OwnedFd,
+    user_namespaces: &UserNamespaces,
+    plan: &LaunchPlan,
+) -> Result<Process, LaunchError> {
     let mut launch = Launch {
         cgroups,
+        user_namespaces,
         plan,
         files: Files::default(),
         has_cgroups: false,
@@ -83,7 +91,10 @@ impl Launch<'_> {
     fn step(&mut self, step: &PrepareStep) -> io::Result<()> {
         let id = &self.plan.container_id;
         match step {
-            PrepareStep::CreateDirectory(path) => self.create_directory(path),
+            PrepareStep::CreateDirectory { path, mode, owner } => {
+                self.create_directory(path)?;
+                give(path, *mode, *owner)
+            }
             PrepareStep::OpenFile { role, path } => self.open(*role, path),
             PrepareStep::OpenOutputDirectory(path) => {
                 self.files.directory = Some(out_of_the_way(File::open(path)?.into())?);
@@ -178,6 +189,11 @@ impl Launch<'_> {
             exit: self.files.exit.take().ok_or_else(missing)?,
             directory: self.files.directory.take().ok_or_else(missing)?,
             attach: self.files.attach.take(),
+            user_namespace: self
+                .plan
+                .id_map
+                .map(|map| self.user_namespaces.get(map))
+                .transpose()?,
         })
     }
 
@@ -212,8 +228,19 @@ impl Launch<'_> {
                     undo,
                 })
             }
-            Some(Op::BindMount) if errno == libc::ENOENT => {
-                let step = format!("bind a volume to `{subject}`, a directory this host must have,");
+            // Missing, and on a host's file system nothing is made.
+            Some(Op::Attach) if errno == libc::EROFS => {
+                let step = format!("mount a volume on `{subject}`, which this host must have,");
+                Box::new(move |undo| LaunchError::Container { step, source, undo })
+            }
+            Some(Op::OpenTree) if errno == libc::ELOOP => {
+                let step = format!("mount `{subject}`, which has a symbolic link in its path,");
+                Box::new(move |undo| LaunchError::Container { step, source, undo })
+            }
+            Some(Op::MountRoot | Op::MountLayers) if errno == libc::EINVAL && self.plan.id_map.is_some() => {
+                let step = format!(
+                    "mount the image's layers on `{subject}` with the ids of a user namespace (does their file system map ids?)"
+                );
                 Box::new(move |undo| LaunchError::Container { step, source, undo })
             }
             op => {
@@ -266,6 +293,14 @@ fn removed(path: &Path, outcome: io::Result<()>) -> Result<(), DestroyError> {
     })
 }
 
+/// Gives a directory to a user and group of the host. Not by its path: a task may have had it before.
+fn give(path: &Path, mode: u32, (uid, gid): (u32, u32)) -> io::Result<()> {
+    let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let directory = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    fchown(&directory, Some(uid), Some(gid))?;
+    directory.set_permissions(Permissions::from_mode(mode))
+}
+
 /// The kernel's words for an error, without the number.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
@@ -275,7 +310,7 @@ fn reason(error: &io::Error) -> String {
 
 fn describe(step: &PrepareStep) -> String {
     match step {
-        PrepareStep::CreateDirectory(path) => format!("create the directory `{}`", path.display()),
+        PrepareStep::CreateDirectory { path, .. } => format!("create the directory `{}`", path.display()),
         PrepareStep::OpenFile { path, .. } => format!("open `{}`", path.display()),
         PrepareStep::OpenOutputDirectory(path) => format!("open `{}`", path.display()),
         PrepareStep::Listen(path) => format!("listen on `{}`", path.display()),

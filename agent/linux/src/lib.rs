@@ -19,6 +19,7 @@ pub mod output;
 mod process;
 mod program;
 mod spawn;
+mod userns;
 pub mod watch;
 
 pub use containerizer::{Adoption, Config, Containerizer, Launched};

@@ -1,14 +1,16 @@
 //! A plan's init and payload steps as the program proffer-init runs.
 
+mod root;
+
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use nix::libc;
-use nix::mount::MsFlags;
 use proffer_container::{
-    BindMount, FileRole, InitStep, LaunchPlan, Leaf, Mount, Namespace, PayloadStep, PrepareStep, StdioKind,
+    FileRole, InitStep, LaunchPlan, Leaf, Namespace, PayloadStep, PrepareStep, StdioKind, User,
 };
 use proffer_init::program::{Join, Op, Stdio, Writer};
+use proffer_types::container::{Capability, Rlimit};
 
 /// Writes the program; `join` tells how a process gets into a leaf, `ends` where the older files of stdout and stderr
 /// end.
@@ -27,7 +29,7 @@ pub(crate) fn write(
         }
     }
     for step in &plan.payload {
-        payload_step(step, &join, &mut writer);
+        payload_step(step, &mut writer);
     }
     writer.0
 }
@@ -41,15 +43,27 @@ fn init_step(step: &InitStep, join: &impl Fn(Leaf) -> (Join, Vec<PathBuf>), writ
         InitStep::SetHostname(name) => {
             writer.op(Op::SetHostname).text(name);
         }
+        InitStep::Join { namespace, path } => {
+            let flag = flags(std::slice::from_ref(namespace));
+            writer
+                .op(Op::JoinNamespace)
+                .text(path.as_os_str().as_bytes())
+                .number(flag);
+        }
+        InitStep::LoopbackUp => {
+            writer.op(Op::LoopbackUp);
+        }
+        InitStep::Unshare(namespace) => {
+            writer
+                .op(Op::Unshare)
+                .number(flags(std::slice::from_ref(namespace)));
+        }
         InitStep::MakeMountsPrivate => {
             writer.op(Op::MakeMountsPrivate);
         }
-        InitStep::Mount(step) => mount(step, writer),
-        InitStep::BindMount(BindMount { source, target }) => {
-            writer
-                .op(Op::BindMount)
-                .text(source.as_os_str().as_bytes())
-                .text(target.as_os_str().as_bytes());
+        InitStep::OpenCgroup(leaf) => {
+            writer.op(Op::OpenCgroup);
+            enter(join(*leaf), writer);
         }
         InitStep::ForbidDumping => {
             writer.op(Op::ForbidDumping);
@@ -64,30 +78,56 @@ fn init_step(step: &InitStep, join: &impl Fn(Leaf) -> (Join, Vec<PathBuf>), writ
             writer.number(owner.0.into()).number(owner.1.into());
             writer.number(logs.max_bytes).number(logs.files.into());
         }
+        InitStep::Root(step) => root::step(step, writer),
     }
 }
 
-fn payload_step(step: &PayloadStep, join: &impl Fn(Leaf) -> (Join, Vec<PathBuf>), writer: &mut Writer) {
+fn payload_step(step: &PayloadStep, writer: &mut Writer) {
     match step {
-        PayloadStep::Enter { leaf } => {
+        PayloadStep::Enter => {
             writer.op(Op::EnterPayload);
-            enter(join(*leaf), writer);
         }
         PayloadStep::Unshare(namespaces) => {
             writer.op(Op::Unshare).number(flags(namespaces));
         }
-        PayloadStep::Mount(step) => mount(step, writer),
+        PayloadStep::Mount(step) => root::mount(step, writer),
         PayloadStep::ChangeDirectory(path) => {
             writer.op(Op::ChangeDirectory).text(path.as_os_str().as_bytes());
         }
         PayloadStep::OomScoreAdj(score) => {
             writer.op(Op::OomScoreAdj).number(u64::from(*score));
         }
-        PayloadStep::KeepCapabilities(kept) => {
-            let mask = kept
-                .iter()
-                .fold(0, |mask, capability| mask | 1 << *capability as u8);
-            writer.op(Op::KeepCapabilities).number(mask);
+        PayloadStep::LimitResource(Rlimit { kind, soft, hard }) => {
+            // The kernel's infinity.
+            let bound = |value: &Option<u64>| value.unwrap_or(u64::MAX);
+            writer
+                .op(Op::LimitResource)
+                .number(*kind as u64)
+                .number(bound(soft))
+                .number(bound(hard));
+        }
+        PayloadStep::EnterUserNamespace => {
+            writer.op(Op::EnterUserNamespace);
+        }
+        PayloadStep::BoundCapabilities(kept) => {
+            writer.op(Op::BoundCapabilities).number(mask(kept));
+        }
+        PayloadStep::BecomeUser(User { uid, gid, groups }) => {
+            let groups = groups.iter().copied().map(u64::from).collect::<Vec<_>>();
+            writer
+                .op(Op::BecomeUser)
+                .number(u64::from(*uid))
+                .number(u64::from(*gid))
+                .numbers(&groups);
+        }
+        PayloadStep::KeepCapabilities { permitted, ambient } => {
+            writer
+                .op(Op::KeepCapabilities)
+                .number(mask(permitted))
+                .number(mask(ambient));
+        }
+        PayloadStep::FilterCalls(filter) => {
+            writer.op(Op::FilterCalls).bytes(filter);
         }
         PayloadStep::NoNewPrivileges => {
             writer.op(Op::NoNewPrivileges);
@@ -117,15 +157,9 @@ fn enter((join, paths): (Join, Vec<PathBuf>), writer: &mut Writer) {
     writer.join(join).list(&paths);
 }
 
-fn mount(mount: &Mount, writer: &mut Writer) {
-    let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    flags.set(MsFlags::MS_RDONLY, mount.read_only);
-    writer
-        .op(Op::Mount)
-        .text(mount.filesystem)
-        .text(mount.target.as_os_str().as_bytes())
-        .number(flags.bits())
-        .text(mount.options);
+fn mask(capabilities: &[Capability]) -> u64 {
+    let bit = |mask, capability: &Capability| mask | 1 << *capability as u8;
+    capabilities.iter().fold(0, bit)
 }
 
 fn flags(namespaces: &[Namespace]) -> u64 {
@@ -135,6 +169,8 @@ fn flags(namespaces: &[Namespace]) -> u64 {
         Namespace::Uts => libc::CLONE_NEWUTS,
         Namespace::Ipc => libc::CLONE_NEWIPC,
         Namespace::Cgroup => libc::CLONE_NEWCGROUP,
+        Namespace::Net => libc::CLONE_NEWNET,
+        Namespace::Time => libc::CLONE_NEWTIME,
     };
     let all = namespaces
         .iter()

@@ -6,6 +6,7 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -38,6 +39,7 @@ pub(crate) struct Descriptors {
     pub(crate) directory: OwnedFd,
     /// For a container with input.
     pub(crate) attach: Option<OwnedFd>,
+    pub(crate) user_namespace: Option<Arc<OwnedFd>>,
 }
 
 /// Starts init from its file in memory, and returns what it reports; `None` when it did not finish in time.
@@ -70,6 +72,9 @@ fn spawn(init: &OwnedFd, descriptors: &Descriptors, writer: OwnedFd) -> io::Resu
     }
     if let Some(attach) = &descriptors.attach {
         actions.add_dup2(attach.as_raw_fd(), fd::ATTACH)?;
+    }
+    if let Some(own) = &descriptors.user_namespace {
+        actions.add_dup2(own.as_raw_fd(), fd::USER_NAMESPACE)?;
     }
     let path = CString::new(format!("/proc/self/fd/{}", init.as_raw_fd()))?;
     let attributes = PosixSpawnAttr::init()?;

@@ -38,7 +38,7 @@ fn a_task_runs_in_its_sandbox_with_an_environment_of_its_own() -> Result<()> {
         let mut config = host.config("env", &["env"]);
         config.spec.env.insert("GREETING".into(), "hello".into());
         let ended = host.run_config(&config)?.expect_code(0)?;
-        let sandbox = config.files.sandbox.display();
+        let sandbox = proffer_container::SANDBOX;
         let mut lines = ended.stdout.lines().collect::<Vec<_>>();
         lines.sort_unstable();
         let expected = [
@@ -50,7 +50,7 @@ fn a_task_runs_in_its_sandbox_with_an_environment_of_its_own() -> Result<()> {
         ];
         ensure!(lines == expected, "{lines:?}");
         let ended = host.run("pwd")?.expect_code(0)?;
-        ensure!(ended.stdout.trim() == host.dir.path().join("script/sandbox").display().to_string());
+        ensure!(ended.stdout.trim() == sandbox);
         Ok(())
     })
 }
@@ -422,9 +422,8 @@ fn a_task_outlives_its_agent_and_the_next_agent_takes_it_back() -> Result<()> {
 #[test]
 fn a_task_that_ended_while_no_agent_watched_has_left_its_exit_status() -> Result<()> {
     on_host(|host| {
-        let go = host.dir.path().join("go");
-        let script = format!("while ! [ -e {} ]; do sleep 0.01; done; exit 5", go.display());
-        let (pid, start_time) = orphan(host, &script)?;
+        let (pid, start_time) = orphan(host, "while ! [ -e /tmp/go ]; do sleep 0.01; done; exit 5")?;
+        let go = host.dir.path().join("survivor/tmp/go");
         fs::write(&go, "")?;
         eventually("the task to end", || Ok((!is_alive(pid)).then_some(())))?;
         let next = Containerizer::new(&host.config)?;

@@ -210,7 +210,7 @@ fn a_volume_with_nowhere_to_go_is_a_launch_error_that_leaves_nothing() -> Result
             .err()
             .context("it was launched")?;
         let why =
-            "cannot bind a volume to `/no/such/directory`, a directory this host must have, in the container";
+            "cannot mount a volume on `/no/such/directory`, which this host must have, in the container";
         ensure!(
             matches!(error, LaunchError::Container { .. }) && error.to_string() == why,
             "{error}"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Draft, absolute, no_nul, sandbox};
+use super::{Draft, mounts, no_nul, sandbox};
 use crate::{ContainerConfig, PayloadStep, PlanError};
 
 /// The `PATH` of a task that sets none.
@@ -23,14 +23,13 @@ pub(crate) fn execute(config: &ContainerConfig, draft: &mut Draft) -> Result<(),
 }
 
 fn environment(config: &ContainerConfig) -> Result<Vec<String>, PlanError> {
-    let sandbox = absolute("the sandbox", &config.files.sandbox)?;
     let mut env = BTreeMap::from([
         ("PATH", DEFAULT_PATH),
-        ("HOME", sandbox),
+        ("HOME", mounts::SANDBOX),
         ("PWD", sandbox::working_directory(config)?),
-        ("PROFFER_SANDBOX", sandbox),
+        ("PROFFER_SANDBOX", mounts::SANDBOX),
     ]);
-    for (name, value) in &config.spec.env {
+    for (name, value) in config.env.iter().chain(&config.spec.env) {
         if name.is_empty() || name.contains(['=', '\0']) {
             let name = name.escape_debug().to_string();
             return Err(PlanError::EnvName { name });

@@ -2,24 +2,51 @@
 
 use std::ffi::CStr;
 
-use super::{Outcome, check};
+use proffer_init::program::Join;
 
-pub(super) fn open_directory(path: &CStr) -> Outcome<'static, i32> {
-    // SAFETY: the path is a C string.
-    let descriptor = unsafe { libc::open(path.as_ptr(), libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) };
-    check(descriptor.into()).map(|_| descriptor)
+use super::{DAMAGED, Outcome, check, close, process, write_all};
+
+/// A cgroup that is open: one directory of v2, or the `tasks` files of v1, one of each hierarchy.
+#[derive(Debug)]
+pub(crate) struct Cgroup {
+    join: Join,
+    opened: Vec<(i32, &'static CStr)>,
 }
 
-/// Writes this process into a cgroup v1 `tasks` file. A thread that moves itself need not wait for the
-/// kernel's lock on all forks, as it would through `cgroup.procs`.
-pub(crate) fn join_cgroup(tasks: &CStr) -> Outcome<'_> {
-    // SAFETY: the path is a C string, the buffer is valid for its length.
-    let written = unsafe {
-        let descriptor = libc::open(tasks.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
-        check(descriptor.into()).map_err(|failure| failure.on(tasks))?;
-        let written = check(libc::write(descriptor, c"0".as_ptr().cast(), 1) as libc::c_long);
-        libc::close(descriptor);
-        written
-    };
-    written.map(drop).map_err(|failure| failure.on(tasks))
+impl Cgroup {
+    pub(crate) fn open(join: Join, paths: &[&'static CStr]) -> Outcome<'static, Self> {
+        let flags = match join {
+            Join::Born => libc::O_PATH | libc::O_DIRECTORY,
+            Join::Write => libc::O_WRONLY,
+        };
+        let open = |path: &&'static CStr| {
+            // SAFETY: the path is a C string.
+            let descriptor = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC) };
+            let opened = check(descriptor.into()).map_err(|failure| failure.on(path));
+            opened.map(|_| (descriptor, *path))
+        };
+        let opened = paths.iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self { join, opened })
+    }
+
+    /// Forks into the cgroup and closes it. Both processes return; 0 in the child.
+    ///
+    /// On v1 the child writes itself: a thread that moves itself by `tasks` need not wait for the kernel's lock on all
+    /// forks, as anybody who writes a pid must.
+    pub(crate) fn start(self, flags: u64) -> Outcome<'static, i32> {
+        let pid = match self.join {
+            Join::Born => {
+                let (directory, path) = *self.opened.last().ok_or(DAMAGED)?;
+                process::clone(flags, Some(directory)).map_err(|failure| failure.on(path))?
+            }
+            Join::Write => process::clone(flags, None)?,
+        };
+        for (descriptor, path) in self.opened {
+            if pid == 0 && self.join == Join::Write {
+                write_all(descriptor, b"0").map_err(|failure| failure.on(path))?;
+            }
+            close(descriptor);
+        }
+        Ok(pid)
+    }
 }

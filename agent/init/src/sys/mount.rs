@@ -1,10 +1,11 @@
-//! Mounts of the container's mount namespace.
+//! Mounts of the container's mount namespace, and files in them.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::ptr;
 
-use super::{Outcome, check};
+use super::{DAMAGED, Failure, Outcome, check, process};
 
+/// Stops mounts from travelling to the host and back.
 pub(crate) fn make_mounts_private() -> Outcome<'static> {
     let flags = libc::MS_REC | libc::MS_PRIVATE;
     // SAFETY: the target is a C string; the other pointers may be null for a change of propagation.
@@ -12,35 +13,94 @@ pub(crate) fn make_mounts_private() -> Outcome<'static> {
     check(result.into()).map(drop).map_err(|failure| failure.on(c"/"))
 }
 
-pub(crate) fn mount<'a>(filesystem: &CStr, target: &'a CStr, flags: u64, options: &CStr) -> Outcome<'a> {
-    // SAFETY: all four are C strings.
-    let result = unsafe {
-        libc::mount(
-            filesystem.as_ptr(),
-            target.as_ptr(),
-            filesystem.as_ptr(),
-            flags,
-            options.as_ptr().cast(),
-        )
-    };
-    check(result.into())
-        .map(drop)
-        .map_err(|failure| failure.on(target))
+/// Makes a mounted directory the root, and lets go of the old one.
+pub(crate) fn pivot(root: i32) -> Outcome<'static> {
+    process::change_to(root)?;
+    let here = c".".as_ptr();
+    // The old root ends on top of the new one, and is detached from there.
+    // SAFETY: both paths are C strings.
+    check(unsafe { libc::syscall(libc::SYS_pivot_root, here, here) })?;
+    // SAFETY: the path is a C string.
+    check(unsafe { libc::umount2(here, libc::MNT_DETACH) }.into())?;
+    process::change_directory(c"/")
 }
 
-/// Shows a directory at another place. The flags take a second call: the kernel ignores them in the first.
-pub(crate) fn bind_mount<'a>(source: &CStr, target: &'a CStr) -> Outcome<'a> {
-    let flags = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_NOSUID | libc::MS_NODEV;
-    // SAFETY: source and target are C strings; the other pointers may be null for binds.
-    let result = unsafe {
-        let (source, target) = (source.as_ptr(), target.as_ptr());
-        let bound = libc::mount(source, target, ptr::null(), libc::MS_BIND, ptr::null());
-        match bound {
-            0 => libc::mount(ptr::null(), target, ptr::null(), flags, ptr::null()),
-            failed => failed,
+/// overlayfs as kernels before 6.7 mount it.
+#[derive(Debug)]
+pub(crate) struct LegacyOverlay<'a> {
+    /// Relative to the working directory, the uppermost first.
+    pub(crate) names: &'a [&'static CStr],
+    pub(crate) upper: Option<(&'a CStr, &'a CStr)>,
+    /// `MOUNT_ATTR_*`, of which the first four are the old flags.
+    pub(crate) attributes: u64,
+}
+
+impl LegacyOverlay<'_> {
+    /// Mounts it. The kernel takes one page of options and cuts off the rest, which is an error here.
+    pub(crate) fn mount<'a>(&self, target: &'a CStr) -> Outcome<'a> {
+        const MAX_OPTIONS: usize = 4095;
+        let mut options = b"lowerdir=".to_vec();
+        for (place, name) in self.names.iter().enumerate() {
+            if place > 0 {
+                options.push(b':');
+            }
+            escape(name, &mut options);
         }
-    };
-    check(result.into())
+        if let Some((upper, work)) = self.upper {
+            options.extend(b",upperdir=");
+            escape(upper, &mut options);
+            options.extend(b",workdir=");
+            escape(work, &mut options);
+        }
+        if options.len() > MAX_OPTIONS {
+            let errno = libc::E2BIG;
+            return Err(Failure {
+                errno,
+                subject: target,
+            });
+        }
+        let options = CString::new(options).map_err(|_| DAMAGED)?;
+        let overlay = c"overlay".as_ptr();
+        // SAFETY: all are C strings.
+        let result = unsafe {
+            libc::mount(
+                overlay,
+                target.as_ptr(),
+                overlay,
+                self.attributes,
+                options.as_ptr().cast(),
+            )
+        };
+        check(result.into())
+            .map(drop)
+            .map_err(|failure| failure.on(target))
+    }
+}
+
+/// Writes a path as an option of overlayfs, where `:` and `,` have a meaning.
+fn escape(path: &CStr, options: &mut Vec<u8>) {
+    for byte in path.to_bytes() {
+        if matches!(byte, b':' | b',' | b'\\') {
+            options.push(b'\\');
+        }
+        options.push(*byte);
+    }
+}
+
+/// Gives a new file or directory to a user and group of the host.
+pub(crate) fn own(directory: i32, name: &CStr, (uid, gid): (u32, u32)) -> Outcome<'static> {
+    // SAFETY: the name is a C string.
+    check(unsafe { libc::fchownat(directory, name.as_ptr(), uid, gid, libc::AT_SYMLINK_NOFOLLOW) }.into())
         .map(drop)
-        .map_err(|failure| failure.on(target))
+}
+
+/// Makes a device; `mode` holds its type.
+pub(crate) fn make_node_at(directory: i32, name: &CStr, mode: u32, device: u64) -> Outcome<'static> {
+    // SAFETY: the name is a C string.
+    check(unsafe { libc::mknodat(directory, name.as_ptr(), mode, device) }.into()).map(drop)
+}
+
+pub(crate) fn make_link_at(directory: i32, name: &CStr, target: &CStr) -> Outcome<'static> {
+    // SAFETY: both are C strings.
+    check(unsafe { libc::symlinkat(target.as_ptr(), directory, name.as_ptr()) }.into()).map(drop)
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use super::{Outcome, check};
+use super::{Outcome, check, close};
 
 pub(crate) fn set_hostname(name: &CStr) -> Outcome<'_> {
     // SAFETY: the name is valid for its length.
@@ -13,4 +13,45 @@ pub(crate) fn set_hostname(name: &CStr) -> Outcome<'_> {
 pub(crate) fn unshare(flags: u64) -> Outcome<'static> {
     // SAFETY: a plain system call.
     check(unsafe { libc::syscall(libc::SYS_unshare, flags) }).map(drop)
+}
+
+/// Joins a namespace by its descriptor.
+pub(crate) fn enter(namespace: i32, flag: i32) -> Outcome<'static> {
+    // SAFETY: a plain system call.
+    check(unsafe { libc::setns(namespace, flag) }.into()).map(drop)
+}
+
+/// Joins the namespace that a path is bound to.
+pub(crate) fn join(path: &CStr, flag: i32) -> Outcome<'_> {
+    // SAFETY: the path is a C string.
+    let namespace = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    check(namespace.into()).map_err(|failure| failure.on(path))?;
+    let joined = enter(namespace, flag);
+    close(namespace);
+    joined.map_err(|failure| failure.on(path))
+}
+
+/// As `ifreq` has it; libc's constant is wider.
+const IFF_UP: libc::c_short = 1;
+
+/// Starts the loopback interface of this network namespace.
+pub(crate) fn loopback_up() -> Outcome<'static> {
+    // SAFETY: all zeros is a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = from.cast_signed();
+    }
+    // SAFETY: plain system calls; `request` outlives them, and is what SIOC[GS]IFFLAGS take.
+    unsafe {
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        check(socket.into())?;
+        let mut result = libc::ioctl(socket, libc::SIOCGIFFLAGS, &raw mut request);
+        if result == 0 {
+            request.ifr_ifru.ifru_flags |= IFF_UP;
+            result = libc::ioctl(socket, libc::SIOCSIFFLAGS, &raw const request);
+        }
+        let outcome = check(result.into()).map(drop);
+        libc::close(socket);
+        outcome
+    }
 }

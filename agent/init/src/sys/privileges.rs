@@ -1,14 +1,14 @@
 //! What the payload may no longer do.
 
-use super::{Failure, Outcome, check};
+use super::{DAMAGED, Failure, Outcome, check, write_file};
 
 pub(crate) fn set(option: i32, value: libc::c_ulong) -> Outcome<'static> {
     // SAFETY: only called with options whose arguments are numbers.
     check(unsafe { libc::prctl(option, value, 0, 0, 0) }.into()).map(drop)
 }
 
-/// Gives up every capability that is not in the mask: in the bounding set too, so that no program brings it back.
-pub(crate) fn keep_capabilities(mask: u64) -> Outcome<'static> {
+/// Gives up every capability that is not in the mask for good: no program brings it back.
+pub(crate) fn bound_capabilities(mask: u64) -> Outcome<'static> {
     for capability in (0..64).filter(|capability| mask & 1 << capability == 0) {
         match set(libc::PR_CAPBSET_DROP, capability) {
             // Past the last capability this kernel knows.
@@ -18,30 +18,89 @@ pub(crate) fn keep_capabilities(mask: u64) -> Outcome<'static> {
             other => other?,
         }
     }
+    Ok(())
+}
+
+/// Becomes a user with these groups and no others. What capabilities it has stays permitted.
+pub(crate) fn become_user(uid: u32, gid: u32, groups: &[u32]) -> Outcome<'static> {
+    set(libc::PR_SET_KEEPCAPS, 1)?;
+    // SAFETY: the groups are valid for their length; glibc's calls would signal threads, of which there are none.
+    unsafe {
+        check(libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()))?;
+        check(libc::syscall(libc::SYS_setresgid, gid, gid, gid))?;
+        check(libc::syscall(libc::SYS_setresuid, uid, uid, uid))?;
+    }
+    // Another user makes a process dumpable, if the host says so.
+    set(libc::PR_SET_DUMPABLE, 0)
+}
+
+/// Has the permitted capabilities and, of them, the ambient ones, which stay with programs that are executed by a user
+/// other than root.
+pub(crate) fn keep_capabilities(permitted: u64, ambient: u64) -> Outcome<'static> {
     set(
         libc::PR_CAP_AMBIENT,
         libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong,
     )?;
     let header = [LINUX_CAPABILITY_VERSION_3, 0];
-    let (low, high) = ((mask & 0xffff_ffff) as u32, (mask >> 32) as u32);
-    let data = [low, low, 0, high, high, 0];
+    let half = |mask: u64, shift: u32| (mask >> shift & 0xffff_ffff) as u32;
+    let data = [0, 32].map(|shift| {
+        [
+            half(permitted, shift),
+            half(permitted, shift),
+            half(ambient, shift),
+        ]
+    });
     // SAFETY: header and data have the layout of the version named: effective, permitted, inheritable, twice.
-    check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) }).map(drop)
+    check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) })?;
+    let raise = libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong;
+    for capability in (0..64).filter(|capability| ambient & 1 << capability != 0) {
+        let capability: libc::c_ulong = capability;
+        // SAFETY: a call whose arguments are numbers.
+        let raised = unsafe { libc::prctl(libc::PR_CAP_AMBIENT, raise, capability, 0, 0) };
+        check(raised.into())?;
+    }
+    Ok(())
+}
+
+/// Installs a seccomp filter, for good: the instructions as the kernel has them in `struct sock_filter`.
+pub(crate) fn filter_calls(filter: &[u8]) -> Outcome<'static> {
+    const SECCOMP_SET_MODE_FILTER: u32 = 1;
+    #[repr(C)]
+    struct Program {
+        len: u16,
+        filter: *const u8,
+    }
+    // The mapped program is not aligned.
+    let instructions = filter.to_vec();
+    let len = u16::try_from(instructions.len() / 8).map_err(|_| DAMAGED)?;
+    let program = Program {
+        len,
+        filter: instructions.as_ptr(),
+    };
+    // SAFETY: a valid sock_fprog; the kernel copies the instructions, whose alignment it does not mind.
+    check(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &raw const program) })
+        .map(drop)
+}
+
+/// Limits a resource of this process and of those it becomes; see setrlimit(2).
+pub(crate) fn limit_resource(kind: u32, soft: u64, hard: u64) -> Outcome<'static> {
+    let limit = [soft, hard];
+    // SAFETY: a valid rlimit64, and no place for the old one.
+    let set = unsafe {
+        libc::syscall(
+            libc::SYS_prlimit64,
+            0,
+            kind,
+            limit.as_ptr(),
+            std::ptr::null_mut::<u64>(),
+        )
+    };
+    check(set).map(drop)
 }
 
 const LINUX_CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 
 /// Writes this process's own score for the OOM killer.
 pub(crate) fn set_oom_score_adj(score: u64) -> Outcome<'static> {
-    let file = c"/proc/self/oom_score_adj";
-    let text = score.to_string();
-    // SAFETY: the path is a C string, the buffer is valid for its length.
-    let written = unsafe {
-        let descriptor = libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
-        check(descriptor.into()).map_err(|failure| failure.on(file))?;
-        let written = check(libc::write(descriptor, text.as_ptr().cast(), text.len()) as libc::c_long);
-        libc::close(descriptor);
-        written
-    };
-    written.map(drop).map_err(|failure| failure.on(file))
+    write_file(c"/proc/self/oom_score_adj", score.to_string().as_bytes())
 }

@@ -1,13 +1,12 @@
 //! Processes: how the container's are started, become the payload, and end.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::ptr;
 
-use super::cgroup::open_directory;
-use super::{Failure, Outcome, check, close, errno};
+use super::{Failure, Outcome, check, errno};
 
 /// Forks with clone3(2): into new namespaces, and on cgroup v2 into a cgroup. Returns 0 in the child.
-pub(crate) fn clone(flags: u64, cgroup: Option<&CStr>) -> Outcome<'static, i32> {
+pub(crate) fn clone(flags: u64, cgroup: Option<i32>) -> Outcome<'static, i32> {
     let mut args = CloneArgs {
         flags,
         ..CloneArgs::default()
@@ -16,19 +15,14 @@ pub(crate) fn clone(flags: u64, cgroup: Option<&CStr>) -> Outcome<'static, i32> 
     if flags & libc::CLONE_PARENT as u64 == 0 {
         args.exit_signal = libc::SIGCHLD as u64;
     }
-    let directory = cgroup.map(open_directory).transpose()?;
-    if let Some(directory) = directory {
+    if let Some(directory) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = directory as u64;
     }
     // SAFETY: without CLONE_VM this is a fork, and this program has one thread; `args` is a valid clone_args.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
-    let pid = check(pid);
-    if let Some(directory) = directory {
-        close(directory);
-    }
     // The kernel's pids are at most 2^22.
-    Ok(i32::try_from(pid?).unwrap_or(i32::MAX))
+    Ok(i32::try_from(check(pid)?).unwrap_or(i32::MAX))
 }
 
 /// `CLONE_INTO_CGROUP`; libc's constant does not fit the type it has there.
@@ -60,6 +54,7 @@ pub(crate) fn become_payload() {
     // SAFETY: plain system calls; both values have the kernel's layout and outlive their use.
     unsafe {
         libc::setsid();
+        libc::umask(PAYLOAD_UMASK);
         for signal in 1..=LAST_SIGNAL {
             let no_old = ptr::null::<u64>();
             libc::syscall(
@@ -80,6 +75,9 @@ pub(crate) fn become_payload() {
         );
     }
 }
+
+/// What a login has, as a rule.
+const PAYLOAD_UMASK: libc::mode_t = 0o022;
 
 /// The last real-time signal.
 const LAST_SIGNAL: i32 = 64;
@@ -124,4 +122,15 @@ pub(crate) fn change_directory(path: &CStr) -> Outcome<'_> {
     // SAFETY: the path is a C string.
     let result = unsafe { libc::chdir(path.as_ptr()) };
     check(result.into()).map(drop).map_err(|failure| failure.on(path))
+}
+
+/// Changes into an open directory.
+pub(crate) fn change_to(directory: i32) -> Outcome<'static> {
+    // SAFETY: a plain system call.
+    check(unsafe { libc::fchdir(directory) }.into()).map(drop)
+}
+
+/// A path that stands for a descriptor of this process.
+pub(crate) fn descriptor_path(descriptor: i32) -> CString {
+    CString::new(format!("/proc/self/fd/{descriptor}")).unwrap_or_default()
 }
