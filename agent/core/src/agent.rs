@@ -13,6 +13,7 @@ use proffer_types::{
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::config::MAX_UPDATES;
 use crate::link::Link;
 use crate::operation::Operations;
 use crate::restore;
@@ -75,6 +76,26 @@ pub(crate) struct Report {
     pub(crate) usage: Option<Usage>,
 }
 
+/// Drops the newest update when it was not sent and `next` says all that it says, or when too many wait.
+fn make_room(task: &mut Task, next: &TaskStatus) {
+    let n_sent = usize::from(task.sent.is_some());
+    let is_passing = |status: &TaskStatus| {
+        matches!(
+            status.reason,
+            Some(
+                StatusReason::ContainerPreparing
+                    | StatusReason::TaskHealthCheckStatusUpdated
+                    | StatusReason::TaskCheckStatusUpdated
+            )
+        )
+    };
+    let is_outdated = |last: &TaskStatus| last.state == next.state && is_passing(last) && is_passing(next);
+    if task.updates.len() > n_sent && task.updates.back().is_some_and(is_outdated) {
+        task.updates.pop_back();
+    }
+    task.updates.truncate(MAX_UPDATES - 1);
+}
+
 impl Agent {
     /// Starts an agent from what its earlier life left on disk; nothing, for a new one. The seed must be
     /// another at each start: ids of containers and updates are drawn from it.
@@ -122,10 +143,15 @@ impl Agent {
                 session,
                 messages,
             } => handlers::master_frame::handle(self, now, link, session, messages, out),
+            Command::Preparing {
+                container_id,
+                message,
+            } => handlers::preparing::handle(self, now, container_id, message, out),
             Command::Launched {
                 container_id,
                 process,
-            } => handlers::launched::handle(self, now, container_id, process, out),
+                addresses,
+            } => handlers::launched::handle(self, now, container_id, process, addresses, out),
             Command::LaunchFailed { container_id, error } => {
                 handlers::launch_failed::handle(self, now, container_id, error, out);
             }
@@ -134,6 +160,16 @@ impl Agent {
                 end,
                 usage,
             } => handlers::exited::handle(self, now, container_id, &end, usage, out),
+            Command::CheckResult {
+                container_id,
+                which,
+                ok,
+            } => handlers::check_result::handle(self, now, container_id, which, ok, out),
+            Command::LimitExceeded {
+                container_id,
+                reason,
+                message,
+            } => handlers::limit_exceeded::handle(self, now, container_id, reason, message, out),
             Command::CheckpointFailed {
                 container_id,
                 launch_skipped,
@@ -155,10 +191,12 @@ impl Agent {
             return None;
         }
         let registered = self.link.session().is_some();
+        let restarts = self.stopping.is_none();
         let tasks = self.tasks.values().flat_map(|task| {
             [
                 task.kill_deadline(),
                 task.completion_deadline(),
+                task.restart_deadline().filter(|_| restarts),
                 task.save_at,
                 task.retry_deadline().filter(|_| registered),
             ]
@@ -275,10 +313,11 @@ impl Agent {
         report: Report,
         out: &mut Output,
     ) {
-        let status = self.status(now, key, state, report);
+        let mut status = self.status(now, key, state, report);
         let Some(task) = self.tasks.get_mut(key) else {
             return;
         };
+        status.condition = task.condition.clone();
         assert!(
             task.is_live(),
             "{key} has ended and cannot become {}",
@@ -292,6 +331,7 @@ impl Agent {
             usage: status.usage,
         });
         task.latest = status.clone();
+        make_room(task, &status);
         task.updates.push_back(status);
         if state.is_terminal() {
             task.phase = Phase::Ended;
@@ -312,7 +352,11 @@ impl Agent {
             });
         }
         // The removal was skipped together with what the failed checkpoint was to come before.
-        if failed_before && !task.is_live() {
+        let is_over = match task.phase {
+            Phase::Launching | Phase::Running => false,
+            Phase::Waiting { .. } | Phase::Ended => true,
+        };
+        if failed_before && is_over {
             out.effect(Effect::Destroy {
                 container_id: task.container_id,
             });

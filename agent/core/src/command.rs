@@ -1,6 +1,8 @@
 //! What can happen to an agent.
 
-use proffer_types::{Session, TaskExit, Usage, agent_link::MasterMessage};
+use std::net::IpAddr;
+
+use proffer_types::{Session, StatusReason, TaskExit, Usage, agent_link::MasterMessage};
 
 use crate::{ContainerId, Process};
 
@@ -22,12 +24,19 @@ pub enum Command {
         session: Session,
         messages: Vec<MasterMessage>,
     },
+    /// What the container's preparation is at, for people; at most once a second.
+    Preparing {
+        container_id: ContainerId,
+        message: String,
+    },
     /// The container's first process runs. Also the answer to [`crate::Effect::Adopt`] when it does.
     Launched {
         container_id: ContainerId,
         process: Process,
+        /// Where it is reached, when it has a network of its own.
+        addresses: Vec<IpAddr>,
     },
-    /// The container was not built; nothing of it is left.
+    /// The container was not built; nothing of it is left. Also the answer to [`crate::Effect::AbortLaunch`].
     LaunchFailed {
         container_id: ContainerId,
         error: String,
@@ -37,6 +46,18 @@ pub enum Command {
         container_id: ContainerId,
         end: ContainerEnd,
         usage: Option<Usage>,
+    },
+    /// A check of a running container was made. The error says what was wrong.
+    CheckResult {
+        container_id: ContainerId,
+        which: CheckRole,
+        ok: Result<(), String>,
+    },
+    /// The container is over a limit that the agent watches itself. The message has the figures.
+    LimitExceeded {
+        container_id: ContainerId,
+        reason: StatusReason,
+        message: String,
     },
     /// A checkpoint was not written. The rest of what the same output wanted for this container was skipped,
     /// signals excepted.
@@ -53,6 +74,15 @@ pub enum Command {
     Tick,
     /// The process is asked to end.
     Stop { kill_tasks: bool },
+}
+
+/// What a check decides on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CheckRole {
+    /// Whether the task lives.
+    Health,
+    /// Whether it can take work.
+    Readiness,
 }
 
 /// What is known of how a container ended.

@@ -22,6 +22,17 @@ pub(crate) const UPDATE_RETRY_MIN: Duration = Duration::from_secs(10);
 /// The longest wait for the acknowledgement of an update (Mesos: `STATUS_UPDATE_RETRY_INTERVAL_MAX`).
 pub(crate) const UPDATE_RETRY_MAX: Duration = Duration::from_secs(600);
 
+/// The most updates of a task that wait for acknowledgement; a task that restarts or changes its health makes them
+/// without end. Beyond this a newer one takes the place of the newest that was not sent: each says all there is to
+/// know by then.
+pub(crate) const MAX_UPDATES: usize = 64;
+
+/// The shortest time between an end and a restart, whatever the task asks for: a launch costs the whole host.
+pub(crate) const MIN_BACKOFF: Duration = Duration::from_millis(100);
+
+/// The grace of a task that is over a limit of the agent: until it is dead it goes on taking what others need.
+pub(crate) const LIMIT_GRACE: Duration = Duration::from_secs(1);
+
 /// How long after a failed checkpoint it is tried again: a full disk rarely empties sooner.
 pub(crate) const CHECKPOINT_RETRY: Duration = Duration::from_secs(1);
 

@@ -5,9 +5,11 @@
 //! that is how only checkpointed facts are reported. Likewise operation statuses and totals are skipped after a
 //! failed checkpoint of the resources ([`crate::Command::ResourcesFailed`]).
 
+use std::time::Duration;
+
 use proffer_types::{
-    AgentId, FrameworkId, OperationId, OperationState, Resources, Session, StatusReason, TaskInfo, TaskState,
-    Usage, agent_link::AgentMessage,
+    AgentId, FrameworkId, GroupId, OperationId, OperationState, Resources, Session, StatusReason, TaskInfo,
+    TaskState, Usage, agent_link::AgentMessage,
 };
 
 use crate::{ContainerId, LinkId, Process, ResourcesRecord, StateRecord, TaskKey, TaskRecord};
@@ -61,16 +63,37 @@ pub enum Effect {
         container_id: ContainerId,
         state: StateRecord,
     },
+    /// Gives both records to another container of the task, and replaces what changes. When it fails, they may be
+    /// either container's, and the state that of before or after.
+    Renew {
+        old: ContainerId,
+        container_id: ContainerId,
+        state: StateRecord,
+    },
     /// Removes both records.
     Forget { container_id: ContainerId },
     /// Replaces what is kept of the agent's resources. A volume that is new in it gets its directory before, one
     /// that is gone from it loses its directory after.
     CheckpointResources(ResourcesRecord),
-    /// Builds and starts a container. Answered by `Launched` (then later `Exited`) or `LaunchFailed`.
+    /// Prepares, builds and starts a container. Answered by any number of `Preparing`, then `Launched` (then later
+    /// `Exited`) or `LaunchFailed`.
     Launch {
         container_id: ContainerId,
         framework_id: FrameworkId,
+        /// Whose containers share network, ipc and volumes with it.
+        group: Option<GroupId>,
         info: TaskInfo,
+        /// The task's container before: this one waits until nothing is left of it, and takes over its sandbox.
+        replaces: Option<ContainerId>,
+    },
+    /// Ends the preparation of a container. Where that is over, `Launched` comes all the same.
+    AbortLaunch { container_id: ContainerId },
+    /// Runs the task's checks until the container ends. Each result is a `CheckResult`.
+    RunChecks {
+        container_id: ContainerId,
+        info: TaskInfo,
+        /// Since the container was launched.
+        running_for: Duration,
     },
     /// Takes back the container of an earlier life of the agent. `process` is absent when the agent died
     /// during the launch. Answered by `Launched` (when `process` was absent) and later `Exited`, or `Exited`.

@@ -6,7 +6,8 @@
 //!
 //! The agent is the durable home of reservations and volumes: it applies operations to its total.
 //!
-//! `RunTask -> STARTING --launched--> RUNNING --(kill)--> KILLING --exited--> terminal --acknowledged--> forgotten`
+//! `RunTask -> STARTING --launched--> RUNNING --(kill)--> KILLING --exited--> terminal --acknowledged--> forgotten`,
+//! and by a task's restart policy from its container's end back to STARTING.
 
 mod agent;
 mod command;
@@ -25,7 +26,7 @@ mod verdict;
 mod tests;
 
 pub use agent::{Agent, TaskView};
-pub use command::{Command, ContainerEnd, LinkId};
+pub use command::{CheckRole, Command, ContainerEnd, LinkId};
 pub use config::{Config, MAX_OPERATIONS, MAX_REFUSED, MAX_TASKS};
 pub use effect::{Effect, Event, Output, Signal};
 pub use record::{

@@ -7,10 +7,10 @@ use std::fmt;
 
 use proffer_types::agent_link::RegisteredOperation;
 use proffer_types::{
-    AgentId, FrameworkId, GroupId, Resources, Role, TaskId, TaskInfo, TaskStatus, Timestamp,
+    AgentId, FrameworkId, GroupId, Resources, Role, StatusReason, TaskId, TaskInfo, TaskStatus, Timestamp,
 };
 
-/// One launch of one task. Names its cgroup and its checkpoint directory; never used twice.
+/// One launch of one task; a restart is another one. Names its cgroup and its checkpoint directory; never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerId(pub u64);
 
@@ -52,6 +52,14 @@ pub struct StateRecord {
     pub process: Option<Process>,
     /// When the process was launched.
     pub started_at: Option<Timestamp>,
+    /// When the first process of the task was launched.
+    pub first_started_at: Option<Timestamp>,
+    /// How often the task was started again.
+    pub restarts: u32,
+    /// Ends in a row after short runs.
+    pub short_runs: u32,
+    /// When the task is started again, while it waits for that. There is no container then.
+    pub restart_at: Option<Timestamp>,
     pub kill: Option<KillRecord>,
     /// The newest status.
     pub latest: TaskStatus,
@@ -77,9 +85,18 @@ pub enum KillCause {
     MaxCompletionTime,
     /// The agent ends and takes its tasks with it.
     AgentStopping,
-    /// A task of its group ended without having finished.
+    /// A task of its group ended without having finished, or is about to.
     GroupEnded {
         task_id: TaskId,
+    },
+    /// Its health check failed too often. The message is the last failure's.
+    Unhealthy {
+        message: String,
+    },
+    /// It went over a limit that the agent watches. The message has the figures.
+    LimitExceeded {
+        reason: StatusReason,
+        message: String,
     },
 }
 

@@ -3,13 +3,16 @@
 //! Only the head of the queue is on its way to the master; it is retried until it is acknowledged. A task
 //! that has ended never changes its state again.
 //!
-//! `Launching --launched--> Running --exited--> Ended`; a refused task is `Ended` from the start.
+//! `Launching --launched--> Running --exited--> Ended`; a refused task is `Ended` from the start. By its restart
+//! policy `Running --exited--> Waiting --backed off--> Launching`, in another container each time.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use proffer_types::{FrameworkId, GroupId, Role, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp};
+use proffer_types::{
+    FrameworkId, GroupId, Role, TaskCondition, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+};
 
 use crate::config::{UPDATE_RETRY_MAX, UPDATE_RETRY_MIN};
 use crate::{ContainerId, KillRecord, Process, StateRecord};
@@ -37,7 +40,18 @@ impl fmt::Debug for TaskKey {
 pub(crate) enum Phase {
     Launching,
     Running,
+    /// Between two containers.
+    Waiting {
+        until: Timestamp,
+    },
     Ended,
+}
+
+/// Failures in a row of the checks, as far as they count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Failures {
+    pub(crate) health: u32,
+    pub(crate) readiness: u32,
 }
 
 /// When the head of the queue is sent again.
@@ -72,7 +86,16 @@ pub(crate) struct Task {
     pub(crate) info: TaskInfo,
     pub(crate) phase: Phase,
     pub(crate) process: Option<Process>,
+    /// When the container was launched.
     pub(crate) started_at: Option<Timestamp>,
+    /// When the first one was.
+    pub(crate) first_started_at: Option<Timestamp>,
+    /// Ends in a row after short runs; the backoff doubles with each.
+    pub(crate) short_runs: u32,
+    /// The container before this one, until this one runs.
+    pub(crate) replaces: Option<ContainerId>,
+    pub(crate) condition: TaskCondition,
+    pub(crate) failures: Failures,
     pub(crate) kill: Option<KillRecord>,
     /// SIGKILL went out; nothing stronger is left.
     pub(crate) kill_sent: bool,
@@ -90,7 +113,7 @@ impl Task {
     /// Whether it holds resources of the agent.
     pub(crate) fn is_live(&self) -> bool {
         match self.phase {
-            Phase::Launching | Phase::Running => true,
+            Phase::Launching | Phase::Running | Phase::Waiting { .. } => true,
             Phase::Ended => false,
         }
     }
@@ -104,6 +127,13 @@ impl Task {
         StateRecord {
             process: self.process,
             started_at: self.started_at,
+            first_started_at: self.first_started_at,
+            restarts: self.condition.restarts,
+            short_runs: self.short_runs,
+            restart_at: match self.phase {
+                Phase::Waiting { until } => Some(until),
+                Phase::Launching | Phase::Running | Phase::Ended => None,
+            },
             kill: self.kill.clone(),
             latest: self.latest.clone(),
             updates: self.updates.iter().cloned().collect(),
@@ -118,10 +148,18 @@ impl Task {
         }
     }
 
-    /// When the task has run for too long.
+    /// When the task has run for too long, its pauses and restarts included.
     pub(crate) fn completion_deadline(&self) -> Option<Timestamp> {
-        match (self.phase, &self.kill) {
-            (Phase::Running, None) => Some(self.started_at?.after(self.info.max_completion_time?)),
+        match (self.is_live(), &self.kill) {
+            (true, None) => Some(self.first_started_at?.after(self.info.max_completion_time?)),
+            _ => None,
+        }
+    }
+
+    /// When the next container is due. Not while the end of the last one is not on disk.
+    pub(crate) fn restart_deadline(&self) -> Option<Timestamp> {
+        match (self.phase, self.save_at) {
+            (Phase::Waiting { until }, None) => Some(until),
             _ => None,
         }
     }

@@ -1,7 +1,9 @@
 //! The agent driven by text: one line in, the effects as text out.
 
+mod checks;
 mod groups;
 mod life;
 mod operations;
 mod property;
+mod restarts;
 mod world;

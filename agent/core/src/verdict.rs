@@ -72,6 +72,10 @@ fn of_kill(cause: &KillCause, evidence: &Evidence<'_>) -> Verdict {
             let message = format!("task `{task_id}` of its group did not finish");
             verdict(Killed, None, message)
         }
+        KillCause::Unhealthy { message } => {
+            verdict(Failed, Some(StatusReason::TaskUnhealthy), message.clone())
+        }
+        KillCause::LimitExceeded { reason, message } => verdict(Failed, Some(*reason), message.clone()),
         KillCause::MaxCompletionTime => verdict(
             Failed,
             Some(StatusReason::MaxCompletionTimeReached),

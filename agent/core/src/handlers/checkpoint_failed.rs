@@ -1,9 +1,9 @@
 //! A checkpoint was not written, as on a full disk. A task not launched yet is refused; for any other the
-//! checkpoint is tried again, and nothing is reported until it succeeds.
+//! checkpoint is tried again, and nothing is reported until it succeeds; a restart waits for it too.
 
 use proffer_types::{StatusReason, TaskState, Timestamp};
 
-use super::group;
+use super::{group, restart};
 use crate::agent::Report;
 use crate::config::CHECKPOINT_RETRY;
 use crate::{Agent, ContainerId, Effect, Event, Output, TaskKey};
@@ -23,6 +23,9 @@ pub(crate) fn handle(
     let Some(key) = agent.containers.get(&container_id).cloned() else {
         return;
     };
+    if launch_skipped && restart::not_renewed(agent, now, &key, out) {
+        return;
+    }
     if launch_skipped {
         refuse(agent, now, &key, &error, out);
     } else if let Some(task) = agent.tasks.get_mut(&key) {

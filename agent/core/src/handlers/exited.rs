@@ -1,10 +1,11 @@
-//! A container's processes are gone: the task ends, its resources are free, what is left of it is removed.
+//! A container's processes are gone: what is left of it is removed, and the task ends and its resources are free,
+//! unless its restart policy wants another container.
 
 use proffer_types::{Limit, TaskExit, Timestamp, Usage};
 
-use super::group;
+use super::{group, restart};
 use crate::agent::Report;
-use crate::task::Task;
+use crate::task::{Phase, Task};
 use crate::verdict::{Evidence, judge};
 use crate::{Agent, ContainerEnd, ContainerId, Effect, Output};
 
@@ -22,6 +23,11 @@ pub(crate) fn handle(
     let Some(task) = agent.tasks.get(&key).filter(|task| task.is_live()) else {
         return;
     };
+    let is_cut_short = task.phase == Phase::Launching && *end == ContainerEnd::Unknown;
+    if is_cut_short && task.kill.is_none() && task.condition.restarts > 0 {
+        return restart::launch_again(agent, now, &key, out);
+    }
+    let restarts = !is_cut_short && restart::follows(task, end);
     let verdict = judge(&Evidence {
         phase: task.phase,
         kill: task.kill.as_ref().map(|kill| &kill.cause),
@@ -30,6 +36,9 @@ pub(crate) fn handle(
         mem_limit: mem_limit(task),
         max_completion_time: task.info.max_completion_time,
     });
+    if restarts {
+        return restart::back_off(agent, now, &key, verdict, out);
+    }
     let report = Report {
         reason: verdict.reason,
         message: verdict.message,

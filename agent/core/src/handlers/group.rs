@@ -1,4 +1,5 @@
-//! The fate that the tasks of a group share: when one ends without having finished, the others are killed.
+//! The fate that the tasks of a group share: when one ends without having finished, or is being killed, the others
+//! are killed at the same time, so that their grace periods do not add up.
 
 use proffer_types::{KillPolicy, TaskState, Timestamp};
 
@@ -8,12 +9,20 @@ use crate::{Agent, KillCause, Output, TaskKey};
 /// Kills what lives of a task's group, if the task has failed, was killed or never ran.
 pub(crate) fn member_ended(agent: &mut Agent, now: Timestamp, key: &TaskKey, out: &mut Output) {
     let Some(task) = agent.tasks.get(key) else { return };
-    let Some(group) = &task.group else { return };
-    if task.is_live() || task.state() == TaskState::Finished {
-        return;
+    if !task.is_live() && task.state() != TaskState::Finished {
+        member_doomed(agent, now, key, out);
     }
+}
+
+/// Kills what lives of a task's group beside the task.
+pub(crate) fn member_doomed(agent: &mut Agent, now: Timestamp, key: &TaskKey, out: &mut Output) {
+    let Some(task) = agent.tasks.get(key) else { return };
+    let Some(group) = &task.group else { return };
     let others = agent.tasks.iter().filter(|(other, task)| {
-        other.framework_id == key.framework_id && task.group.as_ref() == Some(group) && task.is_live()
+        *other != key
+            && other.framework_id == key.framework_id
+            && task.group.as_ref() == Some(group)
+            && task.is_live()
     });
     let others: Vec<TaskKey> = others.map(|(other, _)| other.clone()).collect();
     for other in others {

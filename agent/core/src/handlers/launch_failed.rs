@@ -1,8 +1,9 @@
-//! A container was not built.
+//! A container was not built: it could not be, or the launch was aborted.
 
 use proffer_types::Timestamp;
 
 use super::exited;
+use crate::agent::Stopping;
 use crate::{Agent, ContainerEnd, ContainerId, Output};
 
 pub(crate) fn handle(
@@ -12,12 +13,10 @@ pub(crate) fn handle(
     error: String,
     out: &mut Output,
 ) {
-    exited::handle(
-        agent,
-        now,
-        container_id,
-        &ContainerEnd::NotStarted { error },
-        None,
-        out,
-    );
+    let end = match agent.stopping {
+        // Aborted, as by an end of the agent that nobody asked for.
+        Some(Stopping::LeavingTasks) => ContainerEnd::Unknown,
+        Some(Stopping::WithTasks) | None => ContainerEnd::NotStarted { error },
+    };
+    exited::handle(agent, now, container_id, &end, None, out);
 }

@@ -1,9 +1,10 @@
 //! A task found on disk at start: taken back if its container lives, reported if it ended meanwhile.
 
-use proffer_types::{TaskState, Timestamp};
+use proffer_types::{TaskCondition, TaskState, Timestamp};
 
+use super::check_result;
 use crate::agent::Report;
-use crate::task::{Phase, Task};
+use crate::task::{Failures, Phase, Task};
 use crate::{Agent, Effect, Output, RecoveredTask, Signal, StateRecord, TaskKey};
 
 pub(crate) fn task(agent: &mut Agent, now: Timestamp, found: RecoveredTask, out: &mut Output) {
@@ -39,6 +40,14 @@ pub(crate) fn task(agent: &mut Agent, now: Timestamp, found: RecoveredTask, out:
         phase: phase(&state),
         process: state.process,
         started_at: state.started_at,
+        first_started_at: state.first_started_at.or(state.started_at),
+        short_runs: state.short_runs,
+        replaces: None,
+        condition: TaskCondition {
+            restarts: state.restarts,
+            ..state.latest.condition.clone()
+        },
+        failures: Failures::default(),
         kill: state.kill,
         kill_sent: false,
         latest: state.latest,
@@ -57,6 +66,10 @@ fn unwritten(agent: &mut Agent, now: Timestamp, key: &TaskKey) -> StateRecord {
     StateRecord {
         process: None,
         started_at: None,
+        first_started_at: None,
+        restarts: 0,
+        short_runs: 0,
+        restart_at: None,
         kill: None,
         latest: agent.status(now, key, TaskState::Starting, Report::default()),
         updates: Vec::new(),
@@ -64,18 +77,22 @@ fn unwritten(agent: &mut Agent, now: Timestamp, key: &TaskKey) -> StateRecord {
 }
 
 fn phase(state: &StateRecord) -> Phase {
-    match (state.latest.state.is_terminal(), state.process) {
-        (true, _) => Phase::Ended,
-        (false, Some(_)) => Phase::Running,
-        (false, None) => Phase::Launching,
+    match (state.latest.state.is_terminal(), state.restart_at, state.process) {
+        (true, ..) => Phase::Ended,
+        (false, Some(until), _) => Phase::Waiting { until },
+        (false, None, Some(_)) => Phase::Running,
+        (false, None, None) => Phase::Launching,
     }
 }
 
 fn take_back(task: &Task, now: Timestamp, out: &mut Output) {
     let container_id = task.container_id;
-    if !task.is_live() {
-        out.effect(Effect::Destroy { container_id });
-        return;
+    match task.phase {
+        Phase::Launching | Phase::Running => {}
+        Phase::Waiting { .. } | Phase::Ended => {
+            out.effect(Effect::Destroy { container_id });
+            return;
+        }
     }
     out.effect(Effect::Adopt {
         container_id,
@@ -89,5 +106,8 @@ fn take_back(task: &Task, now: Timestamp, out: &mut Output) {
             container_id,
             signal: Signal::Term,
         });
+    }
+    if task.phase == Phase::Running && task.kill.is_none() {
+        check_result::run(task, now, out);
     }
 }

@@ -1,11 +1,11 @@
 //! A launch. The agent checks again what the master checked, so that no mistake there over-commits a host.
 
 use proffer_types::resources::format::format_scalar;
-use proffer_types::{ResourceName, Resources, StatusReason, TaskInfo, TaskState, Timestamp};
+use proffer_types::{ResourceName, Resources, StatusReason, TaskCondition, TaskInfo, TaskState, Timestamp};
 
 use crate::agent::Report;
 use crate::config::{MAX_REFUSED, MAX_TASKS};
-use crate::task::{Phase, Task};
+use crate::task::{Failures, Phase, Task};
 use crate::{Agent, Effect, Event, Output, TaskKey, TaskRecord};
 
 /// Why a task is not launched.
@@ -154,7 +154,9 @@ pub(super) fn launch(agent: &mut Agent, now: Timestamp, key: &TaskKey, task: Tas
     out.effect(Effect::Launch {
         container_id,
         framework_id: task.framework_id,
+        group: task.group,
         info: task.info,
+        replaces: None,
     });
     agent.send_head(now, key, out);
 }
@@ -201,6 +203,11 @@ fn insert(
         phase: Phase::Launching,
         process: None,
         started_at: None,
+        first_started_at: None,
+        short_runs: 0,
+        replaces: None,
+        condition: TaskCondition::default(),
+        failures: Failures::default(),
         kill: None,
         kill_sent: false,
         latest: agent.status(now, key, TaskState::Staging, Report::default()),

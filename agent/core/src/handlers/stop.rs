@@ -1,4 +1,5 @@
 //! The end of the agent: after the launches under way, or after all of its tasks and a while for the last words.
+//! Preparations are aborted: they may take minutes.
 
 use proffer_types::{KillPolicy, Timestamp};
 
@@ -11,6 +12,11 @@ use crate::{Agent, Effect, KillCause, Output, TaskKey};
 pub(crate) fn handle(agent: &mut Agent, now: Timestamp, kill_tasks: bool, out: &mut Output) {
     if !kill_tasks {
         agent.stopping = Some(Stopping::LeavingTasks);
+        for task in agent.tasks.values().filter(|task| task.phase == Phase::Launching) {
+            out.effect(Effect::AbortLaunch {
+                container_id: task.container_id,
+            });
+        }
         return;
     }
     agent.stopping = Some(Stopping::WithTasks);

@@ -1,9 +1,9 @@
-//! Deadlines: heartbeats, lost links, kills, completion times, retries.
+//! Deadlines: heartbeats, lost links, kills, completion times, restarts, retries.
 
 use proffer_types::agent_link::AgentMessage;
 use proffer_types::{KillPolicy, Timestamp};
 
-use super::kill_task;
+use super::{kill_task, restart};
 use crate::link::Link;
 use crate::{Agent, Effect, Event, KillCause, Output, Signal, TaskKey};
 
@@ -13,6 +13,7 @@ pub(crate) fn handle(agent: &mut Agent, now: Timestamp, out: &mut Output) {
     for key in keys {
         kills(agent, now, &key, out);
         checkpoint(agent, now, &key, out);
+        restarts(agent, now, &key, out);
         retry(agent, now, &key, out);
     }
     operations(agent, now, out);
@@ -72,6 +73,13 @@ fn kills(agent: &mut Agent, now: Timestamp, key: &TaskKey, out: &mut Output) {
             KillPolicy::default(),
             out,
         );
+    }
+}
+
+fn restarts(agent: &mut Agent, now: Timestamp, key: &TaskKey, out: &mut Output) {
+    let deadline = agent.tasks.get(key).and_then(|task| task.restart_deadline());
+    if agent.stopping.is_none() && deadline.is_some_and(|at| now >= at) {
+        restart::launch(agent, key, out);
     }
 }
 

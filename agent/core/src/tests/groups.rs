@@ -69,17 +69,17 @@ fn when_one_of_a_group_fails_or_is_killed_the_others_are_killed() {
         RUNNING,
         "kill t 0 | gone t | gone u",
         expect![[r#"
-        checkpoint t KILLING
-        SIGKILL t
-        -> t KILLING
-        checkpoint t KILLED
-        destroy t
-        checkpoint u KILLING
-        SIGTERM u
-        -> u KILLING
-        checkpoint u KILLED
-        destroy u
-    "#]],
+            checkpoint t KILLING
+            SIGKILL t
+            -> t KILLING
+            checkpoint u KILLING
+            SIGTERM u
+            -> u KILLING
+            checkpoint t KILLED
+            destroy t
+            checkpoint u KILLED
+            destroy u
+        "#]],
     );
 }
 
@@ -128,6 +128,7 @@ fn when_one_of_a_group_cannot_be_launched_or_checkpointed_the_others_are_killed(
         forget t
         -> t DROPPED CONTAINER_LAUNCH_FAILED: the agent could not write its checkpoint: no space left on device
         checkpoint u STARTING
+        abort u
         checkpoint u KILLING
         SIGKILL u
     "#]].assert_eq(&world.run("group t cpus:1 u cpus:1 | launched u"));

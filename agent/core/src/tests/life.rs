@@ -147,6 +147,7 @@ fn a_task_killed_during_its_launch_is_killed_as_soon_as_it_runs() {
         "kill t | launched t | ack t | gone t",
         expect![[r#"
             checkpoint t STARTING
+            abort t
             checkpoint t KILLING
             SIGKILL t
             -> t KILLING
@@ -161,7 +162,7 @@ fn a_task_killed_during_its_launch_is_killed_as_soon_as_it_runs() {
 #[test]
 fn a_task_that_runs_longer_than_its_max_completion_time_fails() {
     check(
-        "up | registered | run t cpus:1 5 | ack t | launched t | ack t",
+        "up | registered | run t cpus:1 time=5 | ack t | launched t | ack t",
         "wait 5 | ack t | wait 3 | gone t",
         expect![[r#"
             checkpoint t KILLING
@@ -364,6 +365,7 @@ fn an_agent_that_leaves_its_tasks_ends_after_the_launches_under_way() {
         "up | registered | run t cpus:1",
         "stop | launched t",
         expect![[r#"
+            abort t
             checkpoint t RUNNING
             close link
             end

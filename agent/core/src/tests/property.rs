@@ -12,6 +12,10 @@ fn command() -> impl Strategy<Value = String> {
         Just("oom"),
         Just("ack"),
         Just("kill"),
+        Just("preparing"),
+        Just("health"),
+        Just("health"),
+        Just("limit"),
     ];
     prop_oneof![
         2 => Just("up".to_owned()),
@@ -19,13 +23,23 @@ fn command() -> impl Strategy<Value = String> {
         1 => Just("down".to_owned()),
         1 => Just("crash".to_owned()),
         1 => Just("shutdown".to_owned()),
-        4 => (name.clone(), 1..5_u8).prop_map(|(name, cpus)| format!("run {name} cpus:{cpus}")),
-        2 => (1..3_u8, 1..3_u8).prop_map(|(t, u)| format!("group t cpus:{t} u cpus(+prod):{u}")),
+        4 => (name.clone(), 1..5_u8, options()).prop_map(|(name, cpus, options)| format!("run {name} cpus:{cpus} {options}")),
+        2 => (1..3_u8, 1..3_u8, options()).prop_map(|(t, u, options)| format!("group t cpus:{t} u cpus(+prod):{u} {options}")),
         4 => operation(),
         2 => (name.clone(), 1..5_u8).prop_map(|(name, cpus)| format!("stale run {name} cpus:{cpus}")),
         8 => (known, name.clone()).prop_map(|(what, name)| format!("{what} {name}")),
+        2 => (prop_oneof![Just("health"), Just("ready"), Just("fail")], name.clone()).prop_map(|(what, name)| format!("{what} {name} refused")),
+        2 => name.clone().prop_map(|name| format!("exit {name} 1")),
         2 => name.prop_map(|name| format!("exit {name} 0")),
         2 => (1..20_u8).prop_map(|seconds| format!("wait {seconds}")),
+    ]
+}
+
+fn options() -> impl Strategy<Value = &'static str> {
+    prop_oneof![
+        2 => Just(""),
+        1 => Just("restart=failure max=2 health=1"),
+        1 => Just("restart=always time=30 ready=1"),
     ]
 }
 

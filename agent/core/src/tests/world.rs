@@ -5,13 +5,15 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
+use proffer_types::container::{Check, CheckKind, PortRef, RestartOn};
 use proffer_types::{
     AgentId, AgentInfo, FrameworkId, GroupId, KillPolicy, MasterId, OperationId, Reservation, ResourceChange,
-    Resources, Role, Session, StatusUuid, TaskExit, TaskId, TaskInfo, Timestamp, Usage, Volume, VolumeId,
+    Resources, Role, Session, StatusReason, StatusUuid, TaskExit, TaskId, TaskInfo, Timestamp, Usage, Volume,
+    VolumeId,
 };
 
 use crate::{
-    Agent, Command, Config, ContainerEnd, ContainerId, Effect, LinkId, Output, Process, Recovered,
+    Agent, CheckRole, Command, Config, ContainerEnd, ContainerId, Effect, LinkId, Output, Process, Recovered,
     RecoveredTask, ResourcesRecord, Signal, StateRecord, TaskKey, TaskRecord, restore,
 };
 
@@ -57,6 +59,44 @@ fn role() -> Role {
 pub(super) fn task(name: &str, resources: Resources) -> TaskInfo {
     let (id, agent_id) = (TaskId::new(name).unwrap(), AgentId::new("a").unwrap());
     TaskInfo::new(id, agent_id, resources, ["true"])
+}
+
+/// `time=SECONDS`, `restart=failure|always`, `max=N`, `backoff=SECONDS`, `health=FAILURES`, `ready=FAILURES`,
+/// `grace=SECONDS` of both checks.
+fn set(info: &mut TaskInfo, option: &str) {
+    let (name, value) = option.split_once('=').unwrap();
+    let n = || value.parse::<u32>().unwrap();
+    let seconds = || Duration::from_secs(n().into());
+    let check = |failures| {
+        Some(Check {
+            kind: CheckKind::Tcp {
+                port: PortRef::Number(80),
+            },
+            delay: Duration::ZERO,
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            grace: Duration::ZERO,
+            failures,
+        })
+    };
+    let spec = &mut info.container;
+    match (name, value) {
+        ("time", _) => info.max_completion_time = Some(seconds()),
+        ("restart", "failure") => spec.restart.on = RestartOn::Failure,
+        ("restart", "always") => spec.restart.on = RestartOn::Always,
+        ("max", _) => spec.restart.max = Some(n()),
+        ("backoff", _) => spec.restart.backoff = Some(seconds()),
+        ("health", _) => spec.health = check(n()),
+        ("ready", _) => spec.readiness = check(n()),
+        ("grace", _) => {
+            let checks = [&mut spec.health, &mut spec.readiness];
+            checks
+                .into_iter()
+                .flatten()
+                .for_each(|check| check.grace = seconds());
+        }
+        _ => panic!("unknown option `{option}`"),
+    }
 }
 
 fn usage(mem_peak_bytes: u64, oom_kills: u64) -> Usage {
@@ -137,14 +177,11 @@ impl World {
                 },
             ),
             ["refused", why] => self.frame(0, MasterMessage::Refused { message: why.into() }),
-            ["run", name, resources] => self.launch(self.link, task(name, resources.parse().unwrap())),
-            ["run", name, resources, seconds] => self.launch(
-                self.link,
-                TaskInfo {
-                    max_completion_time: Some(Duration::from_secs(seconds.parse().unwrap())),
-                    ..task(name, resources.parse().unwrap())
-                },
-            ),
+            ["run", name, resources, ref options @ ..] => {
+                let mut info = task(name, resources.parse().unwrap());
+                options.iter().for_each(|option| set(&mut info, option));
+                self.launch(self.link, info);
+            }
             ["stale", "run", name, resources] => {
                 self.launch(self.link - 1, task(name, resources.parse().unwrap()));
             }
@@ -165,6 +202,23 @@ impl World {
                     pid: 7,
                     start_time: 8,
                 },
+                addresses: vec![],
+            }),
+            ["preparing", name, ref message @ ..] => self.step(Command::Preparing {
+                container_id: self.container(name),
+                message: message.join(" "),
+            }),
+            [which @ ("health" | "ready"), name, ref error @ ..] => {
+                let which = match which {
+                    "health" => CheckRole::Health,
+                    _ => CheckRole::Readiness,
+                };
+                self.checked(name, which, &error.join(" "));
+            }
+            ["limit", name] => self.step(Command::LimitExceeded {
+                container_id: self.container(name),
+                reason: StatusReason::ContainerLimitationDisk,
+                message: "2MiB in its sandbox of 1MiB".into(),
             }),
             ["fail", name, error] => self.step(Command::LaunchFailed {
                 container_id: self.container(name),
@@ -212,11 +266,14 @@ impl World {
         self.frame(session, message);
     }
 
-    /// `group t cpus:1 u cpus:2`
+    /// `group t cpus:1 u cpus:2 restart=failure`, the options for all of them.
     fn group(&mut self, words: &[&str]) {
-        let tasks = words
-            .chunks(2)
-            .map(|pair| task(pair[0], pair[1].parse().unwrap()));
+        let (options, words): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.contains('='));
+        let tasks = words.chunks(2).map(|pair| {
+            let mut info = task(pair[0], pair[1].parse().unwrap());
+            options.iter().for_each(|option| set(&mut info, option));
+            info
+        });
         let message = MasterMessage::RunGroup {
             framework_id: framework(),
             role: role(),
@@ -270,6 +327,19 @@ impl World {
             kill_policy: KillPolicy { grace_period },
         };
         self.frame(self.link, message);
+    }
+
+    /// A check of the task's present container; without an error it succeeded.
+    fn checked(&mut self, name: &str, which: CheckRole, error: &str) {
+        self.step(Command::CheckResult {
+            container_id: self.container(name),
+            which,
+            ok: if error.is_empty() {
+                Ok(())
+            } else {
+                Err(error.into())
+            },
+        });
     }
 
     fn exited(&mut self, name: &str, end: ContainerEnd) {
@@ -366,6 +436,7 @@ impl World {
         match effect {
             Effect::CheckpointTask { container_id, .. }
             | Effect::CheckpointState { container_id, .. }
+            | Effect::Renew { container_id, .. }
             | Effect::Destroy { container_id }
             | Effect::Launch { container_id, .. } => Some(*container_id),
             Effect::Send {
@@ -376,6 +447,8 @@ impl World {
             | Effect::CheckpointResources(_)
             | Effect::Forget { .. }
             | Effect::Adopt { .. }
+            | Effect::AbortLaunch { .. }
+            | Effect::RunChecks { .. }
             | Effect::Signal { .. }
             | Effect::Send { .. }
             | Effect::CloseLink { .. }
@@ -423,11 +496,41 @@ impl World {
                 self.line(&text);
                 self.resources = record;
             }
+            Effect::Renew {
+                old,
+                container_id,
+                state,
+            } => {
+                let name = name(&old);
+                self.names.insert(container_id, name.clone());
+                if self.full_for.as_ref() == Some(&name) {
+                    return Some(container_id);
+                }
+                self.line(&format!("renew {name} {}", state.latest.state.as_str()));
+                let (task, _) = self
+                    .disk
+                    .remove(&old)
+                    .expect("the records of the container before");
+                self.disk.insert(container_id, (task, Some(state)));
+            }
             Effect::Forget { container_id } => {
                 self.line(&format!("forget {}", name(&container_id)));
                 self.disk.remove(&container_id);
             }
-            Effect::Launch { container_id, .. } => self.line(&format!("launch {}", name(&container_id))),
+            Effect::Launch {
+                container_id,
+                replaces,
+                ..
+            } => {
+                let again = if replaces.is_some() { " again" } else { "" };
+                self.line(&format!("launch {}{again}", name(&container_id)));
+            }
+            Effect::AbortLaunch { container_id } => self.line(&format!("abort {}", name(&container_id))),
+            Effect::RunChecks {
+                container_id,
+                running_for,
+                ..
+            } => self.line(&format!("check {} up {running_for:?}", name(&container_id))),
             Effect::Adopt {
                 container_id,
                 process,
@@ -481,6 +584,19 @@ impl World {
                 }
                 if let Some(reason) = status.reason {
                     write!(text, " {}", reason.as_str()).unwrap();
+                }
+                let condition = &status.condition;
+                let words = [
+                    condition
+                        .healthy
+                        .map(|yes| if yes { " healthy" } else { " unhealthy" }),
+                    condition
+                        .ready
+                        .map(|yes| if yes { " ready" } else { " not-ready" }),
+                ];
+                text.extend(words.into_iter().flatten());
+                if condition.restarts > 0 {
+                    write!(text, " restarts={}", condition.restarts).unwrap();
                 }
                 if !status.message.is_empty() {
                     write!(text, ": {}", status.message).unwrap();
