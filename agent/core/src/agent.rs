@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use proffer_types::agent_link::{AgentMessage, RegisteredOperation};
 use proffer_types::{
-    AgentId, AgentInfo, GroupId, Resources, StatusReason, StatusSource, StatusUuid, TaskExit, TaskInfo,
-    TaskState, TaskStatus, Timestamp, Usage,
+    AgentId, AgentInfo, Resources, StatusReason, StatusSource, StatusUuid, TaskExit, TaskInfo, TaskState,
+    TaskStatus, Timestamp, Usage,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -248,10 +248,10 @@ impl Agent {
         self.containers.get(&container_id)
     }
 
-    /// The group that the task of a container was launched in.
+    /// The first process of a container, once it was launched.
     #[must_use]
-    pub fn group_of(&self, container_id: ContainerId) -> Option<&GroupId> {
-        self.tasks.get(self.key_of(container_id)?)?.group.as_ref()
+    pub fn process_of(&self, container_id: ContainerId) -> Option<Process> {
+        self.tasks.get(self.key_of(container_id)?)?.process
     }
 
     /// The container of a task, until it is forgotten.
@@ -352,11 +352,7 @@ impl Agent {
             });
         }
         // The removal was skipped together with what the failed checkpoint was to come before.
-        let is_over = match task.phase {
-            Phase::Launching | Phase::Running => false,
-            Phase::Waiting { .. } | Phase::Ended => true,
-        };
-        if failed_before && is_over {
+        if failed_before && !task.is_live() {
             out.effect(Effect::Destroy {
                 container_id: task.container_id,
             });

@@ -83,7 +83,8 @@ pub enum Effect {
         /// Whose containers share network, ipc and volumes with it.
         group: Option<GroupId>,
         info: TaskInfo,
-        /// The task's container before: this one waits until nothing is left of it, and takes over its sandbox.
+        /// The task's container before. What is left of it is removed when this one has entered their group, and
+        /// before this one is prepared; the sandbox stays.
         replaces: Option<ContainerId>,
     },
     /// Ends the preparation of a container. Where that is over, `Launched` comes all the same.
@@ -105,7 +106,7 @@ pub enum Effect {
         container_id: ContainerId,
         signal: Signal,
     },
-    /// Removes what is left of a container: cgroup, exit record. May come more than once.
+    /// Removes what is left of a container: what was prepared for it, cgroup, exit record. May come more than once.
     Destroy { container_id: ContainerId },
     /// Sends one message; those for one link and session may share a frame.
     Send {

@@ -57,6 +57,14 @@ impl Checkpoints {
         file::write(&path, &record::encode_state(state), durability)
     }
 
+    /// Gives the records of one container to another one. The exit record goes first, since it would be taken for
+    /// that of the other one.
+    pub(crate) fn renew(&self, old: ContainerId, new: ContainerId, state: &StateRecord) -> io::Result<()> {
+        remove(&self.data_dir.exit(old), |path| fs::remove_file(path))?;
+        self.save_state(old, state)?;
+        fs::rename(self.data_dir.task(old), self.data_dir.task(new))
+    }
+
     /// Replaces the record of the resources: synced, since the master and frameworks rely on a volume once it is
     /// reported, unless a later record of the same batch follows. A volume's directory is there before, and put
     /// aside after.

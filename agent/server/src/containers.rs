@@ -3,20 +3,24 @@
 //! Each container has one task that launches it, waits for its end on a pidfd, and tells the driver. Calls
 //! block, so they run on the blocking pool, a few at a time.
 
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use proffer_agent_core::{Command, ContainerEnd, ContainerId, Process, Signal, TaskKey};
 use proffer_linux::{Adoption, Containerizer, Launched, SignalError};
-use proffer_types::Usage;
+use proffer_types::{TaskInfo, Usage};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
 
+use crate::checks::{self, Checks};
 use crate::data_dir::DataDir;
 use crate::driver::Input;
 use crate::metrics::Metrics;
@@ -37,6 +41,9 @@ const DESTROY_RETRY: Duration = Duration::from_millis(200);
 /// is stuck in the kernel, and then no wait is long enough.
 const ORPHANS_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Between two reports of what a preparation is at. A launch that is faster than this reports nothing.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
 
@@ -55,8 +62,33 @@ struct Inner {
     driver: mpsc::Sender<Input>,
     permits: Semaphore,
     removals: TaskTracker,
+    /// Aborts preparations.
+    launching: Tokens,
+    checking: Tokens,
     /// Ends all waiting when the agent ends; its containers go on.
     end: CancellationToken,
+}
+
+/// What ends something that goes on for a container.
+#[derive(Debug, Default)]
+struct Tokens(Mutex<BTreeMap<ContainerId, CancellationToken>>);
+
+impl Tokens {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<ContainerId, CancellationToken>> {
+        // Every change is one call on the map, so a thread that panicked left it whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, container_id: ContainerId) -> CancellationToken {
+        let token = CancellationToken::new();
+        self.all().insert(container_id, token.clone());
+        token
+    }
+
+    fn end(&self, container_id: ContainerId) {
+        let token = self.all().remove(&container_id);
+        token.iter().for_each(CancellationToken::cancel);
+    }
 }
 
 /// The container's name in the kernel.
@@ -85,27 +117,35 @@ impl Containers {
                 driver,
                 permits: Semaphore::new(MAX_BLOCKING_CALLS),
                 removals: TaskTracker::new(),
+                launching: Tokens::default(),
+                checking: Tokens::default(),
                 end,
             }),
         }
     }
 
-    /// Launches a container; `Launched` or `LaunchFailed` follows, then `Exited`.
-    pub(crate) fn launch(&self, request: Request) {
+    /// Launches a container, when nothing is left of the one it replaces. `Preparing` may follow, then `Launched` or
+    /// `LaunchFailed`, then `Exited`.
+    pub(crate) fn launch(&self, request: Request, replaces: Option<ContainerId>) {
         let this = self.clone();
         let container_id = request.container_id;
         // Not later: a member of its group could end before.
         let entered = this.inner.provisioner.enter(container_id, request.group.as_ref());
+        let aborted = this.inner.launching.begin(container_id);
         self.spawn(async move {
+            if let Some(old) = replaces {
+                this.clone().remove(old).await;
+            }
             let started = Instant::now();
             let launched = match entered {
-                Ok(()) => this.prepare_and_launch(&request).await,
+                Ok(()) => this.prepare_and_launch(&request, &aborted).await,
                 Err(error) => Some(Err(error)),
             };
+            this.inner.launching.end(container_id);
             match launched {
-                Some(Ok(launched)) => {
+                Some(Ok((launched, addresses))) => {
                     this.inner.metrics.launched(started.elapsed());
-                    this.launched(container_id, &launched).await;
+                    this.launched(container_id, &launched, addresses).await;
                     this.watch(container_id, launched.pidfd).await;
                 }
                 Some(Err(error)) => {
@@ -118,27 +158,76 @@ impl Containers {
         });
     }
 
-    async fn prepare_and_launch(&self, request: &Request) -> Option<Result<Launched, String>> {
+    async fn prepare_and_launch(
+        &self,
+        request: &Request,
+        aborted: &CancellationToken,
+    ) -> Option<Result<(Launched, Vec<IpAddr>), String>> {
         let container_id = request.container_id;
-        let (progress, mut said) = Progress::new();
-        let prepare = self.inner.provisioner.prepare(request, &progress);
-        let log = async {
-            while said.changed().await.is_ok() {
-                debug!(%container_id, progress = *said.borrow_and_update(), "preparing a container");
-            }
-            std::future::pending().await
-        };
+        let (progress, said) = Progress::new();
         let prepared = tokio::select! {
-            prepared = prepare => prepared,
-            never = log => never,
+            prepared = self.inner.provisioner.prepare(request, &progress) => prepared,
+            () = aborted.cancelled() => Err("the launch was aborted".to_owned()),
+            never = self.report(container_id, said) => match never {},
         };
-        match prepared {
-            Ok(prepared) => {
-                debug!(%container_id, addresses = ?prepared.addresses, "container prepared");
-                self.blocking(move |inner| inner.launch(&prepared)).await
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return Some(Err(error)),
+        };
+        let addresses = prepared.addresses.clone();
+        let launched = self.blocking(move |inner| inner.launch(&prepared)).await?;
+        Some(launched.map(|launched| (launched, addresses)))
+    }
+
+    /// Reports what a preparation is at, from time to time.
+    async fn report(&self, container_id: ContainerId, mut said: watch::Receiver<String>) -> Infallible {
+        loop {
+            tokio::time::sleep(REPORT_INTERVAL).await;
+            if said.has_changed().unwrap_or(false) {
+                let message = said.borrow_and_update().clone();
+                self.tell(Command::Preparing {
+                    container_id,
+                    message,
+                })
+                .await;
             }
-            Err(error) => Some(Err(error)),
         }
+    }
+
+    /// Ends a preparation. A launch that is past it goes on.
+    pub(crate) fn abort(&self, container_id: ContainerId) {
+        self.inner.launching.end(container_id);
+    }
+
+    /// Begins the checks of a container that runs. They end with it.
+    pub(crate) fn check(
+        &self,
+        container_id: ContainerId,
+        process: Option<Process>,
+        info: &TaskInfo,
+        running_for: Duration,
+    ) {
+        let stopped = self.inner.checking.begin(container_id);
+        let checks = checks::of(info, running_for);
+        let this = self.clone();
+        self.spawn(async move {
+            let network = match process {
+                Some(process) => this.blocking(move |_| checks::Network::of(process)).await,
+                None => None,
+            };
+            // Its end is told by its watcher.
+            let Some(Some(network)) = network else { return };
+            let tell = |which, ok| {
+                this.tell(Command::CheckResult {
+                    container_id,
+                    which,
+                    ok,
+                })
+            };
+            stopped
+                .run_until_cancelled(Checks { checks, network }.run(tell))
+                .await;
+        });
     }
 
     /// Takes a container back; `Exited` follows when it ends, or at once. Signals may follow the return.
@@ -151,13 +240,13 @@ impl Containers {
                 return this.ended(container_id).await;
             };
             if process.is_none() {
-                this.launched(container_id, &launched).await;
+                this.launched(container_id, &launched, Vec::new()).await;
             }
             this.watch(container_id, launched.pidfd).await;
         });
     }
 
-    async fn launched(&self, container_id: ContainerId, launched: &Launched) {
+    async fn launched(&self, container_id: ContainerId, launched: &Launched, addresses: Vec<IpAddr>) {
         let process = Process {
             pid: launched.pid,
             start_time: launched.start_time,
@@ -165,6 +254,7 @@ impl Containers {
         self.tell(Command::Launched {
             container_id,
             process,
+            addresses,
         })
         .await;
     }
@@ -196,11 +286,12 @@ impl Containers {
         if let Some(key) = key {
             sandbox::touch(self.inner.data_dir.task_dir(&key).root());
         }
-        let this = self.clone();
-        self.inner.removals.spawn(async move {
-            this.clone().destroy_name(name(container_id)).await;
-            this.inner.provisioner.release(container_id).await;
-        });
+        self.inner.removals.spawn(self.clone().remove(container_id));
+    }
+
+    async fn remove(self, container_id: ContainerId) {
+        self.clone().destroy_name(name(container_id)).await;
+        self.inner.provisioner.release(container_id).await;
     }
 
     async fn destroy_name(self, name: proffer_container::ContainerId) {
@@ -279,6 +370,7 @@ impl Containers {
     }
 
     async fn ended(&self, container_id: ContainerId) {
+        self.inner.checking.end(container_id);
         let read = self.blocking(move |inner| inner.end(container_id)).await;
         let (end, usage) = read.unwrap_or((ContainerEnd::Unknown, None));
         self.tell(Command::Exited {

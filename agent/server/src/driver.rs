@@ -183,8 +183,11 @@ pub(crate) fn is_checkpoint(effect: &Effect) -> bool {
         | Effect::CheckpointTask { .. }
         | Effect::CheckpointState { .. }
         | Effect::CheckpointResources(_)
+        | Effect::Renew { .. }
         | Effect::Forget { .. } => true,
         Effect::Launch { .. }
+        | Effect::AbortLaunch { .. }
+        | Effect::RunChecks { .. }
         | Effect::Adopt { .. }
         | Effect::Signal { .. }
         | Effect::Destroy { .. }

@@ -5,6 +5,7 @@
 
 mod api;
 mod checkpoint;
+mod checks;
 mod clock;
 mod config;
 mod containers;

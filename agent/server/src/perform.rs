@@ -156,19 +156,31 @@ impl Performer {
             Effect::Launch {
                 container_id,
                 framework_id,
+                group,
                 info,
+                replaces,
             } => {
                 let key = TaskKey {
                     framework_id,
                     task_id: info.id.clone(),
                 };
-                self.containers.launch(Request {
+                let request = Request {
                     container_id,
                     key,
-                    group: agent.group_of(container_id).cloned(),
+                    group,
                     info,
-                    keeps_sandbox: false,
-                });
+                    keeps_sandbox: replaces.is_some(),
+                };
+                self.containers.launch(request, replaces);
+            }
+            Effect::AbortLaunch { container_id } => self.containers.abort(container_id),
+            Effect::RunChecks {
+                container_id,
+                info,
+                running_for,
+            } => {
+                let process = agent.process_of(container_id);
+                self.containers.check(container_id, process, &info, running_for);
             }
             Effect::Adopt {
                 container_id,
@@ -199,6 +211,7 @@ impl Performer {
             | Effect::CheckpointTask { .. }
             | Effect::CheckpointState { .. }
             | Effect::CheckpointResources(_)
+            | Effect::Renew { .. }
             | Effect::Forget { .. } => {}
         }
     }
@@ -266,6 +279,7 @@ fn owner(agent: &Agent, effect: &Effect) -> Option<ContainerId> {
     match effect {
         Effect::CheckpointTask { container_id, .. }
         | Effect::CheckpointState { container_id, .. }
+        | Effect::Renew { container_id, .. }
         | Effect::Launch { container_id, .. }
         | Effect::Destroy { container_id } => Some(*container_id),
         Effect::Send { message, .. } => match message {
@@ -284,6 +298,8 @@ fn owner(agent: &Agent, effect: &Effect) -> Option<ContainerId> {
         | Effect::CheckpointResources(_)
         | Effect::Forget { .. }
         | Effect::Adopt { .. }
+        | Effect::AbortLaunch { .. }
+        | Effect::RunChecks { .. }
         | Effect::Signal { .. }
         | Effect::CloseLink { .. }
         | Effect::Exit { .. } => None,
@@ -329,12 +345,19 @@ fn write_all(checkpoints: &Checkpoints, writes: Vec<Effect>) -> Result<Failed, A
             Effect::CheckpointState { container_id, state } if !failed.contains_key(&container_id) => {
                 (container_id, checkpoints.save_state(container_id, &state))
             }
+            Effect::Renew {
+                old,
+                container_id,
+                state,
+            } => (container_id, checkpoints.renew(old, container_id, &state)),
             Effect::Forget { container_id } => {
                 forget(checkpoints, container_id);
                 continue;
             }
             Effect::CheckpointState { .. }
             | Effect::Launch { .. }
+            | Effect::AbortLaunch { .. }
+            | Effect::RunChecks { .. }
             | Effect::Adopt { .. }
             | Effect::Signal { .. }
             | Effect::Destroy { .. }

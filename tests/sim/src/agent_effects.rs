@@ -72,6 +72,7 @@ impl World {
         match effect {
             Effect::CheckpointTask { container_id, .. }
             | Effect::CheckpointState { container_id, .. }
+            | Effect::Renew { container_id, .. }
             | Effect::Forget { container_id }
             | Effect::Launch { container_id, .. }
             | Effect::Adopt { container_id, .. }
@@ -90,6 +91,8 @@ impl World {
                 self.agents[n].disk.container(&key)
             }
             Effect::Send { .. }
+            | Effect::AbortLaunch { .. }
+            | Effect::RunChecks { .. }
             | Effect::SaveAgentId(_)
             | Effect::CheckpointResources(_)
             | Effect::CloseLink { .. }
@@ -134,6 +137,17 @@ impl World {
                 }
                 self.checkpointed(n, container_id);
             }
+            Effect::Renew {
+                old,
+                container_id,
+                state,
+            } => {
+                if self.mishap(self.scenario.faults.checkpoint_permille) {
+                    return Some(container_id);
+                }
+                self.agents[n].disk.renew(old, container_id, state);
+                self.checkpointed(n, container_id);
+            }
             Effect::Forget { container_id } => {
                 let key = self.agents[n].disk.key(container_id);
                 self.agents[n].disk.forget(container_id);
@@ -147,8 +161,13 @@ impl World {
             Effect::Launch {
                 container_id,
                 framework_id,
+                group: _,
                 info,
+                replaces,
             } => {
+                if let Some(old) = replaces {
+                    self.agents[n].machine.remove(old);
+                }
                 let key = TaskKey {
                     framework_id,
                     task_id: info.id.clone(),
@@ -159,6 +178,13 @@ impl World {
                 container_id,
                 process,
             } => self.adopt(n, container_id, process),
+            // Sometimes the preparation is past the point where it can be.
+            Effect::AbortLaunch { container_id } => {
+                if self.dice.chance(500) {
+                    self.machine(n, container_id, MachineEvent::Up { fails: true });
+                }
+            }
+            Effect::RunChecks { .. } => {}
             Effect::Signal { container_id, signal } => {
                 if let Some(exit) = self.agents[n].machine.signalled(container_id, signal) {
                     let delay = self.dice.millis(0..500);

@@ -26,6 +26,12 @@ impl Disk {
         }
     }
 
+    pub(crate) fn renew(&mut self, old: ContainerId, new: ContainerId, state: StateRecord) {
+        if let Some((task, _)) = self.records.remove(&old) {
+            self.records.insert(new, (task, Some(state)));
+        }
+    }
+
     pub(crate) fn forget(&mut self, id: ContainerId) {
         self.records.remove(&id);
     }

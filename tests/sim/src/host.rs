@@ -57,6 +57,7 @@ impl World {
             (Some(State::Running(running)), None) => Command::Launched {
                 container_id: id,
                 process: running,
+                addresses: Vec::new(),
             },
             (Some(State::Running(running)), Some(process)) if running == process => return,
             (Some(State::Ended(end, usage)), _) => Command::Exited {
@@ -109,6 +110,7 @@ impl World {
                         Command::Launched {
                             container_id: id,
                             process,
+                            addresses: Vec::new(),
                         },
                     );
                 }

@@ -89,7 +89,8 @@ fn take_back(task: &Task, now: Timestamp, out: &mut Output) {
     let container_id = task.container_id;
     match task.phase {
         Phase::Launching | Phase::Running => {}
-        Phase::Waiting { .. } | Phase::Ended => {
+        Phase::Waiting { .. } => return,
+        Phase::Ended => {
             out.effect(Effect::Destroy { container_id });
             return;
         }

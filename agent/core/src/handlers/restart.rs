@@ -1,7 +1,9 @@
 //! Restart in place: the same task in another container, after a pause that doubles with each short run.
 //!
-//! In the pause there is no container, and the task is STARTING. The records of the ended container become those of
-//! the next one; a crash at any point finds the task waiting, or its launch cut short, and goes on from there.
+//! In the pause nothing runs, and the task is STARTING. What is left of the ended container stays until the next one
+//! has entered their group: it might be the last one there, and the group end with it. The records of the ended
+//! container become those of the next one; a crash at any point finds the task waiting, or its launch cut short, and
+//! goes on from there.
 
 use std::time::Duration;
 
@@ -62,7 +64,6 @@ pub(crate) fn back_off(agent: &mut Agent, now: Timestamp, key: &TaskKey, verdict
     let Some(task) = agent.tasks.get_mut(key) else {
         return;
     };
-    let container_id = task.container_id;
     let pause = pause(task, now);
     wait(task, now.after(pause));
     let how = if verdict.message.is_empty() {
@@ -79,7 +80,6 @@ pub(crate) fn back_off(agent: &mut Agent, now: Timestamp, key: &TaskKey, verdict
         ..Report::default()
     };
     agent.update(now, key, TaskState::Starting, report, out);
-    out.effect(Effect::Destroy { container_id });
     agent.send_head(now, key, out);
 }
 
@@ -91,9 +91,6 @@ pub(crate) fn launch_again(agent: &mut Agent, now: Timestamp, key: &TaskKey, out
     task.condition.restarts = task.condition.restarts.saturating_sub(1);
     wait(task, now);
     Agent::save(task, out);
-    out.effect(Effect::Destroy {
-        container_id: task.container_id,
-    });
 }
 
 /// Launches the next container.

@@ -20,7 +20,6 @@ fn a_failed_task_is_launched_again_after_a_pause_that_doubles_until_its_restarts
         "exit t 3 | ack t | wait 1 | launched t | ack t | exit t 4 | ack t | wait 1 | wait 1 | launched t | ack t | exit t 5",
         expect![[r#"
             checkpoint t STARTING
-            destroy t
             -> t STARTING TASK_RESTARTED: command exited with code 3; restart 1 in 1s
             checkpoint t STARTING
             renew t STARTING
@@ -30,7 +29,6 @@ fn a_failed_task_is_launched_again_after_a_pause_that_doubles_until_its_restarts
             -> t RUNNING TASK_RESTARTED restarts=1
             checkpoint t RUNNING
             checkpoint t STARTING
-            destroy t
             -> t STARTING TASK_RESTARTED restarts=1: command exited with code 4; restart 2 in 2s
             checkpoint t STARTING
             renew t STARTING
@@ -62,7 +60,6 @@ fn a_task_that_finishes_is_launched_again_only_where_its_policy_says_always() {
         "exit t 0 | wait 1",
         expect![[r#"
             checkpoint t STARTING
-            destroy t
             -> t STARTING TASK_RESTARTED: command exited with code 0; restart 1 in 1s
             renew t STARTING
             launch t again
@@ -77,7 +74,6 @@ fn after_a_long_run_the_pause_is_the_first_one_again() {
         "wait 301 | exit t 1",
         expect![[r#"
             checkpoint t STARTING
-            destroy t
             -> t STARTING TASK_RESTARTED restarts=1: command exited with code 1; restart 2 in 2s
         "#]],
     );
@@ -89,15 +85,14 @@ fn a_kill_in_the_pause_ends_the_task_at_once() {
         RUNNING,
         "exit t 3 | ack t | kill t | ack t | wait 9",
         expect![[r#"
-        checkpoint t STARTING
-        destroy t
-        -> t STARTING TASK_RESTARTED: command exited with code 3; restart 1 in 1s
-        checkpoint t STARTING
-        checkpoint t KILLED
-        destroy t
-        -> t KILLED
-        forget t
-    "#]],
+            checkpoint t STARTING
+            -> t STARTING TASK_RESTARTED: command exited with code 3; restart 1 in 1s
+            checkpoint t STARTING
+            checkpoint t KILLED
+            destroy t
+            -> t KILLED
+            forget t
+        "#]],
     );
 }
 
@@ -107,17 +102,16 @@ fn an_unhealthy_task_is_launched_again_unless_somebody_wants_it_dead_meanwhile()
         RUNNING,
         "health t refused | ack t | exit t 0 | ack t | wait 1",
         expect![[r#"
-        checkpoint t KILLING
-        SIGTERM t
-        -> t KILLING TASK_UNHEALTHY unhealthy: its health check failed: refused
-        checkpoint t KILLING
-        checkpoint t STARTING
-        destroy t
-        -> t STARTING TASK_RESTARTED: its health check failed: refused; restart 1 in 1s
-        checkpoint t STARTING
-        renew t STARTING
-        launch t again
-    "#]],
+            checkpoint t KILLING
+            SIGTERM t
+            -> t KILLING TASK_UNHEALTHY unhealthy: its health check failed: refused
+            checkpoint t KILLING
+            checkpoint t STARTING
+            -> t STARTING TASK_RESTARTED: its health check failed: refused; restart 1 in 1s
+            checkpoint t STARTING
+            renew t STARTING
+            launch t again
+        "#]],
     );
     check(
         RUNNING,
@@ -141,16 +135,15 @@ fn a_restart_that_cannot_be_built_ends_the_task() {
         RUNNING,
         "exit t 3 | ack t | wait 1 | fail t boom",
         expect![[r#"
-        checkpoint t STARTING
-        destroy t
-        -> t STARTING TASK_RESTARTED: command exited with code 3; restart 1 in 1s
-        checkpoint t STARTING
-        renew t STARTING
-        launch t again
-        checkpoint t FAILED
-        destroy t
-        -> t FAILED CONTAINER_LAUNCH_FAILED restarts=1: boom
-    "#]],
+            checkpoint t STARTING
+            -> t STARTING TASK_RESTARTED: command exited with code 3; restart 1 in 1s
+            checkpoint t STARTING
+            renew t STARTING
+            launch t again
+            checkpoint t FAILED
+            destroy t
+            -> t FAILED CONTAINER_LAUNCH_FAILED restarts=1: boom
+        "#]],
     );
 }
 
@@ -161,7 +154,6 @@ fn the_max_completion_time_counts_from_the_first_start_and_goes_on_in_the_pause(
         "wait 3 | exit t 1 | ack t | wait 2",
         expect![[r#"
             checkpoint t STARTING
-            destroy t
             -> t STARTING TASK_RESTARTED: command exited with code 1; restart 1 in 4s
             checkpoint t STARTING
             checkpoint t FAILED
@@ -177,50 +169,45 @@ fn a_restarted_agent_goes_on_with_the_pause_or_the_launch() {
         RUNNING,
         "exit t 3 | ack t | crash | wait 1 | launched t | up | registered",
         expect![[r#"
-        checkpoint t STARTING
-        destroy t
-        -> t STARTING TASK_RESTARTED: command exited with code 3; restart 1 in 1s
-        checkpoint t STARTING
-        destroy t
-        renew t STARTING
-        launch t again
-        checkpoint t RUNNING
-        check t up 0ns
-        -> register a t=RUNNING
-        -> t RUNNING TASK_RESTARTED restarts=1
-    "#]],
+            checkpoint t STARTING
+            -> t STARTING TASK_RESTARTED: command exited with code 3; restart 1 in 1s
+            checkpoint t STARTING
+            renew t STARTING
+            launch t again
+            checkpoint t RUNNING
+            check t up 0ns
+            -> register a t=RUNNING
+            -> t RUNNING TASK_RESTARTED restarts=1
+        "#]],
     );
     // It died in the launch: there may be a container, or none.
     check(
         RUNNING,
         "exit t 3 | ack t | wait 1 | crash | launched t | up | registered",
         expect![[r#"
-        checkpoint t STARTING
-        destroy t
-        -> t STARTING TASK_RESTARTED: command exited with code 3; restart 1 in 1s
-        checkpoint t STARTING
-        renew t STARTING
-        launch t again
-        adopt launch of t
-        checkpoint t RUNNING
-        check t up 0ns
-        -> register a t=RUNNING
-        -> t RUNNING TASK_RESTARTED restarts=1
-    "#]],
+            checkpoint t STARTING
+            -> t STARTING TASK_RESTARTED: command exited with code 3; restart 1 in 1s
+            checkpoint t STARTING
+            renew t STARTING
+            launch t again
+            adopt launch of t
+            checkpoint t RUNNING
+            check t up 0ns
+            -> register a t=RUNNING
+            -> t RUNNING TASK_RESTARTED restarts=1
+        "#]],
     );
     check(
         RUNNING,
         "exit t 3 | ack t | wait 1 | crash | gone t | wait 0 | launched t | up | registered",
         expect![[r#"
             checkpoint t STARTING
-            destroy t
             -> t STARTING TASK_RESTARTED: command exited with code 3; restart 1 in 1s
             checkpoint t STARTING
             renew t STARTING
             launch t again
             adopt launch of t
             checkpoint t STARTING
-            destroy t
             renew t STARTING
             launch t again
             checkpoint t RUNNING
@@ -253,7 +240,6 @@ fn a_member_that_restarts_does_not_end_its_group_until_it_gives_up() {
         "exit t 1 | ack t | wait 1 | launched t | ack t | exit t 1",
         expect![[r#"
             checkpoint t STARTING
-            destroy t
             -> t STARTING TASK_RESTARTED: command exited with code 1; restart 1 in 1s
             checkpoint t STARTING
             renew t STARTING

@@ -3,7 +3,7 @@
 //! A record grows by fields, which older and newer agents read alike, so that the file's version stays.
 
 use proffer_agent_core::{KillCause, KillRecord, Process, ResourcesRecord, StateRecord, TaskRecord};
-use proffer_types::{FrameworkId, GroupId, Role, TaskId, Timestamp};
+use proffer_types::{FrameworkId, GroupId, Role, StatusReason, TaskId, Timestamp};
 use proffer_wire::{ConvertError, v1};
 use prost::Message;
 use thiserror::Error;
@@ -48,6 +48,14 @@ struct State {
     latest: Option<v1::TaskStatus>,
     #[prost(message, repeated, tag = "5")]
     updates: Vec<v1::TaskStatus>,
+    #[prost(uint64, optional, tag = "6")]
+    first_started_at_ms: Option<u64>,
+    #[prost(uint32, tag = "7")]
+    restarts: u32,
+    #[prost(uint32, tag = "8")]
+    short_runs: u32,
+    #[prost(uint64, optional, tag = "9")]
+    restart_at_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -67,6 +75,12 @@ struct Kill {
     /// The task of the group that ended, where that is the cause.
     #[prost(string, tag = "3")]
     ended_task_id: String,
+    /// Of a failed check, or a limit.
+    #[prost(string, tag = "4")]
+    message: String,
+    /// The limit's, in words.
+    #[prost(string, tag = "5")]
+    reason: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -115,6 +129,10 @@ pub(super) fn encode_state(state: &StateRecord) -> Vec<u8> {
             start_time: process.start_time,
         }),
         started_at_ms: state.started_at.map(|at| at.0),
+        first_started_at_ms: state.first_started_at.map(|at| at.0),
+        restarts: state.restarts,
+        short_runs: state.short_runs,
+        restart_at_ms: state.restart_at.map(|at| at.0),
         kill: state.kill.as_ref().map(encode_kill),
         latest: Some((&state.latest).into()),
         updates: state.updates.iter().map(Into::into).collect(),
@@ -130,6 +148,10 @@ pub(super) fn decode_state(bytes: &[u8]) -> Result<StateRecord, DecodeError> {
             start_time: process.start_time,
         }),
         started_at: state.started_at_ms.map(Timestamp),
+        first_started_at: state.first_started_at_ms.map(Timestamp),
+        restarts: state.restarts,
+        short_runs: state.short_runs,
+        restart_at: state.restart_at_ms.map(Timestamp),
         kill: state.kill.map(decode_kill).transpose()?,
         latest: state.latest.ok_or(DecodeError::Field("latest"))?.try_into()?,
         updates: state
@@ -164,19 +186,25 @@ pub(super) fn decode_resources(bytes: &[u8]) -> Result<(ResourcesRecord, Vec<Str
 }
 
 fn encode_kill(kill: &KillRecord) -> Kill {
-    let ended_task_id = match &kill.cause {
-        KillCause::GroupEnded { task_id } => task_id.to_string(),
+    let mut record = Kill {
+        cause: cause_number(&kill.cause),
+        kill_at_ms: kill.kill_at.0,
+        ..Kill::default()
+    };
+    match &kill.cause {
+        KillCause::GroupEnded { task_id } => record.ended_task_id = task_id.to_string(),
+        KillCause::Unhealthy { message } => record.message.clone_from(message),
+        KillCause::LimitExceeded { reason, message } => {
+            record.message.clone_from(message);
+            reason.as_str().clone_into(&mut record.reason);
+        }
         KillCause::Requested
         | KillCause::RequestedDuringLaunch
         | KillCause::FrameworkShutdown
         | KillCause::MaxCompletionTime
-        | KillCause::AgentStopping => String::new(),
-    };
-    Kill {
-        cause: cause_number(&kill.cause),
-        kill_at_ms: kill.kill_at.0,
-        ended_task_id,
+        | KillCause::AgentStopping => {}
     }
+    record
 }
 
 fn decode_kill(kill: Kill) -> Result<KillRecord, DecodeError> {
@@ -189,10 +217,23 @@ fn decode_kill(kill: Kill) -> Result<KillRecord, DecodeError> {
         6 => KillCause::GroupEnded {
             task_id: TaskId::new(kill.ended_task_id)?,
         },
+        7 => KillCause::Unhealthy {
+            message: kill.message,
+        },
+        8 => KillCause::LimitExceeded {
+            reason: reason(&kill.reason)?,
+            message: kill.message,
+        },
         _ => return Err(DecodeError::Field("kill.cause")),
     };
     let kill_at = Timestamp(kill.kill_at_ms);
     Ok(KillRecord { cause, kill_at })
+}
+
+fn reason(word: &str) -> Result<StatusReason, DecodeError> {
+    let mut all = StatusReason::ALL.into_iter();
+    let found = all.find(|reason| reason.as_str() == word);
+    found.ok_or(DecodeError::Field("kill.reason"))
 }
 
 fn cause_number(cause: &KillCause) -> u32 {
@@ -203,5 +244,7 @@ fn cause_number(cause: &KillCause) -> u32 {
         KillCause::MaxCompletionTime => 4,
         KillCause::AgentStopping => 5,
         KillCause::GroupEnded { .. } => 6,
+        KillCause::Unhealthy { .. } => 7,
+        KillCause::LimitExceeded { .. } => 8,
     }
 }

@@ -50,6 +50,10 @@ fn state(name: &str, state: TaskState) -> StateRecord {
             start_time: 5,
         }),
         started_at: Some(Timestamp(6)),
+        first_started_at: Some(Timestamp(2)),
+        restarts: 3,
+        short_runs: 2,
+        restart_at: Some(Timestamp(8)),
         kill: Some(KillRecord {
             cause: KillCause::GroupEnded {
                 task_id: TaskId::new("other").unwrap(),

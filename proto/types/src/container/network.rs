@@ -1,5 +1,7 @@
 //! What network a task is in.
 
+use crate::{Ranges, ResourceName, Resources};
+
 /// The task's network.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NetworkSpec {
@@ -67,4 +69,57 @@ pub enum Protocol {
     #[default]
     Tcp,
     Udp,
+}
+
+impl NetworkSpec {
+    /// The mappings with nothing left open, for a task with these resources: where the host's port is 0, each takes the
+    /// next one of the resources. Those for which none is left stay 0.
+    #[must_use]
+    pub fn resolved_ports(&self, resources: &Resources) -> Vec<PortMapping> {
+        let own = resources.ranges(&ResourceName::Ports);
+        let own = own.into_iter().flat_map(Ranges::iter);
+        let mut own = own.flat_map(|(first, last)| first..=last);
+        let resolved = self.ports.iter().map(|port| {
+            let mut port = port.clone();
+            if port.host_port == 0 {
+                port.host_port = own.next().and_then(|n| u16::try_from(n).ok()).unwrap_or(0);
+            }
+            if port.container_port == 0 {
+                port.container_port = port.host_port;
+            }
+            port
+        });
+        resolved.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_left_open_are_those_of_the_resources_in_order() {
+        let port = |name: &str, container_port, host_port| PortMapping {
+            name: name.to_owned(),
+            container_port,
+            host_port,
+            protocol: Protocol::Tcp,
+        };
+        let spec = NetworkSpec {
+            ports: vec![
+                port("a", 80, 0),
+                port("b", 0, 8080),
+                port("c", 0, 0),
+                port("d", 90, 0),
+            ],
+            ..NetworkSpec::default()
+        };
+        let resources: Resources = "ports:[31000-31000,31005-31005]".parse().unwrap();
+        let resolved = spec.resolved_ports(&resources);
+        let numbers: Vec<_> = resolved
+            .iter()
+            .map(|port| (port.container_port, port.host_port))
+            .collect();
+        assert_eq!(numbers, [(80, 31000), (8080, 8080), (31005, 31005), (90, 0)]);
+    }
 }
