@@ -140,6 +140,11 @@ pub enum Event {
         key: TaskKey,
         container_id: ContainerId,
     },
+    /// A task waits for, or is launched in, another container than before.
+    ContainerReplaced {
+        key: TaskKey,
+        container_id: ContainerId,
+    },
     TaskRefused {
         key: TaskKey,
         message: String,

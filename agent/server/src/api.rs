@@ -1,12 +1,14 @@
-//! The agent's own port: gRPC (logs, health, reflection) and plain HTTP beside it.
+//! The agent's own port: gRPC (logs, statistics, health, reflection) and plain HTTP beside it.
 
 mod http;
 mod log;
+mod statistics;
 
 use std::sync::Arc;
 
 use axum::serve::ListenerExt as _;
 use proffer_grpc::v1::agent_server::AgentServer;
+use proffer_grpc::v1::stats_server::StatsServer;
 use proffer_types::AgentInfo;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +16,7 @@ use tonic::service::Routes;
 use tracing::debug;
 
 use crate::AgentError;
+use crate::containers::Containers;
 use crate::data_dir::DataDir;
 use crate::metrics::Metrics;
 use crate::shared::Shared;
@@ -30,20 +33,30 @@ pub(crate) struct State {
 }
 
 /// Serves the port until the state's token ends it.
-pub(crate) async fn serve(listener: TcpListener, state: State) -> Result<(), AgentError> {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    state: State,
+    containers: Containers,
+) -> Result<(), AgentError> {
+    let reader = statistics::Reader::new(Arc::clone(&state.shared), containers);
     let (health_reporter, health) = tonic_health::server::health_reporter();
     let logs = AgentServer::new(log::Logs::new(state.clone()));
     health_reporter.set_serving::<AgentServer<log::Logs>>().await;
+    let statistics = StatsServer::new(statistics::Service::new(reader.clone(), state.end.clone()));
+    health_reporter
+        .set_serving::<StatsServer<statistics::Service>>()
+        .await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proffer_grpc::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     let grpc = Routes::new(health)
         .add_service(reflection)
         .add_service(logs)
+        .add_service(statistics)
         .prepare()
         .into_axum_router();
     let end = state.end.clone();
-    let router = http::router(state).merge(grpc).fallback(http::fallback);
+    let router = http::router(state, reader).merge(grpc).fallback(http::fallback);
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "cannot turn off Nagle's algorithm");

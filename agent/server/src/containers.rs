@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use proffer_agent_core::{Command, ContainerEnd, ContainerId, Process, Signal, TaskKey};
 use proffer_linux::{Adoption, Containerizer, Launched, SignalError};
-use proffer_types::{TaskInfo, Usage};
+use proffer_types::{Statistics, TaskInfo, Usage};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -279,6 +279,23 @@ impl Containers {
                 Some(Ok(())) | None => {}
             }
         });
+    }
+
+    /// What the kernel counts for containers; without those that do not run.
+    pub(crate) async fn statistics<T: Send + 'static>(
+        &self,
+        of: Vec<(T, ContainerId)>,
+    ) -> Vec<(T, Statistics)> {
+        let read = move |inner: &Inner| {
+            let read = of.into_iter().filter_map(|(of, container_id)| {
+                let read = inner.containerizer.statistics(&name(container_id));
+                let read =
+                    read.inspect_err(|error| debug!(%container_id, error = chain(error), "no statistics"));
+                Some((of, read.ok()?))
+            });
+            read.collect()
+        };
+        self.blocking(read).await.unwrap_or_default()
     }
 
     /// Removes what is left of a container.

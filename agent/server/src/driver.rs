@@ -137,6 +137,9 @@ fn log(event: &Event) {
             );
         }
         Event::TaskAccepted { key, container_id } => info!(task = %key, %container_id, "task accepted"),
+        Event::ContainerReplaced { key, container_id } => {
+            debug!(task = %key, %container_id, "container replaced")
+        }
         Event::TaskRefused { key, message } => warn!(task = %key, message, "task refused"),
         Event::DuplicateIgnored { key } => warn!(task = %key, "ignored a launch of a task id in use"),
         Event::UnknownIgnored { key, what } => {

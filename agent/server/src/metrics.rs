@@ -1,8 +1,11 @@
-//! The agent's metrics: every name is here.
+//! The agent's metrics: every name is here, and those of its tasks in a file of their own.
+
+mod tasks;
 
 use std::time::Duration;
 
-use proffer_agent_core::{Agent, Event};
+use proffer_agent_core::{Agent, Event, TaskKey};
+use proffer_types::Statistics;
 use proffer_types::{ResourceName, TaskState};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -173,6 +176,7 @@ impl Metrics {
             | Event::ResourcesChanged { .. }
             | Event::OperationIgnored { .. }
             | Event::TaskAccepted { .. }
+            | Event::ContainerReplaced { .. }
             | Event::DuplicateIgnored { .. }
             | Event::UnknownIgnored { .. }
             | Event::TaskState { .. }
@@ -205,10 +209,13 @@ impl Metrics {
         self.mem_bytes_used.set(units(ResourceName::Mem));
     }
 
-    /// All metrics in the OpenMetrics text format.
-    pub(crate) fn encode(&self) -> String {
+    /// All metrics, and those of running tasks, in the OpenMetrics text format.
+    pub(crate) fn encode(&self, running: &[(TaskKey, Statistics)]) -> String {
         let mut out = String::new();
-        match text::encode(&mut out, &self.registry) {
+        let encoded = text::encode_registry(&mut out, &self.registry)
+            .and_then(|()| text::encode_registry(&mut out, &tasks::registry(running)))
+            .and_then(|()| text::encode_eof(&mut out));
+        match encoded {
             Ok(()) => out,
             // Writing to a String cannot fail.
             Err(std::fmt::Error) => String::new(),
@@ -224,7 +231,7 @@ mod tests {
     fn a_launch_is_counted_under_the_promised_names() {
         let metrics = Metrics::new();
         metrics.launched(Duration::from_millis(3));
-        let text = metrics.encode();
+        let text = metrics.encode(&[]);
         assert!(text.contains("proffer_agent_launches_total 1"), "{text}");
         assert!(text.contains("proffer_agent_launch_seconds_count 1"), "{text}");
     }

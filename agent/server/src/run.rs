@@ -124,7 +124,7 @@ impl Parts {
             info: agent.info().clone(),
             end: end.clone(),
         };
-        let mut served = tokio::spawn(api::serve(self.listener, state));
+        let mut served = tokio::spawn(api::serve(self.listener, state, containers.clone()));
         tokio::spawn(link::run(self.masters, random_seed()?, driver_tx, end.clone()));
         tokio::spawn(collect_sandboxes(
             Arc::clone(&self.data_dir),

@@ -18,6 +18,7 @@ pub mod operation;
 pub mod quota;
 pub mod resources;
 pub mod scheduler_link;
+mod statistics;
 pub mod status;
 pub mod task;
 pub mod text;

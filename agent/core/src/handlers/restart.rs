@@ -16,7 +16,7 @@ use crate::agent::Report;
 use crate::config::{CHECKPOINT_RETRY, MIN_BACKOFF};
 use crate::task::{Failures, Phase, Task};
 use crate::verdict::Verdict;
-use crate::{Agent, ContainerEnd, Effect, KillCause, KillRecord, Output, TaskKey};
+use crate::{Agent, ContainerEnd, Effect, Event, KillCause, KillRecord, Output, TaskKey};
 
 /// Whether the end of a task's container is followed by another container.
 pub(crate) fn follows(task: &Task, end: &ContainerEnd) -> bool {
@@ -105,6 +105,10 @@ pub(crate) fn launch(agent: &mut Agent, key: &TaskKey, out: &mut Output) {
     task.phase = Phase::Launching;
     task.replaces = Some(old);
     task.condition.restarts = task.condition.restarts.saturating_add(1);
+    out.event(Event::ContainerReplaced {
+        key: key.clone(),
+        container_id,
+    });
     out.effect(Effect::Renew {
         old,
         container_id,
@@ -133,6 +137,10 @@ pub(crate) fn not_renewed(agent: &mut Agent, now: Timestamp, key: &TaskKey, out:
     agent.containers.insert(old, key.clone());
     task.condition.restarts = task.condition.restarts.saturating_sub(1);
     let kill = task.kill.take();
+    out.event(Event::ContainerReplaced {
+        key: key.clone(),
+        container_id: old,
+    });
     wait(task, now.after(CHECKPOINT_RETRY));
     if let Some(KillRecord { cause, .. }) = kill {
         kill_task::kill(agent, now, key, cause, KillPolicy::default(), out);

@@ -7,10 +7,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::State;
+use super::statistics::Reader;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(super) fn router(state: State) -> Router {
+pub(super) fn router(state: State, reader: Reader) -> Router {
+    let metrics = move |Extract(state): Extract<State>| async move { metrics(&state, &reader).await };
     Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))
@@ -38,7 +40,7 @@ async fn index(Extract(state): Extract<State>) -> String {
          /metrics  Prometheus\n\
          /healthz  the process lives\n\
          /readyz   it is registered with a master\n\
-         gRPC      proffer.v1.Agent, reflection, health\n",
+         gRPC      proffer.v1.Agent, proffer.v1.Stats, reflection, health\n",
         version = info.version,
         hostname = info.hostname,
         resources = state.shared.total(),
@@ -55,8 +57,12 @@ fn registered(state: &State) -> &'static str {
     }
 }
 
-async fn metrics(Extract(state): Extract<State>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], state.metrics.encode())
+async fn metrics(state: &State, reader: &Reader) -> impl IntoResponse + use<> {
+    let running = reader.all().await;
+    (
+        [(header::CONTENT_TYPE, OPEN_METRICS)],
+        state.metrics.encode(&running),
+    )
 }
 
 async fn ready(Extract(state): Extract<State>) -> (StatusCode, String) {

@@ -45,7 +45,9 @@ pub(super) async fn ask(network: &Network, port: u16, service: &str) -> Result<(
         .map_err(|status| format!("it answered with {:?}: {}", status.code(), status.message()))?;
     match answer.into_inner().status() {
         ServingStatus::Serving => Ok(()),
-        status => Err(format!("it answered with {}", status.as_str_name())),
+        status @ (ServingStatus::Unknown | ServingStatus::NotServing | ServingStatus::ServiceUnknown) => {
+            Err(format!("it answered with {}", status.as_str_name()))
+        }
     }
 }
 
