@@ -10,6 +10,7 @@ pub mod host;
 mod isolators;
 pub mod plan;
 pub mod root;
+pub mod seccomp;
 pub mod step;
 #[cfg(test)]
 mod tests;
