@@ -9,6 +9,7 @@ pub mod devices;
 pub mod host;
 mod isolators;
 pub mod plan;
+pub mod pool;
 pub mod root;
 pub mod seccomp;
 pub mod step;
@@ -23,6 +24,7 @@ pub use devices::DeviceRule;
 pub use host::{Controller, Extras, HostFacts, Version};
 pub use isolators::mounts::SANDBOX;
 pub use plan::{LaunchPlan, PlanError, plan};
+pub use pool::{Assignment, CountedDevices, PickError, Pool, PoolError};
 pub use root::{Access, Attach, Layers, Mount, MountLayers, MountRoot, NewFile, Node, RootStep};
 pub use step::{
     FileRole, InitStep, IoRates, Leaf, Limit, Namespace, PayloadStep, PrepareStep, Set, StdioKind,

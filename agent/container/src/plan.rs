@@ -87,7 +87,7 @@ pub enum PlanError {
     DeviceUnresolved { path: String },
     #[error("the io limit of `{path}` limits nothing")]
     EmptyIoLimit { path: String },
-    #[error("`{text}` is not a list of {what} such as `0-3,7`")]
+    #[error("`{text}` is not a list of {what}s such as `0-3,7`")]
     SetSyntax { what: &'static str, text: String },
     #[error("this host has no {what} {number}: there are {available}")]
     NotInSet {
@@ -99,7 +99,7 @@ pub enum PlanError {
     HugePageSize { page_size: u64, available: String },
     #[error("a huge page limit of {bytes} B is no multiple of the page size {page_size} B")]
     PartialHugePage { page_size: u64, bytes: u64 },
-    #[error("the {what} limit is given twice")]
+    #[error("the {what} is given twice")]
     Twice { what: String },
     #[error("the image has no layers")]
     NoLayers,

@@ -1,5 +1,7 @@
 //! Whole plans as text, and what a host must have for one.
 
+mod limits;
+
 use std::path::PathBuf;
 
 use expect_test::{Expect, expect};

@@ -25,7 +25,7 @@ pub(crate) fn limit(config: &ContainerConfig, host: &HostFacts, draft: &mut Draf
             return Err(PlanError::PartialHugePage { page_size, bytes });
         }
         if !limited.insert(page_size) {
-            let what = format!("huge page ({page_size} B)");
+            let what = format!("limit of huge pages of {page_size} B");
             return Err(PlanError::Twice { what });
         }
         draft.limit(Limit::HugePages { page_size, bytes });
