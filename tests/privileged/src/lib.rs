@@ -22,6 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Enough for any command of these tests.
 pub const MEM_BYTES: u64 = 64 << 20;
 
+/// What the doomed agent says before it launches, and after it has destroyed.
+pub const LAUNCHING: &str = "launching";
+pub const DESTROYED: &str = "destroyed";
+
 /// One test's part of this host.
 #[derive(Debug)]
 pub struct Host {
@@ -238,6 +242,34 @@ pub fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(fs::read_dir(dir)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()?)
+}
+
+/// The processes that have a file open below a directory, or that one as their own: what is left of a container whose files
+/// are there.
+#[must_use]
+pub fn processes_of(dir: &Path) -> Vec<u32> {
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let uses = |pid: &u32| {
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        let files = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+        let mut links = files.map(|entry| entry.path()).chain([process.join("cwd")]);
+        links.any(|link| fs::read_link(link).is_ok_and(|target| target.starts_with(dir)))
+    };
+    pids.filter(|pid| *pid != std::process::id())
+        .filter(uses)
+        .collect()
+}
+
+/// The mounts of this host below a directory.
+pub fn mounts_below(dir: &Path) -> Result<Vec<String>> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let target = |line: &&str| {
+        line.split(' ')
+            .nth(4)
+            .is_some_and(|target| Path::new(target).starts_with(dir))
+    };
+    Ok(mounts.lines().filter(target).map(str::to_owned).collect())
 }
 
 /// Says that something cannot be tested here.
