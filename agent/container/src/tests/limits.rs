@@ -280,5 +280,5 @@ fn a_task_may_use_its_own_devices_beside_those_of_all() {
     assert_eq!(rules.unwrap().to_string(), "b 8:0 r");
     let mut bare = able(Version::V1);
     bare.controllers.remove(&Controller::Devices);
-    assert!(!text(&plan(&task(), &bare).unwrap()).contains("devices"));
+    assert!(!text(&plan(&task(), &bare).unwrap()).contains("allow devices"));
 }
