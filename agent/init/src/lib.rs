@@ -4,6 +4,7 @@
 //! together, save for the exit record, which an agent of a later version may read: it carries a version.
 
 pub mod attach;
+pub mod control;
 pub mod older;
 pub mod program;
 pub mod record;
@@ -23,6 +24,12 @@ pub mod fd {
     pub const ATTACH: i32 = 7;
     /// The user namespace of the payload, and of the files of its image. Absent where those are the host's.
     pub const USER_NAMESPACE: i32 = 8;
+    /// In place of [`EXIT`] when a command is executed in a running container: the socket to the agent.
+    pub const CONTROL: i32 = EXIT;
+    /// In place of [`DIRECTORY`]: the container's pid 1.
+    pub const CONTAINER: i32 = DIRECTORY;
+    /// In place of [`ATTACH`]: the payload's first process.
+    pub const PAYLOAD: i32 = ATTACH;
     /// The last of them.
     pub const LAST: i32 = USER_NAMESPACE;
 }

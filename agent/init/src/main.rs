@@ -16,6 +16,7 @@ mod run;
 mod stdio;
 mod supervise;
 mod sys;
+mod watch;
 
 fn main() {
     sys::start();

@@ -3,6 +3,31 @@
 //! Numbers are little-endian; texts end with a NUL, so that they can be handed to the kernel where they lie; a list
 //! is its length as `u32` and its items.
 
+/// Stands at the head of a program's file. To be raised whenever an instruction that confines a process changes: a later
+/// agent executes commands in a container by what it finds in the file of its pid 1.
+const VERSION: u32 = 1;
+
+/// The file of a program: before the program itself, what another program for the same container is made from.
+#[must_use]
+pub fn file(template: &[u8], program: &[u8]) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.0.extend(VERSION.to_le_bytes());
+    writer.bytes(template);
+    writer.0.extend(program);
+    writer.0
+}
+
+/// The two parts of a program's file; `None` when it is none of this version.
+#[must_use]
+pub fn split(file: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut reader = Reader(file);
+    if reader.length()? != VERSION {
+        return None;
+    }
+    let template = reader.bytes()?;
+    Some((template, reader.0))
+}
+
 /// One kind of instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -74,12 +99,19 @@ pub enum Op {
     NoNewPrivileges,
     /// `filter: bytes`
     FilterCalls,
+    /// `cgroup`: starts a process in the pid namespace of [`crate::fd::CONTAINER`]; the starting one stays behind to
+    /// watch over it.
+    EnterContainer,
+    /// `container: u64, payload: u64`: joins these namespaces of the container's pid 1 and of the payload's first process.
+    JoinNamespaces,
+    /// `rows: u64, columns: u64`: a terminal of the container becomes stdin, stdout and stderr; its master is the agent's.
+    OpenTerminal,
     /// `argv: list of text, env: list of text`
     Execute,
 }
 
 /// Every instruction, in the order of the opcodes from 1.
-pub const OPS: [Op; 35] = [
+pub const OPS: [Op; 38] = [
     Op::EnterInit,
     Op::SetHostname,
     Op::MakeMountsPrivate,
@@ -114,6 +146,9 @@ pub const OPS: [Op; 35] = [
     Op::KeepCapabilities,
     Op::NoNewPrivileges,
     Op::FilterCalls,
+    Op::EnterContainer,
+    Op::JoinNamespaces,
+    Op::OpenTerminal,
     Op::Execute,
 ];
 
@@ -162,6 +197,9 @@ impl Op {
             Self::KeepCapabilities => "drop capabilities",
             Self::NoNewPrivileges => "set no_new_privs",
             Self::FilterCalls => "install the seccomp filter",
+            Self::EnterContainer => "start a process in the container",
+            Self::JoinNamespaces => "join the container's namespaces",
+            Self::OpenTerminal => "open a terminal of the container",
             Self::Execute => "execute",
         }
     }
@@ -313,6 +351,14 @@ mod tests {
         assert_eq!(reader.bytes(), Some(&b"\0x"[..]));
         assert_eq!((reader.length(), reader.number()), (Some(1), Some(3)));
         assert_eq!(reader.byte(), None);
+    }
+
+    #[test]
+    fn a_file_is_two_parts_of_this_version() {
+        let mut bytes = file(b"one", b"two");
+        assert_eq!(split(&bytes), Some((&b"one"[..], &b"two"[..])));
+        bytes[0] += 1;
+        assert_eq!(split(&bytes), None);
     }
 
     #[test]

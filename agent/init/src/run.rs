@@ -9,7 +9,8 @@ use crate::root::Root;
 use crate::stdio::Stdio;
 use crate::supervise::supervise;
 use crate::sys::cgroup::Cgroup;
-use crate::sys::{self, DAMAGED, Outcome, mount, namespace, privileges, process};
+use crate::sys::{self, DAMAGED, Outcome, io, mount, namespace, privileges, process, signal, terminal};
+use crate::watch::watch;
 
 /// What steps leave for later ones.
 #[derive(Debug, Default)]
@@ -81,6 +82,9 @@ fn step(op: Op, operands: &mut Reader<'static>, state: &mut State) -> Outcome<'s
         Op::KeepCapabilities => privileges::keep_capabilities(number(operands)?, number(operands)?),
         Op::FilterCalls => privileges::filter_calls(operands.bytes().ok_or(DAMAGED)?),
         Op::NoNewPrivileges => privileges::set(libc::PR_SET_NO_NEW_PRIVS, 1),
+        Op::EnterContainer => enter_container(operands),
+        Op::JoinNamespaces => join_namespaces(operands),
+        Op::OpenTerminal => open_terminal(operands),
         Op::Execute => execute(operands),
     }
 }
@@ -110,6 +114,43 @@ fn enter_payload(cgroup: Option<Cgroup>, stdio: &mut Stdio) -> Outcome<'static> 
     }
     process::become_payload();
     stdio.take()
+}
+
+/// Goes on in a process of a running container; this one watches over it.
+fn enter_container(operands: &mut Reader<'static>) -> Outcome<'static> {
+    let signals = signal::open()?;
+    let cgroup = open_cgroup(operands)?;
+    namespace::join_process(fd::CONTAINER, libc::CLONE_NEWPID as u64)?;
+    let pid = cgroup.start(0)?;
+    if pid != 0 {
+        for descriptor in [0, 1, 2, fd::REPORT] {
+            sys::close(descriptor);
+        }
+        watch(pid, signals);
+    }
+    process::become_payload();
+    Ok(())
+}
+
+/// Joins the namespaces that are pid 1's, and then those that the payload may have left for its own.
+fn join_namespaces(operands: &mut Reader<'static>) -> Outcome<'static> {
+    for pidfd in [fd::CONTAINER, fd::PAYLOAD] {
+        match number(operands)? {
+            0 => {}
+            flags => namespace::join_process(pidfd, flags)?,
+        }
+    }
+    Ok(())
+}
+
+fn open_terminal(operands: &mut Reader<'static>) -> Outcome<'static> {
+    let size = |number: u64| u16::try_from(number).map_err(|_| DAMAGED);
+    let (rows, columns) = (size(number(operands)?)?, size(number(operands)?)?);
+    let (master, slave) = terminal::open()?;
+    terminal::resize(master, rows, columns);
+    terminal::hand_over(master)?;
+    (0..3).try_for_each(|place| io::place(slave, place))?;
+    terminal::control(slave)
 }
 
 fn open_cgroup(operands: &mut Reader<'static>) -> Outcome<'static, Cgroup> {

@@ -56,8 +56,12 @@ fn handle_signals(payload: i32, started_us: u64, stdio: &mut Stdio) {
     while let Some(number) = signal::next(stdio.signals) {
         match number {
             libc::SIGCHLD => reap_all(payload, started_us, stdio),
-            SIGNAL_KILL_ALL => process::kill(-1, libc::SIGKILL),
-            number if FORWARDED.contains(&number) => process::kill(-payload, number),
+            SIGNAL_KILL_ALL => {
+                process::kill(-1, libc::SIGKILL);
+            }
+            number if FORWARDED.contains(&number) => {
+                process::kill(-payload, number);
+            }
             _ => {}
         }
     }

@@ -14,7 +14,7 @@ use std::ffi::CStr;
 use std::ptr;
 
 use proffer_init::fd;
-use proffer_init::program::Op;
+use proffer_init::program::{self, Op};
 use proffer_init::report;
 
 use self::signal::all_signals;
@@ -66,14 +66,14 @@ pub(crate) fn start() {
         libc::sigprocmask(libc::SIG_SETMASK, &raw const all, ptr::null_mut());
         // What it makes has the modes it names.
         libc::umask(0);
-        for descriptor in fd::EXIT..=fd::LAST {
+        for descriptor in fd::PROGRAM..=fd::LAST {
             libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC);
         }
         libc::syscall(libc::SYS_close_range, fd::LAST + 1, libc::c_uint::MAX, 0);
     }
 }
 
-/// Maps the program, and closes its file.
+/// Maps the program. Its file stays open in pid 1, for the agent to find.
 pub(crate) fn map_program() -> Outcome<'static, &'static [u8]> {
     // SAFETY: the mapping is checked before use, private, and sealed by the agent against shrinking. It stays mapped for good,
     // a page or two.
@@ -92,8 +92,9 @@ pub(crate) fn map_program() -> Outcome<'static, &'static [u8]> {
             let errno = errno();
             return Err(Failure { errno, subject: c"" });
         }
-        libc::close(fd::PROGRAM);
-        Ok(std::slice::from_raw_parts(at.cast(), len))
+        let file = std::slice::from_raw_parts(at.cast(), len);
+        let (_, program) = program::split(file).ok_or(DAMAGED)?;
+        Ok(program)
     }
 }
 

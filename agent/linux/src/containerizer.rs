@@ -18,10 +18,11 @@ use proffer_types::statistics::Statistics;
 use proffer_types::{Timestamp, Usage};
 
 use crate::cgroups::Cgroups;
+use crate::exec::{self, Exec, ExecRequest, Leftovers};
 use crate::process::Process;
 use crate::userns::UserNamespaces;
 use crate::{
-    DestroyError, DestroyErrors, ExitRecord, ExitRecordError, LaunchError, ListError, SetupError,
+    DestroyError, DestroyErrors, ExecError, ExitRecord, ExitRecordError, LaunchError, ListError, SetupError,
     SignalError, UsageError, embedded, launch, network,
 };
 
@@ -71,6 +72,8 @@ pub struct Containerizer {
     init: OwnedFd,
     user_namespaces: UserNamespaces,
     processes: Mutex<BTreeMap<ContainerId, Arc<Process>>>,
+    /// Those that watched over executed commands.
+    leftovers: Leftovers,
 }
 
 impl Containerizer {
@@ -90,6 +93,7 @@ impl Containerizer {
             init,
             user_namespaces: UserNamespaces::default(),
             processes,
+            leftovers: Leftovers::default(),
         })
     }
 
@@ -149,6 +153,22 @@ impl Containerizer {
         })
     }
 
+    /// Executes a command in a running container, confined as its payload. Returns when it has been executed.
+    pub fn exec(&self, container_id: &ContainerId, request: ExecRequest) -> Result<Exec, ExecError> {
+        self.leftovers.sweep();
+        let init = self.processes().get(container_id).cloned();
+        let init = init.ok_or(ExecError::Gone)?;
+        let leftovers = self.leftovers.clone();
+        exec::exec(
+            &self.cgroups,
+            &self.init,
+            container_id,
+            &init,
+            &request,
+            leftovers,
+        )
+    }
+
     /// Signals the payload's process group, that is its first process and all it started that did not make groups of
     /// their own: SIGTERM, SIGINT, SIGHUP, SIGUSR1 or SIGUSR2. SIGKILL goes to every process of the container but init,
     /// which then leaves the exit record and ends.
@@ -199,7 +219,9 @@ impl Containerizer {
     /// The sandbox and the exit file stay.
     pub fn destroy(&self, container_id: &ContainerId) -> Result<(), DestroyErrors> {
         let process = self.processes().remove(container_id);
-        self.destroy_process(container_id, process.as_deref())
+        let destroyed = self.destroy_process(container_id, process.as_deref());
+        self.leftovers.sweep();
+        destroyed
     }
 
     fn destroy_process(&self, id: &ContainerId, process: Option<&Process>) -> Result<(), DestroyErrors> {

@@ -65,6 +65,34 @@ pub enum LaunchError {
     InitDied { undo: DestroyErrors },
 }
 
+/// A command that was not executed in a running container.
+#[derive(Debug, Error)]
+pub enum ExecError {
+    #[error("{0}")]
+    Request(&'static str),
+    #[error("the container is not running")]
+    Gone,
+    #[error(
+        "the container was started by another version of the agent, which confined it in a way of its own"
+    )]
+    OtherVersion,
+    #[error("cannot execute `{program}`: {reason}")]
+    Command {
+        program: String,
+        /// There is no such program.
+        is_missing: bool,
+        reason: String,
+    },
+    #[error("cannot change into `{path}`: {reason}")]
+    Directory { path: String, reason: String },
+    #[error("cannot {step} for a command")]
+    Step { step: &'static str, source: io::Error },
+    #[error("cannot start a command")]
+    Spawn(#[source] io::Error),
+    #[error("the command was not started within {} s", .0.as_secs())]
+    TimedOut(Duration),
+}
+
 /// A signal that was not delivered.
 #[derive(Debug, Error)]
 pub enum SignalError {

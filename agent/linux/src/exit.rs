@@ -43,16 +43,19 @@ impl ExitRecord {
 
 impl From<Record> for ExitRecord {
     fn from(record: Record) -> Self {
-        let status = record.wait_status;
-        let exit = if libc::WIFSIGNALED(status) {
-            TaskExit::Signal(libc::WTERMSIG(status))
-        } else {
-            TaskExit::Code(libc::WEXITSTATUS(status))
-        };
         Self {
-            exit,
+            exit: of_wait_status(record.wait_status),
             wall_time_us: record.wall_time_us,
         }
+    }
+}
+
+/// How a process ended, by what waitpid(2) said.
+pub(crate) fn of_wait_status(status: i32) -> TaskExit {
+    if libc::WIFSIGNALED(status) {
+        TaskExit::Signal(libc::WTERMSIG(status))
+    } else {
+        TaskExit::Code(libc::WEXITSTATUS(status))
     }
 }
 

@@ -302,7 +302,7 @@ fn give(path: &Path, mode: u32, (uid, gid): (u32, u32)) -> io::Result<()> {
 }
 
 /// The kernel's words for an error, without the number.
-fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let words = text.split(" (os error").next().unwrap_or_default();
     words.to_lowercase()

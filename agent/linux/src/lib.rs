@@ -10,6 +10,7 @@ pub mod containerizer;
 pub mod device;
 mod embedded;
 pub mod error;
+pub mod exec;
 pub mod exit;
 pub mod host;
 mod launch;
@@ -19,14 +20,17 @@ pub mod output;
 mod process;
 mod program;
 mod spawn;
+mod template;
 mod userns;
 pub mod watch;
 
 pub use containerizer::{Adoption, Config, Containerizer, Launched};
 pub use device::{DeviceError, device, disk};
 pub use error::{
-    DestroyError, DestroyErrors, ExitRecordError, LaunchError, ListError, SetupError, SignalError, UsageError,
+    DestroyError, DestroyErrors, ExecError, ExitRecordError, LaunchError, ListError, SetupError, SignalError,
+    UsageError,
 };
+pub use exec::{Exec, ExecIo, ExecRequest, WindowSize};
 pub use exit::ExitRecord;
 pub use host::free_disk_bytes;
 pub use netns::NetnsError;

@@ -12,7 +12,9 @@ use proffer_container::{
 use proffer_init::program::{Join, Op, Stdio, Writer};
 use proffer_types::container::{Capability, Rlimit};
 
-/// Writes the program; `join` tells how a process gets into a leaf, `ends` where the older files of stdout and stderr
+use crate::template::Template;
+
+/// Writes the program's file; `join` tells how a process gets into a leaf, `ends` where the older files of stdout and stderr
 /// end.
 pub(crate) fn write(
     plan: &LaunchPlan,
@@ -31,7 +33,7 @@ pub(crate) fn write(
     for step in &plan.payload {
         payload_step(step, &mut writer);
     }
-    writer.0
+    proffer_init::program::file(&Template::of(plan).to_bytes(), &writer.0)
 }
 
 fn init_step(step: &InitStep, join: &impl Fn(Leaf) -> (Join, Vec<PathBuf>), writer: &mut Writer) {
@@ -82,7 +84,7 @@ fn init_step(step: &InitStep, join: &impl Fn(Leaf) -> (Join, Vec<PathBuf>), writ
     }
 }
 
-fn payload_step(step: &PayloadStep, writer: &mut Writer) {
+pub(crate) fn payload_step(step: &PayloadStep, writer: &mut Writer) {
     match step {
         PayloadStep::Enter => {
             writer.op(Op::EnterPayload);
@@ -149,7 +151,7 @@ fn name(plan: &LaunchPlan, role: FileRole) -> &[u8] {
     name.unwrap_or_default().as_bytes()
 }
 
-fn enter((join, paths): (Join, Vec<PathBuf>), writer: &mut Writer) {
+pub(crate) fn enter((join, paths): (Join, Vec<PathBuf>), writer: &mut Writer) {
     let paths = paths
         .iter()
         .map(|path| path.as_os_str().as_bytes())
@@ -157,7 +159,7 @@ fn enter((join, paths): (Join, Vec<PathBuf>), writer: &mut Writer) {
     writer.join(join).list(&paths);
 }
 
-fn mask(capabilities: &[Capability]) -> u64 {
+pub(crate) fn mask(capabilities: &[Capability]) -> u64 {
     let bit = |mask, capability: &Capability| mask | 1 << *capability as u8;
     capabilities.iter().fold(0, bit)
 }

@@ -152,7 +152,7 @@ fn devices(config: &ContainerConfig, host: &HostFacts, draft: &mut Draft) {
     let group = outside(config, (0, TTY_GROUP)).1.to_string();
     let terminals = [("mode", "0620"), ("ptmxmode", "0666"), ("gid", &group)];
     let terminals = terminals.map(|(key, value)| (key, value.to_owned()));
-    draft.mount("devpts", "/dev/pts", NOTHING, terminals.to_vec());
+    draft.mount("devpts", "/dev/pts", access, terminals.to_vec());
     match config.ipc {
         IpcNamespace::New => draft.mount("tmpfs", "/dev/shm", NOTHING, vec![("mode", "1777".to_owned())]),
         IpcNamespace::Joined { .. } => draft.attach(2, "/dev/shm"),

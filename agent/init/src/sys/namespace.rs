@@ -10,6 +10,13 @@ pub(crate) fn set_hostname(name: &CStr) -> Outcome<'_> {
     check(result.into()).map(drop).map_err(|failure| failure.on(name))
 }
 
+/// Joins namespaces of the process that a pidfd refers to.
+pub(crate) fn join_process(pidfd: i32, flags: u64) -> Outcome<'static> {
+    // The flags of namespaces fit: they share 32 bits with clone(2)'s.
+    // SAFETY: a plain system call.
+    check(unsafe { libc::syscall(libc::SYS_setns, pidfd, flags) }).map(drop)
+}
+
 pub(crate) fn unshare(flags: u64) -> Outcome<'static> {
     // SAFETY: a plain system call.
     check(unsafe { libc::syscall(libc::SYS_unshare, flags) }).map(drop)

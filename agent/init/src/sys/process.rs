@@ -112,10 +112,10 @@ pub(crate) fn reap() -> Option<(i32, i32)> {
     (pid > 0).then_some((pid, status))
 }
 
-/// Sends a signal; to nobody left is as good as sent.
-pub(crate) fn kill(pid: i32, signal: i32) {
+/// Sends a signal, as kill(2); whether there was anybody to get it. To nobody left is as good as sent.
+pub(crate) fn kill(pid: i32, signal: i32) -> bool {
     // SAFETY: a plain system call.
-    unsafe { libc::kill(pid, signal) };
+    unsafe { libc::kill(pid, signal) == 0 }
 }
 
 pub(crate) fn change_directory(path: &CStr) -> Outcome<'_> {

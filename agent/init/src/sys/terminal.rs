@@ -1,5 +1,9 @@
 //! Terminals: a master and its slave, in the devpts of the mount namespace.
 
+use std::ptr;
+
+use proffer_init::{control, fd};
+
 use super::{Outcome, check};
 
 /// Where a container has its own.
@@ -38,4 +42,32 @@ pub(crate) fn resize(master: i32, rows: u16, columns: u16) {
     };
     // SAFETY: the size outlives the call.
     unsafe { libc::ioctl(master, libc::TIOCSWINSZ, &raw const size) };
+}
+
+/// Hands a terminal's master to the agent.
+pub(crate) fn hand_over(master: i32) -> Outcome<'static> {
+    const DESCRIPTOR_BYTES: u32 = libc::c_int::BITS / 8;
+    let mut tag = control::TERMINAL;
+    let mut bytes = libc::iovec {
+        iov_base: (&raw mut tag).cast(),
+        iov_len: 1,
+    };
+    // As many `u64` as one descriptor's control message takes, for the alignment.
+    let mut ancillary = [0_u64; 4];
+    // SAFETY: the message's parts outlive the call, and `ancillary` is large enough and aligned for the one control message
+    // that is written into it.
+    unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &raw mut bytes;
+        message.msg_iovlen = 1;
+        message.msg_control = ancillary.as_mut_ptr().cast();
+        message.msg_controllen = libc::CMSG_SPACE(DESCRIPTOR_BYTES) as usize;
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        (*header).cmsg_level = libc::SOL_SOCKET;
+        (*header).cmsg_type = libc::SCM_RIGHTS;
+        (*header).cmsg_len = libc::CMSG_LEN(DESCRIPTOR_BYTES) as usize;
+        ptr::write_unaligned(libc::CMSG_DATA(header).cast(), master);
+        let sent = libc::sendmsg(fd::CONTROL, &raw const message, libc::MSG_NOSIGNAL);
+        check(sent as libc::c_long).map(drop)
+    }
 }
