@@ -14,6 +14,7 @@ use proffer_grpc::v1::agent_client::AgentClient;
 use proffer_grpc::v1::jobs_client::JobsClient;
 use proffer_grpc::v1::operator_client::OperatorClient;
 use proffer_grpc::v1::services_client::ServicesClient;
+use proffer_grpc::v1::stats_client::StatsClient;
 use proffer_wire::v1;
 use tonic::transport::{Channel, Endpoint};
 
@@ -107,8 +108,19 @@ impl Cluster {
         ServicesClient::new(self.master.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
-    /// An agent's own API; connects when it is first called, and again whenever the connection broke.
+    /// An agent's own API.
     pub(crate) fn agent(&self, address: &str) -> Result<AgentClient<Channel>> {
+        Ok(AgentClient::new(self.agent_channel(address)?))
+    }
+
+    /// What an agent counts for its tasks.
+    pub(crate) fn stats(&self, address: &str) -> Result<StatsClient<Channel>> {
+        let client = StatsClient::new(self.agent_channel(address)?);
+        Ok(client.max_decoding_message_size(MAX_ANSWER_BYTES))
+    }
+
+    /// Connects when it is first used, and again whenever the connection broke.
+    fn agent_channel(&self, address: &str) -> Result<Channel> {
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         let channel = match agents.get(address) {
             Some(channel) => channel.clone(),
@@ -118,7 +130,7 @@ impl Cluster {
                 channel
             }
         };
-        Ok(AgentClient::new(channel))
+        Ok(channel)
     }
 
     /// The one task of that id, among all frameworks, running or completed.

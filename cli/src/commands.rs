@@ -16,6 +16,7 @@ mod role;
 mod roles;
 mod run;
 mod service;
+mod stats;
 mod tasks;
 mod version;
 mod why;
@@ -60,6 +61,7 @@ pub(crate) enum Command {
     Service(service::ServiceCommand),
     Ps(ps::PsArgs),
     Tasks(tasks::TasksArgs),
+    Stats(stats::StatsArgs),
     Agents(agents::AgentsArgs),
     Frameworks(frameworks::FrameworksArgs),
     Offers(offers::OffersArgs),
@@ -102,6 +104,7 @@ impl Command {
             Self::Service(command) => client(&log, service::service(command)),
             Self::Ps(args) => client(&log, ps::ps(args)),
             Self::Tasks(args) => client(&log, tasks::tasks(args)),
+            Self::Stats(args) => client(&log, stats::stats(args)),
             Self::Agents(args) => client(&log, agents::agents(args)),
             Self::Frameworks(args) => client(&log, frameworks::frameworks(args)),
             Self::Offers(args) => client(&log, offers::offers(args)),

@@ -9,6 +9,7 @@ mod job;
 mod offer;
 mod role;
 mod service;
+mod statistics;
 mod task;
 mod text;
 
@@ -18,5 +19,6 @@ pub(crate) use job::{JobSummaryView, JobView};
 pub(crate) use offer::OfferView;
 pub(crate) use role::RoleView;
 pub(crate) use service::{ServiceSummaryView, ServiceView};
+pub(crate) use statistics::StatisticsView;
 pub(crate) use task::{ActiveTask, StatusView, TaskView, is_terminal};
 pub(crate) use text::{instance_name, state_name};

@@ -15,6 +15,8 @@ pub(crate) struct ServiceView {
     role: String,
     replicas_wanted: u32,
     replicas_running: usize,
+    /// Of those that run; one without a readiness check is.
+    replicas_ready: usize,
     version: u64,
     deleting: bool,
     framework_id: String,
@@ -55,12 +57,16 @@ impl From<v1::ServiceView> for ServiceView {
     fn from(service: v1::ServiceView) -> Self {
         let spec = service.spec.unwrap_or_default();
         let task = spec.task.unwrap_or_default();
-        let running = service
-            .replicas
-            .iter()
-            .filter(|replica| replica.state() == v1::ReplicaState::ReplicaRunning);
+        let container = task.container.unwrap_or_default();
+        let is_running = |replica: &&v1::Replica| replica.state() == v1::ReplicaState::ReplicaRunning;
+        let replicas_running = service.replicas.iter().filter(is_running).count();
+        let ready = service.replicas.iter().filter(is_running).filter(|replica| {
+            let status = replica.status.clone().map(StatusView::from);
+            status.is_some_and(|status| status.is_ready(container.readiness.is_some()))
+        });
         Self {
-            replicas_running: running.count(),
+            replicas_running,
+            replicas_ready: ready.count(),
             name: spec.name,
             role: if spec.role.is_empty() {
                 "*".to_owned()
@@ -74,7 +80,7 @@ impl From<v1::ServiceView> for ServiceView {
             resources: bundle_json(task.resources.as_ref()),
             resources_text: bundle(task.resources.as_ref()),
             rules: RulesView::of(task.limits.as_ref(), task.rules.as_ref()),
-            command: task.container.unwrap_or_default().command,
+            command: container.command,
             replicas: service.replicas.into_iter().map(ReplicaView::from).collect(),
         }
     }
@@ -84,8 +90,9 @@ impl ServiceView {
     fn state(&self) -> &'static str {
         match self.replicas_running {
             _ if self.deleting => "DELETING",
-            running if running == self.replicas_wanted as usize => "STEADY",
-            _ => "CHANGING",
+            running if running != self.replicas_wanted as usize => "CHANGING",
+            running if running != self.replicas_ready => "NOT_READY",
+            _ => "STEADY",
         }
     }
 }
@@ -130,12 +137,15 @@ impl Row for ReplicaView {
         right("VERSION"),
         right("STARTS"),
         left("LAST STATUS"),
+        StatusView::CONDITION[0],
+        StatusView::CONDITION[1],
         left("REASON"),
     ];
 
     fn cells(&self) -> Vec<String> {
         let none = StatusView::default();
         let status = self.latest_status.as_ref().unwrap_or(&none);
+        let [health, restarts] = status.condition();
         vec![
             self.slot.to_string(),
             self.task_id.clone(),
@@ -143,6 +153,8 @@ impl Row for ReplicaView {
             self.version.to_string(),
             self.starts.to_string(),
             status.state.to_string(),
+            health,
+            restarts,
             status.why(),
         ]
     }

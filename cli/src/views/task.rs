@@ -48,12 +48,20 @@ pub(crate) struct StatusView {
     pub(crate) pids_refused: Option<u64>,
     pub(crate) oom_kills: Option<u64>,
     pub(crate) timestamp_ms: u64,
+    /// By its checks; absent before the first result that counts, and without a check.
+    healthy: Option<bool>,
+    ready: Option<bool>,
+    /// By its agent, in place.
+    restarts: u32,
+    /// Where it is reached, when it has a network of its own.
+    addresses: Vec<String>,
 }
 
 impl From<v1::TaskStatus> for StatusView {
     fn from(status: v1::TaskStatus) -> Self {
         let how = status.exit.as_ref().and_then(|exit| exit.how);
         let usage = status.usage.as_ref();
+        let condition = status.condition.clone().unwrap_or_default();
         let reason = status.reason();
         let reason = (reason != v1::StatusReason::Unspecified)
             .then(|| without_prefix(reason.as_str_name(), "REASON_").to_owned());
@@ -74,6 +82,10 @@ impl From<v1::TaskStatus> for StatusView {
             pids_refused: usage.map(|usage| usage.pids_refused),
             oom_kills: usage.map(|usage| usage.oom_kills),
             timestamp_ms: status.timestamp_ms,
+            healthy: condition.healthy,
+            ready: condition.ready,
+            restarts: condition.restarts,
+            addresses: condition.addresses,
             message: status.message,
         }
     }
@@ -90,6 +102,27 @@ impl StatusView {
             (None, Some(signal)) => format!("signal {signal}"),
             (None, None) => "-".to_owned(),
         }
+    }
+
+    /// Columns of [`StatusView::condition`].
+    pub(super) const CONDITION: [Column; 2] = [left("HEALTH").if_any(), right("RESTARTS").if_any()];
+
+    /// What its checks found, and how often it was restarted; empty where there is nothing to tell.
+    pub(super) fn condition(&self) -> [String; 2] {
+        let word = |found: Option<bool>, yes, no| found.map(|found| if found { yes } else { no });
+        let health = word(self.healthy, "healthy", "unhealthy");
+        let readiness = word(self.ready, "ready", "not ready");
+        let words: Vec<_> = health.into_iter().chain(readiness).collect();
+        let restarts = match self.restarts {
+            0 => String::new(),
+            n => n.to_string(),
+        };
+        [words.join(", "), restarts]
+    }
+
+    /// Whether its readiness check, if it has one, lets it take work.
+    pub(super) fn is_ready(&self, has_check: bool) -> bool {
+        !has_check || self.ready == Some(true)
     }
 
     /// Wall time, cpu time and peak memory as the kernel counted them.
@@ -175,6 +208,8 @@ impl Row for TaskView {
         right("WALL"),
         right("CPU"),
         right("PEAK MEM"),
+        StatusView::CONDITION[0],
+        StatusView::CONDITION[1],
         left("HOST"),
         left("REASON"),
     ];
@@ -183,6 +218,7 @@ impl Row for TaskView {
         let none = StatusView::default();
         let status = self.latest_status.as_ref().unwrap_or(&none);
         let [wall, cpu, mem] = status.usage();
+        let [health, restarts] = status.condition();
         vec![
             self.task_id.clone(),
             self.framework_name.clone(),
@@ -191,6 +227,8 @@ impl Row for TaskView {
             wall,
             cpu,
             mem,
+            health,
+            restarts,
             self.agent_hostname.clone(),
             status.why(),
         ]
@@ -210,12 +248,18 @@ impl Row for ActiveTask {
         left("STATE"),
         right("CPUS"),
         right("MEM"),
+        StatusView::CONDITION[0],
+        StatusView::CONDITION[1],
         left("HOST"),
+        left("ADDRESS").if_any(),
         left("COMMAND"),
     ];
 
     fn cells(&self) -> Vec<String> {
         let task = &self.0;
+        let none = StatusView::default();
+        let status = task.latest_status.as_ref().unwrap_or(&none);
+        let [health, restarts] = status.condition();
         vec![
             task.task_id.clone(),
             task.framework_name.clone(),
@@ -223,7 +267,10 @@ impl Row for ActiveTask {
             task.state.to_string(),
             task.cpus.clone(),
             task.mem.clone(),
+            health,
+            restarts,
             task.agent_hostname.clone(),
+            status.addresses.join(" "),
             task.command.join(" "),
         ]
     }
