@@ -3,15 +3,18 @@
 //! Nothing is forked for a check over the network: the agent connects by a socket made in the container's network.
 //! Whoever answers is not trusted: time, memory and words of each check are bounded.
 
+mod command;
 mod grpc;
 mod http;
 mod network;
 mod tcp;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use proffer_agent_core::CheckRole;
+use proffer_linux::exec::Exec;
 use proffer_types::TaskInfo;
 use proffer_types::container::{Check, CheckKind, PortRef};
 
@@ -23,11 +26,14 @@ const MIN_INTERVAL: Duration = Duration::from_millis(100);
 /// How much is told of what was wrong, in bytes: it may be the task's own words.
 const MAX_ERROR_BYTES: usize = 512;
 
+/// Starts a command in the container.
+pub(crate) type Execute = Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, Result<Exec, String>> + Send + Sync>;
+
 /// The checks of one container.
-#[derive(Debug)]
 pub(crate) struct Checks {
     pub(crate) checks: Vec<Planned>,
     pub(crate) network: Network,
+    pub(crate) execute: Execute,
 }
 
 /// One check.
@@ -83,11 +89,11 @@ impl Checks {
     /// Runs until it is dropped.
     pub(crate) async fn run<T: Future<Output = ()>>(self, tell: impl Fn(CheckRole, Result<(), String>) -> T) {
         let repeat = |planned: Planned| {
-            let (network, tell) = (&self.network, &tell);
+            let (network, execute, tell) = (&self.network, &self.execute, &tell);
             async move {
                 tokio::time::sleep(planned.first_in).await;
                 loop {
-                    tell(planned.which, planned.once(network).await).await;
+                    tell(planned.which, planned.once(network, execute).await).await;
                     tokio::time::sleep(planned.check.interval.max(MIN_INTERVAL)).await;
                 }
             }
@@ -97,20 +103,20 @@ impl Checks {
 }
 
 impl Planned {
-    async fn once(&self, network: &Network) -> Result<(), String> {
+    async fn once(&self, network: &Network, execute: &Execute) -> Result<(), String> {
         let timeout = self.check.timeout;
-        let asked = tokio::time::timeout(timeout, self.ask(network)).await;
+        let asked = tokio::time::timeout(timeout, self.ask(network, execute)).await;
         let result = asked.unwrap_or_else(|_| Err(format!("no answer within {timeout:?}")));
         result.map_err(|error| cut(&error))
     }
 
-    async fn ask(&self, network: &Network) -> Result<(), String> {
+    async fn ask(&self, network: &Network, execute: &Execute) -> Result<(), String> {
         let port = self.port.clone()?;
         match &self.check.kind {
             CheckKind::Http { path, tls, .. } => http::ask(network, port, path, *tls).await,
             CheckKind::Tcp { .. } => tcp::ask(network, port).await,
             CheckKind::Grpc { service, .. } => grpc::ask(network, port, service).await,
-            CheckKind::Command(_) => Err("commands cannot be run in containers".to_owned()),
+            CheckKind::Command(command) => command::ask(execute, command).await,
         }
     }
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use proffer_agent_core::{Command, ContainerEnd, ContainerId, Process, Signal, TaskKey};
+use proffer_linux::exec::ExecRequest;
 use proffer_linux::{Adoption, Containerizer, Launched, SignalError};
 use proffer_types::{Statistics, TaskInfo, Usage};
 use tokio::io::Interest;
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
 
-use crate::checks::{self, Checks};
+use crate::checks::{self, Checks, Execute};
 use crate::data_dir::DataDir;
 use crate::driver::Input;
 use crate::metrics::Metrics;
@@ -224,10 +225,32 @@ impl Containers {
                     ok,
                 })
             };
-            stopped
-                .run_until_cancelled(Checks { checks, network }.run(tell))
-                .await;
+            let checks = Checks {
+                checks,
+                network,
+                execute: this.execute(container_id),
+            };
+            stopped.run_until_cancelled(checks.run(tell)).await;
         });
+    }
+
+    /// Starts commands in a container, for its checks.
+    fn execute(&self, container_id: ContainerId) -> Execute {
+        let this = self.clone();
+        Arc::new(move |argv| {
+            let this = this.clone();
+            Box::pin(async move {
+                let request = ExecRequest {
+                    argv,
+                    ..ExecRequest::default()
+                };
+                let call = move |inner: &Inner| inner.containerizer.exec(&name(container_id), request);
+                match this.blocking(call).await {
+                    Some(started) => started.map_err(|error| chain(&error)),
+                    None => Err("the command was not started".to_owned()),
+                }
+            })
+        })
     }
 
     /// Takes a container back; `Exited` follows when it ends, or at once. Signals may follow the return.

@@ -34,6 +34,11 @@ fn check(kind: CheckKind, timeout: Duration) -> Planned {
     }
 }
 
+/// There is no container to execute a command in.
+fn none() -> Execute {
+    Arc::new(|_| Box::pin(async { Err("the container is not running".to_owned()) }))
+}
+
 /// Serves every connection in the same way; answers with the port.
 async fn server<T: Future<Output = ()> + Send>(
     serve: impl Fn(TcpStream) -> T + Send + Sync + 'static,
@@ -62,7 +67,9 @@ async fn http_server(answer: &'static str) -> PortRef {
 async fn http(port: PortRef, tls: bool) -> Result<(), String> {
     let path = "/healthz?full=1".to_owned();
     let kind = CheckKind::Http { port, path, tls };
-    check(kind, Duration::from_secs(5)).once(&Network::Host).await
+    check(kind, Duration::from_secs(5))
+        .once(&Network::Host, &none())
+        .await
 }
 
 #[tokio::test]
@@ -107,7 +114,7 @@ async fn a_server_that_never_stops_its_headers_or_hardly_begins_them_fails_in_bo
         path: "/".to_owned(),
         tls: false,
     };
-    let result = check(kind, SOON).once(&Network::Host).await;
+    let result = check(kind, SOON).once(&Network::Host, &none()).await;
     assert_eq!(result.unwrap_err(), "no answer within 300ms");
 }
 
@@ -147,21 +154,24 @@ async fn https_takes_any_certificate() {
 async fn a_port_is_well_when_somebody_listens() {
     let port = server(|_| async {}).await;
     let kind = CheckKind::Tcp { port };
-    assert_eq!(check(kind, SOON).once(&Network::Host).await, Ok(()));
+    assert_eq!(check(kind, SOON).once(&Network::Host, &none()).await, Ok(()));
     let nobody = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
         .await
         .unwrap();
     let port = PortRef::Number(nobody.local_addr().unwrap().port());
     drop(nobody);
     let error = check(CheckKind::Tcp { port }, SOON)
-        .once(&Network::Host)
+        .once(&Network::Host, &none())
         .await
         .unwrap_err();
     assert!(error.contains("refused"), "{error}");
     let unnamed = CheckKind::Tcp {
         port: PortRef::Name("web".to_owned()),
     };
-    let error = check(unnamed, SOON).once(&Network::Host).await.unwrap_err();
+    let error = check(unnamed, SOON)
+        .once(&Network::Host, &none())
+        .await
+        .unwrap_err();
     assert_eq!(error, "the task has no port `web`");
 }
 
@@ -184,7 +194,9 @@ async fn a_grpc_server_is_well_when_it_says_that_it_serves() {
             port: PortRef::Number(port),
             service: service.to_owned(),
         };
-        check(kind, Duration::from_secs(5)).once(&Network::Host).await
+        check(kind, Duration::from_secs(5))
+            .once(&Network::Host, &none())
+            .await
     };
     assert_eq!(ask("").await, Ok(()));
     assert_eq!(ask("db").await.unwrap_err(), "it answered with NOT_SERVING");
@@ -197,4 +209,11 @@ fn what_a_task_says_of_itself_is_one_short_line() {
     let error = cut(&format!("a\nb\u{1b}[2J{}", "é".repeat(1000)));
     assert!(error.starts_with("a b [2Jé"), "{error}");
     assert!(error.len() <= MAX_ERROR_BYTES, "{}", error.len());
+}
+
+#[tokio::test]
+async fn a_command_that_cannot_be_started_fails_the_check() {
+    let kind = CheckKind::Command(vec!["true".to_owned()]);
+    let error = check(kind, SOON).once(&Network::Host, &none()).await.unwrap_err();
+    assert_eq!(error, "the container is not running");
 }
