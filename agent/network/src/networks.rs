@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use proffer_linux::netns;
@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::addresses::Pool;
 use crate::bridge::{Bridge, Plug};
-use crate::cni::{Cni, Target};
+use crate::cni::{Chain, Cni, CniError, Target};
 use crate::config::{Config, Subnet};
 use crate::error::{AttachError, BridgeError, DetachError, OpenError, chain};
 use crate::links::Links;
@@ -115,10 +115,16 @@ impl Networks {
         work.await.unwrap_or_else(|_| Err(cut_off(network_id)))
     }
 
-    /// Whether a container has a network of its own, or its group's.
+    /// Where a container is reached; empty for one without a network.
     #[must_use]
-    pub fn is_attached(&self, member: &str) -> bool {
-        self.inner.network_of(member).is_some()
+    pub fn addresses(&self, member: &str) -> Vec<IpAddr> {
+        let Some(network_id) = self.inner.network_of(member) else {
+            return Vec::new();
+        };
+        let state = self.inner.state();
+        let record = state.networks.get(&network_id);
+        let attached = record.and_then(|record| attached(record).ok());
+        attached.map_or_else(Vec::new, |attached| attached.addresses)
     }
 
     /// Takes away, after a start, whatever belongs to none of the containers that are known, and mends the rest. What
@@ -321,7 +327,7 @@ impl Inner {
             plugged.and(published)?;
         }
         let Some(mut chain) = record.chain.take() else {
-            return Ok(attached(&record));
+            return Ok(attached(&record)?);
         };
         let target = Target {
             network_id: &record.network_id,
@@ -349,13 +355,7 @@ impl Inner {
                 .publish(&elements(address, ports), || self.elements())
                 .await?;
         }
-        match &record.chain {
-            Some(chain) => {
-                let (addresses, dns) = chain.told()?;
-                Ok(Attached { addresses, dns })
-            }
-            None => Ok(attached(&record)),
-        }
+        Ok(attached(&record)?)
     }
 
     /// Writes a record down, here and on disk. Blocks.
@@ -466,11 +466,11 @@ fn elements(address: Ipv4Addr, ports: &[Port]) -> Vec<Element> {
         .collect()
 }
 
-fn attached(record: &Record) -> Attached {
-    Attached {
-        addresses: record.address.into_iter().map(Into::into).collect(),
-        dns: Dns::default(),
-    }
+fn attached(record: &Record) -> Result<Attached, CniError> {
+    let on_bridge = record.address.into_iter().map(IpAddr::from).collect();
+    let told = record.chain.as_ref().map(Chain::told);
+    let (addresses, dns) = told.transpose()?.unwrap_or((on_bridge, Dns::default()));
+    Ok(Attached { addresses, dns })
 }
 
 /// What can be refused without looking at the host.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use proffer_network::Subnet;
 use proffer_types::{Attribute, FaultDomain, Resources};
 use tokio::sync::oneshot;
 
@@ -33,6 +34,7 @@ pub struct Config {
     pub kill_tasks_on_stop: bool,
     /// What tasks may have of this host's files, and for how long theirs are kept.
     pub files: FilePolicy,
+    pub network: NetworkConfig,
     /// Told the bound address, for those who listen on port 0.
     pub listening: Option<oneshot::Sender<SocketAddr>>,
 }
@@ -65,6 +67,31 @@ impl Default for FilePolicy {
     }
 }
 
+/// What an operator says of the networks that tasks may have of their own.
+#[derive(Debug, Clone)]
+pub struct NetworkConfig {
+    /// What addresses the agent's bridge gives out.
+    pub bridge_subnet: Subnet,
+    /// Whether the first task on the bridge may switch on forwarding of packets for the host.
+    pub set_ip_forward: bool,
+    /// Where CNI network configurations are.
+    pub cni_config_dir: PathBuf,
+    /// Where CNI plugins are, looked through in order.
+    pub cni_plugin_dirs: Vec<PathBuf>,
+}
+
+/// Where other runtimes have CNI, too.
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self {
+            bridge_subnet: Subnet::default(),
+            set_ip_forward: false,
+            cni_config_dir: "/etc/cni/net.d".into(),
+            cni_plugin_dirs: ["/opt/cni/bin", "/usr/lib/cni"].map(PathBuf::from).into(),
+        }
+    }
+}
+
 impl Config {
     /// A config with nothing but defaults: it runs everything that fits on this host.
     #[must_use]
@@ -82,6 +109,7 @@ impl Config {
             insecure_listen: false,
             kill_tasks_on_stop: false,
             files: FilePolicy::default(),
+            network: NetworkConfig::default(),
             listening: None,
         }
     }

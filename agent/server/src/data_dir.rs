@@ -9,6 +9,7 @@
 //!     stdout stdout.1 .. stderr ..       its output, out of its reach
 //! containers/<container>/                scratch of one container, gone with it; `group` names its group
 //! groups/<group>/                        what its containers share, gone with the last of them; `members/<container>`
+//! networks/<network>.json                 what each network of containers is made of, gone with it
 //! fetched/                               files fetched for tasks, kept for others
 //! resources                              reservations, volumes and operations not acknowledged
 //! volumes/roles/<role>/<volume>/         `/` in roles is written as a space, which no role has
@@ -171,10 +172,19 @@ impl DataDir {
         self.groups().join(group.as_str())
     }
 
+    /// What each container's network is, for whoever has to take it away.
+    pub(crate) fn networks(&self) -> PathBuf {
+        self.root.join("networks")
+    }
+
     /// A cgroup of the agent's own, the same at every start on this directory.
     pub(crate) fn cgroup_root(&self) -> String {
-        let hash = crc32fast::hash(self.root.as_os_str().as_encoded_bytes());
-        format!("proffer/{hash:08x}")
+        format!("proffer/{:08x}", self.hash())
+    }
+
+    /// Tells what the kernel has of this agent from what it has of others on the host.
+    pub(crate) fn hash(&self) -> u32 {
+        crc32fast::hash(self.root.as_os_str().as_encoded_bytes())
     }
 }
 

@@ -42,6 +42,8 @@ pub enum AgentError {
     Fetched(#[from] proffer_fetch::FetchError),
     #[error("cannot run containers on this host")]
     Containers(#[from] proffer_linux::SetupError),
+    #[error("cannot manage the networks of tasks")]
+    Networks(#[from] proffer_network::OpenError),
     #[error("the master refused this agent: {message}")]
     Refused { message: String },
     #[error("the agent's API ended")]

@@ -23,6 +23,7 @@ mod secrets;
 mod shared;
 mod volumes;
 
-pub use config::{Config, FilePolicy};
+pub use config::{Config, FilePolicy, NetworkConfig};
 pub use error::AgentError;
+pub use proffer_network::Subnet;
 pub use run::run;

@@ -6,6 +6,7 @@
 
 mod fetch;
 mod groups;
+mod network;
 mod owner;
 mod sandbox;
 mod secrets;
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use proffer_agent_core::{ContainerId, TaskKey};
 use proffer_container::ContainerConfig;
 use proffer_fetch::Fetcher;
+use proffer_network::Networks;
 use proffer_types::{GroupId, TaskInfo};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
@@ -100,11 +102,16 @@ struct Inner {
     secrets: Secrets,
     fetcher: Fetcher,
     fetches: Semaphore,
+    networks: Networks,
     work: Mutex<BTreeMap<ContainerId, TaskTracker>>,
 }
 
 impl Provisioner {
-    pub(crate) fn new(data_dir: Arc<DataDir>, policy: &FilePolicy) -> Result<Self, AgentError> {
+    pub(crate) fn new(
+        data_dir: Arc<DataDir>,
+        policy: &FilePolicy,
+        networks: Networks,
+    ) -> Result<Self, AgentError> {
         let fetcher = Fetcher::open(proffer_fetch::Config {
             cache_dir: data_dir.fetched(),
             cache_bytes: policy.fetch_cache_bytes,
@@ -119,6 +126,7 @@ impl Provisioner {
                 secrets: Secrets::new(policy.secrets.clone(), policy.secret_resolver.clone()),
                 fetcher,
                 fetches: Semaphore::new(fetch::MAX_FETCHES),
+                networks,
                 work: Mutex::default(),
             }),
         })
@@ -149,6 +157,7 @@ impl Provisioner {
         secrets::prepare(secrets, request, &mut prepared).await?;
         let (fetcher, fetches) = (&inner.fetcher, &inner.fetches);
         fetch::prepare(&stage, fetcher, fetches, request, &prepared, progress).await?;
+        network::prepare(&stage, &inner.networks, request, &mut prepared).await?;
         Ok(prepared)
     }
 
@@ -167,6 +176,8 @@ impl Provisioner {
             work.close();
             work.wait().await;
         }
+        // Before the directories that its namespace is bound in.
+        network::release(&self.inner.networks, container_id).await;
         let inner = Arc::clone(&self.inner);
         let released = tokio::task::spawn_blocking(move || inner.release(container_id)).await;
         if let Err(error) = released {
@@ -177,6 +188,7 @@ impl Provisioner {
 
     /// Releases what belongs to no known container. To be called before the first container of this agent is entered.
     pub(crate) async fn recover(&self, known: &[ContainerId]) {
+        network::recover(&self.inner.networks, known).await;
         for container_id in self.inner.data_dir.containers_found() {
             if !known.contains(&container_id) {
                 info!(%container_id, "releasing what an earlier agent prepared");
@@ -197,6 +209,7 @@ impl Inner {
         let dir = self.data_dir.container(container_id);
         // Before its directory, which tells the group.
         self.groups.leave(container_id);
+        network::unbind(&dir);
         if let Err(error) = remove(&dir, |path| fs::remove_dir_all(path)) {
             warn!(path = %dir.display(), %error, "cannot remove a container's files; the next start tries again");
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use proffer_agent_core::{Agent, Output, Recovered};
 use proffer_linux::Containerizer;
+use proffer_network::{Networks, Tag};
 use proffer_types::AgentInfo;
 use proffer_types::agent_link::RegisteredOperation;
 use tokio::net::TcpListener;
@@ -20,7 +21,7 @@ use tracing::{info, warn};
 
 use crate::checkpoint::Checkpoints;
 use crate::clock::Clock;
-use crate::containers::Containers;
+use crate::containers::{Containers, chain};
 use crate::data_dir::DataDir;
 use crate::driver::{Driver, MAX_COMMANDS_QUEUED};
 use crate::metrics::Metrics;
@@ -49,7 +50,8 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         cgroup_root: data_dir.cgroup_root(),
         cgroup_mount: CGROUP_MOUNT.into(),
     })?;
-    let provisioner = Provisioner::new(Arc::clone(&data_dir), &config.files)?;
+    let networks = networks(&data_dir, &config).await?;
+    let provisioner = Provisioner::new(Arc::clone(&data_dir), &config.files, networks.clone())?;
     let hostname = config.hostname.take().unwrap_or_else(host::name);
     let info = AgentInfo {
         address: config
@@ -75,6 +77,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         operations: kept.operations,
         containerizer,
         provisioner,
+        networks,
         masters,
         info,
     };
@@ -89,6 +92,7 @@ struct Parts {
     operations: Vec<RegisteredOperation>,
     containerizer: Containerizer,
     provisioner: Provisioner,
+    networks: Networks,
     masters: Vec<link::Master>,
     info: AgentInfo,
 }
@@ -146,7 +150,7 @@ impl Parts {
                 Err(AgentError::Api { source: std::io::Error::other(error) })
             }),
         };
-        stop(&containers, result.is_ok() && kill_tasks_on_stop).await;
+        stop(&containers, &self.networks, result.is_ok() && kill_tasks_on_stop).await;
         end.cancel();
         if !served.is_finished() && tokio::time::timeout(STOP_TIMEOUT, &mut served).await.is_err() {
             warn!("cutting off what still uses the API");
@@ -155,6 +159,19 @@ impl Parts {
         self.data_dir.release();
         result
     }
+}
+
+async fn networks(data_dir: &DataDir, config: &Config) -> Result<Networks, AgentError> {
+    let config = config.network.clone();
+    let opened = Networks::open(proffer_network::Config {
+        tag: Tag::new(data_dir.hash()),
+        records: data_dir.networks(),
+        bridge_subnet: config.bridge_subnet,
+        set_ip_forward: config.set_ip_forward,
+        cni_config_dir: config.cni_config_dir,
+        cni_plugin_dirs: config.cni_plugin_dirs,
+    });
+    Ok(opened.await?)
 }
 
 async fn listen(config: &Config) -> Result<(TcpListener, SocketAddr), AgentError> {
@@ -220,10 +237,13 @@ async fn collect_sandboxes(data_dir: Arc<DataDir>, shared: Arc<Shared>, end: Can
     }
 }
 
-/// Waits for removals under way; with all tasks gone, the agent's cgroup goes too.
-async fn stop(containers: &Containers, tasks_are_gone: bool) {
+/// Waits for removals under way; with nobody on it the agent's bridge goes too, and with all tasks gone its cgroup.
+async fn stop(containers: &Containers, networks: &Networks, tasks_are_gone: bool) {
     let settled = async {
         containers.settle().await;
+        if let Err(error) = networks.remove_unused().await {
+            warn!(error = chain(&error), "cannot remove the agent's bridge");
+        }
         if tasks_are_gone {
             containers.remove_root().await;
         }

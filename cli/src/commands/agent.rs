@@ -1,5 +1,7 @@
 //! `proffer agent`.
 
+mod network;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -8,6 +10,7 @@ use clap::Args;
 use proffer_agent::FilePolicy;
 use proffer_types::{Attribute, FaultDomain, Resources};
 
+use self::network::NetworkArgs;
 use crate::daemon::until_signal;
 use crate::failure::WrongUse;
 use crate::spec::Bytes;
@@ -80,6 +83,8 @@ pub(crate) struct AgentArgs {
     /// Listen off loopback although nobody has to prove who they are
     #[arg(long, env = "PROFFER_INSECURE_LISTEN")]
     insecure_listen: bool,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// A TOML file with these flags under the same names; a flag or environment variable goes before it
     #[arg(long, env = "PROFFER_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
@@ -180,6 +185,7 @@ impl AgentArgs {
             insecure_listen: self.insecure_listen,
             kill_tasks_on_stop: self.kill_tasks_on_stop,
             files: self.files.policy(),
+            network: self.network.config(),
             ..proffer_agent::Config::new(self.master, self.listen, data_dir)
         })
     }

@@ -73,6 +73,7 @@ impl Groups {
         if !names(&self.members(group)).is_empty() {
             return;
         }
+        super::network::unbind(&dir);
         if let Err(error) = remove(&dir, |path| fs::remove_dir_all(path)) {
             warn!(path = %dir.display(), %error, "cannot remove a group's files; the next start tries again");
         }

@@ -11,11 +11,20 @@ struct Bench {
     dir: tempfile::TempDir,
 }
 
-fn bench() -> Bench {
+async fn bench() -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let data_dir = Arc::new(DataDir::open(dir.path()).unwrap());
+    let networks = proffer_network::Networks::open(proffer_network::Config {
+        tag: proffer_network::Tag::new(data_dir.hash()),
+        records: data_dir.networks(),
+        bridge_subnet: proffer_network::Subnet::default(),
+        set_ip_forward: false,
+        cni_config_dir: dir.path().join("cni"),
+        cni_plugin_dirs: Vec::new(),
+    });
+    let networks = networks.await.unwrap();
     Bench {
-        provisioner: Provisioner::new(data_dir, &FilePolicy::default()).unwrap(),
+        provisioner: Provisioner::new(data_dir, &FilePolicy::default(), networks).unwrap(),
         dir,
     }
 }
@@ -55,7 +64,7 @@ impl Bench {
 
 #[tokio::test]
 async fn a_group_ends_with_the_last_of_its_containers() {
-    let bench = bench();
+    let bench = bench().await;
     bench.enter(1, "g");
     bench.enter(2, "g");
     bench.provisioner.release(ContainerId(1)).await;
@@ -70,7 +79,7 @@ async fn a_group_ends_with_the_last_of_its_containers() {
 
 #[tokio::test]
 async fn what_an_agent_that_was_killed_prepared_goes_at_the_next_start() {
-    let bench = bench();
+    let bench = bench().await;
     bench.enter(1, "known");
     bench.enter(2, "known");
     bench.enter(3, "lost");
@@ -89,7 +98,7 @@ async fn what_an_agent_that_was_killed_prepared_goes_at_the_next_start() {
 
 #[tokio::test]
 async fn a_release_waits_for_work_that_goes_on_after_its_launch_was_given_up() {
-    let bench = bench();
+    let bench = bench().await;
     let id = ContainerId(1);
     bench.provisioner.enter(id, None).unwrap();
     let (started_tx, started) = tokio::sync::oneshot::channel();
@@ -115,7 +124,7 @@ async fn a_release_waits_for_work_that_goes_on_after_its_launch_was_given_up() {
 
 #[tokio::test]
 async fn a_task_finds_nothing_of_an_earlier_one_of_its_name_but_keeps_its_own_over_a_restart() {
-    let bench = bench();
+    let bench = bench().await;
     let (progress, _) = Progress::new();
     let sandbox = bench.dir.path().join("sandboxes/f/t1/sandbox");
     bench.provisioner.prepare(&request(1), &progress).await.unwrap();
