@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use proffer_container::Pool;
 use proffer_network::Subnet;
 use proffer_types::{Attribute, FaultDomain, Resources};
 use tokio::sync::oneshot;
@@ -23,6 +24,8 @@ pub struct Config {
     pub resources: Resources,
     /// What to offer beyond `resources`, and to take back from its users at any time. Only cpus.
     pub revocable: Resources,
+    /// Devices to offer beside `resources`, each to one task at a time.
+    pub devices: Pool,
     pub attributes: Vec<Attribute>,
     /// What this machine shares its failures with.
     pub domain: Option<FaultDomain>,
@@ -103,6 +106,7 @@ impl Config {
             data_dir,
             resources: Resources::new(),
             revocable: Resources::new(),
+            devices: Pool::default(),
             attributes: Vec::new(),
             domain: None,
             hostname: None,

@@ -38,6 +38,8 @@ pub enum AgentError {
         path: PathBuf,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("cannot offer a device: fix --device")]
+    Device(#[from] proffer_linux::DeviceError),
     #[error("cannot keep fetched files")]
     Fetched(#[from] proffer_fetch::FetchError),
     #[error("cannot run containers on this host")]

@@ -5,8 +5,10 @@ mod network;
 use std::path::Path;
 
 use procfs::Current;
+use proffer_container::Pool;
 use proffer_types::{Kind, Ranges, ResourceName, Resources};
 
+use crate::provision::OWN_DEVICE;
 use crate::{AgentError, Config};
 
 const GIB: u64 = 1 << 30;
@@ -29,6 +31,7 @@ const ROUTES: &str = "/proc/net/route";
 pub(crate) fn resources(config: &Config, kept: &Resources, data_dir: &Path) -> Result<Resources, AgentError> {
     let stated = stated(&config.resources)?;
     let mut all = complete(stated, kept, data_dir)?;
+    all.add(&devices(&config.devices, stated)?);
     if !config.revocable.is_empty() {
         all = all
             .with_kind(Kind::revocable(), revocable(&config.revocable)?.clone())
@@ -52,6 +55,20 @@ fn stated(resources: &Resources) -> Result<&Resources, AgentError> {
             Err(AgentError::Stated(what))
         }
     }
+}
+
+/// The devices, one unit each. One that is not there is a mistake of the operator's, whom no task should tell.
+fn devices(pool: &Pool, stated: &Resources) -> Result<Resources, AgentError> {
+    let offered = pool.resources();
+    if let Some((name, _)) = offered.scalars().find(|(name, _)| stated.scalar(name) > 0) {
+        return Err(AgentError::Stated(format!(
+            "`{name}` is the number of its devices"
+        )));
+    }
+    for path in pool.paths() {
+        proffer_linux::device(path, OWN_DEVICE)?;
+    }
+    Ok(offered)
 }
 
 /// Memory, disk and ports cannot be taken back from a task that goes on.
@@ -170,6 +187,25 @@ mod tests {
             all.to_string(),
             "mem:1GiB;disk:1GiB;net_mbps:1;ports:[31000-32000];cpus{rev}:1;cpus(prod):2"
         );
+    }
+
+    #[test]
+    fn a_device_is_offered_when_it_is_there_and_nothing_else_says_how_many() {
+        let offered = |devices: &str, resources| {
+            let devices = Pool::new([devices.parse().unwrap()]).unwrap();
+            let config = Config {
+                devices,
+                ..config(resources, "")
+            };
+            super::resources(&config, &Resources::new(), Path::new("/"))
+        };
+        let nulls = ResourceName::new("nulls").unwrap();
+        let all = offered("nulls=/dev/null,/dev/zero", "cpus:1").unwrap();
+        assert_eq!(all.scalar(&nulls), 2000);
+        let stated = offered("nulls=/dev/null", "nulls(prod):1");
+        assert!(matches!(stated, Err(AgentError::Stated(_))), "{stated:?}");
+        let missing = offered("nulls=/dev/no-such-device", "");
+        assert!(matches!(missing, Err(AgentError::Device(_))), "{missing:?}");
     }
 
     #[test]

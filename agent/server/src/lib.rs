@@ -25,5 +25,6 @@ mod volumes;
 
 pub use config::{Config, FilePolicy, NetworkConfig};
 pub use error::AgentError;
+pub use proffer_container::{CountedDevices, Pool};
 pub use proffer_network::Subnet;
 pub use run::run;

@@ -4,6 +4,7 @@
 //! `containers/<id>`, in the directory of its group, in the kernel), so that taking back needs no memory: what an agent
 //! that was killed left behind is found by the next one and released in the same way.
 
+mod devices;
 mod fetch;
 mod groups;
 mod network;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use proffer_agent_core::{ContainerId, TaskKey};
-use proffer_container::ContainerConfig;
+use proffer_container::{ContainerConfig, Pool};
 use proffer_fetch::Fetcher;
 use proffer_network::Networks;
 use proffer_types::{GroupId, TaskInfo};
@@ -30,6 +31,8 @@ use tracing::{info, warn};
 use crate::data_dir::{DataDir, remove};
 use crate::secrets::Secrets;
 use crate::{AgentError, FilePolicy};
+use devices::Devices;
+pub(crate) use devices::OWN as OWN_DEVICE;
 use groups::Groups;
 
 /// A container to be prepared.
@@ -98,6 +101,7 @@ pub(crate) struct Provisioner {
 struct Inner {
     data_dir: Arc<DataDir>,
     groups: Groups,
+    devices: Devices,
     allowed_host_paths: Vec<PathBuf>,
     secrets: Secrets,
     fetcher: Fetcher,
@@ -111,6 +115,7 @@ impl Provisioner {
         data_dir: Arc<DataDir>,
         policy: &FilePolicy,
         networks: Networks,
+        pool: Pool,
     ) -> Result<Self, AgentError> {
         let fetcher = Fetcher::open(proffer_fetch::Config {
             cache_dir: data_dir.fetched(),
@@ -121,6 +126,7 @@ impl Provisioner {
         Ok(Self {
             inner: Arc::new(Inner {
                 groups: Groups::new(Arc::clone(&data_dir)),
+                devices: Devices::new(pool, Arc::clone(&data_dir)),
                 data_dir,
                 allowed_host_paths: policy.allowed_host_paths.clone(),
                 secrets: Secrets::new(policy.secrets.clone(), policy.secret_resolver.clone()),
@@ -156,6 +162,7 @@ impl Provisioner {
         volumes::prepare(&stage, allowed, secrets, request, &mut prepared).await?;
         secrets::prepare(secrets, request, &mut prepared).await?;
         let (fetcher, fetches) = (&inner.fetcher, &inner.fetches);
+        inner.devices.prepare(&stage, request, &mut prepared).await?;
         fetch::prepare(&stage, fetcher, fetches, request, &prepared, progress).await?;
         network::prepare(&stage, &inner.networks, request, &mut prepared).await?;
         Ok(prepared)
@@ -184,6 +191,7 @@ impl Provisioner {
             warn!(%container_id, %error, "releasing a container did not finish");
         }
         self.inner.work().remove(&container_id);
+        self.inner.devices.released();
     }
 
     /// Releases what belongs to no known container. To be called before the first container of this agent is entered.

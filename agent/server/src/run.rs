@@ -51,7 +51,8 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         cgroup_mount: CGROUP_MOUNT.into(),
     })?;
     let networks = networks(&data_dir, &config).await?;
-    let provisioner = Provisioner::new(Arc::clone(&data_dir), &config.files, networks.clone())?;
+    let pool = std::mem::take(&mut config.devices);
+    let provisioner = Provisioner::new(Arc::clone(&data_dir), &config.files, networks.clone(), pool)?;
     let hostname = config.hostname.take().unwrap_or_else(host::name);
     let info = AgentInfo {
         address: config

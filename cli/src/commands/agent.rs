@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use proffer_agent::FilePolicy;
+use proffer_agent::{CountedDevices, FilePolicy, Pool};
 use proffer_types::{Attribute, FaultDomain, Resources};
 
 use self::network::NetworkArgs;
@@ -66,6 +66,15 @@ pub(crate) struct AgentArgs {
         value_name = "RESOURCES"
     )]
     revocable: Resources,
+    /// Devices to offer, each to one task at a time, such as `gpus=/dev/nvidia0,/dev/nvidia1`: as many `gpus` among the
+    /// resources. Several lists are separated by semicolons
+    #[arg(
+        long,
+        env = "PROFFER_DEVICE",
+        value_delimiter = ';',
+        value_name = "NAME=PATHS"
+    )]
+    device: Vec<CountedDevices>,
     /// Where this machine is, `region/zone`: machines of one zone fail together now and then
     #[arg(long, env = "PROFFER_DOMAIN", value_parser = domain, value_name = "REGION/ZONE")]
     domain: Option<FaultDomain>,
@@ -175,10 +184,12 @@ impl AgentArgs {
         let data_dir = self
             .data_dir
             .ok_or_else(|| WrongUse("--data-dir is missing".to_owned()))?;
+        let devices = Pool::new(self.device).map_err(|error| WrongUse(format!("--device: {error}")))?;
         Ok(proffer_agent::Config {
             advertise: self.advertise,
             resources: self.resources,
             revocable: self.revocable,
+            devices,
             domain: self.domain,
             attributes: self.attributes,
             hostname: self.hostname,

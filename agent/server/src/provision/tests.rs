@@ -24,7 +24,7 @@ async fn bench() -> Bench {
     });
     let networks = networks.await.unwrap();
     Bench {
-        provisioner: Provisioner::new(data_dir, &FilePolicy::default(), networks).unwrap(),
+        provisioner: Provisioner::new(data_dir, &FilePolicy::default(), networks, Pool::default()).unwrap(),
         dir,
     }
 }
