@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use proffer_grpc::v1::agent_client::AgentClient;
+use proffer_grpc::v1::images_client::ImagesClient;
 use proffer_grpc::v1::jobs_client::JobsClient;
 use proffer_grpc::v1::operator_client::OperatorClient;
 use proffer_grpc::v1::services_client::ServicesClient;
@@ -131,6 +132,31 @@ impl Cluster {
             }
         };
         Ok(channel)
+    }
+
+    /// An agent's images; connects in the same way.
+    pub(crate) fn images(&self, address: &str) -> Result<ImagesClient<Channel>> {
+        let client = ImagesClient::new(self.agent_channel(address)?);
+        Ok(client.max_decoding_message_size(MAX_ANSWER_BYTES))
+    }
+
+    /// The address of the one agent whose id is, or begins with, `id`.
+    pub(crate) async fn find_agent(&self, id: &str) -> Result<String> {
+        let answer = self.operator().list_agents(v1::ListAgentsRequest {}).await;
+        let mut agents = answer.map_err(|status| refused(&status))?.into_inner().agents;
+        let is_whole = agents.iter().any(|agent| agent.agent_id == id);
+        agents.retain(|agent| match is_whole {
+            true => agent.agent_id == id,
+            false => !id.is_empty() && agent.agent_id.starts_with(id),
+        });
+        anyhow::ensure!(
+            agents.len() < 2,
+            "the ids of {} agents begin with `{id}`",
+            agents.len()
+        );
+        let info = agents.pop().and_then(|agent| agent.info);
+        let address = info.map(|info| info.address);
+        address.with_context(|| format!("no agent `{id}`; `proffer agents` lists what the master knows"))
     }
 
     /// The one task of that id, among all frameworks, running or completed.

@@ -6,6 +6,7 @@ mod completion;
 mod dev;
 mod framework;
 mod frameworks;
+mod images;
 mod job;
 mod kill;
 mod logs;
@@ -63,6 +64,7 @@ pub(crate) enum Command {
     Tasks(tasks::TasksArgs),
     Stats(stats::StatsArgs),
     Agents(agents::AgentsArgs),
+    Images(images::ImagesArgs),
     Frameworks(frameworks::FrameworksArgs),
     Offers(offers::OffersArgs),
     Roles(roles::RolesArgs),
@@ -106,6 +108,7 @@ impl Command {
             Self::Tasks(args) => client(&log, tasks::tasks(args)),
             Self::Stats(args) => client(&log, stats::stats(args)),
             Self::Agents(args) => client(&log, agents::agents(args)),
+            Self::Images(args) => client(&log, images::images(args)),
             Self::Frameworks(args) => client(&log, frameworks::frameworks(args)),
             Self::Offers(args) => client(&log, offers::offers(args)),
             Self::Roles(args) => client(&log, roles::roles(args)),

@@ -5,6 +5,7 @@
 mod agent;
 mod domain;
 mod framework;
+mod image;
 mod job;
 mod offer;
 mod role;
@@ -15,6 +16,7 @@ mod text;
 
 pub(crate) use agent::AgentView;
 pub(crate) use framework::FrameworkView;
+pub(crate) use image::ImageView;
 pub(crate) use job::{JobSummaryView, JobView};
 pub(crate) use offer::OfferView;
 pub(crate) use role::RoleView;

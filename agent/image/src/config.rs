@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use proffer_types::resources::format::parse_size;
 use reqwest::Url;
 
 use crate::limits::Limits;
@@ -103,7 +104,7 @@ pub enum Watermark {
     Bytes(u64),
 }
 
-/// `85%`, or bytes as a plain number or with KiB, MiB, GiB, TiB.
+/// `85%`, or a size such as `20GiB`.
 impl FromStr for Watermark {
     type Err = String;
 
@@ -117,17 +118,7 @@ impl FromStr for Watermark {
                 .map(Self::Percent)
                 .ok_or_else(wrong);
         }
-        let unit = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
-        let (number, shift) = unit
-            .iter()
-            .find_map(|(unit, shift)| text.strip_suffix(unit).map(|number| (number, *shift)))
-            .unwrap_or((text, 0));
-        let bytes = number
-            .trim()
-            .parse::<u64>()
-            .ok()
-            .and_then(|number| number.checked_mul(1 << shift));
-        bytes.map(Self::Bytes).ok_or_else(wrong)
+        parse_size(text).map(Self::Bytes).map_err(|_| wrong())
     }
 }
 
@@ -139,7 +130,6 @@ mod tests {
     fn marks_and_mirrors_are_read_or_refused() {
         assert_eq!("85%".parse(), Ok(Watermark::Percent(85)));
         assert_eq!("20GiB".parse(), Ok(Watermark::Bytes(20 << 30)));
-        assert_eq!("7".parse(), Ok(Watermark::Bytes(7)));
         for bad in ["", "101%", "-1", "x", "99999999999TiB"] {
             assert!(bad.parse::<Watermark>().is_err(), "{bad}");
         }

@@ -1,6 +1,7 @@
 //! The agent's own port: gRPC (logs, statistics, health, reflection) and plain HTTP beside it.
 
 mod http;
+mod images;
 mod log;
 mod statistics;
 
@@ -8,7 +9,9 @@ use std::sync::Arc;
 
 use axum::serve::ListenerExt as _;
 use proffer_grpc::v1::agent_server::AgentServer;
+use proffer_grpc::v1::images_server::ImagesServer;
 use proffer_grpc::v1::stats_server::StatsServer;
+use proffer_image::ImageStore;
 use proffer_types::AgentInfo;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +30,7 @@ pub(crate) struct State {
     pub(crate) shared: Arc<Shared>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) data_dir: Arc<DataDir>,
+    pub(crate) images: ImageStore,
     pub(crate) info: AgentInfo,
     /// Ends open streams.
     pub(crate) end: CancellationToken,
@@ -46,6 +50,10 @@ pub(crate) async fn serve(
     health_reporter
         .set_serving::<StatsServer<statistics::Service>>()
         .await;
+    let images = ImagesServer::new(images::Images::new(state.clone()));
+    health_reporter
+        .set_serving::<ImagesServer<images::Images>>()
+        .await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proffer_grpc::FILE_DESCRIPTOR_SET)
         .build_v1()?;
@@ -53,6 +61,7 @@ pub(crate) async fn serve(
         .add_service(reflection)
         .add_service(logs)
         .add_service(statistics)
+        .add_service(images)
         .prepare()
         .into_axum_router();
     let end = state.end.clone();

@@ -38,6 +38,8 @@ pub struct Config {
     /// What tasks may have of this host's files, and for how long theirs are kept.
     pub files: FilePolicy,
     pub network: NetworkConfig,
+    /// Where images come from, what they may cost, and how long they are kept.
+    pub images: proffer_image::Config,
     /// Told the bound address, for those who listen on port 0.
     pub listening: Option<oneshot::Sender<SocketAddr>>,
 }
@@ -114,6 +116,7 @@ impl Config {
             kill_tasks_on_stop: false,
             files: FilePolicy::default(),
             network: NetworkConfig::default(),
+            images: proffer_image::Config::default(),
             listening: None,
         }
     }

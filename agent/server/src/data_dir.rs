@@ -11,6 +11,7 @@
 //! groups/<group>/                        what its containers share, gone with the last of them; `members/<container>`
 //! networks/<network>.json                 what each network of containers is made of, gone with it
 //! fetched/                               files fetched for tasks, kept for others
+//! images/                                unpacked layers of images, and what they belong to
 //! resources                              reservations, volumes and operations not acknowledged
 //! volumes/roles/<role>/<volume>/         `/` in roles is written as a space, which no role has
 //! volumes/removed/<n>/                   destroyed volumes, until their files are gone
@@ -161,6 +162,11 @@ impl DataDir {
 
     pub(crate) fn fetched(&self) -> PathBuf {
         self.root.join("fetched")
+    }
+
+    /// The image store makes it.
+    pub(crate) fn images(&self) -> PathBuf {
+        self.root.join("images")
     }
 
     pub(crate) fn groups(&self) -> PathBuf {

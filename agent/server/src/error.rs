@@ -46,6 +46,8 @@ pub enum AgentError {
     Containers(#[from] proffer_linux::SetupError),
     #[error("cannot manage the networks of tasks")]
     Networks(#[from] proffer_network::OpenError),
+    #[error(transparent)]
+    Images(#[from] proffer_image::OpenError),
     #[error("the master refused this agent: {message}")]
     Refused { message: String },
     #[error("the agent's API ended")]

@@ -7,6 +7,7 @@
 mod devices;
 mod fetch;
 mod groups;
+pub(crate) mod image;
 mod network;
 mod owner;
 mod sandbox;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use proffer_agent_core::{ContainerId, TaskKey};
 use proffer_container::{ContainerConfig, Pool};
 use proffer_fetch::Fetcher;
+use proffer_image::ImageStore;
 use proffer_network::Networks;
 use proffer_types::{GroupId, TaskInfo};
 use tokio::sync::{Semaphore, watch};
@@ -107,6 +109,7 @@ struct Inner {
     fetcher: Fetcher,
     fetches: Semaphore,
     networks: Networks,
+    images: ImageStore,
     work: Mutex<BTreeMap<ContainerId, TaskTracker>>,
 }
 
@@ -115,6 +118,7 @@ impl Provisioner {
         data_dir: Arc<DataDir>,
         policy: &FilePolicy,
         networks: Networks,
+        images: ImageStore,
         pool: Pool,
     ) -> Result<Self, AgentError> {
         let fetcher = Fetcher::open(proffer_fetch::Config {
@@ -126,6 +130,7 @@ impl Provisioner {
         Ok(Self {
             inner: Arc::new(Inner {
                 groups: Groups::new(Arc::clone(&data_dir)),
+                images,
                 devices: Devices::new(pool, Arc::clone(&data_dir)),
                 data_dir,
                 allowed_host_paths: policy.allowed_host_paths.clone(),
@@ -156,10 +161,20 @@ impl Provisioner {
         let stage = self.stage(request.container_id);
         progress.say("making the sandbox");
         let mut prepared = sandbox::prepare(&stage, request).await?;
+        image::prepare(&stage, &self.inner.images, request, &mut prepared, progress).await?;
         sandbox::give(&stage, request, &prepared).await?;
         let inner = &self.inner;
         let (allowed, secrets) = (&inner.allowed_host_paths, &inner.secrets);
-        volumes::prepare(&stage, allowed, secrets, request, &mut prepared).await?;
+        volumes::prepare(
+            &stage,
+            allowed,
+            secrets,
+            &inner.images,
+            request,
+            &mut prepared,
+            progress,
+        )
+        .await?;
         secrets::prepare(secrets, request, &mut prepared).await?;
         let (fetcher, fetches) = (&inner.fetcher, &inner.fetches);
         inner.devices.prepare(&stage, request, &mut prepared).await?;
@@ -203,6 +218,7 @@ impl Provisioner {
                 self.release(container_id).await;
             }
         }
+        image::recover(&self.inner.images, known);
         self.inner.groups.recover();
     }
 }
@@ -218,6 +234,7 @@ impl Inner {
         // Before its directory, which tells the group.
         self.groups.leave(container_id);
         network::unbind(&dir);
+        image::release(&self.images, container_id);
         if let Err(error) = remove(&dir, |path| fs::remove_dir_all(path)) {
             warn!(path = %dir.display(), %error, "cannot remove a container's files; the next start tries again");
         }

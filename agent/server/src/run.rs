@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proffer_agent_core::{Agent, Output, Recovered};
+use proffer_image::{ImageStore, OverlayXattrs};
 use proffer_linux::Containerizer;
 use proffer_network::{Networks, Tag};
 use proffer_types::AgentInfo;
@@ -26,7 +27,7 @@ use crate::data_dir::DataDir;
 use crate::driver::{Driver, MAX_COMMANDS_QUEUED};
 use crate::metrics::Metrics;
 use crate::perform::Performer;
-use crate::provision::Provisioner;
+use crate::provision::{Provisioner, image};
 use crate::shared::Shared;
 use crate::{AgentError, Config, api, host, link, sandbox};
 
@@ -52,7 +53,14 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     })?;
     let networks = networks(&data_dir, &config).await?;
     let pool = std::mem::take(&mut config.devices);
-    let provisioner = Provisioner::new(Arc::clone(&data_dir), &config.files, networks.clone(), pool)?;
+    let images = open_images(&data_dir, &config)?;
+    let provisioner = Provisioner::new(
+        Arc::clone(&data_dir),
+        &config.files,
+        networks.clone(),
+        images.clone(),
+        pool,
+    )?;
     let hostname = config.hostname.take().unwrap_or_else(host::name);
     let info = AgentInfo {
         address: config
@@ -79,6 +87,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         containerizer,
         provisioner,
         networks,
+        images,
         masters,
         info,
     };
@@ -94,6 +103,7 @@ struct Parts {
     containerizer: Containerizer,
     provisioner: Provisioner,
     networks: Networks,
+    images: ImageStore,
     masters: Vec<link::Master>,
     info: AgentInfo,
 }
@@ -126,11 +136,13 @@ impl Parts {
             shared: Arc::clone(&shared),
             metrics: Arc::clone(&metrics),
             data_dir: Arc::clone(&self.data_dir),
+            images: self.images.clone(),
             info: agent.info().clone(),
             end: end.clone(),
         };
         let mut served = tokio::spawn(api::serve(self.listener, state, containers.clone()));
         tokio::spawn(link::run(self.masters, random_seed()?, driver_tx, end.clone()));
+        tokio::spawn(image::collect(self.images.clone(), end.clone()));
         tokio::spawn(collect_sandboxes(
             Arc::clone(&self.data_dir),
             Arc::clone(&shared),
@@ -173,6 +185,19 @@ async fn networks(data_dir: &DataDir, config: &Config) -> Result<Networks, Agent
         cni_plugin_dirs: config.cni_plugin_dirs,
     });
     Ok(opened.await?)
+}
+
+fn open_images(data_dir: &DataDir, config: &Config) -> Result<ImageStore, AgentError> {
+    // An agent without root mounts overlayfs with `userxattr`.
+    let overlay = match rustix::process::geteuid().is_root() {
+        true => OverlayXattrs::Trusted,
+        false => OverlayXattrs::User,
+    };
+    let images = proffer_image::Config {
+        overlay,
+        ..config.images.clone()
+    };
+    Ok(ImageStore::open(&data_dir.images(), images)?)
 }
 
 async fn listen(config: &Config) -> Result<(TcpListener, SocketAddr), AgentError> {

@@ -1,5 +1,6 @@
 //! `proffer agent`.
 
+mod images;
 mod network;
 
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use clap::Args;
 use proffer_agent::{CountedDevices, FilePolicy, Pool};
 use proffer_types::{Attribute, FaultDomain, Resources};
 
+use self::images::ImageArgs;
 use self::network::NetworkArgs;
 use crate::daemon::until_signal;
 use crate::failure::WrongUse;
@@ -86,6 +88,7 @@ pub(crate) struct AgentArgs {
     hostname: Option<String>,
     #[command(flatten)]
     files: FileArgs,
+    images: ImageArgs,
     /// End all tasks when the agent is asked to stop; without it they go on, and the next agent takes them back
     #[arg(long, env = "PROFFER_KILL_TASKS_ON_STOP")]
     kill_tasks_on_stop: bool,
@@ -197,6 +200,7 @@ impl AgentArgs {
             kill_tasks_on_stop: self.kill_tasks_on_stop,
             files: self.files.policy(),
             network: self.network.config(),
+            images: self.images.config(),
             ..proffer_agent::Config::new(self.master, self.listen, data_dir)
         })
     }

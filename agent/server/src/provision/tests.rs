@@ -14,6 +14,7 @@ struct Bench {
 async fn bench() -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let data_dir = Arc::new(DataDir::open(dir.path()).unwrap());
+    let images = ImageStore::open(&data_dir.images(), proffer_image::Config::default()).unwrap();
     let networks = proffer_network::Networks::open(proffer_network::Config {
         tag: proffer_network::Tag::new(data_dir.hash()),
         records: data_dir.networks(),
@@ -24,7 +25,7 @@ async fn bench() -> Bench {
     });
     let networks = networks.await.unwrap();
     Bench {
-        provisioner: Provisioner::new(data_dir, &FilePolicy::default(), networks, Pool::default()).unwrap(),
+        provisioner: Provisioner::new(data_dir, &FilePolicy::default(), networks, images, Pool::default()).unwrap(),
         dir,
     }
 }

@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use proffer_container::{MountSource, VolumeMount};
 use proffer_fetch::Owner;
 use proffer_fetch::within::{self, Within};
+use proffer_image::ImageStore;
 use proffer_types::container::{Propagation, VolumeSource, VolumeSpec};
 use proffer_types::{Kind, Limit, Resources, Volume};
 
-use super::{Prepared, Request, Stage, owner};
+use super::{Prepared, Progress, Request, Stage, image, owner};
 use crate::data_dir::DataDir;
 use crate::secrets::Secrets;
 use crate::volumes;
@@ -28,8 +29,10 @@ pub(super) async fn prepare(
     stage: &Stage,
     allowed: &[PathBuf],
     secrets: &Secrets,
+    images: &ImageStore,
     request: &Request,
     prepared: &mut Prepared,
+    progress: &Progress,
 ) -> Result<(), String> {
     let config = &mut prepared.config;
     config
@@ -63,7 +66,9 @@ pub(super) async fn prepare(
             VolumeSource::Secret { name } => MountSource::File {
                 content: secrets.get(name).await?,
             },
-            VolumeSource::Image(image) => return Err(no_image(&image.reference)),
+            VolumeSource::Image(wanted) => {
+                image::volume(images, request.container_id, wanted, progress).await?
+            }
         };
         config.mounts.push(mount(volume, source));
     }
@@ -80,10 +85,6 @@ fn mount(volume: &VolumeSpec, source: MountSource) -> VolumeMount {
 
 fn bind(path: PathBuf, propagation: Propagation) -> MountSource {
     MountSource::Bind { path, propagation }
-}
-
-fn no_image(reference: &str) -> String {
-    format!("the volume of image `{reference}` cannot be mounted: this agent has no images")
 }
 
 /// The task's persistent volumes. One whose directory is lost is not made again: it would look like an empty one.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use proffer_grpc::v1::agent_server::Agent as _;
+use proffer_image::ImageStore;
 use proffer_types::{AgentInfo, Resources};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -34,6 +35,7 @@ fn bench(is_live: bool) -> Bench {
     let state = State {
         shared: Arc::new(Shared::with_live(is_live.then(|| key.clone()))),
         metrics: Arc::new(Metrics::new()),
+        images: ImageStore::open(&dir.path().join("images"), proffer_image::Config::default()).unwrap(),
         data_dir,
         info: AgentInfo {
             hostname: "h".into(),
