@@ -88,6 +88,7 @@ pub(crate) struct AgentArgs {
     hostname: Option<String>,
     #[command(flatten)]
     files: FileArgs,
+    #[command(flatten)]
     images: ImageArgs,
     /// End all tasks when the agent is asked to stop; without it they go on, and the next agent takes them back
     #[arg(long, env = "PROFFER_KILL_TASKS_ON_STOP")]
