@@ -25,7 +25,14 @@ async fn bench() -> Bench {
     });
     let networks = networks.await.unwrap();
     Bench {
-        provisioner: Provisioner::new(data_dir, &FilePolicy::default(), networks, images, Pool::default()).unwrap(),
+        provisioner: Provisioner::new(
+            data_dir,
+            &FilePolicy::default(),
+            networks,
+            images,
+            Pool::default(),
+        )
+        .unwrap(),
         dir,
     }
 }
