@@ -4,6 +4,7 @@
 //! column and field of whatever it refuses.
 
 mod constraint;
+mod either;
 mod file;
 mod job;
 mod quantity;
@@ -14,7 +15,11 @@ mod task;
 pub(crate) use constraint::Condition;
 pub(crate) use file::{SpecError, read};
 pub(crate) use job::JobFile;
-pub(crate) use quantity::{Bytes, Cores, Span, Whole};
+pub(crate) use quantity::{Amount, Bytes, Cores, Rate, Span, Whole};
 pub(crate) use rules::{Limits, Placement, RulesView, UpTo};
 pub(crate) use service::ServiceFile;
+pub(crate) use task::{
+    Capabilities, CapabilityName, Check, Device, Fetched, Image, Network, Port, Pull, Restart, RlimitBounds,
+    RlimitName, SeccompChoice, UserIds, Volume, ulimit,
+};
 pub(crate) use task::{DEFAULT_CPUS, DEFAULT_MEM, TaskSpec};

@@ -3,6 +3,7 @@
 //! The task is a job of one task. Its output, signals and exit code pass through; master, batch framework and agent may
 //! be killed and come back meanwhile.
 
+mod container;
 mod ending;
 mod pass_through;
 mod submit;
@@ -14,7 +15,9 @@ use clap::Args;
 use proffer_wire::v1;
 
 use crate::client::{Cluster, MasterArgs};
-use crate::spec::{Bytes, Condition, Cores, DEFAULT_CPUS, DEFAULT_MEM, Limits, Span, TaskSpec, UpTo};
+use crate::spec::{Bytes, Condition, Cores, DEFAULT_CPUS, DEFAULT_MEM, Limits, Span, TaskSpec, UpTo, Whole};
+
+use self::container::ContainerArgs;
 
 /// Run a command on the cluster: stream its output, pass Ctrl-C on, exit with its code
 ///
@@ -65,8 +68,14 @@ pub(crate) struct RunArgs {
     role: String,
     #[command(flatten)]
     master: MasterArgs,
-    /// The command and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+    #[command(flatten)]
+    container: ContainerArgs,
+    /// The command and its arguments; with --image its arguments, in place of the image's own command
+    #[arg(
+        required_unless_present = "image",
+        trailing_var_arg = true,
+        value_name = "CMD"
+    )]
     command: Vec<String>,
 }
 
@@ -80,12 +89,12 @@ fn variable(text: &str) -> Result<(String, String), String> {
 impl RunArgs {
     /// The task, in the form jobs and services share.
     pub(super) fn spec(&self) -> TaskSpec {
-        TaskSpec {
+        let mut task = TaskSpec {
             command: self.command.clone(),
-            cpus: self.cpus,
-            mem: self.mem,
+            cpus: Some(self.cpus),
+            mem: Some(self.mem),
             disk: self.disk,
-            pids: self.pids,
+            pids: self.pids.map(Whole),
             env: self.env.iter().cloned().collect::<BTreeMap<_, _>>(),
             working_directory: self.working_directory.clone(),
             kill_grace: self.kill_grace,
@@ -94,9 +103,10 @@ impl RunArgs {
                 mem: self.limit_mem,
             },
             constraints: self.constraint.clone(),
-            max_per_agent: None,
-            placement: None,
-        }
+            ..TaskSpec::default()
+        };
+        self.container.add_to(&mut task);
+        task
     }
 
     fn job(&self) -> v1::JobSpec {

@@ -1,11 +1,9 @@
 //! Job files.
 
-use std::num::NonZeroU32;
-
 use proffer_wire::v1;
 use serde::Deserialize;
 
-use super::task::with_task_fields;
+use super::task::JobTaskFile;
 use super::{Span, Whole};
 
 /// A job file.
@@ -21,21 +19,6 @@ pub(crate) struct JobFile {
     /// All tasks start at one moment or not at all.
     #[serde(default)]
     gang: bool,
-}
-
-with_task_fields! {
-    /// One task of a job, or an array of them.
-    struct JobTaskFile {
-        name: String,
-        count: Option<Whole<NonZeroU32>>,
-        #[serde(default)]
-        after: Vec<String>,
-        #[serde(default)]
-        retries: Whole<u32>,
-        timeout: Option<Span>,
-        #[serde(default)]
-        gang: bool,
-    }
 }
 
 impl From<JobFile> for v1::JobSpec {

@@ -5,10 +5,9 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
-use proffer_types::resources::format::{format_millis, format_size, parse_millis, parse_size};
-use serde::de::{Deserialize, Deserializer, Error as _};
-
 use super::UpTo;
+use super::either::from_text;
+use proffer_types::resources::format::{format_millis, format_size, parse_millis, parse_size};
 
 /// Thousandths of a core, written like `0.25`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +20,14 @@ pub(crate) struct Bytes(pub(crate) u64);
 /// A duration, written like `5m30s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
+
+/// Thousandths of something countable, written like `1` or `0.5`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Amount(pub(crate) u64);
+
+/// Kilobits a second, written like `10mbit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate(pub(crate) u64);
 
 /// A whole number of type `T`, such as a count or a priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,6 +47,30 @@ impl FromStr for Cores {
         parse_millis(text).map(Self).map_err(|_| {
             format!("`{text}` is not a number of cores; write it like 0.25 or 2, with at most three decimals")
         })
+    }
+}
+
+impl FromStr for Amount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse_millis(text).map(Self).map_err(|_| {
+            format!("`{text}` is not a number; write it like 1 or 0.5, with at most three decimals")
+        })
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let units = [("kbit", 1), ("mbit", 1_000), ("gbit", 1_000_000)];
+        let rate = units.into_iter().find_map(|(unit, kbps)| {
+            let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+            number.checked_mul(kbps)
+        });
+        rate.map(Self)
+            .ok_or_else(|| format!("`{text}` is not a rate; write it like 500kbit, 10mbit or 1gbit"))
     }
 }
 
@@ -76,7 +107,7 @@ macro_rules! whole {
     )*};
 }
 
-whole!(i32, u32, u64, NonZeroU32);
+whole!(i32, u16, u32, u64, NonZeroU32);
 
 impl fmt::Display for Cores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,22 +127,14 @@ impl fmt::Display for Span {
     }
 }
 
-/// Reads the scalar's own text, so that `0.1` is exact and `1.5GiB` needs no quotes.
-macro_rules! deserialize_from_text {
-    ($($name:ty),*) => {$(
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-            }
-        }
-    )*};
-}
-
-deserialize_from_text!(
+from_text!(
     Cores,
+    Amount,
+    Rate,
     Bytes,
     Span,
     Whole<i32>,
+    Whole<u16>,
     Whole<u32>,
     Whole<u64>,
     Whole<NonZeroU32>,

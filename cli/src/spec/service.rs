@@ -3,8 +3,9 @@
 use proffer_wire::v1;
 use serde::Deserialize;
 
-use super::Whole;
-use super::task::with_task_fields;
+use super::task::Check;
+use super::task::ServiceTaskFile;
+use super::{Condition, Whole};
 
 /// A service file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -15,16 +16,18 @@ pub(crate) struct ServiceFile {
     role: String,
     replicas: Whole<u32>,
     task: ServiceTaskFile,
-}
-
-with_task_fields! {
-    /// What every replica runs.
-    struct ServiceTaskFile {}
+    /// As in the task.
+    health: Option<Check>,
+    /// Beside those of the task.
+    #[serde(default)]
+    constraints: Vec<Condition>,
 }
 
 impl From<ServiceFile> for v1::ServiceSpec {
     fn from(service: ServiceFile) -> Self {
-        let task = service.task.task();
+        let mut task = service.task.task();
+        task.health = task.health.or(service.health);
+        task.constraints.extend(service.constraints);
         Self {
             name: service.name,
             role: service.role,

@@ -1,85 +1,146 @@
-//! The task description that `run`, jobs and services share.
+//! The task description that `run`, jobs and services share. One file a concern; here what they are made of together.
+
+mod checks;
+mod fetch;
+mod image;
+mod limits;
+mod network;
+mod restart;
+mod security;
+mod volumes;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
+use proffer_types::ContainerSpec;
+use proffer_types::container::{Capability, Seccomp, Security};
 use proffer_wire::v1;
 
+pub(crate) use self::checks::Check;
+pub(crate) use self::fetch::Fetched;
+pub(crate) use self::image::{Image, Pull};
+pub(crate) use self::limits::{Cgroup, RlimitBounds, RlimitName, Rlimits, ulimit};
+pub(crate) use self::network::{Network, Port};
+pub(crate) use self::restart::{Logs, Restart};
+pub(crate) use self::security::{Capabilities, CapabilityName, Device, SeccompChoice, UserIds};
+pub(crate) use self::volumes::Volume;
 use super::rules::rules;
-use super::{Bytes, Condition, Cores, Limits, Placement, Span};
+use super::{Amount, Bytes, Condition, Cores, Limits, Placement, Span, Whole};
 
 /// What a task gets when it does not say: a tenth of a core.
 pub(crate) const DEFAULT_CPUS: Cores = Cores(100);
 /// What a task gets when it does not say: 128 MiB.
 pub(crate) const DEFAULT_MEM: Bytes = Bytes(128 << 20);
 
-/// Declares a struct of a file with the shared fields beside its own, so that unknown fields are still refused in
-/// place (serde's `flatten` would lose line and column).
-macro_rules! with_task_fields {
-    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
+/// Hands the fields all tasks have, named once, to another macro, after what that one is given. So unknown fields are
+/// still refused in place (serde's `flatten` would lose line and column).
+macro_rules! with_shared_fields {
+    ($then:ident! { $($given:tt)* }) => {
+        $then! {
+            { $($given)* }
+            command: Vec<String>,
+            arguments: Vec<String>,
+            image: Option<Image>,
+            user: Option<String>,
+            groups: Vec<u32>,
+            env: BTreeMap<String, String>,
+            secret_env: BTreeMap<String, String>,
+            working_directory: Option<String>,
+            cpus: Option<Cores>,
+            mem: Option<Bytes>,
+            disk: Option<Bytes>,
+            resources: BTreeMap<String, Amount>,
+            limits: Limits,
+            pids: Option<Whole<u64>>,
+            rlimits: Rlimits,
+            cgroup: Cgroup,
+            capabilities: Capabilities,
+            may_gain_privileges: bool,
+            seccomp: Option<SeccompChoice>,
+            user_namespace: Option<UserIds>,
+            read_only: bool,
+            devices: Vec<Device>,
+            volumes: Vec<Volume>,
+            network: Option<Network>,
+            ports: Vec<Port>,
+            fetch: Vec<Fetched>,
+            health: Option<Check>,
+            readiness: Option<Check>,
+            restart: Restart,
+            logs: Logs,
+            tty: bool,
+            stdin: bool,
+            kill_grace: Option<Span>,
+            constraints: Vec<Condition>,
+            max_per_agent: Option<Whole<NonZeroU32>>,
+            placement: Option<Placement>,
+        }
+    };
+}
+
+macro_rules! declare_task {
+    ({} $($field:ident: $type:ty,)*) => {
+        /// One task: what runs, with how much, where, and how it is stopped.
+        #[derive(Debug, Clone, PartialEq, Default)]
+        pub(crate) struct TaskSpec {
+            $(pub(crate) $field: $type,)*
+        }
+    };
+}
+with_shared_fields!(declare_task! {});
+
+/// Declares a struct of a file with the shared fields after its own.
+macro_rules! declare_file {
+    (
+        { $(#[$meta:meta])* struct $name:ident { $($(#[$own_meta:meta])* $own:ident: $own_type:ty,)* } }
+        $($field:ident: $type:ty,)*
+    ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
-        $vis struct $name {
-            $($(#[$field_meta])* $field: $type,)*
-            command: Vec<String>,
-            cpus: Option<$crate::spec::Cores>,
-            mem: Option<$crate::spec::Bytes>,
-            disk: Option<$crate::spec::Bytes>,
-            pids: Option<$crate::spec::Whole<u64>>,
-            #[serde(default)]
-            env: std::collections::BTreeMap<String, String>,
-            working_directory: Option<String>,
-            kill_grace: Option<$crate::spec::Span>,
-            #[serde(default)]
-            limits: $crate::spec::Limits,
-            #[serde(default)]
-            constraints: Vec<$crate::spec::Condition>,
-            max_per_agent: Option<$crate::spec::Whole<std::num::NonZeroU32>>,
-            placement: Option<$crate::spec::Placement>,
+        pub(super) struct $name {
+            $($(#[$own_meta])* pub(super) $own: $own_type,)*
+            $(#[serde(default)] $field: $type,)*
         }
 
         impl $name {
             /// The shared part.
-            pub(crate) fn task(&self) -> $crate::spec::TaskSpec {
-                $crate::spec::TaskSpec {
-                    command: self.command.clone(),
-                    cpus: self.cpus.unwrap_or($crate::spec::task::DEFAULT_CPUS),
-                    mem: self.mem.unwrap_or($crate::spec::task::DEFAULT_MEM),
-                    disk: self.disk,
-                    pids: self.pids.map(|pids| pids.0),
-                    env: self.env.clone(),
-                    working_directory: self.working_directory.clone(),
-                    kill_grace: self.kill_grace,
-                    limits: self.limits,
-                    constraints: self.constraints.clone(),
-                    max_per_agent: self.max_per_agent.map(|max| max.0.get()),
-                    placement: self.placement,
-                }
+            pub(super) fn task(&self) -> TaskSpec {
+                TaskSpec { $($field: self.$field.clone(),)* }
             }
         }
     };
 }
-pub(super) use with_task_fields;
 
-/// One task: what runs, with how much, where, and how it is stopped.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct TaskSpec {
-    pub(crate) command: Vec<String>,
-    pub(crate) cpus: Cores,
-    pub(crate) mem: Bytes,
-    pub(crate) disk: Option<Bytes>,
-    pub(crate) pids: Option<u64>,
-    pub(crate) env: BTreeMap<String, String>,
-    pub(crate) working_directory: Option<String>,
-    pub(crate) kill_grace: Option<Span>,
-    pub(crate) limits: Limits,
-    /// All must hold.
-    pub(crate) constraints: Vec<Condition>,
-    pub(crate) max_per_agent: Option<u32>,
-    pub(crate) placement: Option<Placement>,
-}
+with_shared_fields!(declare_file! {
+    /// One task of a job, or an array of them.
+    struct JobTaskFile {
+        name: String,
+        count: Option<Whole<NonZeroU32>>,
+        #[serde(default)]
+        after: Vec<String>,
+        #[serde(default)]
+        retries: Whole<u32>,
+        timeout: Option<Span>,
+        #[serde(default)]
+        gang: bool,
+    }
+});
+
+with_shared_fields!(declare_file! {
+    /// What every replica of a service runs.
+    struct ServiceTaskFile {}
+});
 
 impl TaskSpec {
+    /// The memory a task gets at least.
+    pub(crate) fn mem(&self) -> Bytes {
+        self.mem.unwrap_or(DEFAULT_MEM)
+    }
+
     /// The guaranteed resources, for the wire.
     pub(crate) fn resources(&self) -> v1::Resources {
         #[expect(
@@ -92,29 +153,68 @@ impl TaskSpec {
             ..Default::default()
         };
         let disk = self.disk.map(|disk| scalar("disk", disk.0, 1.0));
+        let others = self
+            .resources
+            .iter()
+            .map(|(name, amount)| scalar(name, amount.0, 1000.0));
         let items = [
-            scalar("cpus", self.cpus.0, 1000.0),
-            scalar("mem", self.mem.0, 1.0),
+            scalar("cpus", self.cpus.unwrap_or(DEFAULT_CPUS).0, 1000.0),
+            scalar("mem", self.mem().0, 1.0),
         ];
         v1::Resources {
-            items: items.into_iter().chain(disk).collect(),
+            items: items.into_iter().chain(disk).chain(others).collect(),
         }
     }
 
     /// The container, for the wire.
     pub(crate) fn container(&self) -> v1::ContainerSpec {
-        v1::ContainerSpec {
+        let spec = ContainerSpec {
+            image: self.image.as_ref().map(|image| image.0.clone()),
             command: self.command.clone(),
+            arguments: self.arguments.clone(),
             env: self.env.clone(),
-            working_directory: self.working_directory.clone().unwrap_or_default(),
-            pids_limit: self.pids.unwrap_or(0),
-            ..v1::ContainerSpec::default()
+            secret_env: self.secret_env.clone(),
+            working_directory: self.working_directory.clone(),
+            user: self.user.clone(),
+            supplementary_groups: self.groups.clone(),
+            pids_limit: self.pids.map(|pids| pids.0),
+            rlimits: limits::rlimits(&self.rlimits),
+            cgroup: self.cgroup.0.clone(),
+            security: self.security(),
+            volumes: self.volumes.iter().map(|volume| volume.0.clone()).collect(),
+            network: network::network(self.network.as_ref(), &self.ports),
+            fetch: self.fetch.iter().map(|fetch| fetch.0.clone()).collect(),
+            health: self.health.as_ref().map(|check| check.0.clone()),
+            readiness: self.readiness.as_ref().map(|check| check.0.clone()),
+            restart: self.restart.0,
+            logs: self.logs.0,
+            tty: self.tty,
+            stdin: self.stdin,
+        };
+        spec.into()
+    }
+
+    fn security(&self) -> Security {
+        let Capabilities { add, drop } = &self.capabilities;
+        let add = security::listed(add, Capability::ALL, &[]);
+        Security {
+            drop_capabilities: security::listed(drop, Capability::DEFAULT, &add),
+            add_capabilities: add,
+            may_gain_privileges: self.may_gain_privileges,
+            seccomp: self
+                .seccomp
+                .as_ref()
+                .map_or(Seccomp::Default, |choice| choice.0.clone()),
+            user_namespace: self.user_namespace.map(Into::into).unwrap_or_default(),
+            read_only_root: self.read_only,
+            devices: self.devices.iter().map(|device| device.0.clone()).collect(),
         }
     }
 
     /// Where the task may run, for the wire.
     pub(crate) fn rules(&self) -> Option<v1::PlacementRules> {
-        rules(&self.constraints, self.max_per_agent, self.placement)
+        let max_per_agent = self.max_per_agent.map(|max| max.0.get());
+        rules(&self.constraints, max_per_agent, self.placement)
     }
 
     /// How the task is stopped, for the wire.

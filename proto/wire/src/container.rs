@@ -234,7 +234,7 @@ pub fn check_memory(spec: &ContainerSpec, requests: &Resources) -> Result<(), Co
 /// Refuses a container that publishes more ports than its task has.
 pub(crate) fn check_ports(spec: &ContainerSpec, resources: &Resources) -> Result<(), ConvertError> {
     let (needed, has) = (spec.network.n_dynamic_ports(), n_ports(resources));
-    match needed as u64 > has {
+    match u64::from(needed) > has {
         true => {
             let problem = format!("{needed} need a port of the task's resources, which have {has}");
             Err(ConvertError::new("ports", problem).under("network"))

@@ -38,7 +38,7 @@ impl Candidate {
     /// Starts one replica of a service, if one waits and there is room for it.
     fn start(&mut self, service: &mut Service, cx: &mut Context<'_>) -> bool {
         let bytes = self.bytes + encoded_bytes(&service.spec.task.container) + TASK_OVERHEAD_BYTES;
-        let taken = self.left.take(&service.spec.task.resources);
+        let taken = service.spec.task.pick(&self.left);
         let Some(taken) = taken.filter(|_| bytes <= MAX_ACCEPT_BYTES) else {
             return false;
         };

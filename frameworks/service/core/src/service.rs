@@ -183,11 +183,17 @@ impl Service {
     /// What the master is asked for; none when nothing waits.
     pub(crate) fn shape(&self) -> Option<Shape> {
         let count = u32::try_from(self.index.waiting.len()).unwrap_or(u32::MAX);
-        let ServiceTask { resources, rules, .. } = &self.spec.task;
+        let ServiceTask {
+            resources,
+            rules,
+            container,
+            ..
+        } = &self.spec.task;
         (count > 0 && is_amounts(resources)).then(|| Shape {
             constraints: rules.constraints.clone(),
             max_per_agent: rules.max_per_agent,
             placement: rules.placement.unwrap_or(Placement::Spread),
+            n_ports: container.network.n_dynamic_ports(),
             ..Shape::new(ShapeId(self.number), resources.clone(), count)
         })
     }

@@ -151,6 +151,11 @@ impl ServiceTask {
             Some(_) | None => Ok(()),
         }
     }
+
+    /// What a replica would get of what is left of an offer.
+    pub(crate) fn pick(&self, left: &Resources) -> Option<Resources> {
+        left.take_with_ports(&self.resources, self.container.network.n_dynamic_ports())
+    }
 }
 
 /// Whether a request is made of plain scalars: what an offer can be asked for by.

@@ -21,8 +21,9 @@ pub struct NetworkSpec {
 impl NetworkSpec {
     /// How many ports of the task's resources the mappings take.
     #[must_use]
-    pub fn n_dynamic_ports(&self) -> usize {
-        self.ports.iter().filter(|port| port.host_port == 0).count()
+    pub fn n_dynamic_ports(&self) -> u32 {
+        let taken = self.ports.iter().filter(|port| port.host_port == 0);
+        u32::try_from(taken.count()).unwrap_or(u32::MAX)
     }
 }
 

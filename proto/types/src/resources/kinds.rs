@@ -208,4 +208,18 @@ impl Resources {
         picked.add(&lacking);
         Some(picked)
     }
+
+    /// Picks as [`Resources::take`] does, and `n_ports` ports beside it, the lowest that may be had.
+    #[must_use]
+    pub fn take_with_ports(&self, wanted: &Self, n_ports: u32) -> Option<Self> {
+        let mut picked = self.take(wanted)?;
+        if n_ports > 0 {
+            let rest = self.minus(&picked);
+            let certain = rest.minus(&rest.only_kinds(|kind| kind.revocable));
+            let ports = certain.ranges(&ResourceName::Ports)?.lowest(n_ports.into())?;
+            let wanted = Self::new().with_ranges(ResourceName::Ports, ports);
+            picked.add(&rest.take(&wanted)?);
+        }
+        Some(picked)
+    }
 }

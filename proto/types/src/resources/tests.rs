@@ -232,3 +232,21 @@ fn a_shared_volume_stays_until_it_is_removed_and_another_goes_whole_or_not_at_al
     let mut rest = shared.clone();
     assert!(rest.remove_volume(&"s".parse().unwrap()) && rest.is_empty());
 }
+
+#[test]
+fn ports_are_picked_lowest_first_and_never_from_what_is_revocable() {
+    let pick = |all: &str, n_ports| {
+        let all: Resources = all.parse().unwrap();
+        let picked = all.take_with_ports(&"cpus:1".parse().unwrap(), n_ports);
+        picked.map(|picked| picked.to_string())
+    };
+    let plain = "cpus:2;ports:[5-6,9-9]";
+    assert_eq!(pick(plain, 0).as_deref(), Some("cpus:1"));
+    assert_eq!(pick(plain, 3).as_deref(), Some("cpus:1;ports:[5-6,9-9]"));
+    assert_eq!(pick(plain, 4), None);
+    let kinds = "cpus:2;ports{rev}:[1-4];ports(prod):[5-6];ports:[7-9]";
+    assert_eq!(
+        pick(kinds, 3).as_deref(),
+        Some("cpus:1;ports:[7-7];ports(prod):[5-6]")
+    );
+}

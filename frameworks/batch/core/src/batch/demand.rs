@@ -83,6 +83,7 @@ fn shape(job: &Job, task: usize, count: u32) -> Shape {
         placement: spec.rules.placement.unwrap_or(Placement::Pack),
         gang: gang_id(job, task),
         time_limit: spec.timeout,
+        n_ports: spec.container.network.n_dynamic_ports(),
         ..Shape::new(shape_id(job.number, task), spec.resources.clone(), count)
     }
 }

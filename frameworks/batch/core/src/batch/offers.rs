@@ -43,11 +43,17 @@ impl Room {
         }
     }
 
+    /// What one instance would get.
+    fn pick(&self, spec: &TaskSpec) -> Option<Resources> {
+        let n_ports = spec.container.network.n_dynamic_ports();
+        self.resources.take_with_ports(&spec.resources, n_ports)
+    }
+
     /// Takes the room of one instance.
     fn take(&mut self, spec: &TaskSpec) -> Option<Resources> {
         let n_bytes = self.n_bytes.checked_sub(launch_bytes(spec))?;
         let n_launches = self.n_launches.checked_sub(1)?;
-        let taken = self.resources.take(&spec.resources)?;
+        let taken = self.pick(spec)?;
         self.resources.subtract(&taken);
         (self.n_bytes, self.n_launches) = (n_bytes, n_launches);
         Some(taken)
@@ -120,8 +126,7 @@ impl Batch {
             };
             let spec = job.task_spec(task);
             let alone = job.gang(task).is_none() && spec.rules.max_per_agent.is_none();
-            let fits = || room.resources.take(&spec.resources).is_some();
-            if !alone || !fits() || !offer.meets(&spec.rules.constraints) {
+            if !alone || room.pick(spec).is_none() || !offer.meets(&spec.rules.constraints) {
                 continue;
             }
             for index in waiting {

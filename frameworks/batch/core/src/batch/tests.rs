@@ -1,6 +1,7 @@
 //! The scheduler driven by text, and by chance.
 
 mod demand;
+mod ports;
 mod property;
 mod record;
 mod world;
