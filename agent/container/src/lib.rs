@@ -9,6 +9,7 @@ pub mod devices;
 pub mod host;
 mod isolators;
 pub mod plan;
+pub mod policy;
 pub mod pool;
 pub mod root;
 pub mod seccomp;
@@ -24,6 +25,7 @@ pub use devices::DeviceRule;
 pub use host::{Controller, Extras, HostFacts, Version};
 pub use isolators::mounts::SANDBOX;
 pub use plan::{LaunchPlan, PlanError, plan};
+pub use policy::{Policy, Refused};
 pub use pool::{Assignment, CountedDevices, PickError, Pool, PoolError};
 pub use root::{Access, Attach, Layers, Mount, MountLayers, MountRoot, NewFile, Node, RootStep};
 pub use step::{

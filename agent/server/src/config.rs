@@ -1,10 +1,12 @@
 //! What an operator tells an agent.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use proffer_container::Pool;
+use proffer_container::{IdMap, Pool};
 use proffer_network::Subnet;
+use proffer_types::container::Capability;
 use proffer_types::{Attribute, FaultDomain, Resources};
 use tokio::sync::oneshot;
 
@@ -40,6 +42,8 @@ pub struct Config {
     pub network: NetworkConfig,
     /// Where images come from, what they may cost, and how long they are kept.
     pub images: proffer_image::Config,
+    /// What tasks may do beyond running.
+    pub security: SecurityPolicy,
     /// Told the bound address, for those who listen on port 0.
     pub listening: Option<oneshot::Sender<SocketAddr>>,
 }
@@ -97,6 +101,43 @@ impl Default for NetworkConfig {
     }
 }
 
+/// What tasks may do beyond running.
+#[derive(Debug, Clone)]
+pub struct SecurityPolicy {
+    /// The host's ids that tasks have as theirs. No user, and no other agent, of this host should have one of them.
+    pub id_map: IdMap,
+    /// Capabilities that tasks may have beside the default ones.
+    pub capabilities: BTreeSet<Capability>,
+    /// Devices that tasks may use, and directories whose devices they may.
+    pub devices: Vec<PathBuf>,
+    /// Whether tasks may ask for no seccomp filter, the host's user ids, and set-user-id programs.
+    pub unconfined: bool,
+    /// Has a file `NAME.json` for each seccomp profile that tasks may ask for.
+    pub seccomp_profiles: Option<PathBuf>,
+}
+
+/// Far above what hosts give to users, and to the containers of users (`/etc/subuid`).
+const DEFAULT_FIRST_ID: u32 = 1_879_048_192;
+
+/// As many as there are on a host by an old custom; `nobody` is 65534.
+const DEFAULT_N_IDS: u32 = 65536;
+
+impl Default for SecurityPolicy {
+    /// Nothing.
+    fn default() -> Self {
+        Self {
+            id_map: IdMap {
+                first: DEFAULT_FIRST_ID,
+                count: DEFAULT_N_IDS,
+            },
+            capabilities: BTreeSet::new(),
+            devices: Vec::new(),
+            unconfined: false,
+            seccomp_profiles: None,
+        }
+    }
+}
+
 impl Config {
     /// A config with nothing but defaults: it runs everything that fits on this host.
     #[must_use]
@@ -117,6 +158,7 @@ impl Config {
             files: FilePolicy::default(),
             network: NetworkConfig::default(),
             images: proffer_image::Config::default(),
+            security: SecurityPolicy::default(),
             listening: None,
         }
     }

@@ -29,6 +29,15 @@ pub enum AgentError {
         what: &'static str,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("cannot make the default seccomp filter")]
+    Seccomp {
+        source: proffer_container::seccomp::SeccompError,
+    },
+    #[error("cannot use the seccomp profile `{}`: mend it, or move it out of the directory of --seccomp-profiles", path.display())]
+    SeccompProfile {
+        path: PathBuf,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("{0}: leave it out of --resources and --revocable")]
     Stated(String),
     #[error("what is reserved on this agent is not covered: give more with --resources")]

@@ -23,8 +23,8 @@ mod secrets;
 mod shared;
 mod volumes;
 
-pub use config::{Config, FilePolicy, NetworkConfig};
+pub use config::{Config, FilePolicy, NetworkConfig, SecurityPolicy};
 pub use error::AgentError;
-pub use proffer_container::{CountedDevices, Pool};
+pub use proffer_container::{CountedDevices, IdMap, Pool};
 pub use proffer_network::Subnet;
 pub use run::run;

@@ -12,6 +12,7 @@ mod network;
 mod owner;
 mod sandbox;
 mod secrets;
+mod security;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -32,10 +33,11 @@ use tracing::{info, warn};
 
 use crate::data_dir::{DataDir, remove};
 use crate::secrets::Secrets;
-use crate::{AgentError, FilePolicy};
+use crate::{AgentError, FilePolicy, SecurityPolicy};
 use devices::Devices;
 pub(crate) use devices::OWN as OWN_DEVICE;
 use groups::Groups;
+use security::Security;
 
 /// A container to be prepared.
 #[derive(Debug)]
@@ -105,6 +107,7 @@ struct Inner {
     groups: Groups,
     devices: Devices,
     allowed_host_paths: Vec<PathBuf>,
+    security: Security,
     secrets: Secrets,
     fetcher: Fetcher,
     fetches: Semaphore,
@@ -117,6 +120,7 @@ impl Provisioner {
     pub(crate) fn new(
         data_dir: Arc<DataDir>,
         policy: &FilePolicy,
+        security: &SecurityPolicy,
         networks: Networks,
         images: ImageStore,
         pool: Pool,
@@ -134,6 +138,7 @@ impl Provisioner {
                 devices: Devices::new(pool, Arc::clone(&data_dir)),
                 data_dir,
                 allowed_host_paths: policy.allowed_host_paths.clone(),
+                security: Security::new(security)?,
                 secrets: Secrets::new(policy.secrets.clone(), policy.secret_resolver.clone()),
                 fetcher,
                 fetches: Semaphore::new(fetch::MAX_FETCHES),
@@ -161,6 +166,9 @@ impl Provisioner {
         let stage = self.stage(request.container_id);
         progress.say("making the sandbox");
         let mut prepared = sandbox::prepare(&stage, request).await?;
+        self.inner
+            .security
+            .prepare(&stage.data_dir, &mut prepared.config)?;
         image::prepare(&stage, &self.inner.images, request, &mut prepared, progress).await?;
         sandbox::give(&stage, request, &prepared).await?;
         let inner = &self.inner;

@@ -57,6 +57,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let provisioner = Provisioner::new(
         Arc::clone(&data_dir),
         &config.files,
+        &config.security,
         networks.clone(),
         images.clone(),
         pool,

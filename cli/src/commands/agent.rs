@@ -2,6 +2,7 @@
 
 mod images;
 mod network;
+mod security;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use proffer_types::{Attribute, FaultDomain, Resources};
 
 use self::images::ImageArgs;
 use self::network::NetworkArgs;
+use self::security::SecurityArgs;
 use crate::daemon::until_signal;
 use crate::failure::WrongUse;
 use crate::spec::Bytes;
@@ -90,6 +92,7 @@ pub(crate) struct AgentArgs {
     files: FileArgs,
     #[command(flatten)]
     images: ImageArgs,
+    security: SecurityArgs,
     /// End all tasks when the agent is asked to stop; without it they go on, and the next agent takes them back
     #[arg(long, env = "PROFFER_KILL_TASKS_ON_STOP")]
     kill_tasks_on_stop: bool,
@@ -202,6 +205,7 @@ impl AgentArgs {
             files: self.files.policy(),
             network: self.network.config(),
             images: self.images.config(),
+            security: self.security.policy(),
             ..proffer_agent::Config::new(self.master, self.listen, data_dir)
         })
     }

@@ -146,6 +146,19 @@ impl Cluster {
         self.dir.path()
     }
 
+    /// The files of a name that tasks of the first agent have in their sandboxes, one a task at most.
+    #[must_use]
+    pub fn in_sandboxes(&self, name: &str) -> Vec<PathBuf> {
+        let entries = |dir: &Path| {
+            let read = fs::read_dir(dir).into_iter().flatten().flatten();
+            read.map(|entry| entry.path()).collect::<Vec<_>>()
+        };
+        let frameworks = entries(&self.data_dir().join("agent-1/sandboxes"));
+        let tasks = frameworks.iter().flat_map(|framework| entries(framework));
+        let files = tasks.map(|task| task.join("sandbox").join(name));
+        files.filter(|file| file.exists()).collect()
+    }
+
     fn state(&self) -> Result<serde_json::Value> {
         let path = self.data_dir().join("dev.json");
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;

@@ -25,18 +25,20 @@ fn kill_9_of_the_master_in_the_middle_of_a_job_loses_and_repeats_no_task() -> Re
         return Ok(());
     }
     let cluster = Cluster::start()?;
-    let log = cluster.scratch().join("ran");
-    let job = format!(
-        "name: crash\ntasks:\n  - name: map\n    count: 30\n    cpus: 0.1\n    mem: 16MiB\n    \
-         command: [sh, -c, 'echo $PROFFER_TASK_INDEX >> {log}; sleep 0.3']\n  - name: sum\n    after: [map]\n    \
-         cpus: 0.1\n    mem: 16MiB\n    command: [sh, -c, 'wc -l < {log}']\n",
-        log = log.display()
-    );
+    let job = "name: crash\ntasks:\n  - name: map\n    count: 30\n    cpus: 0.1\n    mem: 16MiB\n    \
+         command: [sh, -c, 'echo $PROFFER_TASK_INDEX >> ran; sleep 0.3']\n  - name: sum\n    after: [map]\n    \
+         cpus: 0.1\n    mem: 16MiB\n    command: [echo, summed]\n";
     let agents = ids(&cluster, "agents", "agent_id")?;
     let frameworks = ids(&cluster, "frameworks", "framework_id")?;
-    let submitted = cluster.run_with_input(&["job", "submit", "-"], &job)?;
+    let submitted = cluster.run_with_input(&["job", "submit", "-"], job)?;
     assert!(submitted.status.success(), "{}", text(&submitted.stderr));
-    let lines = || fs::read_to_string(&log).unwrap_or_default().lines().count();
+    let log = || {
+        let files = cluster.in_sandboxes("ran").into_iter();
+        files
+            .map(|file| fs::read_to_string(file).unwrap_or_default())
+            .collect::<String>()
+    };
+    let lines = || log().lines().count();
 
     assert!(wait_for(PATIENCE, || lines() >= 5), "no task ran");
     cluster.kill_9("master")?;
@@ -58,10 +60,7 @@ fn kill_9_of_the_master_in_the_middle_of_a_job_loses_and_repeats_no_task() -> Re
         "{:?}",
         cluster.json(&["job", "status", "crash"])
     );
-    let ran: Vec<u32> = fs::read_to_string(&log)?
-        .lines()
-        .map(str::parse)
-        .collect::<Result<_, _>>()?;
+    let ran: Vec<u32> = log().lines().map(str::parse).collect::<Result<_, _>>()?;
     let mut sorted = ran.clone();
     sorted.sort_unstable();
     assert!(
@@ -70,7 +69,7 @@ fn kill_9_of_the_master_in_the_middle_of_a_job_loses_and_repeats_no_task() -> Re
     );
     assert_eq!(
         cluster.ok(&["job", "logs", "crash", "--task", "sum"])?.trim(),
-        "30"
+        "summed"
     );
     assert_eq!(
         ids(&cluster, "agents", "agent_id")?,
@@ -91,13 +90,9 @@ fn a_new_dev_takes_over_what_a_killed_one_left() -> Result<()> {
         return Ok(());
     }
     let mut cluster = Cluster::start()?;
-    let ended = cluster.scratch().join("ended");
-    let job = format!(
-        "name: outlives\ntasks:\n  - name: only\n    cpus: 0.1\n    mem: 16MiB\n    \
-         command: [sh, -c, 'sleep 5; echo $$ >> {}']\n",
-        ended.display()
-    );
-    let submitted = cluster.run_with_input(&["job", "submit", "-"], &job)?;
+    let job = "name: outlives\ntasks:\n  - name: only\n    cpus: 0.1\n    mem: 16MiB\n    \
+         command: [sh, -c, 'sleep 5; echo $$ >> ended']\n";
+    let submitted = cluster.run_with_input(&["job", "submit", "-"], job)?;
     assert!(submitted.status.success(), "{}", text(&submitted.stderr));
     let running = || {
         cluster
@@ -125,11 +120,8 @@ fn a_new_dev_takes_over_what_a_killed_one_left() -> Result<()> {
         "{:?}",
         cluster.json(&["job", "status", "outlives"])
     );
-    assert_eq!(
-        fs::read_to_string(&ended)?.lines().count(),
-        1,
-        "the task ran once"
-    );
+    let [ended] = cluster.in_sandboxes("ended").try_into().expect("one task ran");
+    assert_eq!(fs::read_to_string(ended)?.lines().count(), 1, "the task ran once");
     Ok(())
 }
 

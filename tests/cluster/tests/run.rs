@@ -97,20 +97,15 @@ fn ctrl_c_reaches_the_task_which_may_end_in_its_own_way() -> Result<()> {
 /// every line once and the task's own code.
 fn survives(disturb: impl FnOnce(&Cluster) -> Result<()>) -> Result<()> {
     let cluster = Cluster::start()?;
-    let started = cluster.scratch().join("started");
-    let script = format!(
-        "touch {}; for i in $(seq 60); do echo $i; sleep 0.1; done; exit 5",
-        started.display()
-    );
+    let script = "touch started; for i in $(seq 60); do echo $i; sleep 0.1; done; exit 5";
     let run = cluster
-        .command(&[
-            "run", "--cpus", "0.5", "--mem", "64MiB", "--", "sh", "-c", &script,
-        ])
+        .command(&["run", "--cpus", "0.5", "--mem", "64MiB", "--", "sh", "-c", script])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    assert!(wait_for(PATIENCE, || started.exists()), "the task never started");
+    let has_started = || !cluster.in_sandboxes("started").is_empty();
+    assert!(wait_for(PATIENCE, has_started), "the task never started");
     disturb(&cluster)?;
     let done = run.wait_with_output()?;
     let counted: Vec<u32> = text(&done.stdout)
@@ -161,14 +156,14 @@ fn a_task_that_ends_while_its_agent_is_down_still_gives_its_code() -> Result<()>
         return Ok(());
     }
     let cluster = Cluster::start()?;
-    let started = cluster.scratch().join("started");
-    let script = format!("touch {}; sleep 0.5; echo late; exit 9", started.display());
+    let script = "touch started; sleep 0.5; echo late; exit 9";
     let run = cluster
-        .command(&["run", "--", "sh", "-c", &script])
+        .command(&["run", "--", "sh", "-c", script])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    assert!(wait_for(PATIENCE, || started.exists()), "the task never started");
+    let has_started = || !cluster.in_sandboxes("started").is_empty();
+    assert!(wait_for(PATIENCE, has_started), "the task never started");
     // Stopped first, so that the restart cannot win the race against the end of the task.
     let agent = cluster.pid("agent-1")?;
     signal(agent, "STOP")?;

@@ -28,6 +28,7 @@ async fn bench() -> Bench {
         provisioner: Provisioner::new(
             data_dir,
             &FilePolicy::default(),
+            &SecurityPolicy::default(),
             networks,
             images,
             Pool::default(),
