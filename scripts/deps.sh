@@ -11,7 +11,7 @@ wanted() {
         qemu-system-x86_64=qemu-system-x86 busybox=busybox-static mkfs.ext4=e2fsprogs strace=strace \
         nft=nftables ip=iproute2 iptables=iptables /usr/lib/cni/portmap=containernetworking-plugins \
         docker-registry=docker-registry skopeo=skopeo umoci=umoci htpasswd=apache2-utils ;;
-    bench) printf '%s\n' bwrap=bubblewrap crun=crun ;;
+    bench) printf '%s\n' bwrap=bubblewrap crun=crun nft=nftables /usr/lib/cni/portmap=containernetworking-plugins iptables=iptables ;;
     *) echo "deps.sh: unknown purpose '$1'" >&2; exit 2 ;;
     esac
 }

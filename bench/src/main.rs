@@ -8,6 +8,7 @@ mod cluster;
 mod containers;
 mod crowd;
 mod footprint;
+mod networks;
 mod reference;
 mod report;
 
@@ -36,6 +37,8 @@ enum Bench {
     Allocator,
     /// One task, start to exit, and a thousand at once, beside bubblewrap and crun.
     Containers,
+    /// The network of one container, beside CNI plugins. Needs root, and no binary.
+    Networks,
     /// Tasks a second, end to end.
     Cluster,
     /// Memory, idle and a task.
@@ -49,8 +52,14 @@ fn main() -> Result<()> {
     if wants(Bench::Allocator) {
         allocator::run(&mut report)?;
     }
-    if args.bench != Bench::Allocator {
+    if !matches!(args.bench, Bench::Allocator | Bench::Networks) {
         with_cluster(&args, wants, &mut report)?;
+    }
+    if wants(Bench::Networks) {
+        match proffer_cluster_tests::why_not() {
+            Some(why) => eprintln!("skipped: {why}"),
+            None => networks::run(&mut report)?,
+        }
     }
     report.print();
     Ok(())

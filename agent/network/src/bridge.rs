@@ -72,8 +72,13 @@ impl Bridge {
             Some(index) => index,
             None => self.make().await?,
         };
-        self.let_localhost_out()?;
+        // Also of one that was found: whoever made it may have been killed before it had an address.
+        let (gateway, prefix) = (self.subnet.gateway(), self.subnet.prefix());
+        let set = self.links.add_address(index, gateway, prefix).await;
+        set.map_err(|source| self.error("set the address of the bridge", source))?;
         self.rules.reset(&self.name, self.subnet, &published()).await?;
+        // After the rule that keeps it harmless.
+        self.let_localhost_out()?;
         *ready = Some(index);
         Ok(index)
     }
@@ -98,14 +103,12 @@ impl Bridge {
                 interface,
             });
         }
-        let gateway = self.subnet.gateway();
-        let made = self.links.add_bridge(&self.name, mac(gateway)).await;
+        let mac = mac(self.subnet.gateway());
+        let made = self.links.add_bridge(&self.name, mac).await;
         made.map_err(|source| self.error("make the bridge", source))?;
         let Some(index) = self.index().await? else {
             return Err(self.error("make the bridge", io::Error::other("it is gone again")));
         };
-        let set = self.links.add_address(index, gateway, self.subnet.prefix()).await;
-        set.map_err(|source| self.error("set the address of the bridge", source))?;
         info!(bridge = self.name, subnet = %self.subnet, "made a bridge for containers");
         Ok(index)
     }

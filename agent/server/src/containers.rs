@@ -263,7 +263,8 @@ impl Containers {
                 return this.ended(container_id).await;
             };
             if process.is_none() {
-                this.launched(container_id, &launched, Vec::new()).await;
+                let addresses = this.inner.provisioner.addresses(container_id);
+                this.launched(container_id, &launched, addresses).await;
             }
             this.watch(container_id, launched.pidfd).await;
         });

@@ -26,7 +26,7 @@ use proffer_container::{ContainerConfig, Pool};
 use proffer_fetch::Fetcher;
 use proffer_image::ImageStore;
 use proffer_network::Networks;
-use proffer_types::{GroupId, TaskInfo};
+use proffer_types::{GroupId, Ranges, TaskInfo};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -113,6 +113,7 @@ struct Inner {
     fetches: Semaphore,
     networks: Networks,
     images: ImageStore,
+    offered_ports: Ranges,
     work: Mutex<BTreeMap<ContainerId, TaskTracker>>,
 }
 
@@ -124,6 +125,7 @@ impl Provisioner {
         networks: Networks,
         images: ImageStore,
         pool: Pool,
+        offered_ports: Ranges,
     ) -> Result<Self, AgentError> {
         let fetcher = Fetcher::open(proffer_fetch::Config {
             cache_dir: data_dir.fetched(),
@@ -143,6 +145,7 @@ impl Provisioner {
                 fetcher,
                 fetches: Semaphore::new(fetch::MAX_FETCHES),
                 networks,
+                offered_ports,
                 work: Mutex::default(),
             }),
         })
@@ -187,8 +190,14 @@ impl Provisioner {
         let (fetcher, fetches) = (&inner.fetcher, &inner.fetches);
         inner.devices.prepare(&stage, request, &mut prepared).await?;
         fetch::prepare(&stage, fetcher, fetches, request, &prepared, progress).await?;
-        network::prepare(&stage, &inner.networks, request, &mut prepared).await?;
+        let (networks, offered) = (&inner.networks, &inner.offered_ports);
+        network::prepare(&stage, networks, offered, request, &mut prepared).await?;
         Ok(prepared)
+    }
+
+    /// Where a container that was prepared is reached.
+    pub(crate) fn addresses(&self, container_id: ContainerId) -> Vec<IpAddr> {
+        self.inner.networks.addresses(&container_id.to_string())
     }
 
     fn stage(&self, container_id: ContainerId) -> Stage {

@@ -13,8 +13,8 @@ use proffer_agent_core::{Agent, Output, Recovered};
 use proffer_image::{ImageStore, OverlayXattrs};
 use proffer_linux::Containerizer;
 use proffer_network::{Networks, Tag};
-use proffer_types::AgentInfo;
 use proffer_types::agent_link::RegisteredOperation;
+use proffer_types::{AgentInfo, ResourceName};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,10 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let networks = networks(&data_dir, &config).await?;
     let pool = std::mem::take(&mut config.devices);
     let images = open_images(&data_dir, &config)?;
+    let offered_ports = resources
+        .ranges(&ResourceName::Ports)
+        .cloned()
+        .unwrap_or_default();
     let provisioner = Provisioner::new(
         Arc::clone(&data_dir),
         &config.files,
@@ -61,6 +65,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         networks.clone(),
         images.clone(),
         pool,
+        offered_ports,
     )?;
     let hostname = config.hostname.take().unwrap_or_else(host::name);
     let info = AgentInfo {

@@ -68,7 +68,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("privileged-tests", &["types", "container", "linux", "init"]),
     ("cluster-tests", &["types", "wire", "grpc"]),
-    ("bench", &["types", "allocator", "cluster-tests"]),
+    (
+        "bench",
+        &["types", "allocator", "linux", "network", "cluster-tests"],
+    ),
     ("tidy", &[]),
 ];
 

@@ -131,6 +131,25 @@ fn rules_that_were_flushed_are_made_again_with_the_next_port() {
 }
 
 #[test]
+fn a_bridge_that_was_begun_is_completed() {
+    in_own_network(|world| async move {
+        ip(&["link", "add", "pf0000abcd", "type", "bridge"]);
+        let networks = Networks::open(world.config()).await.unwrap();
+        let ports = [port(31000, 80, Transport::Tcp)];
+        networks
+            .attach(world.request("a", Mode::Bridge, &ports))
+            .await
+            .unwrap();
+        serve(&world.netns("a"), 80);
+        ip(&["link", "set", "pf0000abcd", "up"]);
+        assert!(world.outside_reaches(31000));
+        networks.detach("a").await.unwrap();
+        networks.remove_unused().await.unwrap();
+        assert_eq!(world.traces(), [].into());
+    });
+}
+
+#[test]
 fn another_subnet_is_refused_while_the_old_one_is_in_use() {
     in_own_network(|world| async move {
         let networks = world.networks(&[]).await;

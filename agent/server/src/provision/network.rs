@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use proffer_agent_core::ContainerId;
 use proffer_container::{MountSource, NetworkNamespace, VolumeMount};
 use proffer_network::{Attached, Bandwidth, Dns, Mode, Networks};
-use proffer_types::GroupId;
 use proffer_types::container::{NetworkMode, NetworkSpec, Propagation};
+use proffer_types::{GroupId, Ranges};
 use tracing::warn;
 
 use super::{Prepared, Request, Stage};
@@ -35,22 +35,19 @@ const MAX_NAME_FILE_BYTES: u64 = 1 << 20;
 pub(super) async fn prepare(
     stage: &Stage,
     networks: &Networks,
+    offered_ports: &Ranges,
     request: &Request,
     prepared: &mut Prepared,
 ) -> Result<(), String> {
     let spec = &mut prepared.config.spec;
-    let ports = ports::resolve(&spec.network, &request.info.resources)?;
-    for (mapping, port) in spec.network.ports.iter_mut().zip(&ports) {
-        mapping.host_port = port.host;
-        mapping.container_port = port.container;
-    }
+    let ports = ports::resolve(&mut spec.network, &request.info.resources, offered_ports)?;
     let mode = match &spec.network.mode {
         NetworkMode::Host => None,
         NetworkMode::None => Some(Mode::None),
         NetworkMode::Bridge => Some(Mode::Bridge),
         NetworkMode::Cni(name) => Some(Mode::Cni(name.clone())),
     };
-    let mut env = ports::variables(&spec.network)?;
+    let mut env = ports::variables(&spec.network);
     let mut attached = Attached::default();
     prepared.config.network = match mode {
         None => NetworkNamespace::Host,

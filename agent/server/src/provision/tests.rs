@@ -32,6 +32,7 @@ async fn bench() -> Bench {
             networks,
             images,
             Pool::default(),
+            Ranges::default(),
         )
         .unwrap(),
         dir,

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a test that cannot run says so")]
 
 mod master;
+mod networks;
 mod resources;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,15 @@ struct Agent {
 
 impl Agent {
     async fn start(master: &Master, data_dir: &Path, kill_tasks_on_stop: bool) -> Self {
+        Self::start_with(master, data_dir, kill_tasks_on_stop, |config| config).await
+    }
+
+    async fn start_with(
+        master: &Master,
+        data_dir: &Path,
+        kill_tasks_on_stop: bool,
+        change: impl FnOnce(Config) -> Config,
+    ) -> Self {
         let (tx, rx) = oneshot::channel();
         let config = Config {
             resources: "cpus:2;mem:512MiB;disk:1GiB".parse().unwrap(),
@@ -40,7 +50,7 @@ impl Agent {
             )
         };
         let shutdown = CancellationToken::new();
-        let run = tokio::spawn(proffer_agent::run(config, shutdown.clone()));
+        let run = tokio::spawn(proffer_agent::run(change(config), shutdown.clone()));
         let api = match patiently(rx).await {
             Ok(api) => api,
             Err(_) => panic!("the agent did not start: {:?}", run.await.unwrap()),

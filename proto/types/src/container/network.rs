@@ -74,12 +74,16 @@ pub enum Protocol {
 
 impl NetworkSpec {
     /// The mappings with nothing left open, for a task with these resources: where the host's port is 0, each takes the
-    /// next one of the resources. Those for which none is left stay 0.
+    /// lowest one of the resources that no mapping names. Those for which none is left stay 0.
     #[must_use]
     pub fn resolved_ports(&self, resources: &Resources) -> Vec<PortMapping> {
-        let own = resources.ranges(&ResourceName::Ports);
-        let own = own.into_iter().flat_map(Ranges::iter);
-        let mut own = own.flat_map(|(first, last)| first..=last);
+        let mut own = resources
+            .ranges(&ResourceName::Ports)
+            .cloned()
+            .unwrap_or_default();
+        let named = self.ports.iter().map(|port| u64::from(port.host_port));
+        own.subtract(&Ranges::new(named.map(|port| (port, port))));
+        let mut own = own.iter().flat_map(|(first, last)| first..=last);
         let resolved = self.ports.iter().map(|port| {
             let mut port = port.clone();
             if port.host_port == 0 {
@@ -112,15 +116,19 @@ mod tests {
                 port("b", 0, 8080),
                 port("c", 0, 0),
                 port("d", 90, 0),
+                port("e", 91, 31001),
             ],
             ..NetworkSpec::default()
         };
-        let resources: Resources = "ports:[31000-31000,31005-31005]".parse().unwrap();
+        let resources: Resources = "ports:[31000-31001,31005-31005]".parse().unwrap();
         let resolved = spec.resolved_ports(&resources);
         let numbers: Vec<_> = resolved
             .iter()
             .map(|port| (port.container_port, port.host_port))
             .collect();
-        assert_eq!(numbers, [(80, 31000), (8080, 8080), (31005, 31005), (90, 0)]);
+        assert_eq!(
+            numbers,
+            [(80, 31000), (8080, 8080), (31005, 31005), (90, 0), (91, 31001)]
+        );
     }
 }

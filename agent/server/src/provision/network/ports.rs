@@ -1,6 +1,7 @@
 //! Which port of the host stands for which of the task.
 //!
-//! A task has the host's ports that are among its resources, and no others: so two tasks never want the same one.
+//! A port that the agent offers is for the task that has it among its resources. One that it does not offer is for whoever
+//! comes first.
 
 use std::collections::BTreeSet;
 
@@ -8,92 +9,55 @@ use proffer_network::Port;
 use proffer_types::container::{NetworkMode, NetworkSpec, PortMapping};
 use proffer_types::{Ranges, ResourceName, Resources};
 
-/// The ports of the task's mappings, in their order. Named ones are taken first, the others are the lowest that are
-/// left. In the host's network a task listens on the host's port.
-pub(super) fn resolve(spec: &NetworkSpec, resources: &Resources) -> Result<Vec<Port>, String> {
-    let given = resources
+/// Leaves no port of the task's mappings open, and checks that it may have them. `offered` are the agent's own. In the
+/// host's network a task listens on the host's port.
+pub(super) fn resolve(
+    spec: &mut NetworkSpec,
+    resources: &Resources,
+    offered: &Ranges,
+) -> Result<Vec<Port>, String> {
+    let own = resources
         .ranges(&ResourceName::Ports)
         .cloned()
         .unwrap_or_default();
-    let mut free = given.clone();
-    let named = spec.ports.iter().filter(|mapping| mapping.host_port != 0);
-    for PortMapping { host_port, .. } in named {
-        let port = u64::from(*host_port);
-        let one = Ranges::new([(port, port)]);
-        if !given.contains(&one) {
-            let given = if given.is_empty() {
-                "none".to_owned()
-            } else {
-                given.to_string()
-            };
+    let mut resolved = spec.resolved_ports(resources);
+    let mut taken = BTreeSet::new();
+    for mapping in &mut resolved {
+        let host = u64::from(mapping.host_port);
+        if host == 0 {
+            let (wanted, n_own) = (spec.ports.len(), own.count());
             return Err(format!(
-                "host port {host_port} is not among the task's resources: it has ports {given}, ask for this one too"
+                "the task has {wanted} port mappings, but only {n_own} ports among its resources"
             ));
         }
-        // TCP and UDP may share one.
-        free.subtract(&one);
-    }
-    let mut free = free.iter().flat_map(|(first, last)| first..=last);
-    let mut taken = BTreeSet::new();
-    let mut ports = Vec::with_capacity(spec.ports.len());
-    for mapping in &spec.ports {
-        let host = match mapping.host_port {
-            0 => next(&mut free).ok_or_else(|| {
-                format!(
-                    "the task has {} port mappings, but only {} ports among its resources",
-                    spec.ports.len(),
-                    given.count()
-                )
-            })?,
-            host_port => host_port,
-        };
-        let transport = mapping.protocol.into();
-        if !taken.insert((host, transport)) {
-            return Err(format!("{transport} port {host} of the host is mapped twice"));
+        let one = Ranges::new([(host, host)]);
+        if offered.contains(&one) && !own.contains(&one) {
+            return Err(format!(
+                "host port {host} is for a task that has it among its resources: ask for `ports:[{host}-{host}]`"
+            ));
         }
-        let own = mapping.container_port;
-        let container = match spec.mode {
-            NetworkMode::Host => host,
-            NetworkMode::None | NetworkMode::Bridge | NetworkMode::Cni(_) if own == 0 => host,
-            NetworkMode::None | NetworkMode::Bridge | NetworkMode::Cni(_) => own,
-        };
-        ports.push(Port {
-            host,
-            container,
-            transport,
-        });
+        if !taken.insert((mapping.host_port, mapping.protocol)) {
+            return Err(format!("port {host} of the host is mapped twice"));
+        }
+        if spec.mode == NetworkMode::Host {
+            mapping.container_port = mapping.host_port;
+        }
     }
-    Ok(ports)
+    spec.ports = resolved;
+    let port = |mapping: &PortMapping| Port {
+        host: mapping.host_port,
+        container: mapping.container_port,
+        transport: mapping.protocol.into(),
+    };
+    Ok(spec.ports.iter().map(port).collect())
 }
 
-/// The next number that is a port.
-fn next(free: &mut impl Iterator<Item = u64>) -> Option<u16> {
-    let port = free.find(|port| *port != 0)?;
-    u16::try_from(port).ok()
-}
-
-/// `PROFFER_PORT_<NAME>` of each named port that is resolved: where the task listens. Capitals, and `_` for what a
-/// variable cannot hold.
-pub(super) fn variables(spec: &NetworkSpec) -> Result<Vec<(String, String)>, String> {
-    let mut variables: Vec<(String, String)> = Vec::new();
-    for mapping in spec.ports.iter().filter(|mapping| !mapping.name.is_empty()) {
-        let upper = |c: char| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_uppercase()
-            } else {
-                '_'
-            }
-        };
-        let name = format!(
-            "PROFFER_PORT_{}",
-            mapping.name.chars().map(upper).collect::<String>()
-        );
-        if variables.iter().any(|(other, _)| *other == name) {
-            return Err(format!("two ports of the task would be told as {name}"));
-        }
-        variables.push((name, mapping.container_port.to_string()));
-    }
-    Ok(variables)
+/// Tells the task where to listen: the variable of each named port that is resolved.
+pub(super) fn variables(spec: &NetworkSpec) -> Vec<(String, String)> {
+    let named = spec.ports.iter().filter(|mapping| !mapping.name.is_empty());
+    named
+        .map(|mapping| (mapping.variable(), mapping.container_port.to_string()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -116,39 +80,49 @@ mod tests {
         }
     }
 
-    fn resolved(spec: &NetworkSpec, resources: &str) -> Result<Vec<(u16, u16)>, String> {
-        let ports = resolve(spec, &resources.parse().unwrap())?;
+    fn resolved(mut spec: NetworkSpec, resources: &str) -> Result<Vec<(u16, u16)>, String> {
+        let offered = Ranges::new([(31000, 32000)]);
+        let ports = resolve(&mut spec, &resources.parse().unwrap(), &offered)?;
         Ok(ports.iter().map(|port| (port.host, port.container)).collect())
     }
 
     #[test]
-    fn ports_that_are_not_named_are_the_lowest_that_are_left() {
-        let wanted = [("a", 80, 0), ("b", 81, 31001), ("c", 0, 0)];
-        let bridge = spec(NetworkMode::Bridge, &wanted);
-        let expected = vec![(31000, 80), (31001, 81), (31005, 31005)];
-        assert_eq!(resolved(&bridge, "ports:[31000-31001,31005-31006]"), Ok(expected));
-        let host = spec(NetworkMode::Host, &[("a", 0, 0)]);
-        assert_eq!(resolved(&host, "ports:[31000-31000]"), Ok(vec![(31000, 31000)]));
+    fn in_the_hosts_network_a_task_listens_on_the_hosts_port() {
+        let ports = [("a", 80, 0), ("b", 0, 8080)];
+        let bridge = spec(NetworkMode::Bridge, &ports);
+        assert_eq!(
+            resolved(bridge, "ports:[31000-31000]"),
+            Ok(vec![(31000, 80), (8080, 8080)])
+        );
+        let host = spec(NetworkMode::Host, &ports);
+        assert_eq!(
+            resolved(host, "ports:[31000-31000]"),
+            Ok(vec![(31000, 31000), (8080, 8080)])
+        );
     }
 
     #[test]
-    fn a_task_has_no_port_that_it_did_not_ask_for() {
+    fn a_task_has_no_port_that_another_could_have() {
         let two = spec(NetworkMode::Bridge, &[("a", 80, 0), ("b", 81, 0)]);
-        let error = resolved(&two, "ports:[31000-31000]").unwrap_err();
+        let error = resolved(two, "ports:[31000-31000]").unwrap_err();
         assert_eq!(
             error,
             "the task has 2 port mappings, but only 1 ports among its resources"
         );
-        let named = spec(NetworkMode::Bridge, &[("a", 80, 443)]);
-        let error = resolved(&named, "cpus:1").unwrap_err();
+        let named = spec(NetworkMode::Bridge, &[("a", 80, 31001)]);
+        let error = resolved(named.clone(), "ports:[31000-31000]").unwrap_err();
         assert!(
-            error.starts_with("host port 443 is not among the task's resources: it has ports none"),
+            error.starts_with("host port 31001 is for a task that has it"),
             "{error}"
         );
-        let twice = spec(NetworkMode::Bridge, &[("a", 80, 31000), ("b", 81, 31000)]);
-        assert!(resolved(&twice, "ports:[31000-31001]").is_err());
+        assert!(resolved(named, "ports:[31001-31001]").is_ok());
+        let twice = spec(NetworkMode::Bridge, &[("a", 80, 443), ("b", 81, 443)]);
+        assert_eq!(
+            resolved(twice, "cpus:1").unwrap_err(),
+            "port 443 of the host is mapped twice"
+        );
         let huge = spec(NetworkMode::Bridge, &[("a", 80, 0)]);
-        assert!(resolved(&huge, "ports:[70000-70001]").is_err());
+        assert!(resolved(huge, "ports:[70000-70001]").is_err());
     }
 
     #[test]
@@ -156,16 +130,17 @@ mod tests {
         let mut both = spec(NetworkMode::Bridge, &[("a", 53, 31000), ("b", 53, 31000)]);
         both.ports[1].protocol = Protocol::Udp;
         assert_eq!(
-            resolved(&both, "ports:[31000-31000]"),
+            resolved(both, "ports:[31000-31000]"),
             Ok(vec![(31000, 53), (31000, 53)])
         );
     }
 
     #[test]
     fn a_port_is_told_by_its_name() {
-        let told = |ports: &[(&str, u16, u16)]| variables(&spec(NetworkMode::Bridge, ports));
-        let expected = vec![("PROFFER_PORT_WEB_UI".to_owned(), "80".to_owned())];
-        assert_eq!(told(&[("web-ui", 80, 31000), ("", 81, 31001)]), Ok(expected));
-        assert!(told(&[("a-b", 80, 1), ("a_b", 81, 2)]).is_err());
+        let spec = spec(NetworkMode::Bridge, &[("web-ui", 80, 31000), ("", 81, 31001)]);
+        assert_eq!(
+            variables(&spec),
+            [("PROFFER_PORT_WEB_UI".to_owned(), "80".to_owned())]
+        );
     }
 }
