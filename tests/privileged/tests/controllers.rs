@@ -394,6 +394,28 @@ fn a_task_may_open_the_devices_it_has_and_no_other() -> Result<()> {
 }
 
 #[test]
+fn a_device_of_a_task_is_in_its_dev_and_no_other_tasks() -> Result<()> {
+    on_host(|host| {
+        // Reading the kernel's log takes a capability, writing nothing to it does not.
+        let mut config = host.config("node", &["sh", "-c", "[ -c /dev/kmsg ] && : >/dev/kmsg"]);
+        let access = DeviceAccess {
+            read: false,
+            write: true,
+            mknod: false,
+        };
+        config.devices = vec![device(Path::new("/dev/kmsg"), access)?];
+        if !has_controller(host, &config, Controller::Devices)? {
+            return Ok(());
+        }
+        let ended = host.run_config(&config)?.expect_code(0)?;
+        ensure!(ended.stderr.is_empty(), "{ended:?}");
+        config.devices.clear();
+        ensure!(host.run_config(&config)?.record.exit != TaskExit::Code(0));
+        Ok(())
+    })
+}
+
+#[test]
 fn the_same_holds_in_a_guest_with_cgroup_v2() -> Result<()> {
     guest::run_tests(
         &std::env::current_exe()?,

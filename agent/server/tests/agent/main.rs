@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 #![expect(clippy::print_stdout, reason = "a test that cannot run says so")]
 
+mod devices;
 mod master;
 mod networks;
 mod resources;
@@ -12,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use master::{Master, agent_id, framework_id, patiently};
-use proffer_agent::{AgentError, Config};
+use proffer_agent::{AgentError, Config, Pool};
 use proffer_grpc::v1::agent_client::AgentClient;
 use proffer_types::agent_link::AgentMessage;
 use proffer_types::{Resources, StatusReason, TaskExit, TaskId, TaskInfo, TaskState};
@@ -41,6 +42,7 @@ impl Agent {
         let (tx, rx) = oneshot::channel();
         let config = Config {
             resources: "cpus:2;mem:512MiB;disk:1GiB".parse().unwrap(),
+            devices: Pool::new([devices::LIST.parse().unwrap()]).unwrap(),
             kill_tasks_on_stop,
             listening: Some(tx),
             ..Config::new(
