@@ -4,8 +4,11 @@
 set -euo pipefail
 proffer=$1
 dir=$(mktemp -d "${TMPDIR:-/tmp}/proffer-demo.XXXXXX")
+in=$dir/in
 out=$dir/out
-mkdir "$out"
+mkdir "$in" "$out"
+# Root in a task is nobody outside of it.
+chmod 1777 "$out"
 dev=
 
 title() { printf '\n\033[1m%s\033[0m\n' "$*"; }
@@ -31,12 +34,18 @@ trap 'stop; rm -rf "$dir"' EXIT
     find /usr/share/perl* /usr/lib/python3* "${CARGO_HOME:-$HOME/.cargo}/registry/src" -type f \
         \( -name '*.pm' -o -name '*.py' -o -name '*.rs' \) 2>/dev/null
 } | head -n 600 >"$dir/files" || true
-n_files=$(wc -l <"$dir/files")
+n_files=0
+while read -r file; do
+    n_files=$((n_files + 1))
+    cp "$file" "$in/$n_files"
+done <"$dir/files"
+chmod -R a+rX "$in"
 [ "$n_files" -gt 0 ] || { echo "no text files found on this machine" >&2; exit 1; }
 
 snapshot before
 title "1. A cluster: master, agent, and the batch and service frameworks"
-"$proffer" dev --listen 127.0.0.1:0 --data-dir "$dir/data" >"$dir/dev.log" 2>&1 &
+# What a task may see of this host is its operator's to say.
+PROFFER_ALLOW_HOST_PATH=$in,$out "$proffer" dev --listen 127.0.0.1:0 --data-dir "$dir/data" >"$dir/dev.log" 2>&1 &
 dev=$!
 until grep -q '^ready' "$dir/dev.log"; do
     kill -0 "$dev" 2>/dev/null || { cat "$dir/dev.log" >&2; dev=; exit 1; }
@@ -59,8 +68,11 @@ tasks:
       - sh
       - -c
       - >-
-        awk -v n=8 -v i=\$PROFFER_TASK_INDEX 'NR % n == i' $dir/files | tr '\\n' '\\0' | xargs -0 cat |
-        tr -cs '[:alpha:]' '\\n' | tr '[:upper:]' '[:lower:]' | LC_ALL=C sort | uniq -c > $out/part-\$PROFFER_TASK_INDEX
+        ls /tmp/in | awk -v n=8 -v i=\$PROFFER_TASK_INDEX 'NR % n == i { print "/tmp/in/" \$0 }' | xargs cat |
+        tr -cs '[:alpha:]' '\\n' | tr '[:upper:]' '[:lower:]' | LC_ALL=C sort | uniq -c > /tmp/out/part-\$PROFFER_TASK_INDEX
+    volumes:
+      - { path: /tmp/in, host: $in, read_only: true }
+      - { path: /tmp/out, host: $out }
     retries: 1
     timeout: 5m
   - name: sum
@@ -71,9 +83,10 @@ tasks:
       - sh
       - -c
       - >-
-        cat $out/part-* | awk '{ n[\$2] += \$1; all += \$1 }
+        cat /tmp/out/part-* | awk '{ n[\$2] += \$1; all += \$1 }
         END { for (word in n) print n[word], word | "sort -rn | head -n 10"; close("sort -rn | head -n 10");
         print all " words, " length(n) " different" }'
+    volumes: [{ path: /tmp/out, host: $out, read_only: true }]
 YAML
 "$proffer" job submit "$dir/corpus.yaml" --wait
 title "The result, printed by the task \`sum\`"

@@ -287,6 +287,6 @@ pub fn task_group(host: &Host, id: &ContainerId, file: &str) -> Result<PathBuf> 
 }
 
 #[expect(clippy::print_stdout, reason = "the test's summary counts these lines")]
-pub(crate) fn say(text: &str) {
+pub fn say(text: &str) {
     println!("{text}");
 }

@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use proffer_container::{MountSource, VolumeMount};
@@ -35,10 +35,10 @@ pub(super) async fn prepare(
     progress: &Progress,
 ) -> Result<(), String> {
     let config = &mut prepared.config;
+    let owner = owner::of(config)?;
     config
         .mounts
-        .extend(persistent(&stage.data_dir, &request.info.resources)?);
-    let owner = owner::of(config)?;
+        .extend(persistent(&stage.data_dir, &request.info.resources, owner)?);
     for volume in &request.info.container.volumes {
         let source = match &volume.source {
             VolumeSource::HostPath { path, propagation } => {
@@ -88,10 +88,16 @@ fn bind(path: PathBuf, propagation: Propagation) -> MountSource {
 }
 
 /// The task's persistent volumes. One whose directory is lost is not made again: it would look like an empty one.
-fn persistent(data_dir: &DataDir, resources: &Resources) -> Result<Vec<VolumeMount>, String> {
+fn persistent(
+    data_dir: &DataDir,
+    resources: &Resources,
+    owner: Option<Owner>,
+) -> Result<Vec<VolumeMount>, String> {
     let mount = |(kind, volume, _): (&Kind, &Volume, u64)| {
         let source = volumes::path(data_dir, kind).filter(|path| path.is_dir());
         let source = source.ok_or_else(|| format!("the directory of volume `{}` is lost", volume.id))?;
+        give_new(&source, owner)
+            .map_err(|error| format!("cannot give volume `{}` to the task's user: {error}", volume.id))?;
         Ok(VolumeMount {
             source: bind(source, Propagation::Private),
             container_path: volume.container_path.clone().into(),
@@ -99,6 +105,15 @@ fn persistent(data_dir: &DataDir, resources: &Resources) -> Result<Vec<VolumeMou
         })
     };
     resources.volumes().map(mount).collect()
+}
+
+/// Gives a volume that no task had before, and is the agent's own so far, to the task's user.
+fn give_new(volume: &Path, owner: Option<Owner>) -> io::Result<()> {
+    let is_new = fs::symlink_metadata(volume)?.uid() == rustix::process::geteuid().as_raw();
+    match owner {
+        Some(Owner { uid, gid }) if is_new => std::os::unix::fs::lchown(volume, Some(uid), Some(gid)),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Where a path of the host leads to, if the operator allows that. What is the agent's own is never allowed: it has what
