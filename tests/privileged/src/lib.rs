@@ -287,6 +287,7 @@ pub fn task_group(host: &Host, id: &ContainerId, file: &str) -> Result<PathBuf> 
 }
 
 #[expect(clippy::print_stdout, reason = "the test's summary counts these lines")]
+/// Prints a line that the summary of all tests counts when it begins with `skipped`.
 pub fn say(text: &str) {
     println!("{text}");
 }
