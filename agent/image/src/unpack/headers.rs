@@ -137,10 +137,15 @@ impl<R: Read> Archive<R> {
     }
 
     fn skip(&mut self) -> Result<(), TarError> {
-        let rest = self.left();
-        let skipped = io::copy(&mut (&mut self.reader).take(rest), &mut io::sink())?;
+        let (data, padding) = (self.data, self.padding);
         (self.data, self.padding) = (0, 0);
-        if skipped < rest { Err(truncated()) } else { Ok(()) }
+        let skipped = io::copy(&mut (&mut self.reader).take(data), &mut io::sink())?;
+        if skipped < data {
+            return Err(truncated());
+        }
+        // Some writers leave out what follows the last file: umoci, for one.
+        io::copy(&mut (&mut self.reader).take(padding), &mut io::sink())?;
+        Ok(())
     }
 
     /// The next header; `None` at a block of zeros, or where the stream ends between two entries.

@@ -56,6 +56,15 @@ fn modes_times_and_links_are_kept() {
 }
 
 #[test]
+fn an_archive_may_end_with_the_last_byte_of_its_last_file() {
+    let mut archive = Tar::default().file("a", b"12345").0;
+    archive.truncate(512 + 5);
+    let (dir, result) = unpacked(&archive);
+    result.unwrap();
+    assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"12345");
+}
+
+#[test]
 fn a_directory_that_may_not_be_written_is_filled_all_the_same() {
     let archive = Tar::default()
         .directory("a/", 0o555)
