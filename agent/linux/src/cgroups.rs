@@ -86,22 +86,30 @@ impl Cgroups {
 
     /// Creates the roots. What not every container needs, and cannot be had there, is given up.
     fn create_roots(&mut self, root: &str) -> Result<(), SetupError> {
-        let homes = self.controllers.clone();
-        for (controller, home) in homes {
-            fs::create_dir_all(&home.root).map_err(|source| setup_error("create", &home.root, source))?;
-            let mut level = home.top.path.clone();
-            for name in [""].into_iter().chain(root.split('/')) {
-                level.push(name);
-                let handed_down = self.hand_down(controller, &home, &level);
-                let Err(source) = handed_down else { continue };
-                if controller.is_required(self.version) {
-                    return Err(setup_error("hand controllers down from", &level, source));
+        for (controller, home) in self.controllers.clone() {
+            let created = self.create_root(controller, &home, root);
+            if home.root.exists() {
+                self.roots.insert(home.root);
+            }
+            match created {
+                Err(error) if controller.is_required(self.version) => return Err(error),
+                Err(_) => {
+                    self.controllers.remove(&controller);
                 }
-                self.controllers.remove(&controller);
-                break;
+                Ok(()) => {}
             }
         }
-        self.roots = self.controllers.values().map(|home| home.root.clone()).collect();
+        Ok(())
+    }
+
+    fn create_root(&self, controller: Controller, home: &Home, root: &str) -> Result<(), SetupError> {
+        fs::create_dir_all(&home.root).map_err(|source| setup_error("create", &home.root, source))?;
+        let mut level = home.top.path.clone();
+        for name in [""].into_iter().chain(root.split('/')) {
+            level.push(name);
+            self.hand_down(controller, home, &level)
+                .map_err(|source| setup_error("hand controllers down from", &level, source))?;
+        }
         Ok(())
     }
 
