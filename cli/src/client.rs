@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use proffer_grpc::v1::agent_client::AgentClient;
+use proffer_grpc::v1::files_client::FilesClient;
 use proffer_grpc::v1::images_client::ImagesClient;
 use proffer_grpc::v1::jobs_client::JobsClient;
 use proffer_grpc::v1::operator_client::OperatorClient;
@@ -107,6 +108,11 @@ impl Cluster {
     /// The service framework's API, through the master.
     pub(crate) fn services(&self) -> ServicesClient<Channel> {
         ServicesClient::new(self.master.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// The files of an agent's tasks.
+    pub(crate) fn files(&self, address: &str) -> Result<FilesClient<Channel>> {
+        Ok(FilesClient::new(self.agent_channel(address)?))
     }
 
     /// An agent's own API.

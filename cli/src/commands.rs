@@ -4,6 +4,7 @@ mod agent;
 mod agents;
 mod completion;
 mod dev;
+mod files;
 mod framework;
 mod frameworks;
 mod images;
@@ -69,6 +70,8 @@ pub(crate) enum Command {
     Offers(offers::OffersArgs),
     Roles(roles::RolesArgs),
     Logs(logs::LogsArgs),
+    #[command(subcommand)]
+    Files(files::FilesCommand),
     Kill(kill::KillArgs),
     Why(why::WhyArgs),
     #[command(subcommand)]
@@ -113,6 +116,7 @@ impl Command {
             Self::Offers(args) => client(&log, offers::offers(args)),
             Self::Roles(args) => client(&log, roles::roles(args)),
             Self::Logs(args) => client(&log, logs::logs(args)),
+            Self::Files(command) => client(&log, files::files(command)),
             Self::Kill(args) => client(&log, kill::kill(args)),
             Self::Why(args) => client(&log, why::why(args)),
             Self::Role(command) => client(&log, role::role(command)),

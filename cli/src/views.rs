@@ -4,6 +4,7 @@
 
 mod agent;
 mod domain;
+mod file;
 mod framework;
 mod image;
 mod job;
@@ -15,6 +16,7 @@ mod task;
 mod text;
 
 pub(crate) use agent::AgentView;
+pub(crate) use file::{FileView, is_directory, is_plain_file};
 pub(crate) use framework::FrameworkView;
 pub(crate) use image::ImageView;
 pub(crate) use job::{JobSummaryView, JobView};

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use proffer_types::agent_link::{AgentMessage, RegisteredOperation};
 use proffer_types::{
-    AgentId, AgentInfo, Resources, StatusReason, StatusSource, StatusUuid, TaskExit, TaskInfo, TaskState,
-    TaskStatus, Timestamp, Usage,
+    AgentId, AgentInfo, GroupId, Resources, StatusReason, StatusSource, StatusUuid, TaskExit, TaskInfo,
+    TaskState, TaskStatus, Timestamp, Usage,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -51,6 +51,7 @@ pub struct Agent {
 pub struct TaskView<'a> {
     pub key: &'a TaskKey,
     pub container_id: ContainerId,
+    pub group: Option<&'a GroupId>,
     pub info: &'a TaskInfo,
     pub process: Option<Process>,
     /// The newest status.
@@ -235,6 +236,7 @@ impl Agent {
         self.tasks.iter().map(|(key, task)| TaskView {
             key,
             container_id: task.container_id,
+            group: task.group.as_ref(),
             info: &task.info,
             process: task.process,
             latest: &task.latest,

@@ -1,5 +1,6 @@
-//! The agent's own port: gRPC (logs, statistics, health, reflection) and plain HTTP beside it.
+//! The agent's own port: gRPC (logs, files, statistics, health, reflection) and plain HTTP beside it.
 
+mod files;
 mod http;
 mod images;
 mod log;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use axum::serve::ListenerExt as _;
 use proffer_grpc::v1::agent_server::AgentServer;
+use proffer_grpc::v1::files_server::FilesServer;
 use proffer_grpc::v1::images_server::ImagesServer;
 use proffer_grpc::v1::stats_server::StatsServer;
 use proffer_image::ImageStore;
@@ -54,6 +56,8 @@ pub(crate) async fn serve(
     health_reporter
         .set_serving::<ImagesServer<images::Images>>()
         .await;
+    let files = FilesServer::new(files::Files::new(state.clone()));
+    health_reporter.set_serving::<FilesServer<files::Files>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proffer_grpc::FILE_DESCRIPTOR_SET)
         .build_v1()?;
@@ -62,6 +66,7 @@ pub(crate) async fn serve(
         .add_service(logs)
         .add_service(statistics)
         .add_service(images)
+        .add_service(files)
         .prepare()
         .into_axum_router();
     let end = state.end.clone();

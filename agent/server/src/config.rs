@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use proffer_container::{IdMap, Pool};
 use proffer_network::Subnet;
@@ -61,10 +62,17 @@ pub struct FilePolicy {
     pub secret_resolver: Option<PathBuf>,
     /// The most that fetched files may take which are kept for other tasks, in bytes.
     pub fetch_cache_bytes: u64,
+    /// The bytes that the files of a task may take which asks for no disk; absent means that nothing bounds them.
+    pub default_disk: Option<u64>,
+    /// How long the sandbox of an ended task is kept, on a disk that is empty; the fuller it is, the shorter.
+    pub gc_delay: Duration,
+    /// The part of the disk, from 0 to 1, that sandboxes of ended tasks make way for.
+    pub gc_disk_headroom: f64,
 }
 
 impl Default for FilePolicy {
-    /// Nothing of the host, no secrets, and a cache as large as Mesos's (`fetcher_cache_size`).
+    /// Nothing of the host, no secrets, and what Mesos has for the rest (`fetcher_cache_size`, `gc_delay`,
+    /// `gc_disk_headroom`).
     fn default() -> Self {
         Self {
             allowed_host_paths: Vec::new(),
@@ -72,6 +80,9 @@ impl Default for FilePolicy {
             secrets: None,
             secret_resolver: None,
             fetch_cache_bytes: 2 << 30,
+            default_disk: None,
+            gc_delay: Duration::from_secs(7 * 24 * 60 * 60),
+            gc_disk_headroom: 0.1,
         }
     }
 }

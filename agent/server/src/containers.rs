@@ -23,6 +23,7 @@ use tracing::{debug, error, warn};
 
 use crate::checks::{self, Checks, Execute};
 use crate::data_dir::DataDir;
+use crate::disk::Disk;
 use crate::driver::Input;
 use crate::metrics::Metrics;
 use crate::provision::{Prepared, Progress, Provisioner, Request};
@@ -58,6 +59,7 @@ pub(crate) struct Containers {
 struct Inner {
     containerizer: Containerizer,
     provisioner: Provisioner,
+    disk: Disk,
     data_dir: Arc<DataDir>,
     metrics: Arc<Metrics>,
     driver: mpsc::Sender<Input>,
@@ -104,6 +106,7 @@ impl Containers {
     pub(crate) fn new(
         containerizer: Containerizer,
         provisioner: Provisioner,
+        disk: Disk,
         data_dir: Arc<DataDir>,
         metrics: Arc<Metrics>,
         driver: mpsc::Sender<Input>,
@@ -113,6 +116,7 @@ impl Containers {
             inner: Arc::new(Inner {
                 containerizer,
                 provisioner,
+                disk,
                 data_dir,
                 metrics,
                 driver,
@@ -133,6 +137,8 @@ impl Containers {
         // Not later: a member of its group could end before.
         let entered = this.inner.provisioner.enter(container_id, request.group.as_ref());
         let aborted = this.inner.launching.begin(container_id);
+        let Request { key, group, info, .. } = &request;
+        this.inner.disk.watch(container_id, key, group.as_ref(), info);
         self.spawn(async move {
             if let Some(old) = replaces {
                 this.clone().remove(old).await;
@@ -151,6 +157,7 @@ impl Containers {
                 }
                 Some(Err(error)) => {
                     this.inner.metrics.launch_failed();
+                    this.inner.disk.forget(container_id);
                     this.inner.provisioner.release(container_id).await;
                     this.tell(Command::LaunchFailed { container_id, error }).await;
                 }
@@ -315,7 +322,11 @@ impl Containers {
                 let read = inner.containerizer.statistics(&name(container_id));
                 let read =
                     read.inspect_err(|error| debug!(%container_id, error = chain(error), "no statistics"));
-                Some((of, read.ok()?))
+                let statistics = Statistics {
+                    disk_bytes: inner.disk.n_bytes(container_id),
+                    ..read.ok()?
+                };
+                Some((of, statistics))
             });
             read.collect()
         };
@@ -331,6 +342,7 @@ impl Containers {
     }
 
     async fn remove(self, container_id: ContainerId) {
+        self.inner.disk.forget(container_id);
         self.clone().destroy_name(name(container_id)).await;
         self.inner.provisioner.release(container_id).await;
     }

@@ -44,6 +44,7 @@ pub(crate) struct Metrics {
     checkpoint_failures: Counter,
     operations: Family<OperationLabel, Counter>,
     frames_dropped: Counter,
+    sandboxes_collected: Counter,
     registered: Gauge,
     registrations: Counter,
     cpu_millis_used: Gauge,
@@ -66,6 +67,7 @@ impl Metrics {
             checkpoint_failures: Counter::default(),
             operations: Family::default(),
             frames_dropped: Counter::default(),
+            sandboxes_collected: Counter::default(),
             registered: Gauge::default(),
             registrations: Counter::default(),
             cpu_millis_used: Gauge::default(),
@@ -117,6 +119,11 @@ impl Metrics {
             self.operations.clone(),
         );
         r.register(
+            "sandboxes_collected",
+            "Sandboxes of ended tasks removed",
+            self.sandboxes_collected.clone(),
+        );
+        r.register(
             "frames_dropped",
             "Frames of another session",
             self.frames_dropped.clone(),
@@ -138,6 +145,10 @@ impl Metrics {
     pub(crate) fn launched(&self, took: Duration) {
         self.launches.inc();
         self.launch_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn sandbox_collected(&self) {
+        self.sandboxes_collected.inc();
     }
 
     pub(crate) fn launch_failed(&self) {

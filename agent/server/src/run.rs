@@ -24,6 +24,7 @@ use crate::checkpoint::Checkpoints;
 use crate::clock::Clock;
 use crate::containers::{Containers, chain};
 use crate::data_dir::DataDir;
+use crate::disk::Disk;
 use crate::driver::{Driver, MAX_COMMANDS_QUEUED};
 use crate::metrics::Metrics;
 use crate::perform::Performer;
@@ -94,6 +95,11 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         provisioner,
         networks,
         images,
+        default_disk: config.files.default_disk,
+        collection: sandbox::Collection {
+            delay: config.files.gc_delay,
+            disk_headroom: config.files.gc_disk_headroom,
+        },
         masters,
         info,
     };
@@ -110,6 +116,8 @@ struct Parts {
     provisioner: Provisioner,
     networks: Networks,
     images: ImageStore,
+    default_disk: Option<u64>,
+    collection: sandbox::Collection,
     masters: Vec<link::Master>,
     info: AgentInfo,
 }
@@ -127,9 +135,14 @@ impl Parts {
         // Ends what goes on after the driver: the API answers while tasks are being killed.
         let end = CancellationToken::new();
         let _end_guard = end.clone().drop_guard();
+        let disk = Disk::new(Arc::clone(&self.data_dir), self.default_disk);
+        for task in agent.tasks().filter(|task| !task.latest.state.is_terminal()) {
+            disk.watch(task.container_id, task.key, task.group, task.info);
+        }
         let containers = Containers::new(
             self.containerizer,
             self.provisioner,
+            disk.clone(),
             Arc::clone(&self.data_dir),
             Arc::clone(&metrics),
             driver_tx.clone(),
@@ -147,11 +160,14 @@ impl Parts {
             end: end.clone(),
         };
         let mut served = tokio::spawn(api::serve(self.listener, state, containers.clone()));
+        tokio::spawn(disk.run(driver_tx.clone(), end.clone()));
         tokio::spawn(link::run(self.masters, random_seed()?, driver_tx, end.clone()));
         tokio::spawn(image::collect(self.images.clone(), end.clone()));
-        tokio::spawn(collect_sandboxes(
+        tokio::spawn(sandbox::collect(
+            self.collection,
             Arc::clone(&self.data_dir),
             Arc::clone(&shared),
+            Arc::clone(&metrics),
             end.clone(),
         ));
 
@@ -256,17 +272,6 @@ fn random_seed() -> Result<u64, AgentError> {
             source: source.into(),
         })?;
     Ok(u64::from_le_bytes(bytes))
-}
-
-async fn collect_sandboxes(data_dir: Arc<DataDir>, shared: Arc<Shared>, end: CancellationToken) {
-    let mut interval = tokio::time::interval(sandbox::COLLECT_INTERVAL);
-    while end.run_until_cancelled(interval.tick()).await.is_some() {
-        let (data_dir, shared) = (Arc::clone(&data_dir), Arc::clone(&shared));
-        let collected = tokio::task::spawn_blocking(move || sandbox::collect(&data_dir, &shared));
-        if let Err(error) = collected.await {
-            warn!(%error, "sandboxes were not collected");
-        }
-    }
 }
 
 /// Waits for removals under way; with nobody on it the agent's bridge goes too, and with all tasks gone its cgroup.

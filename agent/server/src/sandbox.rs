@@ -1,25 +1,28 @@
 //! Sandboxes: a directory a task, with its output; kept when the task has ended, until collected.
+//!
+//! The fuller the disk, the sooner: an ended task's is kept for the delay times the part of the disk that is free beyond
+//! the headroom (as Mesos does: `gc_delay`, `gc_disk_headroom`). Nothing of a task that lives is ever collected.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use proffer_agent_core::TaskKey;
 use proffer_types::{FrameworkId, TaskId};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::data_dir::{DataDir, remove};
+use crate::metrics::Metrics;
 use crate::shared::Shared;
-
-/// How long a sandbox is kept after its task (Mesos: `gc_delay`).
-const KEEP_ENDED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The most sandboxes of ended tasks; the oldest go first. Bounds inodes on agents that run many short tasks.
 const MAX_ENDED: usize = 20_000;
 
-/// How often sandboxes are collected; a week does not need it more exact.
-pub(crate) const COLLECT_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// How often it is looked (Mesos: `disk_watch_interval`): a disk fills in minutes.
+const COLLECT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Removes what an earlier task of the same name left.
 pub(crate) fn clear(path: &Path) -> io::Result<()> {
@@ -38,39 +41,103 @@ pub(crate) fn touch(path: &Path) {
 /// The sandbox of an ended task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Ended {
+    key: TaskKey,
     path: PathBuf,
     since: SystemTime,
 }
 
-/// Removes sandboxes that are too old or too many.
-pub(crate) fn collect(data_dir: &DataDir, shared: &Shared) {
-    let ended = match ended(data_dir, shared) {
+/// When sandboxes are collected.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Collection {
+    /// How long a sandbox is kept on a disk that is empty.
+    pub(crate) delay: Duration,
+    /// The part of the disk that is to stay free, from 0 to 1.
+    pub(crate) disk_headroom: f64,
+}
+
+impl Collection {
+    /// How long sandboxes are kept with this part of the disk in use.
+    fn keeps(self, used: f64) -> Duration {
+        self.delay
+            .mul_f64((1.0 - self.disk_headroom - used).clamp(0.0, 1.0))
+    }
+}
+
+/// Collects from time to time, until the end.
+pub(crate) async fn collect(
+    collection: Collection,
+    data_dir: Arc<DataDir>,
+    shared: Arc<Shared>,
+    metrics: Arc<Metrics>,
+    end: CancellationToken,
+) {
+    let mut interval = tokio::time::interval(COLLECT_INTERVAL);
+    while end.run_until_cancelled(interval.tick()).await.is_some() {
+        let (data_dir, shared, metrics) = (Arc::clone(&data_dir), Arc::clone(&shared), Arc::clone(&metrics));
+        let once = move || collect_once(collection, &data_dir, &shared, &metrics);
+        if let Err(error) = tokio::task::spawn_blocking(once).await {
+            warn!(%error, "sandboxes were not collected");
+        }
+    }
+}
+
+/// Removes sandboxes that are too old or too many, the oldest first.
+fn collect_once(collection: Collection, data_dir: &DataDir, shared: &Shared, metrics: &Metrics) {
+    let mut ended = match ended(data_dir, shared) {
         Ok(ended) => ended,
         Err(error) => {
             warn!(%error, "cannot list sandboxes");
             return;
         }
     };
-    for path in to_collect(SystemTime::now(), ended, MAX_ENDED) {
-        match clear(&path) {
-            Ok(()) => info!(path = %path.display(), "sandbox collected"),
-            Err(error) => warn!(path = %path.display(), %error, "cannot collect a sandbox"),
+    ended.sort_by_key(|sandbox| sandbox.since);
+    let mut n_over = ended.len().saturating_sub(MAX_ENDED);
+    for sandbox in ended {
+        // Looked up each time: what was removed has made room.
+        let keeps = collection.keeps(used(data_dir.root()));
+        let age = SystemTime::now()
+            .duration_since(sandbox.since)
+            .unwrap_or_default();
+        if n_over == 0 && age <= keeps {
+            return;
         }
-        if let Some(framework) = path.parent() {
-            // Fails while other sandboxes are left in it, as it should.
-            let _ = fs::remove_dir(framework);
+        n_over = n_over.saturating_sub(1);
+        // Another task of that name may have come meanwhile.
+        if shared.is_live(&sandbox.key) {
+            continue;
         }
+        remove_one(&sandbox.path, metrics);
     }
 }
 
-fn to_collect(now: SystemTime, mut ended: Vec<Ended>, max_kept: usize) -> Vec<PathBuf> {
-    ended.sort_by_key(|sandbox| sandbox.since);
-    let n_over = ended.len().saturating_sub(max_kept);
-    let old = |since: SystemTime| now.duration_since(since).is_ok_and(|age| age > KEEP_ENDED);
-    let due = ended.into_iter().enumerate();
-    due.filter(|(index, sandbox)| *index < n_over || old(sandbox.since))
-        .map(|(_, sandbox)| sandbox.path)
-        .collect()
+fn remove_one(path: &Path, metrics: &Metrics) {
+    match clear(path) {
+        Ok(()) => {
+            metrics.sandbox_collected();
+            info!(path = %path.display(), "sandbox collected");
+        }
+        Err(error) => warn!(path = %path.display(), %error, "cannot collect a sandbox"),
+    }
+    if let Some(framework) = path.parent() {
+        // Fails while other sandboxes are left in it, as it should.
+        let _ = fs::remove_dir(framework);
+    }
+}
+
+/// The part of a file system that is in use, as df(1) has it; none where the kernel does not tell.
+fn used(path: &Path) -> f64 {
+    match rustix::fs::statvfs(path) {
+        Ok(found) if found.f_blocks > 0 => {
+            let used = found.f_blocks.saturating_sub(found.f_bfree);
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a part of the whole, for an age in days"
+            )]
+            let part = used as f64 / used.saturating_add(found.f_bavail).max(1) as f64;
+            part
+        }
+        Ok(_) | Err(_) => 0.0,
+    }
 }
 
 fn ended(data_dir: &DataDir, shared: &Shared) -> io::Result<Vec<Ended>> {
@@ -79,9 +146,10 @@ fn ended(data_dir: &DataDir, shared: &Shared) -> io::Result<Vec<Ended>> {
         let framework = framework?;
         for task in fs::read_dir(framework.path())? {
             let task = task?;
-            let key = key(&framework, &task);
-            if key.is_some_and(|key| !shared.is_live(&key)) {
+            let key = key(&framework, &task).filter(|key| !shared.is_live(key));
+            if let Some(key) = key {
                 ended.push(Ended {
+                    key,
                     path: task.path(),
                     since: task.metadata()?.modified()?,
                 });
@@ -102,36 +170,52 @@ fn key(framework: &fs::DirEntry, task: &fs::DirEntry) -> Option<TaskKey> {
 mod tests {
     use super::*;
 
-    fn at(seconds: u64, name: &str) -> Ended {
-        Ended {
-            path: name.into(),
-            since: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
-        }
-    }
-
-    #[test]
-    fn sandboxes_go_when_they_are_older_than_a_week_or_too_many_oldest_first() {
-        let day = 24 * 60 * 60;
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(10 * day);
-        let all = vec![at(9 * day, "new"), at(day, "old"), at(5 * day, "middle")];
-        let names = |max| to_collect(now, all.clone(), max);
-        assert_eq!(names(3), [PathBuf::from("old")]);
-        assert_eq!(names(1), [PathBuf::from("old"), PathBuf::from("middle")]);
-    }
-
-    #[test]
-    fn a_sandbox_in_use_is_never_collected() {
-        let dir = tempfile::tempdir().unwrap();
-        let data_dir = DataDir::open(dir.path()).unwrap();
-        let key = |task: &str| TaskKey {
+    fn key(task: &str) -> TaskKey {
+        TaskKey {
             framework_id: FrameworkId::new("f").unwrap(),
             task_id: TaskId::new(task).unwrap(),
-        };
-        for task in ["live", "ended"] {
-            fs::create_dir_all(data_dir.task_dir(&key(task)).root()).unwrap();
         }
-        let found = ended(&data_dir, &Shared::with_live([key("live")])).unwrap();
-        let paths: Vec<_> = found.into_iter().map(|sandbox| sandbox.path).collect();
-        assert_eq!(paths, [data_dir.task_dir(&key("ended")).root()]);
+    }
+
+    #[test]
+    fn the_fuller_the_disk_the_shorter_sandboxes_are_kept() {
+        let collection = Collection {
+            delay: Duration::from_secs(1000),
+            disk_headroom: 0.1,
+        };
+        let keeps = |used| collection.keeps(used).as_secs_f64().round();
+        assert_eq!([0.0, 0.5, 0.9, 1.0].map(keeps), [900.0, 400.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn what_is_old_goes_but_never_what_is_in_use_and_no_link_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::open(dir.path()).unwrap();
+        let outside = dir.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("file"), "").unwrap();
+        let long_ago = SystemTime::now() - Duration::from_secs(7200);
+        for task in ["live", "old", "new"] {
+            let sandbox = data_dir.task_dir(&key(task));
+            fs::create_dir_all(sandbox.sandbox()).unwrap();
+            std::os::unix::fs::symlink(&outside, sandbox.sandbox().join("link")).unwrap();
+            if task != "new" {
+                File::open(sandbox.root())
+                    .unwrap()
+                    .set_modified(long_ago)
+                    .unwrap();
+            }
+        }
+        let collection = Collection {
+            delay: Duration::from_secs(3600),
+            disk_headroom: 0.0,
+        };
+        let used = used(dir.path());
+        assert!((0.0..1.0).contains(&used), "{used}");
+        let shared = Shared::with_live([key("live")]);
+        collect_once(collection, &data_dir, &shared, &Metrics::new());
+        let left = |task| data_dir.task_dir(&key(task)).root().exists();
+        assert_eq!(["live", "old", "new"].map(left), [true, false, true]);
+        assert!(outside.join("file").exists());
     }
 }

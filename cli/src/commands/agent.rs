@@ -17,7 +17,7 @@ use self::network::NetworkArgs;
 use self::security::SecurityArgs;
 use crate::daemon::until_signal;
 use crate::failure::WrongUse;
-use crate::spec::Bytes;
+use crate::spec::{Bytes, Span};
 
 /// Run an agent: offers this machine's resources and runs tasks in containers
 #[derive(Debug, Args)]
@@ -141,6 +141,21 @@ struct FileArgs {
         value_name = "SIZE"
     )]
     fetch_cache: Bytes,
+    /// The most that the files of a task may take which asks for no disk; without it nothing bounds them
+    #[arg(long, env = "PROFFER_DEFAULT_DISK", value_name = "SIZE")]
+    default_disk: Option<Bytes>,
+    /// How long the files of an ended task are kept on an empty disk; the fuller it is, the shorter
+    #[arg(long, env = "PROFFER_GC_DELAY", default_value = "7d", value_name = "DURATION")]
+    gc_delay: Span,
+    /// The part of the disk, from 0 to 1, that files of ended tasks make way for
+    #[arg(
+        long,
+        env = "PROFFER_GC_DISK_HEADROOM",
+        default_value = "0.1",
+        value_parser = part,
+        value_name = "PART"
+    )]
+    gc_disk_headroom: f64,
 }
 
 impl FileArgs {
@@ -151,7 +166,17 @@ impl FileArgs {
             secrets: self.secrets,
             secret_resolver: self.secret_resolver,
             fetch_cache_bytes: self.fetch_cache.0,
+            default_disk: self.default_disk.map(|bytes| bytes.0),
+            gc_delay: self.gc_delay.0,
+            gc_disk_headroom: self.gc_disk_headroom,
         }
+    }
+}
+
+fn part(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(part) if (0.0..=1.0).contains(&part) => Ok(part),
+        Ok(_) | Err(_) => Err("it is not a number from 0 to 1".to_owned()),
     }
 }
 

@@ -35,12 +35,12 @@ async fn index(Extract(state): Extract<State>) -> String {
     format!(
         "proffer agent {version} on {hostname}\n\
          resources: {resources}\n\
-         limits are enforced by {cgroups}\n\
+         limits are enforced by {cgroups}, those of the disk by measuring\n\
          {registered}\n\n\
          /metrics  Prometheus\n\
          /healthz  the process lives\n\
          /readyz   it is registered with a master\n\
-         gRPC      proffer.v1.Agent, proffer.v1.Stats, reflection, health\n",
+         gRPC      proffer.v1.Agent, proffer.v1.Files, proffer.v1.Stats, reflection, health\n",
         version = info.version,
         hostname = info.hostname,
         resources = state.shared.total(),
