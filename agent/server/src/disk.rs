@@ -168,12 +168,7 @@ impl Inner {
     ) -> Vec<Place> {
         let task = self.data_dir.task_dir(key);
         let own = [task.sandbox(), task.tmp(), self.data_dir.container(container_id)];
-        let asked: u64 = info
-            .resources
-            .kinds()
-            .filter(|(kind, _)| kind.volume.is_none())
-            .map(|(_, resources)| resources.disk_bytes())
-            .sum();
+        let asked = info.resources.only(|kind| kind.volume.is_none()).disk_bytes();
         let own = Place {
             volume: None,
             // What a group shares counts for each of its tasks: nobody else could be held to it.

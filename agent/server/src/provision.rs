@@ -106,6 +106,8 @@ struct Inner {
     data_dir: Arc<DataDir>,
     groups: Groups,
     devices: Devices,
+    /// What no task sees of this host.
+    hidden: Vec<PathBuf>,
     allowed_host_paths: Vec<PathBuf>,
     security: Security,
     secrets: Secrets,
@@ -138,6 +140,7 @@ impl Provisioner {
                 groups: Groups::new(Arc::clone(&data_dir)),
                 images,
                 devices: Devices::new(pool, Arc::clone(&data_dir)),
+                hidden: hidden(&data_dir, policy),
                 data_dir,
                 allowed_host_paths: policy.allowed_host_paths.clone(),
                 security: Security::new(security)?,
@@ -168,10 +171,8 @@ impl Provisioner {
     pub(crate) async fn prepare(&self, request: &Request, progress: &Progress) -> Result<Prepared, String> {
         let stage = self.stage(request.container_id);
         progress.say("making the sandbox");
-        let mut prepared = sandbox::prepare(&stage, request).await?;
-        self.inner
-            .security
-            .prepare(&stage.data_dir, &mut prepared.config)?;
+        let mut prepared = sandbox::prepare(&stage, &self.inner.hidden, request).await?;
+        self.inner.security.prepare(&mut prepared.config)?;
         image::prepare(&stage, &self.inner.images, request, &mut prepared, progress).await?;
         sandbox::give(&stage, request, &prepared).await?;
         let inner = &self.inner;
@@ -238,6 +239,14 @@ impl Provisioner {
         image::recover(&self.inner.images, known);
         self.inner.groups.recover();
     }
+}
+
+/// The agent's own directory, and that of the secrets where it is there: what is not there need not be hidden.
+fn hidden(data_dir: &DataDir, policy: &FilePolicy) -> Vec<PathBuf> {
+    let secrets = policy.secrets.as_ref().and_then(|dir| dir.canonicalize().ok());
+    std::iter::once(data_dir.root().to_owned())
+        .chain(secrets)
+        .collect()
 }
 
 impl Inner {

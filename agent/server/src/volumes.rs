@@ -1,7 +1,7 @@
 //! The directories of persistent volumes: made before a volume is reported, removed after it is destroyed.
 //!
-//! A volume's directory is what its tasks see; nobody but root gets to it by the agent's own path. Disk is counted,
-//! not enforced.
+//! A volume's directory is what its tasks see; nobody but root gets to it by the agent's own path. Its size is
+//! measured while a task uses it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};

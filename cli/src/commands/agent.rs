@@ -52,7 +52,7 @@ pub(crate) struct AgentArgs {
     advertise: Option<String>,
     /// What to offer, such as `cpus:8;mem:16GiB;disk:100GiB;net_mbps:1000;ports:[31000-32000]`; what is not named
     /// is detected. `mem(prod):4GiB` is reserved to role prod; a name that is given so is not detected.
-    /// net_mbps and disk are counted, not enforced
+    /// net_mbps is counted, not enforced
     #[arg(
         long,
         env = "PROFFER_RESOURCES",

@@ -292,7 +292,10 @@ mod tests {
         for (path, code) in refused {
             assert_eq!(content(&sandbox, path, 0, 10).unwrap_err(), code, "{path}");
         }
-        assert_eq!(listed(&sandbox, "up/").unwrap_err(), Code::FailedPrecondition);
+        assert_eq!(
+            listed(&sandbox, "up/sandbox").unwrap_err(),
+            Code::FailedPrecondition
+        );
         assert_eq!(listed(&sandbox, "..").unwrap_err(), Code::InvalidArgument);
     }
 }

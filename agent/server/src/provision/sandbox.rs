@@ -2,9 +2,9 @@
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use proffer_container::{ContainerConfig, Files};
+use proffer_container::{ContainerConfig, Files, Root};
 use proffer_fetch::Owner;
 
 use super::{Prepared, Request, Stage, owner};
@@ -19,7 +19,11 @@ const TASK_MODE: u32 = 0o700;
 const TMP_MODE: u32 = 0o1777;
 
 /// Makes the directories, and the config that the other stages complete.
-pub(super) async fn prepare(stage: &Stage, request: &Request) -> Result<Prepared, String> {
+pub(super) async fn prepare(
+    stage: &Stage,
+    hidden: &[PathBuf],
+    request: &Request,
+) -> Result<Prepared, String> {
     let (key, keeps_sandbox) = (request.key.clone(), request.keeps_sandbox);
     stage
         .blocking(move |data_dir| make(data_dir, &data_dir.task_dir(&key), keeps_sandbox))
@@ -45,6 +49,10 @@ pub(super) async fn prepare(stage: &Stage, request: &Request) -> Result<Prepared
     let resources = request.info.resources.clone();
     Ok(Prepared {
         config: ContainerConfig {
+            // Other tasks' files, and what the operator keeps from tasks.
+            root: Root::Host {
+                hidden: hidden.to_vec(),
+            },
             limits: request.info.limits,
             ..ContainerConfig::new(name(request.container_id), spec, resources, files)
         },

@@ -7,11 +7,10 @@ use std::io::Read as _;
 use std::path::Path;
 
 use proffer_container::seccomp::{default_filter, profile_filter};
-use proffer_container::{ContainerConfig, IdMap, Policy, Root};
+use proffer_container::{ContainerConfig, IdMap, Policy};
 use proffer_types::container::{Seccomp, UserNamespace};
 
 use crate::config::SecurityPolicy;
-use crate::data_dir::DataDir;
 use crate::error::AgentError;
 
 /// Docker's default profile has some 20 KiB.
@@ -48,7 +47,7 @@ impl Security {
     }
 
     /// Checks what the task asks for, and says who it is. Before anything is made for the task.
-    pub(super) fn prepare(&self, data_dir: &DataDir, config: &mut ContainerConfig) -> Result<(), String> {
+    pub(super) fn prepare(&self, config: &mut ContainerConfig) -> Result<(), String> {
         self.policy
             .check(&config.spec)
             .map_err(|refused| refused.to_string())?;
@@ -62,9 +61,6 @@ impl Security {
             Seccomp::Unconfined => Vec::new(),
             // Checked to be there just now.
             Seccomp::Profile(name) => self.profiles.get(name).cloned().unwrap_or_default(),
-        };
-        config.root = Root::Host {
-            hidden: vec![data_dir.root().to_owned()],
         };
         Ok(())
     }
