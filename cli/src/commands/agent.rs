@@ -92,6 +92,7 @@ pub(crate) struct AgentArgs {
     files: FileArgs,
     #[command(flatten)]
     images: ImageArgs,
+    #[command(flatten)]
     security: SecurityArgs,
     /// End all tasks when the agent is asked to stop; without it they go on, and the next agent takes them back
     #[arg(long, env = "PROFFER_KILL_TASKS_ON_STOP")]
