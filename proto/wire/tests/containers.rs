@@ -294,13 +294,13 @@ fn a_file_is_fetched_from_a_place_we_know_to_a_place_in_the_sandbox() {
     };
     one(
         from("ftp://x/a"),
-        "uri: `ftp://x/a` is neither `http://` nor `https://` nor `file://`",
+        "uri: is neither `http://` nor `https://` nor `file://`",
     );
-    one(from("x/a"), "uri: `x/a` has no scheme like `https://`");
-    one(from("https:///a"), "uri: `https:///a` names no host");
+    one(from("x/a"), "uri: has no scheme like `https://`");
+    one(from("https:///a"), "uri: names no host");
     one(
         from("http://x/a\r\nb"),
-        "uri: `http://x/a\\r\\nb` holds something that is not printable ASCII",
+        "uri: holds something that is not printable ASCII",
     );
     one(
         from("file:///a/../b"),

@@ -65,9 +65,10 @@ impl TryFrom<v1::Fetch> for Fetch {
     }
 }
 
+/// Quotes nothing: a URI may hold a password.
 fn check_uri(uri: &str) -> Result<(), ConvertError> {
     at_most("uri", uri.len(), MAX_URI_BYTES, "bytes")?;
-    let refuse = |why: &str| Err(ConvertError::new("uri", format_args!("{} {why}", quoted(uri))));
+    let refuse = |why: &str| Err(ConvertError::new("uri", why));
     if !uri.chars().all(|c| c.is_ascii_graphic()) {
         return refuse("holds something that is not printable ASCII");
     }
