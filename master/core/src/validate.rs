@@ -158,11 +158,14 @@ pub(crate) fn check_task(info: &TaskInfo) -> Result<(), String> {
     }
     check_labels(&info.labels)?;
     let container = &info.container;
-    if container.command.first().is_none_or(String::is_empty) {
+    // An image may say what to run; whether it does, its agent finds out.
+    let says_nothing = container.command.is_empty() && container.image.is_none();
+    if says_nothing || container.command.first().is_some_and(String::is_empty) {
         return Err("the command is empty".to_owned());
     }
     let environment = container.env.iter().flat_map(|(name, value)| [name, value]);
-    let texts = container.command.iter().chain(environment);
+    let command = container.command.iter().chain(&container.arguments);
+    let texts = command.chain(environment);
     if texts.clone().any(|text| text.contains('\0')) {
         return Err("the command or its environment holds a NUL byte".to_owned());
     }
