@@ -1,5 +1,6 @@
 //! The way to the master and to agents, for every client command.
 
+mod attach;
 mod contact;
 mod jobs;
 mod logs;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use proffer_grpc::v1::agent_client::AgentClient;
+use proffer_grpc::v1::exec_client::ExecClient;
 use proffer_grpc::v1::files_client::FilesClient;
 use proffer_grpc::v1::images_client::ImagesClient;
 use proffer_grpc::v1::jobs_client::JobsClient;
@@ -22,6 +24,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::failure::{WrongUse, refused, root_cause};
 
+pub(crate) use attach::{Parted, Typist};
 pub(crate) use contact::Contact;
 pub(crate) use jobs::{JobWatcher, has_ended};
 pub(crate) use logs::{LogReader, Phase};
@@ -124,6 +127,11 @@ impl Cluster {
     pub(crate) fn stats(&self, address: &str) -> Result<StatsClient<Channel>> {
         let client = StatsClient::new(self.agent_channel(address)?);
         Ok(client.max_decoding_message_size(MAX_ANSWER_BYTES))
+    }
+
+    /// What an agent lets people do inside of its tasks.
+    pub(crate) fn exec(&self, address: &str) -> Result<ExecClient<Channel>> {
+        Ok(ExecClient::new(self.agent_channel(address)?))
     }
 
     /// Connects when it is first used, and again whenever the connection broke.

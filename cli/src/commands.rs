@@ -2,8 +2,10 @@
 
 mod agent;
 mod agents;
+mod attach;
 mod completion;
 mod dev;
+mod exec;
 mod files;
 mod framework;
 mod frameworks;
@@ -70,6 +72,8 @@ pub(crate) enum Command {
     Offers(offers::OffersArgs),
     Roles(roles::RolesArgs),
     Logs(logs::LogsArgs),
+    Exec(exec::ExecArgs),
+    Attach(attach::AttachArgs),
     #[command(subcommand)]
     Files(files::FilesCommand),
     Kill(kill::KillArgs),
@@ -116,6 +120,8 @@ impl Command {
             Self::Offers(args) => client(&log, offers::offers(args)),
             Self::Roles(args) => client(&log, roles::roles(args)),
             Self::Logs(args) => client(&log, logs::logs(args)),
+            Self::Exec(args) => client(&log, exec::exec(args)),
+            Self::Attach(args) => client(&log, attach::attach(args)),
             Self::Files(command) => client(&log, files::files(command)),
             Self::Kill(args) => client(&log, kill::kill(args)),
             Self::Why(args) => client(&log, why::why(args)),
@@ -242,7 +248,7 @@ mod tests {
             &["proffer", "role", "set", "web"],
             &["proffer", "role", "reserve", "a1", "cpus(web):1"],
             &["proffer", "master", "--data-dir", "/d", "--domain", "eu"],
-            &["proffer", "exec", "t", "--", "true"],
+            &["proffer", "exec", "t"],
         ] {
             let error = CommandLine::try_parse_from(bad).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{bad:?}: {error}");

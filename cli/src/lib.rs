@@ -11,6 +11,7 @@ mod failure;
 mod logging;
 mod output;
 mod spec;
+mod terminal;
 mod views;
 
 use std::env;

@@ -1,5 +1,6 @@
-//! The agent's own port: gRPC (logs, files, statistics, health, reflection) and plain HTTP beside it.
+//! The agent's own port: gRPC (logs, exec, files, statistics, health, reflection) and plain HTTP beside it.
 
+mod exec;
 mod files;
 mod http;
 mod images;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use axum::serve::ListenerExt as _;
 use proffer_grpc::v1::agent_server::AgentServer;
+use proffer_grpc::v1::exec_server::ExecServer;
 use proffer_grpc::v1::files_server::FilesServer;
 use proffer_grpc::v1::images_server::ImagesServer;
 use proffer_grpc::v1::stats_server::StatsServer;
@@ -44,7 +46,7 @@ pub(crate) async fn serve(
     state: State,
     containers: Containers,
 ) -> Result<(), AgentError> {
-    let reader = statistics::Reader::new(Arc::clone(&state.shared), containers);
+    let reader = statistics::Reader::new(Arc::clone(&state.shared), containers.clone());
     let (health_reporter, health) = tonic_health::server::health_reporter();
     let logs = AgentServer::new(log::Logs::new(state.clone()));
     health_reporter.set_serving::<AgentServer<log::Logs>>().await;
@@ -58,6 +60,8 @@ pub(crate) async fn serve(
         .await;
     let files = FilesServer::new(files::Files::new(state.clone()));
     health_reporter.set_serving::<FilesServer<files::Files>>().await;
+    let exec = ExecServer::new(exec::Service::new(state.clone(), containers));
+    health_reporter.set_serving::<ExecServer<exec::Service>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proffer_grpc::FILE_DESCRIPTOR_SET)
         .build_v1()?;
@@ -67,6 +71,7 @@ pub(crate) async fn serve(
         .add_service(statistics)
         .add_service(images)
         .add_service(files)
+        .add_service(exec)
         .prepare()
         .into_axum_router();
     let end = state.end.clone();

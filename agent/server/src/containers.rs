@@ -11,8 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use proffer_agent_core::{Command, ContainerEnd, ContainerId, Process, Signal, TaskKey};
-use proffer_linux::exec::ExecRequest;
-use proffer_linux::{Adoption, Containerizer, Launched, SignalError};
+use proffer_linux::{Adoption, Containerizer, Exec, ExecError, ExecRequest, Launched, SignalError};
 use proffer_types::{Statistics, TaskInfo, Usage};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -331,6 +330,16 @@ impl Containers {
             read.collect()
         };
         self.blocking(read).await.unwrap_or_default()
+    }
+
+    /// Executes a command in a container that runs.
+    pub(crate) async fn exec(
+        &self,
+        container_id: ContainerId,
+        request: ExecRequest,
+    ) -> Result<Exec, ExecError> {
+        let call = move |inner: &Inner| inner.containerizer.exec(&name(container_id), request);
+        self.blocking(call).await.unwrap_or(Err(ExecError::Gone))
     }
 
     /// Removes what is left of a container.

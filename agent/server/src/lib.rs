@@ -10,6 +10,7 @@ mod clock;
 mod config;
 mod containers;
 mod data_dir;
+mod descriptor;
 mod disk;
 mod driver;
 mod error;

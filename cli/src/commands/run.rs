@@ -8,6 +8,8 @@ mod ending;
 mod pass_through;
 mod submit;
 
+pub(super) use ending::{exit_of, of_signal};
+
 use std::collections::BTreeMap;
 
 use anyhow::Result;
@@ -16,6 +18,7 @@ use proffer_wire::v1;
 
 use crate::client::{Cluster, MasterArgs};
 use crate::spec::{Bytes, Condition, Cores, DEFAULT_CPUS, DEFAULT_MEM, Limits, Span, TaskSpec, UpTo, Whole};
+use crate::terminal::RawMode;
 
 use self::container::ContainerArgs;
 
@@ -54,6 +57,12 @@ pub(crate) struct RunArgs {
     /// An environment variable for the task; may be given several times
     #[arg(short, long, env = "PROFFER_ENV", value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
+    /// Send what is typed, or piped in, to the task; without it the task's stdin is empty
+    #[arg(short, long, env = "PROFFER_INTERACTIVE")]
+    interactive: bool,
+    /// Give the task a terminal, and with --interactive this one to it
+    #[arg(short, long, env = "PROFFER_TTY")]
+    tty: bool,
     /// Where the command starts, absolute; absent means the task's sandbox
     #[arg(long, env = "PROFFER_WORKING_DIRECTORY", value_name = "PATH")]
     working_directory: Option<String>,
@@ -79,7 +88,7 @@ pub(crate) struct RunArgs {
     command: Vec<String>,
 }
 
-fn variable(text: &str) -> Result<(String, String), String> {
+pub(super) fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         Some(_) | None => Err(format!("`{text}` is not NAME=VALUE")),
@@ -120,7 +129,11 @@ impl RunArgs {
                 count: 1,
                 after: Vec::new(),
                 resources: Some(task.resources()),
-                container: Some(task.container()),
+                container: Some(v1::ContainerSpec {
+                    tty: self.tty,
+                    stdin: self.interactive,
+                    ..task.container()
+                }),
                 retries: 0,
                 timeout_ms: 0,
                 kill_policy: task.kill_policy(),
@@ -137,7 +150,12 @@ pub(super) async fn run(args: RunArgs) -> Result<u8> {
     let job = args.job();
     let cluster = Cluster::connect(&args.master).await?;
     submit::submit(&cluster, &job).await?;
-    let (status, signal) = pass_through::PassThrough::start(&cluster, &job.name)?
+    let _raw = if args.tty && args.interactive {
+        Some(RawMode::enter()?)
+    } else {
+        None
+    };
+    let (status, signal) = pass_through::PassThrough::start(&cluster, &job.name, args.interactive)?
         .until_end()
         .await?;
     let limit = args.limit_mem.unwrap_or(UpTo::At(args.mem));

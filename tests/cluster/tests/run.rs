@@ -30,7 +30,7 @@ fn run_streams_both_outputs_and_exits_with_the_tasks_own_code() -> Result<()> {
     assert_eq!(ended.status.code(), Some(0), "{}", text(&ended.stderr));
 
     let missing = cluster.run(&["run", "--", "no-such-command-anywhere"])?;
-    assert_eq!(missing.status.code(), Some(1));
+    assert_eq!(missing.status.code(), Some(127));
     assert!(
         text(&missing.stderr).contains("no-such-command-anywhere"),
         "{}",

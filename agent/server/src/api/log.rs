@@ -26,6 +26,7 @@ use tonic::{Request, Response, Status};
 
 use super::State;
 use crate::data_dir::TaskDir;
+use crate::descriptor;
 
 /// The most bytes in one message.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -277,11 +278,7 @@ impl Waker {
 
     fn watch(&self) -> Option<AsyncFd<Watch>> {
         let watch = Watch::new(self.path.parent()?).ok()?;
-        #[expect(
-            deprecated,
-            reason = "its successor asks for a promise that only the crates next to the kernel may make; a Watch moved in keeps it"
-        )]
-        AsyncFd::with_interest(watch, Interest::READABLE).ok()
+        descriptor::watch(watch, Interest::READABLE).ok()
     }
 }
 

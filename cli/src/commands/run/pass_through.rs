@@ -12,9 +12,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::ending::of_signal;
-use crate::client::{Cluster, Contact, JobWatcher, LogReader, Phase, has_ended};
+use crate::client::{Cluster, Contact, JobWatcher, LogReader, Phase, Typist, has_ended};
 use crate::daemon::Signals;
 use crate::failure::OutputClosed;
+use crate::terminal;
 
 /// A task that waits longer than this for a place gets an explanation.
 const EXPLAIN_AFTER: Duration = Duration::from_secs(2);
@@ -30,11 +31,13 @@ pub(super) struct PassThrough {
     task_id: String,
     phase: watch::Sender<Phase>,
     readers: JoinSet<Result<()>>,
+    /// Whether what is typed here is the task's input; until it has been handed to an attempt.
+    is_interactive: bool,
 }
 
 impl PassThrough {
     /// Takes over this process's signals.
-    pub(super) fn start(cluster: &Cluster, name: &str) -> Result<Self> {
+    pub(super) fn start(cluster: &Cluster, name: &str, is_interactive: bool) -> Result<Self> {
         Ok(Self {
             cluster: cluster.clone(),
             name: name.to_owned(),
@@ -43,6 +46,7 @@ impl PassThrough {
             task_id: String::new(),
             phase: watch::Sender::new(Phase::Launching),
             readers: JoinSet::new(),
+            is_interactive,
         })
     }
 
@@ -96,6 +100,15 @@ impl PassThrough {
             self.phase = watch::Sender::new(Phase::Launching);
         }
         self.task_id = task_id.to_owned();
+        if std::mem::take(&mut self.is_interactive) {
+            let (cluster, phase) = (self.cluster.clone(), self.phase.subscribe());
+            let (framework_id, task_id) = (framework_id.to_owned(), task_id.to_owned());
+            tokio::spawn(async move {
+                if let Err(error) = type_in(&cluster, &framework_id, &task_id, phase).await {
+                    eprintln!("proffer: cannot send input: {error:#}");
+                }
+            });
+        }
         for stream in [v1::LogStream::Stdout, v1::LogStream::Stderr] {
             let reader = LogReader::new(&self.cluster, framework_id, task_id, stream);
             let phase = self.phase.subscribe();
@@ -137,6 +150,7 @@ impl PassThrough {
     /// The first signal ends the task, the second this program.
     fn signalled(&mut self, signal: i32) {
         if self.asked.is_some() {
+            terminal::restore();
             process::exit(of_signal(signal).into());
         }
         self.asked = Some(signal);
@@ -162,6 +176,23 @@ impl PassThrough {
                 .for_each(|reason| eprintln!("  {reason}"));
         });
     }
+}
+
+/// Sends what is typed here to the task, once it has a container.
+async fn type_in(
+    cluster: &Cluster,
+    framework_id: &str,
+    task_id: &str,
+    mut phase: watch::Receiver<Phase>,
+) -> Result<()> {
+    let has_started = phase.wait_for(|now| *now >= Phase::Started).await.is_ok();
+    if !has_started {
+        return Ok(());
+    }
+    Typist::new(cluster, framework_id, task_id, false)?
+        .run()
+        .await
+        .map(drop)
 }
 
 /// The result of the next reader to end; never, when there is none.
