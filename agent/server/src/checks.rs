@@ -16,7 +16,7 @@ use futures::future::{BoxFuture, join_all};
 use proffer_agent_core::CheckRole;
 use proffer_linux::exec::Exec;
 use proffer_types::TaskInfo;
-use proffer_types::container::{Check, CheckKind, PortRef};
+use proffer_types::container::{Check, CheckKind, NetworkMode, PortRef};
 
 pub(crate) use network::Network;
 
@@ -78,7 +78,12 @@ fn port(kind: &CheckKind, info: &TaskInfo) -> Result<u16, String> {
 fn named(name: &str, info: &TaskInfo) -> Result<u16, String> {
     let ports = info.container.network.resolved_ports(&info.resources);
     let port = ports.iter().find(|port| port.name == name);
-    let number = port.map_or(0, |port| port.container_port);
+    // As it is told to the task: in the host's network there is no other port than the host's.
+    let is_of_host = info.container.network.mode == NetworkMode::Host;
+    let number = port.map_or(0, |port| match is_of_host {
+        true => port.host_port,
+        false => port.container_port,
+    });
     if number == 0 {
         return Err(format!("the task has no port `{name}`"));
     }
