@@ -16,7 +16,7 @@ busybox=$(command -v busybox) || without "install the package busybox-static"
 ! ldd "$busybox" >/dev/null 2>&1 || without "$busybox needs libraries, busybox-static does not"
 work=$dir.build
 rm -rf "$work"
-mkdir -p "$work/files" "$work/root/bin" "$work/root/modules" "$work/root/host" "$work/root/dev" "$work/root/proc"
+mkdir -p "$work/files" "$work/tree/bin" "$work/tree/modules" "$work/tree/host" "$work/tree/dev" "$work/tree/proc"
 cd "$work"
 
 package=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image-.*\)/\1/p' | head -n 1)
@@ -30,11 +30,11 @@ n=10
 for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk fuse virtiofs bfq; do
     found=$(find files/lib/modules -name "$module.ko" | head -n 1)
     [ -n "$found" ] || without "$package has no module $module"
-    cp "$found" "root/modules/$n-$module.ko"
+    cp "$found" "tree/modules/$n-$module.ko"
     n=$((n + 1))
 done
-cp "$busybox" root/bin/busybox
-cat >root/init <<'INIT'
+cp "$busybox" tree/bin/busybox
+cat >tree/init <<'INIT'
 #!/bin/busybox sh
 # Loads what it takes to see the host's files, makes them the root, and leaves the rest to the program named after
 # `proffer.init=` on the kernel's command line.
@@ -49,8 +49,8 @@ done
 /bin/busybox mount --move /dev /host/dev
 exec /bin/busybox switch_root /host "$init"
 INIT
-chmod +x root/init
-(cd root && find . | "$busybox" cpio -o -H newc 2>/dev/null) >initramfs
+chmod +x tree/init
+(cd tree && find . | "$busybox" cpio -o -H newc 2>/dev/null) >initramfs
 mkdir -p "$dir"
 mv initramfs "$dir/initramfs"
 # Last, since it is what tells that the directory is whole.

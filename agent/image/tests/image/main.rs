@@ -5,6 +5,7 @@
     reason = "a test ends where something it stands on fails"
 )]
 
+mod hostile;
 mod registry;
 mod store;
 mod support;
