@@ -7,8 +7,7 @@ use std::sync::atomic::AtomicBool;
 use proffer_image::{Compression, Limits, PathError, UnpackError, WriteError, unpack};
 use tar::EntryType;
 
-use crate::support::{Tar, compress, unpack_to};
-use crate::unpack::unpacked;
+use crate::support::{Tar, compress, expected, overlay, unpack_to};
 
 /// Every archive here is refused, and nothing is written beside the directory it was unpacked to.
 #[test]

@@ -1,16 +1,11 @@
 //! Against a real registry: Debian's docker-registry on loopback, filled by skopeo.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use axum::body::{Body, Bytes};
-use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use proffer_image::{Config, Digest, Image, ImageStore, Progress, PullError, RegistryError, SourceError};
 use proffer_types::container::{ImageSpec, PullPolicy};
 use serde_json::json;

@@ -5,14 +5,13 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::AtomicBool;
 
-use crate::support::{Tar, compress, expected, overlay, unpack_to};
-use proffer_image::{Compression, Limits, PathError, UnpackError, WriteError, unpack};
+use crate::support::{Tar, unpack_to};
+use proffer_image::{Compression, Limits, UnpackError};
 use proptest::prelude::*;
 use tar::EntryType;
 
-pub(crate) fn unpacked(content: &[u8]) -> (tempfile::TempDir, Result<proffer_image::Unpacked, UnpackError>) {
+fn unpacked(content: &[u8]) -> (tempfile::TempDir, Result<proffer_image::Unpacked, UnpackError>) {
     let dir = tempfile::tempdir().unwrap();
     let result = unpack_to(dir.path(), content, Compression::Gzip, &Limits::default());
     (dir, result)

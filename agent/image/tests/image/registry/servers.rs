@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,17 +11,15 @@ use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use proffer_image::{Config, Digest, Image, ImageStore, Progress, PullError, RegistryError, SourceError};
-use proffer_types::container::{ImageSpec, PullPolicy};
 use serde_json::json;
 
-use crate::support::{Layout, Tar, config};
+use crate::support::Layout;
 
 /// docker-registry with what it stores; killed with its value.
-struct Registry {
-    process: Child,
-    address: String,
-    dir: tempfile::TempDir,
+pub(super) struct Registry {
+    pub(super) process: Child,
+    pub(super) address: String,
+    pub(super) dir: tempfile::TempDir,
 }
 
 impl Drop for Registry {
@@ -32,7 +30,7 @@ impl Drop for Registry {
 }
 
 /// Whether what the tests drive is here; says so where it is not.
-fn is_equipped() -> bool {
+pub(super) fn is_equipped() -> bool {
     let missing = ["docker-registry", "skopeo", "htpasswd"]
         .into_iter()
         .find(|tool| {
@@ -51,7 +49,7 @@ fn is_equipped() -> bool {
 
 impl Registry {
     /// Starts one on a free port; `more` is added to its configuration.
-    fn start(more: impl FnOnce(&Path) -> serde_json::Value) -> Self {
+    pub(super) fn start(more: impl FnOnce(&Path) -> serde_json::Value) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut wanted = json!({
             "version": "0.1",
@@ -95,11 +93,11 @@ impl Registry {
         }
     }
 
-    fn plain() -> Self {
+    pub(super) fn plain() -> Self {
         Self::start(|_| json!({}))
     }
 
-    fn push(&self, layout: &Layout, tag: &str, name: &str, options: &[&str]) {
+    pub(super) fn push(&self, layout: &Layout, tag: &str, name: &str, options: &[&str]) {
         let mut command = Command::new("skopeo");
         command
             .args(["--insecure-policy", "copy", "--dest-tls-verify=false", "--quiet"])
@@ -129,29 +127,29 @@ fn merge(into: &mut serde_json::Value, from: serde_json::Value) {
 
 /// What the way to a registry does to those who take it.
 #[derive(Default)]
-struct Trouble {
+pub(super) struct Trouble {
     /// Connections that end in the midst of a blob.
-    cuts: AtomicUsize,
-    ignores_ranges: bool,
+    pub(super) cuts: AtomicUsize,
+    pub(super) ignores_ranges: bool,
     /// Another content than was asked for.
-    lies: bool,
-    wants_token: bool,
+    pub(super) lies: bool,
+    pub(super) wants_token: bool,
     /// Manifests that never end.
-    is_endless: bool,
+    pub(super) is_endless: bool,
     /// Fails so often before it works.
-    outages: AtomicUsize,
+    pub(super) outages: AtomicUsize,
     /// Blobs asked for, each with its range.
-    asked: Mutex<Vec<String>>,
+    pub(super) asked: Mutex<Vec<String>>,
 }
 
 /// Stands in front of a registry.
-struct Front {
-    address: String,
-    trouble: Arc<Trouble>,
+pub(super) struct Front {
+    pub(super) address: String,
+    pub(super) trouble: Arc<Trouble>,
 }
 
 impl Front {
-    async fn of(registry: &Registry, trouble: Trouble) -> Self {
+    pub(super) async fn of(registry: &Registry, trouble: Trouble) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let trouble = Arc::new(trouble);
@@ -165,7 +163,7 @@ impl Front {
         Self { address, trouble }
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(super) fn asked(&self) -> Vec<String> {
         self.trouble.asked.lock().unwrap().clone()
     }
 }
