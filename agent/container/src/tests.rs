@@ -11,7 +11,7 @@ use proffer_types::{ContainerSpec, Kind, Limits, Resources};
 
 use crate::{
     ContainerConfig, ContainerId, Controller, Extras, Files, HostFacts, InitStep, LaunchPlan, Mount,
-    MountSource, PayloadStep, PlanError, PrepareStep, RootStep, Version, VolumeMount, plan,
+    MountSource, PayloadStep, PlanError, PrepareStep, RootStep, Version, plan,
 };
 
 fn host(version: Version) -> HostFacts {

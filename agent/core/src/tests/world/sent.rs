@@ -1,8 +1,10 @@
 //! Messages to the master, as text.
 
+use std::fmt::Write as _;
+
 use proffer_types::agent_link::AgentMessage;
 
-use super::World;
+use super::{World, role};
 
 impl World {
     pub(super) fn sent(&mut self, message: AgentMessage) {
