@@ -10,7 +10,8 @@ import sys
 import uuid
 
 import grpc
-from proffer.v1 import agent_pb2, agent_pb2_grpc, common_pb2, jobs_pb2, jobs_pb2_grpc, operator_pb2, operator_pb2_grpc
+from proffer.v1 import agent_pb2, agent_pb2_grpc, common_pb2, container_pb2
+from proffer.v1 import jobs_pb2, jobs_pb2_grpc, operator_pb2, operator_pb2_grpc
 
 MASTER = os.environ.get("PROFFER_MASTER", "127.0.0.1:5050")
 GREETING = ["/bin/sh", "-c", 'echo "hello from python, task $PROFFER_TASK_INDEX"']
@@ -26,7 +27,7 @@ def job_spec(command):
         name="hello",
         count=3,
         resources=common_pb2.Resources(items=[scalar("cpus", 0.1), scalar("mem", 32 << 20)]),
-        container=common_pb2.ContainerSpec(command=command),
+        container=container_pb2.ContainerSpec(command=command),
     )
     return jobs_pb2.JobSpec(name=f"python-{uuid.uuid4().hex[:8]}", tasks=[task])
 
