@@ -27,6 +27,8 @@ pub struct Cluster {
     dir: tempfile::TempDir,
     data_dir: PathBuf,
     dev: Option<Child>,
+    /// What the daemons are told by their environment.
+    env: Vec<(String, String)>,
     /// Children that were killed; their pids stay noted until they are started again.
     killed: Mutex<BTreeSet<u32>>,
 }
@@ -86,12 +88,25 @@ impl Cluster {
         Self::new(binary, dir, data_dir).started(args)
     }
 
+    /// Starts a cluster of the built binary whose daemons have these variables.
+    pub fn start_with_env(env: &[(&str, &str)]) -> Result<Self> {
+        let dir = scratch_dir()?;
+        let data_dir = dir.path().join("data");
+        let mut cluster = Self::new(&built_binary()?, dir, data_dir);
+        cluster.env = env
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        cluster.started(&[])
+    }
+
     fn new(binary: &Path, dir: tempfile::TempDir, data_dir: PathBuf) -> Self {
         Self {
             binary: binary.to_owned(),
             dir,
             data_dir,
             dev: None,
+            env: Vec::new(),
             killed: Mutex::default(),
         }
     }
@@ -111,6 +126,7 @@ impl Cluster {
             .args(["dev", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(self.data_dir())
             .args(args)
+            .envs(self.env.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
