@@ -165,7 +165,13 @@ fn a_command_reads_what_it_is_sent_and_gets_signals() -> Result<()> {
                 ..shell("trap 'exit 6' TERM; wc -c; echo end; while :; do sleep 0.01; done")
             },
         )?;
-        let Some(ExecIo::Pipes { stdin, stdout, .. }) = exec.take_io() else {
+        // The shell may tell of the sleep that the signal ended.
+        let Some(ExecIo::Pipes {
+            stdin,
+            stdout,
+            stderr: _stderr,
+        }) = exec.take_io()
+        else {
             bail!("no pipes");
         };
         let mut stdin = File::from(stdin.context("no stdin")?);
