@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use proffer_privileged_tests::{Host, guest, mounts_below, on_host, processes_of, status_line};
@@ -17,6 +18,9 @@ const WARM_UP: u32 = 50;
 
 /// The allocator's own slack. A leak of one block of 1 KiB a round would be four times as much.
 const SLACK_KIB: u64 = 256;
+
+/// What is counted is the process's, so no other test may run in it meanwhile.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// What the test's own process has of the kernel.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,6 +65,7 @@ fn round(host: &Host, n: u32) -> Result<()> {
 
 #[test]
 fn a_thousand_rounds_of_launch_and_destroy_leave_nothing() -> Result<()> {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     on_host(|host| {
         let rounds = if guest::is_inside() { GUEST_ROUNDS } else { ROUNDS };
         for n in 0..WARM_UP {
@@ -89,6 +94,7 @@ fn a_thousand_rounds_of_launch_and_destroy_leave_nothing() -> Result<()> {
 
 #[test]
 fn the_same_holds_in_a_guest_with_cgroup_v2() -> Result<()> {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     guest::run_tests(
         &std::env::current_exe()?,
         "the_same_holds_in_a_guest",
