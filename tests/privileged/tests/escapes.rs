@@ -361,7 +361,7 @@ fn a_link_of_an_image_leads_no_mount_out_of_it() -> Result<()> {
     }
     on_host(|host| {
         let script = "for d in /absolute /climbing; do echo $d $(cat $d/secret); done; ls -d /etc/absolute /etc/climbing; \
-                      cat /work/dir/key; ls /dev/null /proc/self/stat /sys/fs/cgroup >/dev/null && pwd; touch /var/lib/x && echo wrote";
+                      cat /overlay-work/dir/key; ls /dev/null /proc/self/stat /sys/fs/cgroup >/dev/null && pwd; touch /var/lib/x && echo wrote";
         let mut config = image_config(host, "links", script)?;
         let secret = || MountSource::File {
             content: b"s".to_vec(),
@@ -369,7 +369,7 @@ fn a_link_of_an_image_leads_no_mount_out_of_it() -> Result<()> {
         config.mounts.extend([
             volume(secret(), "/absolute/secret"),
             volume(secret(), "/climbing/secret"),
-            volume(secret(), "/work/dir/key"),
+            volume(secret(), "/overlay-work/dir/key"),
         ]);
         let ended = host.run_config(&config)?.expect_code(0);
         for outside in ["/etc/absolute", "/etc/climbing", "/var/lib/x"] {
