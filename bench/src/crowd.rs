@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) fn run(binary: &Path, report: &mut Report) -> Result<()> {
     let cluster = Cluster::start_with(binary, &["--resources", RESOURCES])?;
-    let agents = cluster.json(&["agents", "-o", "json"])?;
+    let agents = cluster.json(&["agents"])?;
     let agent = agents[0]["address"]
         .as_str()
         .context("the agent has no address")?;
