@@ -74,7 +74,7 @@ pub(crate) struct AgentArgs {
     /// resources. Several lists are separated by semicolons
     #[arg(
         long,
-        env = "PROFFER_DEVICE",
+        env = "PROFFER_AGENT_DEVICE",
         value_delimiter = ';',
         value_name = "NAME=PATHS"
     )]
