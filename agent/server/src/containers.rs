@@ -3,16 +3,18 @@
 //! Each container has one task that launches it, waits for its end on a pidfd, and tells the driver. Calls
 //! block, so they run on the blocking pool, a few at a time.
 
-use std::collections::BTreeMap;
+mod blocking;
+mod tokens;
+
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proffer_agent_core::{Command, ContainerEnd, ContainerId, Process, Signal, TaskKey};
-use proffer_linux::{Adoption, Containerizer, Exec, ExecError, ExecRequest, Launched, SignalError};
-use proffer_types::{Statistics, TaskInfo, Usage};
+use proffer_linux::{Containerizer, Exec, ExecError, ExecRequest, Launched, SignalError};
+use proffer_types::{Statistics, TaskInfo};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -25,8 +27,9 @@ use crate::data_dir::DataDir;
 use crate::disk::Disk;
 use crate::driver::Input;
 use crate::metrics::Metrics;
-use crate::provision::{Prepared, Progress, Provisioner, Request};
+use crate::provision::{Progress, Provisioner, Request};
 use crate::sandbox;
+use tokens::Tokens;
 
 /// The most launches and removals at once. They are kernel work: more than this only queue in it, each on a
 /// thread of its own.
@@ -69,28 +72,6 @@ struct Inner {
     checking: Tokens,
     /// Ends all waiting when the agent ends; its containers go on.
     end: CancellationToken,
-}
-
-/// What ends something that goes on for a container.
-#[derive(Debug, Default)]
-struct Tokens(Mutex<BTreeMap<ContainerId, CancellationToken>>);
-
-impl Tokens {
-    fn all(&self) -> MutexGuard<'_, BTreeMap<ContainerId, CancellationToken>> {
-        // Every change is one call on the map, so a thread that panicked left it whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn begin(&self, container_id: ContainerId) -> CancellationToken {
-        let token = CancellationToken::new();
-        self.all().insert(container_id, token.clone());
-        token
-    }
-
-    fn end(&self, container_id: ContainerId) {
-        let token = self.all().remove(&container_id);
-        token.iter().for_each(CancellationToken::cancel);
-    }
 }
 
 /// The container's name in the kernel.
@@ -459,62 +440,6 @@ impl Containers {
         result
             .inspect_err(|error| error!(%error, "a container call did not finish"))
             .ok()
-    }
-}
-
-impl Inner {
-    fn launch(&self, prepared: &Prepared) -> Result<Launched, String> {
-        let plan = proffer_container::plan(&prepared.config, self.containerizer.host_facts())
-            .map_err(|e| chain(&e))?;
-        self.containerizer.launch(&plan).map_err(|e| chain(&e))
-    }
-
-    /// A container that runs. One whose launch was cut short is found by its groups; when nothing is in them it
-    /// never ran, and once they are removed it never will: it cannot join them any more.
-    fn adopt(&self, container_id: ContainerId, process: Option<Process>) -> Option<Launched> {
-        let name = name(container_id);
-        if let Some(Process { pid, start_time }) = process {
-            return match self.containerizer.adopt(&name, pid, start_time) {
-                Adoption::Adopted { pidfd } => Some(Launched {
-                    pid,
-                    start_time,
-                    pidfd,
-                }),
-                Adoption::Gone => None,
-            };
-        }
-        let found = self.containerizer.find(&name);
-        if found.is_none()
-            && !matches!(self.end(container_id), (ContainerEnd::Exit(_), _))
-            && let Err(error) = self.containerizer.destroy(&name)
-        {
-            warn!(container_id = %name, %error, "cannot remove a half-launched container");
-        }
-        found
-    }
-
-    fn end(&self, container_id: ContainerId) -> (ContainerEnd, Option<Usage>) {
-        let record = self
-            .containerizer
-            .exit_record(&self.data_dir.exit(container_id))
-            .unwrap_or_else(|error| {
-                warn!(%container_id, error = chain(&error), "cannot read an exit record");
-                None
-            });
-        let usage = self.containerizer.usage(&name(container_id));
-        let usage = usage
-            .inspect_err(|error| debug!(%container_id, error = chain(error), "no usage of a container"))
-            .ok();
-        match record {
-            Some(record) => (
-                ContainerEnd::Exit(record.exit),
-                Some(Usage {
-                    wall_time_us: record.wall_time_us,
-                    ..usage.unwrap_or_default()
-                }),
-            ),
-            None => (ContainerEnd::Unknown, usage),
-        }
     }
 }
 
