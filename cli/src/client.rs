@@ -154,6 +154,20 @@ impl Cluster {
         Ok(client.max_decoding_message_size(MAX_ANSWER_BYTES))
     }
 
+    /// The address of the only agent of the cluster.
+    pub(crate) async fn only_agent(&self) -> Result<String> {
+        let answer = self.operator().list_agents(v1::ListAgentsRequest {}).await;
+        let mut agents = answer.map_err(|status| refused(&status))?.into_inner().agents;
+        let n_agents = agents.len();
+        match agents.pop().and_then(|agent| agent.info) {
+            Some(info) if n_agents == 1 => Ok(info.address),
+            _ => {
+                let which = format!("there are {n_agents} agents: name one, as `proffer agents` shows it");
+                Err(WrongUse(which).into())
+            }
+        }
+    }
+
     /// The address of the one agent whose id is, or begins with, `id`.
     pub(crate) async fn find_agent(&self, id: &str) -> Result<String> {
         let answer = self.operator().list_agents(v1::ListAgentsRequest {}).await;

@@ -229,7 +229,7 @@ impl Launch<'_> {
                 })
             }
             // Missing, and on a host's file system nothing is made.
-            Some(Op::Attach) if errno == libc::EROFS => {
+            Some(Op::Attach | Op::Mount) if errno == libc::EROFS => {
                 let step = format!("mount a volume on `{subject}`, which this host must have,");
                 Box::new(move |undo| LaunchError::Container { step, source, undo })
             }

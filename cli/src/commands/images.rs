@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use proffer_wire::v1;
 
 use crate::client::{Cluster, MasterArgs};
-use crate::failure::{WrongUse, refused};
+use crate::failure::refused;
 use crate::output::{OutputArgs, Rows, print, show};
 use crate::views::ImageView;
 
@@ -16,7 +16,7 @@ use crate::views::ImageView;
 pub(crate) struct ImagesArgs {
     #[command(subcommand)]
     command: Option<ImagesCommand>,
-    /// The agent's id, or the beginning of it, as `proffer agents` shows it
+    /// The agent's id, or the beginning of it, as `proffer agents` shows it; absent means the only one there is
     agent: Option<String>,
     #[command(flatten)]
     master: MasterArgs,
@@ -54,14 +54,16 @@ pub(super) async fn images(args: ImagesArgs) -> Result<u8> {
     match (args.command, args.agent) {
         (Some(ImagesCommand::Pull(args)), _) => pull(args).await,
         (Some(ImagesCommand::Prune(args)), _) => prune(args).await,
-        (None, Some(agent)) => list(&agent, &args.master, args.output).await,
-        (None, None) => Err(WrongUse("name an agent, as `proffer agents` shows it".to_owned()).into()),
+        (None, agent) => list(agent.as_deref(), &args.master, args.output).await,
     }
 }
 
-async fn list(agent: &str, master: &MasterArgs, output: OutputArgs) -> Result<u8> {
+async fn list(agent: Option<&str>, master: &MasterArgs, output: OutputArgs) -> Result<u8> {
     let cluster = Cluster::connect(master).await?;
-    let address = cluster.find_agent(agent).await?;
+    let address = match agent {
+        Some(agent) => cluster.find_agent(agent).await?,
+        None => cluster.only_agent().await?,
+    };
     show(output, async || {
         let answer = cluster
             .images(&address)?

@@ -25,6 +25,7 @@ struct Fields {
 #[serde(rename_all = "snake_case")]
 enum On {
     Never,
+    #[serde(alias = "on-failure")]
     Failure,
     Always,
 }
@@ -57,7 +58,7 @@ impl TryFrom<Fields> for Restart {
 impl FromStr for Restart {
     type Err = String;
 
-    /// Reads `never`, `failure`, `always`, and `failure:5` for five times at most.
+    /// Reads `never`, `failure`, `always`, and `failure:5` for five times at most; Docker's `on-failure` is `failure`.
     fn from_str(text: &str) -> Result<Self, String> {
         let refuse = || format!("`{text}` is not never, failure[:MAX] or always[:MAX]");
         let (on, max) = match text.split_once(':') {
@@ -66,7 +67,7 @@ impl FromStr for Restart {
         };
         let on = match on {
             "never" => On::Never,
-            "failure" => On::Failure,
+            "failure" | "on-failure" => On::Failure,
             "always" => On::Always,
             _ => return Err(refuse()),
         };

@@ -362,6 +362,13 @@ fn restarts_and_output_are_bounded() {
             "(RestartPolicy { on: Failure, max: Some(5), backoff: Some(1s) }, LogSettings { max_bytes: Some(10485760), files: Some(5) }, true)"
         "#]],
     );
+    check(
+        "command: [a]\nrestart: on-failure:3",
+        part,
+        expect![[r#"
+            "(RestartPolicy { on: Failure, max: Some(3), backoff: None }, LogSettings { max_bytes: None, files: None }, false)"
+        "#]],
+    );
     refused(
         "command: [a]\nrestart: sometimes",
         expect!["job.yaml:5:14: tasks[0].restart: `sometimes` is not never, failure[:MAX] or always[:MAX]"],
