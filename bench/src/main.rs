@@ -8,6 +8,7 @@ mod cluster;
 mod containers;
 mod crowd;
 mod footprint;
+mod launches;
 mod networks;
 mod reference;
 mod report;
@@ -37,6 +38,10 @@ enum Bench {
     Allocator,
     /// One task, start to exit, and a thousand at once, beside bubblewrap and crun.
     Containers,
+    /// One container from its config to its program, beside bubblewrap, crun and runc. Needs root, and no binary.
+    Launches,
+    #[value(hide = true)]
+    LaunchesInside,
     /// The network of one container, beside CNI plugins. Needs root, and no binary.
     Networks,
     /// Tasks a second, end to end.
@@ -47,19 +52,26 @@ enum Bench {
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    if args.bench == Bench::LaunchesInside {
+        return launches::run_inside();
+    }
     let wants = |bench| args.bench == Bench::All || args.bench == bench;
     let mut report = Report::create(&args.json)?;
     if wants(Bench::Allocator) {
         allocator::run(&mut report)?;
     }
-    if !matches!(args.bench, Bench::Allocator | Bench::Networks) {
-        with_cluster(&args, wants, &mut report)?;
-    }
-    if wants(Bench::Networks) {
-        match proffer_cluster_tests::why_not() {
+    for (bench, run) in [
+        (Bench::Launches, launches::run as fn(&mut Report) -> Result<()>),
+        (Bench::Networks, networks::run),
+    ] {
+        match proffer_cluster_tests::why_not().filter(|_| wants(bench)) {
             Some(why) => eprintln!("skipped: {why}"),
-            None => networks::run(&mut report)?,
+            None if wants(bench) => run(&mut report)?,
+            None => {}
         }
+    }
+    if !matches!(args.bench, Bench::Allocator | Bench::Launches | Bench::Networks) {
+        with_cluster(&args, wants, &mut report)?;
     }
     report.print();
     Ok(())

@@ -79,6 +79,15 @@ impl Row {
     }
 }
 
+impl Row {
+    /// Sets the aim: at most that part of what it is compared with.
+    pub(crate) fn aim_of_ratio(mut self, aim: f64) -> Self {
+        self.aim = self.reference_value.map(|reference| aim * reference);
+        self.met = self.ratio.map(|ratio| ratio <= aim);
+        self
+    }
+}
+
 /// Collects rows, writing each to the JSON file as it comes.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -154,7 +163,16 @@ fn readable(value: f64) -> String {
 }
 
 /// The median; NaN of nothing.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(values: Vec<f64>) -> f64 {
+    percentile(values, 0.5)
+}
+
+/// The value below which that part of them is; NaN of nothing.
+pub(crate) fn percentile(mut values: Vec<f64>, part: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    let place = (values.len() as f64 * part) as usize;
+    values
+        .get(place.min(values.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or(f64::NAN)
 }

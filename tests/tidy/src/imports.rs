@@ -70,7 +70,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cluster-tests", &["types", "wire", "grpc"]),
     (
         "bench",
-        &["types", "allocator", "linux", "network", "cluster-tests"],
+        &["types", "allocator", "container", "linux", "network", "cluster-tests"],
     ),
     ("tidy", &[]),
 ];
