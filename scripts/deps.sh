@@ -11,7 +11,7 @@ wanted() {
         qemu-system-x86_64=qemu-system-x86 busybox=busybox-static mkfs.ext4=e2fsprogs strace=strace \
         nft=nftables ip=iproute2 iptables=iptables /usr/lib/cni/portmap=containernetworking-plugins \
         docker-registry=docker-registry skopeo=skopeo umoci=umoci htpasswd=apache2-utils ;;
-    bench) printf '%s\n' bwrap=bubblewrap crun=crun nft=nftables /usr/lib/cni/portmap=containernetworking-plugins iptables=iptables ;;
+    bench) printf '%s\n' bwrap=bubblewrap crun=crun runc=runc nft=nftables /usr/lib/cni/portmap=containernetworking-plugins iptables=iptables ;;
     *) echo "deps.sh: unknown purpose '$1'" >&2; exit 2 ;;
     esac
 }
@@ -48,7 +48,7 @@ for package in $missing; do
     apt-get install -y -qq --no-install-recommends "$package" >/dev/null && continue
     case $package in
     # A test or a benchmark without it says `skipped: why`.
-    docker-registry | skopeo | umoci | apache2-utils | user-mode-linux | qemu-system-x86 | busybox-static | strace | bubblewrap | crun) echo "$package cannot be had on this system: what needs it will be skipped" >&2 ;;
+    docker-registry | skopeo | umoci | apache2-utils | user-mode-linux | qemu-system-x86 | busybox-static | strace | bubblewrap | crun | runc) echo "$package cannot be had on this system: what needs it will be skipped" >&2 ;;
     *) exit 1 ;;
     esac
 done

@@ -46,7 +46,7 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
         found.clone().map_err(|error| anyhow!(error))
     };
     let mid = |name: &str| of(name).map(median);
-    let p99 = |name: &str| of(name).map(|values| percentile(values, 0.99));
+    let p99 = |name: &str| of(name).map(|values| percentile(values, 99));
     let row = |case: &str, value| Row::new("launches", case, value, "ms");
 
     let free = "no limits, to the exec";

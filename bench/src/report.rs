@@ -164,13 +164,13 @@ fn readable(value: f64) -> String {
 
 /// The median; NaN of nothing.
 pub(crate) fn median(values: Vec<f64>) -> f64 {
-    percentile(values, 0.5)
+    percentile(values, 50)
 }
 
-/// The value below which that part of them is; NaN of nothing.
-pub(crate) fn percentile(mut values: Vec<f64>, part: f64) -> f64 {
+/// The value below which so many of a hundred are; NaN of nothing.
+pub(crate) fn percentile(mut values: Vec<f64>, percent: usize) -> f64 {
     values.sort_by(f64::total_cmp);
-    let place = (values.len() as f64 * part) as usize;
+    let place = values.len() * percent / 100;
     values
         .get(place.min(values.len().saturating_sub(1)))
         .copied()

@@ -2,6 +2,9 @@
 //!
 //! Every form is bytes at fixed places, so that init needs no parser and no allocation. The two ends are always built
 //! together, save for the exit record, which an agent of a later version may read: it carries a version.
+#![no_std]
+
+extern crate alloc;
 
 pub mod attach;
 pub mod control;

@@ -6,8 +6,15 @@
 //!
 //!     agent --spawn--> stage one --EnterInit--> pid 1 --EnterPayload--> payload --Execute--> the command
 //!                      (ends)                   (supervises)
+//!
+//! What is shipped is built with the feature `bare`, without standard and C library.
+#![cfg_attr(feature = "bare", no_std, no_main)]
 #![expect(unsafe_code, reason = "this program is system calls")]
 
+extern crate alloc;
+
+#[cfg(feature = "bare")]
+mod bare;
 mod input;
 mod output;
 mod root;
@@ -18,7 +25,12 @@ mod supervise;
 mod sys;
 mod watch;
 
+#[cfg(not(feature = "bare"))]
 fn main() {
+    start()
+}
+
+fn start() -> ! {
     sys::start();
     match sys::map_program() {
         Ok(program) => run::run(program),

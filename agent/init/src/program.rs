@@ -3,6 +3,8 @@
 //! Numbers are little-endian; texts end with a NUL, so that they can be handed to the kernel where they lie; a list
 //! is its length as `u32` and its items.
 
+use alloc::vec::Vec;
+
 /// Stands at the head of a program's file. To be raised whenever an instruction that confines a process changes: a later
 /// agent executes commands in a container by what it finds in the file of its pid 1.
 const VERSION: u32 = 1;

@@ -3,6 +3,8 @@
 //! A pid is `P` and four bytes. A failure is `E`, the opcode, four bytes of errno, two bytes of length, and what the
 //! step was done to. They come from two processes, in either order.
 
+use alloc::string::String;
+
 use crate::program::Op;
 
 /// The first byte of a pid's report.

@@ -2,7 +2,9 @@
 //!
 //! Every place is one of the root, wherever that is mounted so far.
 
-use std::ffi::{CStr, CString};
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+use core::ffi::CStr;
 
 use proffer_init::fd;
 use proffer_init::program::Reader;

@@ -2,7 +2,7 @@
 //!
 //! Every file but the last is exactly as long as one may be. Nothing here waits for space: what does not fit is dropped.
 
-use std::ffi::CStr;
+use core::ffi::CStr;
 
 use proffer_init::fd;
 use proffer_init::older::{self, MAX_FILES};

@@ -1,6 +1,7 @@
 //! The interpreter: one instruction after the other, until the command is executed or a step fails.
 
-use std::ffi::CStr;
+use alloc::vec::Vec;
+use core::ffi::CStr;
 
 use proffer_init::program::{Op, Reader};
 use proffer_init::{fd, report};
@@ -155,11 +156,7 @@ fn open_terminal(operands: &mut Reader<'static>) -> Outcome<'static> {
 
 fn open_cgroup(operands: &mut Reader<'static>) -> Outcome<'static, Cgroup> {
     let join = operands.join().ok_or(DAMAGED)?;
-    let n_paths = operands.length().ok_or(DAMAGED)?;
-    let paths = (0..n_paths)
-        .map(|_| text(operands))
-        .collect::<Result<Vec<_>, _>>()?;
-    Cgroup::open(join, &paths)
+    Cgroup::open(join, &texts(operands)?)
 }
 
 fn limit_resource(operands: &mut Reader<'static>) -> Outcome<'static> {
@@ -178,25 +175,17 @@ fn become_user(operands: &mut Reader<'static>) -> Outcome<'static> {
 }
 
 fn execute(operands: &mut Reader<'static>) -> Outcome<'static> {
-    let (program, argv) = pointers(operands)?;
-    let (_, env) = pointers(operands)?;
-    Err(process::execute(&argv, &env, program.ok_or(DAMAGED)?))
+    let argv = texts(operands)?;
+    let env = texts(operands)?;
+    let program = *argv.first().ok_or(DAMAGED)?;
+    let mut pointers = argv.iter().map(|text| text.as_ptr()).collect::<Vec<_>>();
+    pointers.push(core::ptr::null());
+    Err(process::execute(&pointers, &env, program))
 }
 
-/// A list of texts as the kernel wants it, and its first.
-fn pointers(
-    operands: &mut Reader<'static>,
-) -> Outcome<'static, (Option<&'static CStr>, Vec<*const libc::c_char>)> {
+fn texts(operands: &mut Reader<'static>) -> Outcome<'static, Vec<&'static CStr>> {
     let n_texts = operands.length().ok_or(DAMAGED)?;
-    let mut first = None;
-    let mut pointers = Vec::new();
-    for _ in 0..n_texts {
-        let text = text(operands)?;
-        first = first.or(Some(text));
-        pointers.push(text.as_ptr());
-    }
-    pointers.push(std::ptr::null());
-    Ok((first, pointers))
+    (0..n_texts).map(|_| text(operands)).collect()
 }
 
 pub(crate) fn text(operands: &mut Reader<'static>) -> Outcome<'static, &'static CStr> {

@@ -1,6 +1,6 @@
 //! The payload's stdin, stdout and stderr: made before it starts, shared out when it does.
 
-use std::ffi::CStr;
+use core::ffi::CStr;
 
 use proffer_init::fd;
 use proffer_init::program::{Reader, Stdio as Flags};

@@ -1,10 +1,11 @@
 //! How a process gets into its cgroup.
 
-use std::ffi::CStr;
+use alloc::vec::Vec;
+use core::ffi::CStr;
 
 use proffer_init::program::Join;
 
-use super::{DAMAGED, Outcome, check, close, process, write_all};
+use super::{DAMAGED, Outcome, close, open, process, write_all};
 
 /// A cgroup that is open: one directory of v2, or the `tasks` files of v1, one of each hierarchy.
 #[derive(Debug)]
@@ -19,12 +20,7 @@ impl Cgroup {
             Join::Born => libc::O_PATH | libc::O_DIRECTORY,
             Join::Write => libc::O_WRONLY,
         };
-        let open = |path: &&'static CStr| {
-            // SAFETY: the path is a C string.
-            let descriptor = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC) };
-            let opened = check(descriptor.into()).map_err(|failure| failure.on(path));
-            opened.map(|_| (descriptor, *path))
-        };
+        let open = |path: &&'static CStr| Ok((open(path, flags)?, *path));
         let opened = paths.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { join, opened })
     }

@@ -1,16 +1,18 @@
 //! Mounts of the container's mount namespace, and files in them.
 
-use std::ffi::{CStr, CString};
-use std::ptr;
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+use core::ffi::CStr;
 
+use super::kernel::syscall;
 use super::{DAMAGED, Failure, Outcome, check, process};
 
 /// Stops mounts from travelling to the host and back.
 pub(crate) fn make_mounts_private() -> Outcome<'static> {
     let flags = libc::MS_REC | libc::MS_PRIVATE;
     // SAFETY: the target is a C string; the other pointers may be null for a change of propagation.
-    let result = unsafe { libc::mount(ptr::null(), c"/".as_ptr(), ptr::null(), flags, ptr::null()) };
-    check(result.into()).map(drop).map_err(|failure| failure.on(c"/"))
+    let result = unsafe { syscall!(SYS_mount, 0, c"/".as_ptr(), 0, flags, 0) };
+    check(result).map(drop).map_err(|failure| failure.on(c"/"))
 }
 
 /// Makes a mounted directory the root, and lets go of the old one.
@@ -19,9 +21,9 @@ pub(crate) fn pivot(root: i32) -> Outcome<'static> {
     let here = c".".as_ptr();
     // The old root ends on top of the new one, and is detached from there.
     // SAFETY: both paths are C strings.
-    check(unsafe { libc::syscall(libc::SYS_pivot_root, here, here) })?;
+    check(unsafe { syscall!(SYS_pivot_root, here, here) })?;
     // SAFETY: the path is a C string.
-    check(unsafe { libc::umount2(here, libc::MNT_DETACH) }.into())?;
+    check(unsafe { syscall!(SYS_umount2, here, libc::MNT_DETACH) })?;
     process::change_directory(c"/")
 }
 
@@ -63,17 +65,16 @@ impl LegacyOverlay<'_> {
         let overlay = c"overlay".as_ptr();
         // SAFETY: all are C strings.
         let result = unsafe {
-            libc::mount(
+            syscall!(
+                SYS_mount,
                 overlay,
                 target.as_ptr(),
                 overlay,
                 self.attributes,
-                options.as_ptr().cast(),
+                options.as_ptr(),
             )
         };
-        check(result.into())
-            .map(drop)
-            .map_err(|failure| failure.on(target))
+        check(result).map(drop).map_err(|failure| failure.on(target))
     }
 }
 
@@ -89,18 +90,18 @@ fn escape(path: &CStr, options: &mut Vec<u8>) {
 
 /// Gives a new file or directory to a user and group of the host.
 pub(crate) fn own(directory: i32, name: &CStr, (uid, gid): (u32, u32)) -> Outcome<'static> {
+    let flags = libc::AT_SYMLINK_NOFOLLOW;
     // SAFETY: the name is a C string.
-    check(unsafe { libc::fchownat(directory, name.as_ptr(), uid, gid, libc::AT_SYMLINK_NOFOLLOW) }.into())
-        .map(drop)
+    check(unsafe { syscall!(SYS_fchownat, directory, name.as_ptr(), uid, gid, flags) }).map(drop)
 }
 
 /// Makes a device; `mode` holds its type.
 pub(crate) fn make_node_at(directory: i32, name: &CStr, mode: u32, device: u64) -> Outcome<'static> {
     // SAFETY: the name is a C string.
-    check(unsafe { libc::mknodat(directory, name.as_ptr(), mode, device) }.into()).map(drop)
+    check(unsafe { syscall!(SYS_mknodat, directory, name.as_ptr(), mode, device) }).map(drop)
 }
 
 pub(crate) fn make_link_at(directory: i32, name: &CStr, target: &CStr) -> Outcome<'static> {
     // SAFETY: both are C strings.
-    check(unsafe { libc::symlinkat(target.as_ptr(), directory, name.as_ptr()) }.into()).map(drop)
+    check(unsafe { syscall!(SYS_symlinkat, target.as_ptr(), directory, name.as_ptr()) }).map(drop)
 }

@@ -1,9 +1,11 @@
 //! Processes: how the container's are started, become the payload, and end.
 
-use std::ffi::{CStr, CString};
-use std::ptr;
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+use core::ffi::CStr;
 
-use super::{Failure, Outcome, check, errno};
+use super::kernel::syscall;
+use super::{Failure, Outcome, check, decimal, signal};
 
 /// Forks with clone3(2): into new namespaces, and on cgroup v2 into a cgroup. Returns 0 in the child.
 pub(crate) fn clone(flags: u64, cgroup: Option<i32>) -> Outcome<'static, i32> {
@@ -20,9 +22,7 @@ pub(crate) fn clone(flags: u64, cgroup: Option<i32>) -> Outcome<'static, i32> {
         args.cgroup = directory as u64;
     }
     // SAFETY: without CLONE_VM this is a fork, and this program has one thread; `args` is a valid clone_args.
-    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
-    // The kernel's pids are at most 2^22.
-    Ok(i32::try_from(check(pid)?).unwrap_or(i32::MAX))
+    check(unsafe { syscall!(SYS_clone3, &raw const args, size_of::<CloneArgs>()) })
 }
 
 /// `CLONE_INTO_CGROUP`; libc's constant does not fit the type it has there.
@@ -47,90 +47,106 @@ struct CloneArgs {
 
 /// Gives the payload a session of its own, and signals as if it had been started from a shell.
 pub(crate) fn become_payload() {
-    // The kernel's sigaction: all zeros is the default action with no flags. glibc's calls leave out its own two signals,
-    // but not what they inherited: some supervisors ignore those.
-    let default = [0_u64; 4];
-    let none = 0_u64;
-    // SAFETY: plain system calls; both values have the kernel's layout and outlive their use.
+    // SAFETY: plain system calls.
     unsafe {
-        libc::setsid();
-        libc::umask(PAYLOAD_UMASK);
-        for signal in 1..=LAST_SIGNAL {
-            let no_old = ptr::null::<u64>();
-            libc::syscall(
-                libc::SYS_rt_sigaction,
-                signal,
-                default.as_ptr(),
-                no_old,
-                size_of::<u64>(),
-            );
-        }
-        let (set, no_old) = (&raw const none, ptr::null::<u64>());
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            libc::SIG_SETMASK,
-            set,
-            no_old,
-            size_of::<u64>(),
-        );
+        syscall!(SYS_setsid);
+        syscall!(SYS_umask, PAYLOAD_UMASK);
     }
+    signal::reset_all();
+    signal::set_mask(signal::NONE);
 }
 
 /// What a login has, as a rule.
 const PAYLOAD_UMASK: libc::mode_t = 0o022;
 
-/// The last real-time signal.
-const LAST_SIGNAL: i32 = 64;
+/// Where programs are looked for by those whose environment has no `PATH`.
+const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
-/// Executes a command found on the `PATH` of its own environment. Only returns the failure.
-pub(crate) fn execute<'a>(
-    argv: &[*const libc::c_char],
-    env: &[*const libc::c_char],
-    program: &'a CStr,
-) -> Failure<'a> {
-    unsafe extern "C" {
-        static mut environ: *const *const libc::c_char;
-    }
-    // SAFETY: both arrays end with a null and hold C strings of the mapped program; there is one thread, and nothing
-    // reads the environment after this.
-    unsafe {
-        environ = env.as_ptr();
-        libc::execvp(program.as_ptr(), argv.as_ptr());
-    }
-    let errno = errno();
-    Failure {
+/// What executes a file that is no program by itself.
+const SHELL: &CStr = c"/bin/sh";
+
+/// Executes a command found on the `PATH` of its own environment, as execvp(3) does. Only returns the failure.
+pub(crate) fn execute<'a>(argv: &[*const libc::c_char], env: &[&'a CStr], program: &'a CStr) -> Failure<'a> {
+    let mut variables = env.iter().map(|variable| variable.as_ptr()).collect::<Vec<_>>();
+    variables.push(core::ptr::null());
+    let execute = |path: &CStr| execute_at(path, argv, &variables);
+    let name = program.to_bytes();
+    let fail = |errno| Failure {
         errno,
         subject: program,
+    };
+    if name.is_empty() || name.contains(&b'/') {
+        return fail(if name.is_empty() {
+            libc::ENOENT
+        } else {
+            execute(program)
+        });
+    }
+    let path = env
+        .iter()
+        .find_map(|variable| variable.to_bytes().strip_prefix(b"PATH="));
+    // The error to tell: that it may not be executed, rather than that it is not in the last directory.
+    let mut told = libc::ENOENT;
+    for directory in path.unwrap_or(DEFAULT_PATH).split(|byte| *byte == b':') {
+        let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };
+        let Ok(path) = CString::new([directory, slash, name].concat()) else {
+            continue;
+        };
+        match execute(&path) {
+            libc::EACCES => told = libc::EACCES,
+            libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT => {}
+            errno => return fail(errno),
+        }
+    }
+    fail(told)
+}
+
+/// Executes a file, by a shell where the kernel does not know what it is; returns why not.
+fn execute_at(path: &CStr, argv: &[*const libc::c_char], env: &[*const libc::c_char]) -> i32 {
+    let call = |path: &CStr, argv: &[*const libc::c_char]| {
+        // SAFETY: a C string, and two arrays that end with a null and hold C strings of the mapped program.
+        let result = unsafe { syscall!(SYS_execve, path.as_ptr(), argv.as_ptr(), env.as_ptr()) };
+        check(result).err().map_or(0, |failure| failure.errno)
+    };
+    match call(path, argv) {
+        libc::ENOEXEC => {
+            let mut by_shell = [SHELL.as_ptr(), path.as_ptr()].to_vec();
+            by_shell.extend(argv.get(1..).unwrap_or_default());
+            call(SHELL, &by_shell)
+        }
+        errno => errno,
     }
 }
 
 /// Reaps one child that has ended, if there is one: its pid and wait status.
 pub(crate) fn reap() -> Option<(i32, i32)> {
-    let mut status = 0;
+    let mut status = 0_i32;
     // SAFETY: the status outlives the call.
-    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
-    (pid > 0).then_some((pid, status))
+    let pid = unsafe { syscall!(SYS_wait4, -1, &raw mut status, libc::WNOHANG, 0) };
+    check(pid).ok().filter(|pid| *pid > 0).map(|pid| (pid, status))
 }
 
 /// Sends a signal, as kill(2); whether there was anybody to get it. To nobody left is as good as sent.
 pub(crate) fn kill(pid: i32, signal: i32) -> bool {
     // SAFETY: a plain system call.
-    unsafe { libc::kill(pid, signal) == 0 }
+    unsafe { syscall!(SYS_kill, pid, signal) == 0 }
 }
 
 pub(crate) fn change_directory(path: &CStr) -> Outcome<'_> {
     // SAFETY: the path is a C string.
-    let result = unsafe { libc::chdir(path.as_ptr()) };
-    check(result.into()).map(drop).map_err(|failure| failure.on(path))
+    let result = unsafe { syscall!(SYS_chdir, path.as_ptr()) };
+    check(result).map(drop).map_err(|failure| failure.on(path))
 }
 
 /// Changes into an open directory.
 pub(crate) fn change_to(directory: i32) -> Outcome<'static> {
     // SAFETY: a plain system call.
-    check(unsafe { libc::fchdir(directory) }.into()).map(drop)
+    check(unsafe { syscall!(SYS_fchdir, directory) }).map(drop)
 }
 
 /// A path that stands for a descriptor of this process.
 pub(crate) fn descriptor_path(descriptor: i32) -> CString {
-    CString::new(format!("/proc/self/fd/{descriptor}")).unwrap_or_default()
+    let number = u64::try_from(descriptor).unwrap_or(0);
+    let path = [b"/proc/self/fd/", decimal(number, &mut [0; 20])].concat();
+    CString::new(path).unwrap_or_default()
 }

@@ -1,22 +1,44 @@
 //! Signals, which pid 1 waits for instead of handling.
 
+use super::kernel::syscall;
 use super::{Outcome, check};
 
-pub(super) fn all_signals() -> libc::sigset_t {
-    // SAFETY: sigfillset initialises the set.
+/// The kernel's set of signals: a bit each.
+pub(crate) const ALL: u64 = u64::MAX;
+pub(crate) const NONE: u64 = 0;
+
+/// Blocks these signals, and no others.
+pub(super) fn set_mask(mask: u64) {
+    // SAFETY: the mask outlives the call.
     unsafe {
-        let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&raw mut set);
-        set
+        syscall!(
+            SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const mask,
+            0,
+            size_of::<u64>()
+        )
+    };
+}
+
+/// Has every signal do what it does by default, whatever was inherited: some supervisors ignore some.
+pub(super) fn reset_all() {
+    /// The last real-time signal.
+    const LAST_SIGNAL: i32 = 64;
+    // The kernel's sigaction: all zeros is the default action with no flags.
+    let default = [0_u64; 4];
+    for signal in 1..=LAST_SIGNAL {
+        // SAFETY: the action has the kernel's layout and outlives the call.
+        unsafe { syscall!(SYS_rt_sigaction, signal, default.as_ptr(), 0, size_of::<u64>()) };
     }
 }
 
 /// A descriptor that signals are read from; they are blocked, and so wait for it.
 pub(crate) fn open() -> Outcome<'static, i32> {
-    let all = all_signals();
+    let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+    let all = ALL;
     // SAFETY: the set outlives the call.
-    let descriptor = unsafe { libc::signalfd(-1, &raw const all, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
-    check(descriptor.into()).map(|_| descriptor)
+    check(unsafe { syscall!(SYS_signalfd4, -1, &raw const all, size_of::<u64>(), flags) })
 }
 
 /// The number of the next signal; `None` when there is none.

@@ -1,35 +1,32 @@
 //! Terminals: a master and its slave, in the devpts of the mount namespace.
 
-use std::ptr;
+use core::ptr;
 
 use proffer_init::{control, fd};
 
-use super::{Outcome, check};
+use super::kernel::syscall;
+use super::{Outcome, check, open as open_file};
 
 /// Where a container has its own.
-const PTMX: &std::ffi::CStr = c"/dev/pts/ptmx";
+const PTMX: &core::ffi::CStr = c"/dev/pts/ptmx";
 
 /// A new terminal: the master, which does not block, and its slave; closed by execution.
 pub(crate) fn open() -> Outcome<'static, (i32, i32)> {
-    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC | libc::O_NONBLOCK;
+    let master = open_file(PTMX, libc::O_RDWR | libc::O_NOCTTY | libc::O_NONBLOCK)?;
     let unlocked: libc::c_int = 0;
-    // SAFETY: the path is a C string, the lock's value outlives the call; what is no terminal refuses both requests.
-    unsafe {
-        let master = libc::open(PTMX.as_ptr(), flags);
-        check(master.into()).map_err(|failure| failure.on(PTMX))?;
-        check(libc::ioctl(master, libc::TIOCSPTLCK, &raw const unlocked).into())
-            .map_err(|failure| failure.on(PTMX))?;
-        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
-        let slave = libc::ioctl(master, libc::TIOCGPTPEER, flags);
-        check(slave.into()).map_err(|failure| failure.on(PTMX))?;
-        Ok((master, slave))
-    }
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: the lock's value outlives the call; what is no terminal refuses both requests.
+    let slave = unsafe {
+        check(syscall!(SYS_ioctl, master, libc::TIOCSPTLCK, &raw const unlocked))
+            .and_then(|_| check(syscall!(SYS_ioctl, master, libc::TIOCGPTPEER, flags)))
+    };
+    Ok((master, slave.map_err(|failure| failure.on(PTMX))?))
 }
 
 /// Makes a terminal the controlling one of this process's session, which has none.
 pub(crate) fn control(slave: i32) -> Outcome<'static> {
     // SAFETY: a plain system call.
-    check(unsafe { libc::ioctl(slave, libc::TIOCSCTTY, 0) }.into()).map(drop)
+    check(unsafe { syscall!(SYS_ioctl, slave, libc::TIOCSCTTY, 0) }).map(drop)
 }
 
 /// Tells a terminal its size; the kernel tells those who use it.
@@ -41,7 +38,7 @@ pub(crate) fn resize(master: i32, rows: u16, columns: u16) {
         ws_ypixel: 0,
     };
     // SAFETY: the size outlives the call.
-    unsafe { libc::ioctl(master, libc::TIOCSWINSZ, &raw const size) };
+    unsafe { syscall!(SYS_ioctl, master, libc::TIOCSWINSZ, &raw const size) };
 }
 
 /// Hands a terminal's master to the agent.
@@ -57,7 +54,7 @@ pub(crate) fn hand_over(master: i32) -> Outcome<'static> {
     // SAFETY: the message's parts outlive the call, and `ancillary` is large enough and aligned for the one control message
     // that is written into it.
     unsafe {
-        let mut message: libc::msghdr = std::mem::zeroed();
+        let mut message: libc::msghdr = core::mem::zeroed();
         message.msg_iov = &raw mut bytes;
         message.msg_iovlen = 1;
         message.msg_control = ancillary.as_mut_ptr().cast();
@@ -67,7 +64,7 @@ pub(crate) fn hand_over(master: i32) -> Outcome<'static> {
         (*header).cmsg_type = libc::SCM_RIGHTS;
         (*header).cmsg_len = libc::CMSG_LEN(DESCRIPTOR_BYTES) as usize;
         ptr::write_unaligned(libc::CMSG_DATA(header).cast(), master);
-        let sent = libc::sendmsg(fd::CONTROL, &raw const message, libc::MSG_NOSIGNAL);
-        check(sent as libc::c_long).map(drop)
+        let sent = syscall!(SYS_sendmsg, fd::CONTROL, &raw const message, libc::MSG_NOSIGNAL);
+        check(sent).map(drop)
     }
 }

@@ -3,8 +3,10 @@
 //! A place is always resolved below the root by the kernel (`RESOLVE_IN_ROOT`) and used by its descriptor: no symbolic
 //! link in an image or a volume leads a mount out of the container, whoever swaps it and whenever.
 
-use std::ffi::{CStr, CString};
+use alloc::ffi::CString;
+use core::ffi::CStr;
 
+use super::kernel::syscall;
 use super::{Failure, Outcome, check, close};
 
 /// openat2(2)'s argument.
@@ -50,15 +52,15 @@ fn openat2(directory: i32, path: &CStr, flags: i32, resolve: u64) -> Outcome<'st
     };
     // SAFETY: the path is a C string and `how` a valid open_how.
     let descriptor = unsafe {
-        libc::syscall(
-            libc::SYS_openat2,
+        syscall!(
+            SYS_openat2,
             directory,
             path.as_ptr(),
             &raw const how,
             size_of::<OpenHow>(),
         )
     };
-    check(descriptor).map(|descriptor| i32::try_from(descriptor).unwrap_or(-1))
+    check(descriptor)
 }
 
 /// What is made where a place is missing.
@@ -123,7 +125,7 @@ fn split(path: &CStr) -> (CString, CString) {
 /// What a link in a directory names, as a path of the root.
 fn join(directory: &CStr, target: &CStr) -> CString {
     if target.to_bytes().starts_with(b"/") {
-        return target.to_owned();
+        return CString::from(target);
     }
     c_string(&[directory.to_bytes(), b"/", target.to_bytes()].concat())
 }
@@ -137,8 +139,16 @@ fn c_string(bytes: &[u8]) -> CString {
 fn read_link_at(directory: i32, name: &CStr) -> Outcome<'static, Option<CString>> {
     let mut buffer = [0_u8; libc::PATH_MAX as usize];
     // SAFETY: the name is a C string and the buffer valid for its length.
-    let len = unsafe { libc::readlinkat(directory, name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
-    match check(len as libc::c_long) {
+    let len = unsafe {
+        syscall!(
+            SYS_readlinkat,
+            directory,
+            name.as_ptr(),
+            buffer.as_mut_ptr(),
+            buffer.len()
+        )
+    };
+    match check(len) {
         Ok(len) => Ok(Some(c_string(&buffer[..usize::try_from(len).unwrap_or(0)]))),
         Err(Failure {
             errno: libc::EINVAL, ..
@@ -149,15 +159,14 @@ fn read_link_at(directory: i32, name: &CStr) -> Outcome<'static, Option<CString>
 
 pub(crate) fn make_directory_at(directory: i32, name: &CStr, mode: u32) -> Outcome<'static> {
     // SAFETY: the name is a C string.
-    check(unsafe { libc::mkdirat(directory, name.as_ptr(), mode) }.into()).map(drop)
+    check(unsafe { syscall!(SYS_mkdirat, directory, name.as_ptr(), mode) }).map(drop)
 }
 
 /// Makes a new file, open for writing.
 pub(crate) fn make_file_at(directory: i32, name: &CStr, mode: u32) -> Outcome<'static, i32> {
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     // SAFETY: the name is a C string.
-    let file = unsafe { libc::openat(directory, name.as_ptr(), flags, mode) };
-    check(file.into()).map(|_| file)
+    check(unsafe { syscall!(SYS_openat, directory, name.as_ptr(), flags, mode) })
 }
 
 /// Something new in a root: its directory, made where missing, and its name in there.
@@ -193,8 +202,8 @@ pub(crate) fn copy(place: i32, recursive: bool) -> Outcome<'static, i32> {
     let recursive = if recursive { libc::AT_RECURSIVE } else { 0 };
     let flags = OPEN_TREE_CLONE | (libc::O_CLOEXEC | libc::AT_EMPTY_PATH | recursive).cast_unsigned();
     // SAFETY: a descriptor and an empty C string.
-    let tree = unsafe { libc::syscall(libc::SYS_open_tree, place, c"".as_ptr(), flags) };
-    check(tree).map(|tree| i32::try_from(tree).unwrap_or(-1))
+    let tree = unsafe { syscall!(SYS_open_tree, place, c"".as_ptr(), flags) };
+    check(tree)
 }
 
 /// What is changed of the mounts of a tree.
@@ -222,8 +231,8 @@ pub(crate) fn change(tree: i32, change: Change) -> Outcome<'static> {
     let recursive = if change.recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: a descriptor, an empty C string and a valid mount_attr.
     let changed = unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
+        syscall!(
+            SYS_mount_setattr,
             tree,
             c"".as_ptr(),
             libc::AT_EMPTY_PATH | recursive,
@@ -238,8 +247,8 @@ pub(crate) fn change(tree: i32, change: Change) -> Outcome<'static> {
 pub(crate) fn attach(tree: i32, place: i32) -> Outcome<'static> {
     // SAFETY: two descriptors and empty C strings.
     let moved = unsafe {
-        libc::syscall(
-            libc::SYS_move_mount,
+        syscall!(
+            SYS_move_mount,
             tree,
             c"".as_ptr(),
             place,
@@ -257,30 +266,29 @@ pub(crate) struct NewFileSystem(i32);
 impl NewFileSystem {
     pub(crate) fn open(name: &CStr) -> Outcome<'_, Self> {
         // SAFETY: the name is a C string.
-        let context = unsafe { libc::syscall(libc::SYS_fsopen, name.as_ptr(), FSOPEN_CLOEXEC) };
-        let context = check(context).map_err(|failure| failure.on(name))?;
-        Ok(Self(i32::try_from(context).unwrap_or(-1)))
+        let context = unsafe { syscall!(SYS_fsopen, name.as_ptr(), FSOPEN_CLOEXEC) };
+        check(context).map(Self).map_err(|failure| failure.on(name))
     }
 
     /// Sets an option; one without a value is a flag.
     pub(crate) fn set<'a>(&self, key: &'a CStr, value: &CStr) -> Outcome<'a> {
         let (command, value) = match value.is_empty() {
-            true => (FSCONFIG_SET_FLAG, std::ptr::null()),
+            true => (FSCONFIG_SET_FLAG, core::ptr::null()),
             false => (FSCONFIG_SET_STRING, value.as_ptr()),
         };
         // SAFETY: key and value are C strings, the value null for a flag.
-        let set = unsafe { libc::syscall(libc::SYS_fsconfig, self.0, command, key.as_ptr(), value, 0) };
+        let set = unsafe { syscall!(SYS_fsconfig, self.0, command, key.as_ptr(), value, 0) };
         check(set).map(drop).map_err(|failure| failure.on(key))
     }
 
     /// A tree of the new file system, with `MOUNT_ATTR_*`.
     pub(crate) fn tree(&self, attributes: u64) -> Outcome<'static, i32> {
-        let none = std::ptr::null::<libc::c_char>();
+        let none = core::ptr::null::<libc::c_char>();
         // SAFETY: a descriptor and null pointers, as the command wants them.
-        check(unsafe { libc::syscall(libc::SYS_fsconfig, self.0, FSCONFIG_CMD_CREATE, none, none, 0) })?;
+        check(unsafe { syscall!(SYS_fsconfig, self.0, FSCONFIG_CMD_CREATE, none, none, 0) })?;
         // SAFETY: a descriptor and numbers.
-        let tree = unsafe { libc::syscall(libc::SYS_fsmount, self.0, FSMOUNT_CLOEXEC, attributes) };
-        check(tree).map(|tree| i32::try_from(tree).unwrap_or(-1))
+        let tree = unsafe { syscall!(SYS_fsmount, self.0, FSMOUNT_CLOEXEC, attributes) };
+        check(tree)
     }
 }
 
@@ -293,10 +301,10 @@ impl Drop for NewFileSystem {
 /// Whether a descriptor is a directory's.
 pub(crate) fn is_directory(descriptor: i32) -> Outcome<'static, bool> {
     // SAFETY: all zeros is a valid stat, which the call fills in.
-    let (status, mode) = unsafe {
-        let mut status: libc::stat = std::mem::zeroed();
-        let result = libc::fstat(descriptor, &raw mut status);
+    let (result, mode) = unsafe {
+        let mut status: libc::stat = core::mem::zeroed();
+        let result = syscall!(SYS_fstat, descriptor, &raw mut status);
         (result, status.st_mode)
     };
-    check(status.into()).map(|_| mode & libc::S_IFMT == libc::S_IFDIR)
+    check(result).map(|_| mode & libc::S_IFMT == libc::S_IFDIR)
 }
