@@ -70,7 +70,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cluster-tests", &["types", "wire", "grpc"]),
     (
         "bench",
-        &["types", "allocator", "container", "linux", "network", "cluster-tests"],
+        &[
+            "types",
+            "allocator",
+            "container",
+            "linux",
+            "network",
+            "cluster-tests",
+        ],
     ),
     ("tidy", &[]),
 ];
