@@ -1,16 +1,18 @@
-//! Checkpoints: plain files, one directory a task, and one file for the agent's resources.
+//! Checkpoints: plain files, one a task that its states are appended to, and one for the agent's resources that is
+//! written beside its place and renamed into it. Either way a reader finds what was before a write, or after.
 //!
-//! Every file is written beside its place and renamed into it, so that a reader finds the old or the new one.
 //! A file that cannot be read costs one task: it is put aside, and the rest is taken. Where it is the one of the
 //! resources, the agent does not start: volumes would be given to somebody else.
 
 mod file;
+mod log;
 mod record;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use proffer_agent_core::{ContainerId, Recovered, RecoveredTask, ResourcesRecord, StateRecord, TaskRecord};
 use proffer_types::AgentId;
@@ -21,6 +23,9 @@ use crate::data_dir::{DataDir, remove};
 use crate::volumes;
 
 pub(crate) use file::{Durability, ReadError};
+
+/// Synced at once: what the file system is told of together, it puts on disk together.
+const SYNCING_THREADS: usize = 16;
 
 /// Reads and writes the checkpoints of one agent. Every method blocks, as a rule for microseconds.
 #[derive(Debug, Clone)]
@@ -40,29 +45,32 @@ impl Checkpoints {
     }
 
     pub(crate) fn save_task(&self, container_id: ContainerId, task: &TaskRecord) -> io::Result<()> {
-        let dir = self.data_dir.task(container_id);
-        fs::create_dir_all(&dir)?;
-        file::write(&dir.join("task"), &record::encode_task(task), Durability::Cached)
+        log::create(&self.data_dir.task(container_id), &record::encode_task(task))
     }
 
-    /// A terminal state is on disk when this returns, any other in the page cache: after a power loss the
-    /// tasks that had not ended are dead anyway.
-    pub(crate) fn save_state(&self, container_id: ContainerId, state: &StateRecord) -> io::Result<()> {
-        let durability = if state.latest.state.is_terminal() {
-            Durability::Synced
-        } else {
-            Durability::Cached
-        };
-        let path = self.data_dir.task(container_id).join("state");
-        file::write(&path, &record::encode_state(state), durability)
+    /// Replaces the state of a task, in the page cache: after a power loss the tasks that had not ended are dead
+    /// anyway. Returns the file where it has to be synced: a terminal state has to be on disk before it is told.
+    pub(crate) fn save_state(
+        &self,
+        container_id: ContainerId,
+        state: &StateRecord,
+    ) -> io::Result<Option<File>> {
+        let path = self.data_dir.task(container_id);
+        let file = log::append(&path, &record::encode_state(state))?;
+        Ok(state.latest.state.is_terminal().then_some(file))
     }
 
-    /// Gives the records of one container to another one. The exit record goes first, since it would be taken for
-    /// that of the other one.
-    pub(crate) fn renew(&self, old: ContainerId, new: ContainerId, state: &StateRecord) -> io::Result<()> {
+    /// Gives the records of one container to another one, and its exit record to nobody.
+    pub(crate) fn renew(
+        &self,
+        old: ContainerId,
+        new: ContainerId,
+        state: &StateRecord,
+    ) -> io::Result<Option<File>> {
         remove(&self.data_dir.exit(old), |path| fs::remove_file(path))?;
-        self.save_state(old, state)?;
-        fs::rename(self.data_dir.task(old), self.data_dir.task(new))
+        let unsynced = self.save_state(old, state)?;
+        fs::rename(self.data_dir.task(old), self.data_dir.task(new))?;
+        Ok(unsynced)
     }
 
     /// Replaces the record of the resources: synced, since the master and frameworks rely on a volume once it is
@@ -103,11 +111,10 @@ impl Checkpoints {
         volumes::remove(&self.data_dir);
     }
 
-    /// Removes a task; `task` goes first, so that a removal cut short is seen as one.
+    /// Removes a task; its records go first, so that a removal cut short is seen as one.
     pub(crate) fn forget(&self, container_id: ContainerId) -> io::Result<()> {
-        let dir = self.data_dir.task(container_id);
-        remove(&dir.join("task"), |path| fs::remove_file(path))?;
-        remove(&dir, |path| fs::remove_dir_all(path))
+        remove(&self.data_dir.task(container_id), |path| fs::remove_file(path))?;
+        remove(&self.data_dir.exit(container_id), |path| fs::remove_file(path))
     }
 
     /// Reads what an earlier life left of tasks.
@@ -117,11 +124,12 @@ impl Checkpoints {
             path: root.clone(),
             source,
         };
-        let mut dirs: Vec<PathBuf> = fs::read_dir(&root)
+        let mut paths: Vec<PathBuf> = fs::read_dir(&root)
             .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
             .map_err(refuse)?;
-        dirs.sort();
-        let tasks: Vec<_> = dirs.iter().filter_map(|dir| self.recover_task(dir)).collect();
+        paths.sort();
+        let tasks: Vec<_> = paths.iter().filter_map(|path| self.recover_task(path)).collect();
+        paths.iter().for_each(|path| sweep(path));
         // Every task carries the id of the agent it was launched on.
         let agent_id = self
             .recover_agent_id()
@@ -139,28 +147,22 @@ impl Checkpoints {
         AgentId::new(id).ok()
     }
 
-    fn recover_task(&self, dir: &Path) -> Option<RecoveredTask> {
-        let container_id = container_id(dir)?;
-        if !dir.join("task").exists() {
-            info!(dir = %dir.display(), "removing a half-removed checkpoint");
-            if let Err(error) = fs::remove_dir_all(dir) {
-                warn!(dir = %dir.display(), %error, "cannot remove a checkpoint");
-            }
-            return None;
-        }
-        let task = read_or_put_aside(&dir.join("task")).and_then(|bytes| {
-            let task = record::decode_task(&bytes);
-            task.inspect_err(|error| warn!(dir = %dir.display(), %error, "a checkpoint holds no valid task"))
-                .ok()
-        });
-        let Some(task) = task else {
-            put_aside(dir);
+    fn recover_task(&self, path: &Path) -> Option<RecoveredTask> {
+        let container_id = container_id(path)?;
+        let records = or_put_aside(path, log::recover(path))?;
+        let task = record::decode_task(&records.first);
+        let task = task
+            .inspect_err(|error| warn!(path = %path.display(), %error, "a checkpoint holds no valid task"));
+        let Ok(task) = task else {
+            put_aside(path);
             return None;
         };
-        let state = read_or_put_aside(&dir.join("state")).and_then(|bytes| {
+        let state = records.last.and_then(|bytes| {
             let state = record::decode_state(&bytes);
             state
-                .inspect_err(|error| warn!(dir = %dir.display(), %error, "a checkpoint holds no valid state"))
+                .inspect_err(
+                    |error| warn!(path = %path.display(), %error, "a checkpoint holds no valid state"),
+                )
                 .ok()
         });
         Some(RecoveredTask {
@@ -171,17 +173,72 @@ impl Checkpoints {
     }
 }
 
-/// The container a directory is for; other names are not ours to touch.
-fn container_id(dir: &Path) -> Option<ContainerId> {
-    let name = dir.file_name()?.to_str()?;
+/// Puts states on disk, and returns those that could not be.
+pub(crate) fn sync(unsynced: Vec<(ContainerId, File)>) -> Vec<(ContainerId, io::Error)> {
+    let sync = |file: &File| file.sync_all();
+    let one_by_one = |files: &[(ContainerId, File)]| {
+        let failed = files
+            .iter()
+            .filter_map(|(container_id, file)| Some((*container_id, sync(file).err()?)));
+        failed.collect::<Vec<_>>()
+    };
+    let share = unsynced.len().div_ceil(SYNCING_THREADS).max(1);
+    let mut shares = unsynced.chunks(share);
+    let own = shares.next().unwrap_or_default();
+    thread::scope(|scope| {
+        let others: Vec<_> = shares
+            .map(|files| {
+                (
+                    files,
+                    thread::Builder::new().spawn_scoped(scope, || one_by_one(files)),
+                )
+            })
+            .collect();
+        let mut failed = one_by_one(own);
+        for (files, other) in others {
+            failed.extend(match other.map(thread::ScopedJoinHandle::join) {
+                Ok(Ok(failed)) => failed,
+                // No thread could be had: it takes longer.
+                Ok(Err(_)) | Err(_) => one_by_one(files),
+            });
+        }
+        failed
+    })
+}
+
+/// The container whose records a file has; other names are not ours to touch.
+fn container_id(path: &Path) -> Option<ContainerId> {
+    let name = path.file_name()?.to_str()?;
     let id = u64::from_str_radix(name, 16).ok()?;
     (ContainerId(id).to_string() == name).then_some(ContainerId(id))
 }
 
+/// Removes what is left of removals and first writes that were cut short.
+fn sweep(path: &Path) {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let records = path.with_extension("");
+    let is_left = match extension {
+        Some("exit") => container_id(&records).is_some() && !records.exists(),
+        Some("tmp") => container_id(&records).is_some(),
+        None => container_id(path).is_some() && fs::metadata(path).is_ok_and(|file| file.len() == 0),
+        Some(_) => false,
+    };
+    if is_left {
+        info!(path = %path.display(), "removing what is left of a checkpoint");
+        if let Err(error) = fs::remove_file(path) {
+            warn!(path = %path.display(), %error, "cannot remove what is left of a checkpoint");
+        }
+    }
+}
+
 /// Reads a file; one that is damaged is renamed, so that it neither is read again nor lost.
 fn read_or_put_aside(path: &Path) -> Option<Vec<u8>> {
-    match file::read(path) {
-        Ok(bytes) => Some(bytes),
+    or_put_aside(path, file::read(path))
+}
+
+fn or_put_aside<T>(path: &Path, read: Result<T, ReadError>) -> Option<T> {
+    match read {
+        Ok(read) => Some(read),
         Err(ReadError::Missing) => None,
         Err(error) => {
             warn!(path = %path.display(), %error, "a checkpoint cannot be read");

@@ -3,11 +3,12 @@
 //! ```text
 //! lock                                   held while an agent runs
 //! agent_id                               given by the master
-//! tasks/<container>/{task,state,exit}    checkpoints; `exit` is written by proffer-init
+//! tasks/<container>                      checkpoints of the container's task
+//! tasks/<container>.exit                 how it ended, written by proffer-init
 //! sandboxes/<framework>/<task>/          kept after the task until collected; holds
 //!     sandbox/ tmp/                      what the task sees of it, and
 //!     stdout stdout.1 .. stderr ..       its output, out of its reach
-//! containers/<container>/                scratch of one container, gone with it; `group` names its group
+//! containers/<container>/                scratch of one container that needs some, gone with it; `group` names its group
 //! groups/<group>/                        what its containers share, gone with the last of them; `members/<container>`
 //! networks/<network>.json                 what each network of containers is made of, gone with it
 //! fetched/                               files fetched for tasks, kept for others
@@ -100,13 +101,14 @@ impl DataDir {
         self.root.join("tasks")
     }
 
+    /// The records of the task a container is for.
     pub(crate) fn task(&self, container_id: ContainerId) -> PathBuf {
         self.tasks().join(container_id.to_string())
     }
 
     /// Where proffer-init leaves the exit record.
     pub(crate) fn exit(&self, container_id: ContainerId) -> PathBuf {
-        self.task(container_id).join("exit")
+        self.task(container_id).with_extension("exit")
     }
 
     /// Where those who attach connect to a container with input.
@@ -145,9 +147,18 @@ impl DataDir {
         self.root.join("containers")
     }
 
-    /// Scratch of one container: every stage of its provisioning may put what it needs here.
+    /// Scratch of one container: every stage of its provisioning may put what it needs here, once it has made it.
     pub(crate) fn container(&self, container_id: ContainerId) -> PathBuf {
         self.containers().join(container_id.to_string())
+    }
+
+    /// Makes the scratch of a container, where another stage has not. Most containers need none.
+    pub(crate) fn make_container(&self, container_id: ContainerId) -> io::Result<PathBuf> {
+        let path = self.container(container_id);
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            Ok(()) | Err(_) => Ok(path),
+        }
     }
 
     /// The containers that have scratch.

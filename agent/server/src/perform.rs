@@ -14,7 +14,7 @@ use proffer_wire::agent_link::agent_frames;
 use tracing::warn;
 
 use crate::AgentError;
-use crate::checkpoint::{Checkpoints, Durability};
+use crate::checkpoint::{self, Checkpoints, Durability};
 use crate::containers::Containers;
 use crate::driver::{is_checkpoint, link_down};
 use crate::link::LinkHandle;
@@ -22,6 +22,9 @@ use crate::provision::Request;
 
 /// How long a master may take to end a stream that the agent has ended: some round trips.
 const CLOSE_GRACE: Duration = Duration::from_millis(300);
+
+/// Files that wait to be synced together; each holds a descriptor.
+const MAX_UNSYNCED: usize = 128;
 
 /// What came of a batch of effects.
 #[derive(Debug)]
@@ -317,12 +320,14 @@ fn is_of_resources(effect: &Effect) -> bool {
     )
 }
 
-/// Writes checkpoints in order; those of a container are skipped after its first failure.
+/// Writes checkpoints in order; those of a container are skipped after its first failure. What has to be on disk is
+/// synced together, at the end.
 fn write_all(checkpoints: &Checkpoints, writes: Vec<Effect>) -> Result<Failed, AgentError> {
     let mut all = Failed::default();
     let failed = &mut all.containers;
     let is_of_resources = |effect: &Effect| matches!(effect, Effect::CheckpointResources(_));
     let last_of_resources = writes.iter().rposition(is_of_resources);
+    let mut unsynced = Vec::new();
     for (index, write) in writes.into_iter().enumerate() {
         let (container_id, result) = match write {
             Effect::SaveAgentId(id) => {
@@ -340,7 +345,8 @@ fn write_all(checkpoints: &Checkpoints, writes: Vec<Effect>) -> Result<Failed, A
                 continue;
             }
             Effect::CheckpointTask { container_id, task } => {
-                (container_id, checkpoints.save_task(container_id, &task))
+                let saved = checkpoints.save_task(container_id, &task);
+                (container_id, saved.map(|()| None))
             }
             Effect::CheckpointState { container_id, state } if !failed.contains_key(&container_id) => {
                 (container_id, checkpoints.save_state(container_id, &state))
@@ -365,11 +371,24 @@ fn write_all(checkpoints: &Checkpoints, writes: Vec<Effect>) -> Result<Failed, A
             | Effect::CloseLink { .. }
             | Effect::Exit { .. } => continue,
         };
-        if let Err(error) = result {
-            failed.insert(container_id, failure(&error));
+        match result {
+            Ok(file) => unsynced.extend(file.map(|file| (container_id, file))),
+            Err(error) => {
+                failed.insert(container_id, failure(&error));
+            }
+        }
+        if unsynced.len() >= MAX_UNSYNCED {
+            note(failed, checkpoint::sync(std::mem::take(&mut unsynced)));
         }
     }
+    note(failed, checkpoint::sync(unsynced));
     Ok(all)
+}
+
+fn note(failed: &mut BTreeMap<ContainerId, Failure>, errors: Vec<(ContainerId, io::Error)>) {
+    for (container_id, error) in errors {
+        failed.insert(container_id, failure(&error));
+    }
 }
 
 fn failure(error: &io::Error) -> Failure {

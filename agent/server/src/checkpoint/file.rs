@@ -1,4 +1,4 @@
-//! One checkpoint file: a header, then the record.
+//! A checkpoint file that is replaced as a whole: a header, then the record.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -35,10 +35,25 @@ pub(crate) enum ReadError {
     Io(io::Error),
     #[error("it is no checkpoint file")]
     NoCheckpoint,
-    #[error("it has format version {0}, this agent knows {VERSION}")]
+    #[error("it has format version {0}, which this agent does not know")]
     Version(u32),
     #[error("its checksum does not fit its content")]
     Checksum,
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::NotFound {
+            Self::Missing
+        } else {
+            Self::Io(error)
+        }
+    }
+}
+
+/// A number of a header, which is long enough to hold it.
+pub(super) fn word(header: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
 }
 
 /// Replaces a file; readers find the old or the new content, never a part.
@@ -71,19 +86,12 @@ fn write_and_rename(temporary: &Path, path: &Path, record: &[u8], durability: Du
 
 /// Reads a file back.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
-    let mut bytes = fs::read(path).map_err(|error| {
-        if error.kind() == io::ErrorKind::NotFound {
-            ReadError::Missing
-        } else {
-            ReadError::Io(error)
-        }
-    })?;
+    let mut bytes = fs::read(path)?;
     let header = bytes.get(..HEADER_BYTES).ok_or(ReadError::NoCheckpoint)?;
-    let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     if header[..4] != MAGIC {
         return Err(ReadError::NoCheckpoint);
     }
-    let (version, checksum) = (word(4), word(8));
+    let (version, checksum) = (word(header, 4), word(header, 8));
     if version != VERSION {
         return Err(ReadError::Version(version));
     }

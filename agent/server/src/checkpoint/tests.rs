@@ -65,7 +65,7 @@ fn state(name: &str, state: TaskState) -> StateRecord {
     }
 }
 
-/// Two tasks on disk, then what `damage` does to the directory of the first.
+/// Two tasks on disk, then what `damage` does to the file of the first.
 fn recovered_after(damage: impl FnOnce(&Path)) -> (Recovered, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = checkpoints(dir.path());
@@ -102,11 +102,16 @@ fn a_damaged_task_record_costs_that_task_only_and_is_kept_for_inspection() {
         let bytes = fs::read(path).unwrap();
         fs::write(path, &bytes[..7]).unwrap();
     };
-    for damage in [flip_last_byte, truncate] {
-        let (recovered, dir) = recovered_after(|task| damage(&task.join("task")));
+    let flip_first = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        bytes[16] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    for damage in [flip_first, truncate] {
+        let (recovered, dir) = recovered_after(damage);
         assert_eq!(recovered.tasks.len(), 1);
         assert_eq!(recovered.tasks[0].container_id, ContainerId(2));
-        assert!(dir.path().join("tasks/0000000000000001.bad/task.bad").exists());
+        assert!(dir.path().join("tasks/0000000000000001.bad").exists());
     }
 }
 
@@ -175,16 +180,24 @@ fn a_damaged_checkpoint_of_resources_is_no_empty_one() {
 
 #[test]
 fn a_damaged_state_leaves_the_task_known() {
-    let (recovered, _dir) = recovered_after(|task| flip_last_byte(&task.join("state")));
+    let (recovered, _dir) = recovered_after(flip_last_byte);
     assert_eq!(recovered.tasks.len(), 2);
     assert_eq!(recovered.tasks[0].state, None);
 }
 
 #[test]
 fn a_removal_cut_short_is_finished_at_the_next_start() {
-    let (recovered, dir) = recovered_after(|task| fs::remove_file(task.join("task")).unwrap());
+    let (recovered, dir) = recovered_after(|task| {
+        fs::remove_file(task).unwrap();
+        fs::write(task.with_extension("exit"), "").unwrap();
+        fs::write(task.with_file_name("0000000000000002.exit"), "").unwrap();
+        fs::write(task.with_file_name("0000000000000003"), "").unwrap();
+    });
     assert_eq!(recovered.tasks.len(), 1);
-    assert!(!dir.path().join("tasks/0000000000000001").exists());
+    let left = fs::read_dir(dir.path().join("tasks")).unwrap();
+    let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["0000000000000002", "0000000000000002.exit"]);
 }
 
 #[test]
@@ -192,6 +205,7 @@ fn a_forgotten_task_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = checkpoints(dir.path());
     checkpoints.save_task(ContainerId(1), &task("t")).unwrap();
+    fs::write(checkpoints.data_dir.exit(ContainerId(1)), "").unwrap();
     checkpoints.forget(ContainerId(1)).unwrap();
     checkpoints.forget(ContainerId(1)).unwrap();
     assert_eq!(fs::read_dir(dir.path().join("tasks")).unwrap().count(), 0);
