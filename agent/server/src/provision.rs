@@ -84,6 +84,15 @@ struct Stage {
 }
 
 impl Stage {
+    /// The scratch of a container, made where it is not there.
+    fn scratch(&self, container_id: ContainerId) -> Result<PathBuf, String> {
+        let made = self.data_dir.make_container(container_id);
+        made.map_err(|error| {
+            let dir = self.data_dir.container(container_id);
+            format!("cannot create the directory `{}`: {error}", dir.display())
+        })
+    }
+
     /// Does what blocks on a thread of its own; it is finished even if nobody waits for it any more.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -154,12 +163,9 @@ impl Provisioner {
         })
     }
 
-    /// Makes room for a container, and a member of its group of it. Quick; to be called for all members of a group
-    /// before the first of them can end, since the group ends with its last one.
+    /// Makes a container a member of its group, if it has one. Quick; to be called for all members of a group before
+    /// the first of them can end, since the group ends with its last one.
     pub(crate) fn enter(&self, container_id: ContainerId, group: Option<&GroupId>) -> Result<(), String> {
-        let dir = self.inner.data_dir.container(container_id);
-        fs::create_dir_all(&dir)
-            .map_err(|error| format!("cannot create the directory `{}`: {error}", dir.display()))?;
         match group {
             Some(group) => self.inner.groups.join(container_id, group),
             None => Ok(()),
@@ -256,11 +262,14 @@ impl Inner {
     }
 
     fn release(&self, container_id: ContainerId) {
+        image::release(&self.images, container_id);
         let dir = self.data_dir.container(container_id);
+        if !dir.exists() {
+            return;
+        }
         // Before its directory, which tells the group.
         self.groups.leave(container_id);
         network::unbind(&dir);
-        image::release(&self.images, container_id);
         if let Err(error) = remove(&dir, |path| fs::remove_dir_all(path)) {
             warn!(path = %dir.display(), %error, "cannot remove a container's files; the next start tries again");
         }

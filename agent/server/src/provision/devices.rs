@@ -3,6 +3,7 @@
 //!
 //! A container's counted devices are listed in the file `devices` of its scratch directory, from before it is launched
 //! until its directory goes: so a device is nobody else's until nothing of its container runs, whichever agent looks.
+//! A container that wants no device looks at nobody's list.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -71,7 +72,12 @@ impl Devices {
                 .insert(variable(&name), list.collect::<Vec<_>>().join(","));
             wanted.extend(paths.into_iter().map(|path| (path, OWN)));
         }
-        let info = request.info.clone();
+        let info = &request.info;
+        let container = &info.container;
+        if wanted.is_empty() && container.security.devices.is_empty() && container.cgroup.io.is_empty() {
+            return Ok(());
+        }
+        let info = info.clone();
         let found = stage.blocking(move |_| find(&info, wanted)).await?;
         (config.devices, config.io_devices) = found;
         Ok(())
@@ -101,6 +107,10 @@ impl Devices {
     }
 
     fn try_take(&self, container_id: ContainerId, resources: &Resources) -> Result<Assignment, TakeError> {
+        // Were all free: what has none then has none of those that are left.
+        if self.pool.pick(resources, &BTreeSet::new())?.is_empty() {
+            return Ok(Assignment::default());
+        }
         let _picking = self.picking.lock().unwrap_or_else(PoisonError::into_inner);
         let dirs = self.data_dir.containers_found().into_iter();
         let others = dirs.filter(|other| *other != container_id);
@@ -113,7 +123,9 @@ impl Devices {
             let paths = assignment.values().flatten();
             let lines = paths.map(|path| format!("{}\n", path.display()));
             let path = list(&self.data_dir, container_id);
-            fs::write(&path, lines.collect::<String>()).map_err(|source| TakeError::List { path, source })?;
+            let made = self.data_dir.make_container(container_id);
+            made.and_then(|_| fs::write(&path, lines.collect::<String>()))
+                .map_err(|source| TakeError::List { path, source })?;
         }
         Ok(assignment)
     }

@@ -29,7 +29,7 @@ pub(super) async fn prepare(
     }
     let target = Target {
         sandbox: prepared.config.files.sandbox.clone(),
-        scratch: stage.data_dir.container(request.container_id),
+        scratch: stage.scratch(request.container_id)?,
         owner: owner::of(&prepared.config)?,
         work: stage.work.clone(),
     };

@@ -35,7 +35,8 @@ impl Groups {
         let members = self.members(group);
         let written = fs::create_dir_all(&members)
             .and_then(|()| fs::write(members.join(container_id.to_string()), ""))
-            .and_then(|()| fs::write(self.membership(container_id), group.as_str()));
+            .and_then(|()| self.data_dir.make_container(container_id))
+            .and_then(|_| fs::write(self.membership(container_id), group.as_str()));
         written.map_err(|error| format!("cannot join the group `{group}`: {error}"))
     }
 

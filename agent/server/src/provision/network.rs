@@ -20,7 +20,6 @@ use tracing::warn;
 
 use super::{Prepared, Request, Stage};
 use crate::containers::chain;
-use crate::data_dir::DataDir;
 
 const HOSTS: &str = "/etc/hosts";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -54,7 +53,7 @@ pub(super) async fn prepare(
         // proffer-init makes the least network itself, unless others share it.
         Some(Mode::None) if request.group.is_none() => NetworkNamespace::New,
         Some(mode) => {
-            let namespace = namespace(&stage.data_dir, request.container_id, request.group.as_ref());
+            let namespace = namespace(stage, request.container_id, request.group.as_ref())?;
             let network_id = match &request.group {
                 Some(group) => group.to_string(),
                 None => request.container_id.to_string(),
@@ -113,12 +112,12 @@ pub(super) fn unbind(dir: &Path) {
 const NAMESPACE: &str = "netns";
 
 /// Where the network namespace of a container is bound, if it has one that others may join.
-fn namespace(data_dir: &DataDir, container_id: ContainerId, group: Option<&GroupId>) -> PathBuf {
+fn namespace(stage: &Stage, container_id: ContainerId, group: Option<&GroupId>) -> Result<PathBuf, String> {
     let dir = match group {
-        Some(group) => data_dir.group(group),
-        None => data_dir.container(container_id),
+        Some(group) => stage.data_dir.group(group),
+        None => stage.scratch(container_id)?,
     };
-    dir.join(NAMESPACE)
+    Ok(dir.join(NAMESPACE))
 }
 
 /// Which name files a container needs of its own: with a network of its own, or wishes, or an image, which has none.
@@ -140,10 +139,9 @@ async fn names(
     }
     let own_name = prepared.config.hostname.clone();
     let own_name = own_name.unwrap_or_else(|| request.container_id.to_string());
-    let container_id = request.container_id;
+    let dir = stage.scratch(request.container_id)?;
     stage
-        .blocking(move |data_dir| {
-            let dir = data_dir.container(container_id);
+        .blocking(move |_| {
             let texts = [
                 (HOSTS, "hosts", hosts(&spec, &own_name, &attached.addresses)?),
                 (RESOLV_CONF, "resolv.conf", resolv_conf(&spec, &attached.dns)?),

@@ -29,6 +29,11 @@ pub(super) async fn prepare(
         .blocking(move |data_dir| make(data_dir, &data_dir.task_dir(&key), keeps_sandbox))
         .await?;
     let dir = stage.data_dir.task_dir(&request.key);
+    let wanted = &request.info.container;
+    if wanted.tty || wanted.stdin {
+        // For the socket of those who attach.
+        stage.scratch(request.container_id)?;
+    }
     let files = Files {
         sandbox: dir.sandbox(),
         tmp: dir.tmp(),

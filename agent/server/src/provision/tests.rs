@@ -118,7 +118,9 @@ async fn a_release_waits_for_work_that_goes_on_after_its_launch_was_given_up() {
         let work = move |data_dir: &DataDir| {
             started_tx.send(()).unwrap();
             waits.recv().unwrap();
-            fs::write(data_dir.container(id).join("late"), "").map_err(|error| error.to_string())
+            let made = data_dir.make_container(id);
+            let late = made.and_then(|dir| fs::write(dir.join("late"), ""));
+            late.map_err(|error| error.to_string())
         };
         stage.blocking(work).await.unwrap();
     });
