@@ -65,6 +65,7 @@ fn measure(dir: &Path) -> Result<Took> {
     fs::write(cni_config_dir.join("other.conflist"), chain.to_string())?;
     let config = Config {
         tag: Tag::new(0xbe9c),
+        is_rootless: false,
         records: dir.join("records"),
         bridge_subnet: Subnet::default(),
         set_ip_forward: false,

@@ -102,7 +102,10 @@ impl Command {
         match self {
             Self::Dev(args) => client(&log.clone(), dev::dev(args, log, allocators)),
             Self::Master(args) => daemon(&log, master::master(args, allocators)),
-            Self::Agent(args) => daemon(&log, agent::agent(args)),
+            Self::Agent(args) => match agent::prepare(args) {
+                Ok(config) => daemon(&log, agent::agent(config)),
+                Err(error) => conclude(Err(error)),
+            },
             Self::Framework(command) => match command {
                 FrameworkCommand::Batch(args) => daemon(&log, framework::batch(args)),
                 FrameworkCommand::Service(args) => daemon(&log, framework::service(args)),

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use crate::IdMap;
+
 /// One cgroup controller a limit or a count may need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Controller {
@@ -94,6 +96,9 @@ pub struct HostFacts {
     pub has_mqueue: bool,
     /// Whether the kernel has time namespaces.
     pub has_time_namespace: bool,
+    /// Of an agent that is root of a user namespace only: the ids in there that tasks can have. Absent for the host's
+    /// root.
+    pub rootless: Option<IdMap>,
 }
 
 /// Files and values of controllers that not every kernel has. The default is a host with none of them.
@@ -117,12 +122,14 @@ pub struct Extras {
 }
 
 impl HostFacts {
-    /// The hierarchy as people are told: `cgroup v2` or `cgroup v1 (hybrid)`.
+    /// The hierarchy as people are told: `cgroup v2` or `cgroup v1 (hybrid)`, and whether the agent is rootless.
     #[must_use]
     pub fn cgroups(&self) -> &'static str {
-        match self.version {
-            Version::V2 => "cgroup v2",
-            Version::V1 => "cgroup v1 (hybrid)",
+        match (self.version, self.rootless) {
+            (Version::V2, None) => "cgroup v2",
+            (Version::V2, Some(_)) => "cgroup v2 (rootless)",
+            (Version::V1, None) => "cgroup v1 (hybrid)",
+            (Version::V1, Some(_)) => "cgroup v1 (hybrid, rootless)",
         }
     }
 }

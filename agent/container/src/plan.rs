@@ -111,6 +111,8 @@ pub enum PlanError {
     IdMap(IdMap),
     #[error("a seccomp filter of {n_bytes} B cannot be one: it has up to 4096 instructions of 8 B")]
     Filter { n_bytes: usize },
+    #[error("this agent is rootless, and cannot {0}")]
+    Rootless(&'static str),
     #[error("pids limit 0 allows no process at all, at least 1 is needed")]
     NoPids,
     #[error("this host cannot limit {}: its {} cgroup controller is not available to the agent", .0.as_str(), .0.as_str())]
@@ -135,13 +137,13 @@ pub fn plan(config: &ContainerConfig, host: &HostFacts) -> Result<LaunchPlan, Pl
     isolators::hugetlb::limit(config, host, &mut draft)?;
     isolators::devices::allow(config, host, &mut draft)?;
     isolators::namespaces::enter(config, &mut draft)?;
-    isolators::mounts::open(config, &mut draft)?;
-    let volumes = isolators::volumes::open(config, &mut draft)?;
-    isolators::root::mount(config, &mut draft)?;
-    isolators::mounts::mount(config, host, &mut draft);
+    let opened = isolators::mounts::open(config, host, &mut draft)?;
+    let volumes = isolators::volumes::open(config, host, &mut draft)?;
+    isolators::root::mount(config, host, &mut draft)?;
+    isolators::mounts::mount(config, host, opened, &mut draft);
     isolators::root::hide(config, &mut draft)?;
-    isolators::volumes::mount(config, volumes, &mut draft)?;
-    isolators::mounts::mask(config, &mut draft);
+    isolators::volumes::mount(config, host, volumes, &mut draft)?;
+    isolators::mounts::mask(config, host, &mut draft);
     isolators::sandbox::make_working_directory(config, &mut draft)?;
     isolators::root::enter(config, &mut draft);
     isolators::output::connect(config, &mut draft)?;

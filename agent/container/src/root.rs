@@ -70,14 +70,15 @@ pub struct Access {
     pub devices: bool,
 }
 
-/// A tree that was opened before, seen at its target, which is made where it is missing; without device files and
-/// set-user-id programs.
+/// A tree that was opened before, seen at its target, which is made where it is missing; without set-user-id programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attach {
     /// The number of the tree.
     pub tree: usize,
     pub target: PathBuf,
     pub read_only: bool,
+    /// Whether device files work: the tree is one.
+    pub is_device: bool,
     pub propagation: Propagation,
 }
 
@@ -90,6 +91,8 @@ pub struct Layers {
     pub names: Vec<PathBuf>,
     /// Whether their files have the ids of the container's user namespace.
     pub id_mapped: bool,
+    /// Whether overlayfs keeps its own attributes where a user may set them (`userxattr`).
+    pub user_attributes: bool,
 }
 
 /// An image's layers as the root.

@@ -1,6 +1,7 @@
 //! Whole plans as text, and what a host must have for one.
 
 mod limits;
+mod rootless;
 mod volumes;
 
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use crate::{
     MountSource, PayloadStep, PlanError, PrepareStep, RootStep, Version, plan,
 };
 
-fn host(version: Version) -> HostFacts {
+pub(crate) fn host(version: Version) -> HostFacts {
     HostFacts {
         version,
         controllers: Controller::ALL.into_iter().collect(),
@@ -28,6 +29,7 @@ fn host(version: Version) -> HostFacts {
         cgroup_mount: PathBuf::from("/sys/fs/cgroup"),
         has_mqueue: true,
         has_time_namespace: true,
+        rootless: None,
     }
 }
 
@@ -75,7 +77,11 @@ fn text(plan: &LaunchPlan) -> String {
     let init = plan.init.iter().map(|step| match step {
         InitStep::Root(RootStep::Mount(step)) => format!("init: {}", mount(step)),
         InitStep::Root(RootStep::Attach(step)) => {
-            let access = if step.read_only { "ro" } else { "rw" };
+            let access = match (step.is_device, step.read_only) {
+                (true, _) => "as a device",
+                (false, true) => "ro",
+                (false, false) => "rw",
+            };
             format!("init: attach {} on {} {access}", step.tree, step.target.display())
         }
         InitStep::Root(RootStep::MakeNode(node)) => {

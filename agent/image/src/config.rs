@@ -8,13 +8,14 @@ use proffer_types::resources::format::parse_size;
 use reqwest::Url;
 
 use crate::limits::Limits;
-use crate::unpack::OverlayXattrs;
+use crate::unpack::LayerForm;
 
 /// What an operator says of images.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub limits: Limits,
-    pub overlay: OverlayXattrs,
+    /// In which layers are unpacked; the same for as long as there are any.
+    pub form: LayerForm,
     pub registries: Registries,
     /// Directories of this host that layouts and archives may be taken from; none means nowhere.
     pub local: Vec<PathBuf>,
@@ -25,7 +26,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            overlay: OverlayXattrs::Trusted,
+            form: LayerForm::Root,
             registries: Registries::default(),
             local: Vec::new(),
             collection: Collection::default(),

@@ -25,8 +25,6 @@ pub use reference::{ImageReference, ParseReferenceError, Which};
 pub use registry::{ClientError, CredentialsError, RegistryError};
 pub use source::SourceError;
 pub use store::{Collected, Image, ImageStore, Listed, OpenError, Progress, PullError};
-pub use unpack::{
-    Compression, Expected, OverlayXattrs, PathError, UnpackError, Unpacked, WriteError, unpack,
-};
+pub use unpack::{Compression, Expected, LayerForm, PathError, UnpackError, Unpacked, WriteError, unpack};
 pub use user::{ResolveUserError, User, resolve_user};
 pub use view::ViewError;

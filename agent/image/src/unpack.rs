@@ -23,7 +23,7 @@ use headers::{Archive, Entry, Kind, TarError};
 pub use path::PathError;
 use path::{Target, normal, target};
 use tree::Tree;
-pub use tree::{OverlayXattrs, WriteError};
+pub use tree::{LayerForm, WriteError};
 
 /// How a layer is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,14 +102,14 @@ pub fn unpack(
     root: &Path,
     expected: &Expected,
     limits: &Limits,
-    overlay: OverlayXattrs,
+    form: LayerForm,
     stop: &AtomicBool,
 ) -> Result<Unpacked, UnpackError> {
     // One byte more than there should be, so that it shows.
     let mut stored = Hashing::new(stored.take(expected.size.saturating_add(1)));
     let unpacked = content(&mut stored, expected, limits, stop).and_then(|content| {
         let mut content = Hashing::new(content);
-        let unpacked = Unpacking::new(root, overlay, limits)?.run(&mut content)?;
+        let unpacked = Unpacking::new(root, form, limits)?.run(&mut content)?;
         Ok((unpacked, content.finish().0))
     });
     if let Ok(_) | Err(UnpackError::Tar(_)) = &unpacked {
@@ -226,8 +226,8 @@ struct Unpacking<'a> {
 }
 
 impl<'a> Unpacking<'a> {
-    fn new(root: &Path, overlay: OverlayXattrs, limits: &'a Limits) -> Result<Self, UnpackError> {
-        let tree = Tree::new(root, overlay).map_err(|source| failed(b"", source))?;
+    fn new(root: &Path, form: LayerForm, limits: &'a Limits) -> Result<Self, UnpackError> {
+        let tree = Tree::new(root, form).map_err(|source| failed(b"", source))?;
         Ok(Self {
             tree,
             limits,

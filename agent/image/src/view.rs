@@ -12,7 +12,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fgetxattr, fstat, openat, re
 use rustix::io::Errno;
 use thiserror::Error;
 
-use crate::unpack::OverlayXattrs;
+use crate::unpack::LayerForm;
 
 /// The kernel's MAXSYMLINKS.
 const MAX_LINKS: usize = 40;
@@ -197,10 +197,8 @@ fn is_opaque(parent: &OwnedFd, name: &[u8]) -> Result<bool, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = openat(parent, name, flags, Mode::empty())?;
     let mut value = [0; 1];
-    for overlay in [OverlayXattrs::Trusted, OverlayXattrs::User] {
-        if fgetxattr(&directory, overlay.opaque(), &mut value[..])
-            .is_ok_and(|length| value[..length] == *b"y")
-        {
+    for form in [LayerForm::Root, LayerForm::User] {
+        if fgetxattr(&directory, form.opaque(), &mut value[..]).is_ok_and(|length| value[..length] == *b"y") {
             return Ok(true);
         }
     }

@@ -27,6 +27,8 @@ pub mod fd {
     pub const ATTACH: i32 = 7;
     /// The user namespace of the payload, and of the files of its image. Absent where those are the host's.
     pub const USER_NAMESPACE: i32 = 8;
+    /// The mount namespace of an agent without root: kept here for the next agent, and never looked at.
+    pub const MOUNTS: i32 = 9;
     /// In place of [`EXIT`] when a command is executed in a running container: the socket to the agent.
     pub const CONTROL: i32 = EXIT;
     /// In place of [`DIRECTORY`]: the container's pid 1.
@@ -34,7 +36,7 @@ pub mod fd {
     /// In place of [`ATTACH`]: the payload's first process.
     pub const PAYLOAD: i32 = ATTACH;
     /// The last of them.
-    pub const LAST: i32 = USER_NAMESPACE;
+    pub const LAST: i32 = MOUNTS;
 }
 
 /// The real-time signal that makes init kill every other process of the container. Unlike SIGKILL of init itself,

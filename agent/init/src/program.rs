@@ -47,10 +47,10 @@ pub enum Op {
     Attach,
     /// `attributes: u64, recursive: u64`: of the root.
     SealRoot,
-    /// `mount_point: text, base: text, lower: list of text, upper: text, work: text, id_mapped: u64, uid: u64, gid: u64`:
+    /// `mount_point: text, base: text, lower: list of text, upper: text, work: text, flags: u64, uid: u64, gid: u64`:
     /// layers below `base` as the root; without an upper one it is in memory.
     MountRoot,
-    /// `target: text, base: text, lower: list of text, id_mapped: u64`: layers, read-only.
+    /// `target: text, base: text, lower: list of text, flags: u64`: layers, read-only.
     MountLayers,
     /// `source: text, target: text, attributes: u64`: a file or directory of the root at another place of it.
     Show,
@@ -215,6 +215,17 @@ pub enum Join {
     Born = 0,
     /// cgroup v1: it writes itself into each `tasks` file listed.
     Write = 1,
+}
+
+/// The flags of [`Op::MountRoot`] and [`Op::MountLayers`].
+#[derive(Debug)]
+pub struct Overlay;
+
+impl Overlay {
+    /// Files have the ids of [`crate::fd::USER_NAMESPACE`].
+    pub const ID_MAPPED: u64 = 1;
+    /// overlayfs has its own attributes in the user's: mount option `userxattr`.
+    pub const USER_ATTRIBUTES: u64 = 2;
 }
 
 /// The flags of [`Op::Stdio`].

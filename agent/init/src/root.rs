@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use proffer_init::fd;
-use proffer_init::program::Reader;
+use proffer_init::program::{Overlay, Reader};
 
 use crate::run::{number, text};
 use crate::sys::mount::{self, LegacyOverlay};
@@ -222,13 +222,13 @@ impl Root {
         let mount_point = text(operands)?;
         let layers = Layers::read(operands)?;
         let (upper, work) = (text(operands)?, text(operands)?);
-        let (id_mapped, owner) = (number(operands)? != 0, owner(operands)?);
+        let (flags, owner) = (number(operands)?, owner(operands)?);
         let place = |mount_point| tree::directory(mount_point);
         let fail = |failure: Failure<'_>| Failure {
             errno: failure.errno,
             subject: mount_point,
         };
-        layers.enter(id_mapped, mount_point).map_err(fail)?;
+        layers.enter(flags, mount_point).map_err(fail)?;
         let (memory_upper, memory_work);
         let (upper, work) = if upper.is_empty() {
             attach_at(NewFileSystem::open(c"tmpfs")?.tree(NODEV)?, place(mount_point)?).map_err(fail)?;
@@ -242,7 +242,7 @@ impl Root {
         };
         mount::own(libc::AT_FDCWD, upper, owner).map_err(fail)?;
         let overlay = layers
-            .overlay(Some((upper, work)), NODEV, mount_point)
+            .overlay(Some((upper, work)), (NODEV, flags), mount_point)
             .map_err(fail)?;
         if let Some(overlay) = overlay {
             attach_at(overlay, place(mount_point)?).map_err(fail)?;
@@ -256,7 +256,7 @@ impl Root {
     pub(crate) fn mount_layers(&mut self, operands: &mut Reader<'static>) -> Outcome<'static> {
         let target = text(operands)?;
         let layers = Layers::read(operands)?;
-        let id_mapped = number(operands)? != 0;
+        let flags = number(operands)?;
         let attributes = RDONLY | NOSUID | NODEV;
         let place = self.place(target, Missing::Directory)?;
         let path = process::descriptor_path(place);
@@ -264,8 +264,8 @@ impl Root {
             errno: failure.errno,
             subject: target,
         };
-        layers.enter(id_mapped, &path).map_err(fail)?;
-        if let Some(overlay) = layers.overlay(None, attributes, &path).map_err(fail)? {
+        layers.enter(flags, &path).map_err(fail)?;
+        if let Some(overlay) = layers.overlay(None, (attributes, flags), &path).map_err(fail)? {
             // What was attached by `enter` covers the place, so the place is looked up again.
             sys::close(place);
             self.attach(overlay, target)?;
@@ -290,8 +290,8 @@ impl Layers {
 
     /// Changes into their directory, so that their names are short. With an id map that is a mount of it with the ids
     /// of the user namespace, attached at `scratch`: overlayfs takes layers from attached mounts only.
-    fn enter<'a>(&self, id_mapped: bool, scratch: &'a CStr) -> Outcome<'a> {
-        if !id_mapped {
+    fn enter<'a>(&self, flags: u64, scratch: &'a CStr) -> Outcome<'a> {
+        if flags & Overlay::ID_MAPPED == 0 {
             return process::change_directory(self.base);
         }
         let base = tree::directory(self.base)?;
@@ -317,7 +317,7 @@ impl Layers {
     fn overlay<'a>(
         &self,
         upper: Option<(&'a CStr, &'a CStr)>,
-        attributes: u64,
+        (attributes, flags): (u64, u64),
         target: &'a CStr,
     ) -> Outcome<'a, Option<i32>> {
         if let (None, [only]) = (upper, self.names.as_slice()) {
@@ -336,6 +336,12 @@ impl Layers {
             return Ok(Some(copy));
         }
         let context = NewFileSystem::open(c"overlay")?;
+        let user_attributes = flags & Overlay::USER_ATTRIBUTES != 0;
+        if user_attributes {
+            context
+                .set(c"userxattr", c"")
+                .map_err(|failure| failure.on(target))?;
+        }
         for name in &self.names {
             match context.set(c"lowerdir+", name) {
                 // Kernels before 6.7 take all layers in one text.
@@ -346,6 +352,7 @@ impl Layers {
                         names: &self.names,
                         upper,
                         attributes,
+                        user_attributes,
                     };
                     return legacy.mount(target).map(|()| None);
                 }

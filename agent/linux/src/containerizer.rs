@@ -23,7 +23,7 @@ use crate::process::Process;
 use crate::userns::UserNamespaces;
 use crate::{
     DestroyError, DestroyErrors, ExecError, ExitRecord, ExitRecordError, LaunchError, ListError, SetupError,
-    SignalError, UsageError, embedded, launch, network,
+    SignalError, UsageError, embedded, launch, network, rootless,
 };
 
 /// How long a killed process may take to vanish: writing back a core or leaving a slow device. Then something is wrong
@@ -84,14 +84,19 @@ impl Containerizer {
             return Err(SetupError::NotRoot { uid: uid.as_raw() });
         }
         let cgroups = Cgroups::new(&config.cgroup_mount, &config.cgroup_root)?;
-        let facts = host_facts(&cgroups, &config.cgroup_mount);
+        let namespaces = |source| SetupError::Namespaces { source };
+        let ids = rootless::task_ids().map_err(namespaces)?;
+        let facts = HostFacts {
+            rootless: ids,
+            ..host_facts(&cgroups, &config.cgroup_mount)
+        };
         let init = embedded::init().map_err(|source| SetupError::Init { source })?;
         let processes = Mutex::default();
         Ok(Self {
             cgroups,
             facts,
             init,
-            user_namespaces: UserNamespaces::default(),
+            user_namespaces: UserNamespaces::new(ids.is_some()).map_err(namespaces)?,
             processes,
             leftovers: Leftovers::default(),
         })
@@ -336,6 +341,7 @@ fn host_facts(cgroups: &Cgroups, mount: &Path) -> HostFacts {
         cgroup_mount: mount.to_owned(),
         has_mqueue: filesystems.lines().any(|line| line.ends_with("\tmqueue")),
         has_time_namespace: Path::new("/proc/self/ns/time").exists(),
+        rootless: None,
     }
 }
 

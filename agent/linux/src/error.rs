@@ -11,14 +11,14 @@ use thiserror::Error;
 /// The agent cannot run containers on this host.
 #[derive(Debug, Error)]
 pub enum SetupError {
-    #[error("containers need root, this is user {uid}: start the agent with sudo")]
+    #[error("containers need root, if only of a user namespace, and this is user {uid}")]
     NotRoot { uid: u32 },
     #[error(
         "no cgroup hierarchy at `{}`: mount one (`mount -t cgroup2 none {}`)", mount.display(), mount.display()
     )]
     NoHierarchy { mount: PathBuf },
     #[error(
-        "the cgroup controllers {missing} are not available at `{}`: boot without `cgroup_disable=`, or have the parent group delegate them", mount.display()
+        "the cgroup controllers {missing} are not available at `{}`: boot without `cgroup_disable=`, or have the parent group delegate them (systemd: `Delegate=cpu cpuset io memory pids` of user@.service)", mount.display()
     )]
     ControllersMissing { mount: PathBuf, missing: String },
     #[error("the cgroup root `{0}` must be a relative path of plain names")]
@@ -29,6 +29,8 @@ pub enum SetupError {
         path: PathBuf,
         source: io::Error,
     },
+    #[error("cannot find out this process's namespaces")]
+    Namespaces { source: io::Error },
     #[error("cannot put proffer-init into memory")]
     Init { source: io::Error },
 }

@@ -194,6 +194,7 @@ impl Launch<'_> {
                 .id_map
                 .map(|map| self.user_namespaces.get(map))
                 .transpose()?,
+            mounts: self.user_namespaces.mounts.clone(),
         })
     }
 

@@ -40,6 +40,8 @@ pub(crate) struct Descriptors {
     /// For a container with input.
     pub(crate) attach: Option<OwnedFd>,
     pub(crate) user_namespace: Option<Arc<OwnedFd>>,
+    /// Of an agent without root, so that the next one finds it.
+    pub(crate) mounts: Option<Arc<OwnedFd>>,
 }
 
 /// Starts init from its file in memory, and returns what it reports; `None` when it did not finish in time.
@@ -75,6 +77,9 @@ fn spawn(init: &OwnedFd, descriptors: &Descriptors, writer: OwnedFd) -> io::Resu
     }
     if let Some(own) = &descriptors.user_namespace {
         actions.add_dup2(own.as_raw_fd(), fd::USER_NAMESPACE)?;
+    }
+    if let Some(own) = &descriptors.mounts {
+        actions.add_dup2(own.as_raw_fd(), fd::MOUNTS)?;
     }
     let path = CString::new(format!("/proc/self/fd/{}", init.as_raw_fd()))?;
     let attributes = PosixSpawnAttr::init()?;

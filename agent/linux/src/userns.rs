@@ -25,13 +25,26 @@ const STACK_BYTES: usize = 16 << 10;
 
 /// The user namespaces made so far. An agent has one id map as a rule, so they are looked through in turn.
 #[derive(Debug, Default)]
-pub(crate) struct UserNamespaces(Mutex<Vec<(IdMap, Arc<OwnedFd>)>>);
+pub(crate) struct UserNamespaces {
+    made: Mutex<Vec<(IdMap, Arc<OwnedFd>)>>,
+    /// The agent's own mount namespace, where that has to be kept beyond the agent.
+    pub(crate) mounts: Option<Arc<OwnedFd>>,
+}
 
 impl UserNamespaces {
+    /// None yet; `is_rootless` where the agent is root of a user namespace only.
+    pub(crate) fn new(is_rootless: bool) -> io::Result<Self> {
+        let own = || out_of_the_way(File::open("/proc/self/ns/mnt")?.into());
+        Ok(Self {
+            made: Mutex::default(),
+            mounts: is_rootless.then(own).transpose()?.map(Arc::new),
+        })
+    }
+
     /// The namespace of an id map, made at its first use.
     pub(crate) fn get(&self, map: IdMap) -> io::Result<Arc<OwnedFd>> {
         // A push happens or does not, so a thread that panicked left the list whole.
-        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, namespace)) = made.iter().find(|(of, _)| *of == map) {
             return Ok(Arc::clone(namespace));
         }

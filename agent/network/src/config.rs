@@ -12,6 +12,8 @@ use thiserror::Error;
 pub struct Config {
     /// Tells this agent's interfaces and rules from those of others on the host.
     pub tag: Tag,
+    /// Whether the agent has no power over the host's network, and so can connect nobody to it.
+    pub is_rootless: bool,
     /// Where attachments are remembered; a directory of this crate's own. Created when missing.
     pub records: PathBuf,
     /// What addresses the bridge gives out. Its first one is the bridge's own.

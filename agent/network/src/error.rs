@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::cni::CniError;
 use crate::config::Subnet;
-use crate::request::{MAX_PORTS, Transport};
+use crate::request::{MAX_PORTS, Mode, Transport};
 
 /// The agent's networks cannot be managed.
 #[derive(Debug, Error)]
@@ -71,6 +71,10 @@ pub enum AttachError {
     Rules(#[from] RulesError),
     #[error(transparent)]
     Cni(#[from] CniError),
+    #[error(
+        "this agent is rootless, and can connect no task to {}: ask for the network `host` or `none`, and leave out where ports are in the container", .0.describe()
+    )]
+    Rootless(Mode),
     #[error("the work on the network was cut off")]
     CutOff,
 }

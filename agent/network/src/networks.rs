@@ -36,6 +36,7 @@ pub struct Networks {
 
 #[derive(Debug)]
 struct Inner {
+    is_rootless: bool,
     subnet: Subnet,
     records: Records,
     bridge: Bridge,
@@ -79,6 +80,7 @@ impl Networks {
             .map(|record| (record.network_id.clone(), record))
             .collect();
         let inner = Inner {
+            is_rootless: config.is_rootless,
             subnet: config.bridge_subnet,
             records,
             bridge,
@@ -222,6 +224,9 @@ impl Inner {
 
     async fn attach(self: &Arc<Self>, request: Request) -> Result<Attached, AttachError> {
         check(&request)?;
+        if self.is_rootless && request.mode != Mode::None {
+            return Err(AttachError::Rootless(request.mode));
+        }
         let _turn = self.turn(&request.network_id).await;
         let (record, is_first) = self.admit(&request)?;
         let made = match is_first {

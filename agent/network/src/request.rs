@@ -40,6 +40,17 @@ pub enum Mode {
     Cni(String),
 }
 
+impl Mode {
+    /// As people are told.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::None => "nothing".to_owned(),
+            Self::Bridge => "a bridge".to_owned(),
+            Self::Cni(name) => format!("the CNI network `{name}`"),
+        }
+    }
+}
+
 /// A port of the host that leads to one of the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Port {

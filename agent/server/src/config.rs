@@ -11,6 +11,9 @@ use proffer_types::container::Capability;
 use proffer_types::{Attribute, FaultDomain, Resources};
 use tokio::sync::oneshot;
 
+/// Where Linux mounts cgroups.
+const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
+
 /// What an operator tells an agent.
 #[derive(Debug)]
 pub struct Config {
@@ -23,6 +26,8 @@ pub struct Config {
     pub advertise: Option<String>,
     /// Checkpoints, sandboxes and the agent's id. One agent a directory.
     pub data_dir: PathBuf,
+    /// Where cgroups are mounted or, for an agent without root, the group that was delegated to it.
+    pub cgroup_mount: PathBuf,
     /// What to offer; names not given here are detected. Plain, or under one static reservation.
     pub resources: Resources,
     /// What to offer beyond `resources`, and to take back from its users at any time. Only cpus.
@@ -115,8 +120,9 @@ impl Default for NetworkConfig {
 /// What tasks may do beyond running.
 #[derive(Debug, Clone)]
 pub struct SecurityPolicy {
-    /// The host's ids that tasks have as theirs. No user, and no other agent, of this host should have one of them.
-    pub id_map: IdMap,
+    /// The ids that tasks have as theirs: of the host, and no user, and no other agent, of it should have one of them; or of
+    /// a rootless agent's user namespace. Absent means [`DEFAULT_IDS`], or all that a rootless agent has.
+    pub id_map: Option<IdMap>,
     /// Capabilities that tasks may have beside the default ones.
     pub capabilities: BTreeSet<Capability>,
     /// Devices that tasks may use, and directories whose devices they may.
@@ -127,20 +133,18 @@ pub struct SecurityPolicy {
     pub seccomp_profiles: Option<PathBuf>,
 }
 
-/// Far above what hosts give to users, and to the containers of users (`/etc/subuid`).
-const DEFAULT_FIRST_ID: u32 = 1_879_048_192;
-
-/// As many as there are on a host by an old custom; `nobody` is 65534.
-const DEFAULT_N_IDS: u32 = 65536;
+/// The ids of tasks where the operator does not say. Far above what hosts give to users, and to the containers of users
+/// (`/etc/subuid`); as many as there are on a host by an old custom, where `nobody` is 65534.
+pub(crate) const DEFAULT_IDS: IdMap = IdMap {
+    first: 1_879_048_192,
+    count: 65536,
+};
 
 impl Default for SecurityPolicy {
     /// Nothing.
     fn default() -> Self {
         Self {
-            id_map: IdMap {
-                first: DEFAULT_FIRST_ID,
-                count: DEFAULT_N_IDS,
-            },
+            id_map: None,
             capabilities: BTreeSet::new(),
             devices: Vec::new(),
             unconfined: false,
@@ -158,6 +162,7 @@ impl Config {
             listen,
             advertise: None,
             data_dir,
+            cgroup_mount: CGROUP_MOUNT.into(),
             resources: Resources::new(),
             revocable: Resources::new(),
             devices: Pool::default(),

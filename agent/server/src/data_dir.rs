@@ -196,13 +196,22 @@ impl DataDir {
 
     /// A cgroup of the agent's own, the same at every start on this directory.
     pub(crate) fn cgroup_root(&self) -> String {
-        format!("proffer/{:08x}", self.hash())
+        cgroup_root(&self.root)
     }
 
     /// Tells what the kernel has of this agent from what it has of others on the host.
     pub(crate) fn hash(&self) -> u32 {
-        crc32fast::hash(self.root.as_os_str().as_encoded_bytes())
+        hash(&self.root)
     }
+}
+
+fn hash(root: &Path) -> u32 {
+    crc32fast::hash(root.as_os_str().as_encoded_bytes())
+}
+
+/// The cgroup of the agent whose directory that is, without links.
+pub(crate) fn cgroup_root(root: &Path) -> String {
+    format!("proffer/{:08x}", hash(root))
 }
 
 /// The directory of one task.

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use proffer_container::IdMap;
 use proffer_grpc::net::ListenError;
 use thiserror::Error;
 
@@ -29,6 +30,18 @@ pub enum AgentError {
         what: &'static str,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("this host gives user {uid} no place for an agent")]
+    Tree {
+        uid: u32,
+        source: proffer_linux::TreeError,
+    },
+    #[error("cannot become root of a user namespace")]
+    Rootless(#[from] proffer_linux::RootlessError),
+    #[error(
+        "the ids of tasks, {} from {}, are not among the {} from {} that a rootless agent has: give others with --id-range, or its user more in /etc/subuid and /etc/subgid",
+        ids.count, ids.first, all.count, all.first
+    )]
+    IdRange { ids: IdMap, all: IdMap },
     #[error("cannot make the default seccomp filter")]
     Seccomp {
         source: proffer_container::seccomp::SeccompError,

@@ -5,9 +5,10 @@ mod network;
 use std::path::Path;
 
 use procfs::Current;
-use proffer_container::Pool;
+use proffer_container::{IdMap, Pool};
 use proffer_types::{Kind, Ranges, ResourceName, Resources};
 
+use crate::config::DEFAULT_IDS;
 use crate::provision::OWN_DEVICE;
 use crate::{AgentError, Config};
 
@@ -30,7 +31,7 @@ const ROUTES: &str = "/proc/net/route";
 /// what earlier operations changed.
 pub(crate) fn resources(config: &Config, kept: &Resources, data_dir: &Path) -> Result<Resources, AgentError> {
     let stated = stated(&config.resources)?;
-    let mut all = complete(stated, kept, data_dir)?;
+    let mut all = complete(stated, kept, data_dir, &config.cgroup_mount)?;
     all.add(&devices(&config.devices, stated)?);
     if !config.revocable.is_empty() {
         all = all
@@ -82,16 +83,19 @@ fn revocable(resources: &Resources) -> Result<&Resources, AgentError> {
     }
 }
 
-fn complete(stated: &Resources, kept: &Resources, data_dir: &Path) -> Result<Resources, AgentError> {
+fn complete(
+    stated: &Resources,
+    kept: &Resources,
+    data_dir: &Path,
+    cgroup_mount: &Path,
+) -> Result<Resources, AgentError> {
     let mut all = stated.clone();
     if stated.cpu_millis() == 0 {
         all = all.with(ResourceName::Cpus, cpu_millis()?);
     }
     if stated.mem_bytes() == 0 {
-        all = all.with(
-            ResourceName::Mem,
-            less_reserve(mem_total_bytes()?, HOST_MEM_BYTES),
-        );
+        let bytes = mem_total_bytes()?.min(mem_limit_bytes(cgroup_mount));
+        all = all.with(ResourceName::Mem, less_reserve(bytes, HOST_MEM_BYTES));
     }
     if stated.disk_bytes() == 0 {
         let free = proffer_linux::host::free_disk_bytes(data_dir).map_err(|source| AgentError::Detect {
@@ -137,6 +141,31 @@ fn mem_total_bytes() -> Result<u64, AgentError> {
     Ok(meminfo.mem_total)
 }
 
+/// The least that the group an agent was given, or one above it, has of memory (cgroup v2).
+fn mem_limit_bytes(group: &Path) -> u64 {
+    let limit = |group: &Path| {
+        std::fs::read_to_string(group.join("memory.max"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    };
+    group.ancestors().filter_map(limit).min().unwrap_or(u64::MAX)
+}
+
+/// The ids of tasks: what the operator says, within those that a rootless agent has.
+pub(crate) fn ids(stated: Option<IdMap>, rootless: Option<IdMap>) -> Result<IdMap, AgentError> {
+    let Some(all) = rootless else {
+        return Ok(stated.unwrap_or(DEFAULT_IDS));
+    };
+    let ids = stated.unwrap_or(all);
+    let end = |map: IdMap| map.first.saturating_add(map.count);
+    match ids.count > 0 && ids.first >= all.first && end(ids) <= end(all) {
+        true => Ok(ids),
+        false => Err(AgentError::IdRange { ids, all }),
+    }
+}
+
 /// The host's own name; `localhost` when it has none.
 pub(crate) fn name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
@@ -178,6 +207,34 @@ mod tests {
         assert!(all.mem_bytes() > 0);
         assert_eq!(all.net_mbps_millis(), 7000);
         assert_eq!(all.ranges(&ResourceName::Ports).map(Ranges::count), Some(1001));
+    }
+
+    #[test]
+    fn memory_is_no_more_than_the_agents_groups_have() {
+        let dir = tempfile::tempdir().unwrap();
+        let group = dir.path().join("above/own");
+        std::fs::create_dir_all(&group).unwrap();
+        std::fs::write(group.join("memory.max"), "max\n").unwrap();
+        assert_eq!(mem_limit_bytes(&group), u64::MAX);
+        std::fs::write(dir.path().join("above/memory.max"), "4096\n").unwrap();
+        assert_eq!(mem_limit_bytes(&group), 4096);
+    }
+
+    #[test]
+    fn a_rootless_agents_tasks_have_ids_of_its_namespace_alone() {
+        let map = |first, count| IdMap { first, count };
+        assert_eq!(ids(None, None).unwrap(), DEFAULT_IDS);
+        assert_eq!(ids(Some(map(7, 9)), None).unwrap(), map(7, 9));
+        let all = Some(map(1, 65536));
+        assert_eq!(ids(None, all).unwrap(), map(1, 65536));
+        assert_eq!(ids(Some(map(1000, 64537)), all).unwrap(), map(1000, 64537));
+        for bad in [map(1000, 64538), map(0, 10), map(1, u32::MAX)] {
+            assert!(
+                matches!(ids(Some(bad), all), Err(AgentError::IdRange { .. })),
+                "{bad:?}"
+            );
+        }
+        assert!(ids(None, Some(map(1, 0))).is_err());
     }
 
     #[test]

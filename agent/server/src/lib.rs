@@ -19,6 +19,7 @@ mod link;
 mod metrics;
 mod perform;
 mod provision;
+pub mod rootless;
 mod run;
 mod sandbox;
 mod secrets;

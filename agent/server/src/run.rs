@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proffer_agent_core::{Agent, Output, Recovered};
-use proffer_image::{ImageStore, OverlayXattrs};
+use proffer_container::IdMap;
+use proffer_image::{ImageStore, LayerForm};
 use proffer_linux::Containerizer;
 use proffer_network::{Networks, Tag};
 use proffer_types::agent_link::RegisteredOperation;
@@ -32,9 +33,6 @@ use crate::provision::{Provisioner, image};
 use crate::shared::Shared;
 use crate::{AgentError, Config, api, host, link, sandbox};
 
-/// Where Linux mounts cgroups.
-const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
-
 /// How long what is under way may take when the agent ends; then it is cut off.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -50,11 +48,14 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let resources = proffer_agent_core::restore(&resources, &kept.changed)?;
     let containerizer = Containerizer::new(&proffer_linux::Config {
         cgroup_root: data_dir.cgroup_root(),
-        cgroup_mount: CGROUP_MOUNT.into(),
+        cgroup_mount: config.cgroup_mount.clone(),
     })?;
-    let networks = networks(&data_dir, &config).await?;
+    let rootless = containerizer.host_facts().rootless;
+    let networks = networks(&data_dir, &config, rootless.is_some()).await?;
     let pool = std::mem::take(&mut config.devices);
-    let images = open_images(&data_dir, &config)?;
+    let ids = host::ids(config.security.id_map, rootless)?;
+    config.security.id_map = Some(ids);
+    let images = open_images(&data_dir, &config, rootless.map(|_| ids))?;
     let offered_ports = resources
         .ranges(&ResourceName::Ports)
         .cloned()
@@ -196,10 +197,11 @@ impl Parts {
     }
 }
 
-async fn networks(data_dir: &DataDir, config: &Config) -> Result<Networks, AgentError> {
+async fn networks(data_dir: &DataDir, config: &Config, is_rootless: bool) -> Result<Networks, AgentError> {
     let config = config.network.clone();
     let opened = Networks::open(proffer_network::Config {
         tag: Tag::new(data_dir.hash()),
+        is_rootless,
         records: data_dir.networks(),
         bridge_subnet: config.bridge_subnet,
         set_ip_forward: config.set_ip_forward,
@@ -209,14 +211,18 @@ async fn networks(data_dir: &DataDir, config: &Config) -> Result<Networks, Agent
     Ok(opened.await?)
 }
 
-fn open_images(data_dir: &DataDir, config: &Config) -> Result<ImageStore, AgentError> {
-    // An agent without root mounts overlayfs with `userxattr`.
-    let overlay = match rustix::process::geteuid().is_root() {
-        true => OverlayXattrs::Trusted,
-        false => OverlayXattrs::User,
+/// `shifted`: the ids that files of images have, where mounts cannot map them.
+fn open_images(
+    data_dir: &DataDir,
+    config: &Config,
+    shifted: Option<IdMap>,
+) -> Result<ImageStore, AgentError> {
+    let form = match shifted {
+        None => LayerForm::Root,
+        Some(IdMap { first, count }) => LayerForm::Shifted { first, count },
     };
     let images = proffer_image::Config {
-        overlay,
+        form,
         ..config.images.clone()
     };
     Ok(ImageStore::open(&data_dir.images(), images)?)

@@ -237,8 +237,14 @@ impl AgentArgs {
     }
 }
 
-pub(super) async fn agent(args: AgentArgs) -> Result<u8> {
-    let config = args.config()?;
+/// What comes before the runtime, and its threads.
+pub(super) fn prepare(args: AgentArgs) -> Result<proffer_agent::Config> {
+    let mut config = args.config()?;
+    proffer_agent::rootless::enter(&mut config)?;
+    Ok(config)
+}
+
+pub(super) async fn agent(config: proffer_agent::Config) -> Result<u8> {
     until_signal(|shutdown| proffer_agent::run(config, shutdown)).await
 }
 

@@ -33,7 +33,7 @@ const MAX_AGENTS: u16 = 64;
 
 /// Run a whole cluster on this machine: master, agents, batch and service
 ///
-/// Ctrl-C ends its tasks and cleans up. Needs root, as agents make namespaces and cgroups.
+/// Ctrl-C ends its tasks and cleans up. Agents need root, or a cgroup v2 group that was delegated to this user.
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
     /// Where everything is kept; absent means `proffer/dev` under $XDG_DATA_HOME or ~/.local/share
@@ -74,6 +74,7 @@ pub(super) async fn dev(args: DevArgs, log: LogArgs, allocators: &Allocators) ->
     if let Some(name) = &args.allocator {
         drop(allocators.get(name)?);
     }
+    proffer_agent::rootless::make_way()?;
     let mut signals = Signals::new()?;
     let data_dir = match args.data_dir {
         Some(path) => std::path::absolute(path)?,

@@ -9,6 +9,9 @@ use crate::{ContainerConfig, Controller, HostFacts, PlanError, PrepareStep};
 /// Allows the payload the devices every container has, and its own. A host without the means runs only containers that
 /// neither have devices nor can make their nodes.
 pub(crate) fn allow(config: &ContainerConfig, host: &HostFacts, draft: &mut Draft) -> Result<(), PlanError> {
+    if host.rootless.is_some() {
+        return allow_rootless(config);
+    }
     if !host.controllers.contains(&Controller::Devices) {
         let may_make = config.spec.security.add_capabilities.contains(&Capability::Mknod);
         if may_make || !config.devices.is_empty() {
@@ -31,4 +34,25 @@ pub(crate) fn allow(config: &ContainerConfig, host: &HostFacts, draft: &mut Draf
     let rules = DEFAULT_RULES.into_iter().chain(own).collect();
     draft.prepare.push(PrepareStep::AllowDevices(rules));
     Ok(())
+}
+
+/// Without root a container has the devices that the host's own nodes are shown of, and can make none: a node made in a
+/// user namespace, or on a file system of one, opens nothing. But nothing tells reading from writing.
+fn allow_rootless(config: &ContainerConfig) -> Result<(), PlanError> {
+    let both = DeviceAccess {
+        read: true,
+        write: true,
+        mknod: false,
+    };
+    if config.spec.security.add_capabilities.contains(&Capability::Mknod)
+        || config.devices.iter().any(|device| device.access.mknod)
+    {
+        return Err(PlanError::Rootless("let a task make devices"));
+    }
+    match config.devices.iter().all(|device| device.access == both) {
+        true => Ok(()),
+        false => Err(PlanError::Rootless(
+            "let a task only read, or only write, a device: ask for both",
+        )),
+    }
 }

@@ -1,7 +1,7 @@
 //! Mounts: the file systems that show the container's own namespaces, the devices every program may count on, and its
 //! own places for files: the sandbox, `/tmp`, `/run`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use proffer_types::container::Propagation;
 
@@ -72,8 +72,25 @@ const READ_ONLY: [&str; 5] = [
     "/proc/sysrq-trigger",
 ];
 
+/// The largest group there can be a rule for who may ping (`GID_T_MAX`, include/net/ping.h).
+const LAST_GROUP: u32 = i32::MAX.cast_unsigned();
+
+/// What was opened of the host beside the container's own directories, by an agent that cannot make it.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    devices: Vec<(usize, PathBuf)>,
+    sysfs: Option<usize>,
+}
+
 /// Opens what is of the host, while its paths mean what the host means by them.
-pub(crate) fn open(config: &ContainerConfig, draft: &mut Draft) -> Result<(), PlanError> {
+///
+/// An agent without root can make no device files, and mounts sysfs only for a network of its own
+/// (`kobj_ns_current_may_mount`); its containers see those of the host.
+pub(crate) fn open(
+    config: &ContainerConfig,
+    host: &HostFacts,
+    draft: &mut Draft,
+) -> Result<Opened, PlanError> {
     let shm = match &config.ipc {
         IpcNamespace::New => None,
         IpcNamespace::Joined { shm, .. } => Some(shm),
@@ -82,18 +99,37 @@ pub(crate) fn open(config: &ContainerConfig, draft: &mut Draft) -> Result<(), Pl
         absolute("the directory to be mounted", path)?;
         draft.open_tree(path);
     }
-    Ok(())
+    let mut opened = Opened::default();
+    if host.rootless.is_none() {
+        return Ok(opened);
+    }
+    let own = DEVICES
+        .iter()
+        .map(|(name, ..)| PathBuf::from(format!("/dev/{name}")));
+    for path in own.chain(config.devices.iter().map(|device| device.path.clone())) {
+        opened.devices.push((draft.open_tree(&path), path));
+    }
+    if config.network == NetworkNamespace::Host {
+        opened.sysfs = Some(draft.open_tree(Path::new("/sys")));
+    }
+    Ok(opened)
 }
 
 /// Mounts the container's own file systems.
-pub(crate) fn mount(config: &ContainerConfig, host: &HostFacts, draft: &mut Draft) {
+pub(crate) fn mount(config: &ContainerConfig, host: &HostFacts, opened: Opened, draft: &mut Draft) {
     draft.mount("proc", "/proc", NOTHING, vec![]);
     let read_only = Access {
         read_only: true,
         ..NOTHING
     };
-    draft.mount("sysfs", "/sys", read_only, vec![]);
-    devices(config, host, draft);
+    match opened.sysfs {
+        Some(tree) => draft.root(RootStep::Attach(Attach {
+            read_only: true,
+            ..own(tree, "/sys".into())
+        })),
+        None => draft.mount("sysfs", "/sys", read_only, vec![]),
+    }
+    devices(config, host, opened.devices, draft);
     let root = outside(config, (0, 0));
     let owned = |mode: &str, size: u64| {
         vec![
@@ -119,13 +155,40 @@ pub(crate) fn mount(config: &ContainerConfig, host: &HostFacts, draft: &mut Draf
 }
 
 /// Makes a `/dev` with nothing of the host's.
-fn devices(config: &ContainerConfig, host: &HostFacts, draft: &mut Draft) {
+fn devices(config: &ContainerConfig, host: &HostFacts, opened: Vec<(usize, PathBuf)>, draft: &mut Draft) {
     let access = Access {
         devices: true,
         ..NOTHING
     };
     let options = [("mode", "0755".to_owned()), ("size", DEV_BYTES.to_string())];
     draft.mount("tmpfs", "/dev", access, options.to_vec());
+    for (tree, path) in opened {
+        draft.root(RootStep::Attach(Attach {
+            is_device: true,
+            ..own(tree, path)
+        }));
+    }
+    if host.rootless.is_none() {
+        nodes(config, draft);
+    }
+    for (path, target) in LINKS {
+        draft.root(RootStep::MakeLink { path, target });
+    }
+    let group = outside(config, (0, TTY_GROUP)).1.to_string();
+    let terminals = [("mode", "0620"), ("ptmxmode", "0666"), ("gid", &group)];
+    let terminals = terminals.map(|(key, value)| (key, value.to_owned()));
+    draft.mount("devpts", "/dev/pts", access, terminals.to_vec());
+    match config.ipc {
+        IpcNamespace::New => draft.mount("tmpfs", "/dev/shm", NOTHING, vec![("mode", "1777".to_owned())]),
+        IpcNamespace::Joined { .. } => draft.attach(2, "/dev/shm"),
+    }
+    if host.has_mqueue {
+        draft.mount("mqueue", "/dev/mqueue", NOTHING, vec![]);
+    }
+}
+
+/// Makes the device files.
+fn nodes(config: &ContainerConfig, draft: &mut Draft) {
     for (name, major, minor) in DEVICES {
         draft.root(RootStep::MakeNode(Node {
             path: PathBuf::from(format!("/dev/{name}")),
@@ -146,34 +209,26 @@ fn devices(config: &ContainerConfig, host: &HostFacts, draft: &mut Draft) {
             owner: outside(config, (0, 0)),
         }));
     }
-    for (path, target) in LINKS {
-        draft.root(RootStep::MakeLink { path, target });
-    }
-    let group = outside(config, (0, TTY_GROUP)).1.to_string();
-    let terminals = [("mode", "0620"), ("ptmxmode", "0666"), ("gid", &group)];
-    let terminals = terminals.map(|(key, value)| (key, value.to_owned()));
-    draft.mount("devpts", "/dev/pts", access, terminals.to_vec());
-    match config.ipc {
-        IpcNamespace::New => draft.mount("tmpfs", "/dev/shm", NOTHING, vec![("mode", "1777".to_owned())]),
-        IpcNamespace::Joined { .. } => draft.attach(2, "/dev/shm"),
-    }
-    if host.has_mqueue {
-        draft.mount("mqueue", "/dev/mqueue", NOTHING, vec![]);
-    }
 }
 
 /// Hides, or makes read-only, what the kernel shows of the whole host. Before that, sets what a network of its own lets
 /// a task do without privileges: listen on any port, and ping.
-pub(crate) fn mask(config: &ContainerConfig, draft: &mut Draft) {
+pub(crate) fn mask(config: &ContainerConfig, host: &HostFacts, draft: &mut Draft) {
     if config.network == NetworkNamespace::New {
         draft.init.push(InitStep::LoopbackUp);
     }
     if config.network != NetworkNamespace::Host {
+        // What the agent's own user namespace does not have cannot be named.
+        let groups = host.rootless.map_or((0, LAST_GROUP), |ids| {
+            (ids.first, ids.first.saturating_add(ids.count.saturating_sub(1)))
+        });
         for (path, value) in [
-            ("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"),
-            ("/proc/sys/net/ipv4/ping_group_range", "0 2147483647"),
+            ("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0".to_owned()),
+            (
+                "/proc/sys/net/ipv4/ping_group_range",
+                format!("{} {}", groups.0, groups.1.min(LAST_GROUP)),
+            ),
         ] {
-            let value = value.to_owned();
             draft.root(RootStep::Write { path, value });
         }
     }
@@ -221,11 +276,17 @@ impl Draft {
     }
 
     fn attach(&mut self, tree: usize, target: &str) {
-        self.root(RootStep::Attach(Attach {
-            tree,
-            target: target.into(),
-            read_only: false,
-            propagation: Propagation::Private,
-        }));
+        self.root(RootStep::Attach(own(tree, target.into())));
+    }
+}
+
+/// What only the container sees, and may write to.
+fn own(tree: usize, target: PathBuf) -> Attach {
+    Attach {
+        tree,
+        target,
+        read_only: false,
+        is_device: false,
+        propagation: Propagation::Private,
     }
 }

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use super::{Draft, absolute, outside};
 use crate::config::{ContainerConfig, ImageRoot, Root};
 use crate::root::{Layers, MountRoot, RootStep};
-use crate::{InitStep, PlanError};
+use crate::{HostFacts, InitStep, PlanError};
 
 /// Mounts what the container has as its root.
-pub(crate) fn mount(config: &ContainerConfig, draft: &mut Draft) -> Result<(), PlanError> {
+pub(crate) fn mount(config: &ContainerConfig, host: &HostFacts, draft: &mut Draft) -> Result<(), PlanError> {
     draft.init.push(InitStep::MakeMountsPrivate);
     match &config.root {
         Root::Host { .. } => draft.root(RootStep::SealHost),
-        Root::Image(image) => draft.root(RootStep::MountRoot(image_root(config, image)?)),
+        Root::Image(image) => draft.root(RootStep::MountRoot(image_root(config, host, image)?)),
     }
     Ok(())
 }
@@ -38,13 +38,13 @@ pub(crate) fn enter(config: &ContainerConfig, draft: &mut Draft) {
     }
 }
 
-fn image_root(config: &ContainerConfig, image: &ImageRoot) -> Result<MountRoot, PlanError> {
+fn image_root(config: &ContainerConfig, host: &HostFacts, image: &ImageRoot) -> Result<MountRoot, PlanError> {
     absolute("the mount point of the image", &image.mount_point)?;
     for path in image.upper.iter().flat_map(|(upper, work)| [upper, work]) {
         absolute("the upper layer", path)?;
     }
     Ok(MountRoot {
-        layers: layers(config, &image.lower)?,
+        layers: layers(config, host, &image.lower)?,
         mount_point: image.mount_point.clone(),
         upper: image.upper.clone(),
         owner: outside(config, (0, 0)),
@@ -52,7 +52,19 @@ fn image_root(config: &ContainerConfig, image: &ImageRoot) -> Result<MountRoot, 
 }
 
 /// Layers by their names below the directory that is above all of them: many long paths are more than the kernel takes.
-pub(super) fn layers(config: &ContainerConfig, lower: &[PathBuf]) -> Result<Layers, PlanError> {
+///
+/// An agent without root cannot map the ids of a file system. Its layers have the ids of its tasks already.
+pub(super) fn layers(
+    config: &ContainerConfig,
+    host: &HostFacts,
+    lower: &[PathBuf],
+) -> Result<Layers, PlanError> {
+    let is_rootless = host.rootless.is_some();
+    if is_rootless && config.id_map.is_none() {
+        return Err(PlanError::Rootless(
+            "give a task an image without a user namespace of its own",
+        ));
+    }
     for path in lower {
         absolute("the layer", path)?;
     }
@@ -69,20 +81,22 @@ pub(super) fn layers(config: &ContainerConfig, lower: &[PathBuf]) -> Result<Laye
     Ok(Layers {
         names: names.map(Path::to_owned).collect(),
         base,
-        id_mapped: config.id_map.is_some(),
+        id_mapped: config.id_map.is_some() && !is_rootless,
+        user_attributes: is_rootless,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::task;
+    use crate::Version;
+    use crate::tests::{host, task};
 
     #[test]
     fn layers_are_named_below_the_deepest_directory_that_has_them_all() {
         let named = |paths: &[&str]| {
             let lower = paths.iter().map(PathBuf::from).collect::<Vec<_>>();
-            let Layers { base, names, .. } = layers(&task(), &lower).unwrap();
+            let Layers { base, names, .. } = layers(&task(), &host(Version::V2), &lower).unwrap();
             (base, names)
         };
         assert_eq!(
@@ -94,6 +108,9 @@ mod tests {
             named(&["/d/l/x", "/e"]),
             ("/".into(), vec!["d/l/x".into(), "e".into()])
         );
-        assert_eq!(layers(&task(), &[]).unwrap_err(), PlanError::NoLayers);
+        assert_eq!(
+            layers(&task(), &host(Version::V2), &[]).unwrap_err(),
+            PlanError::NoLayers
+        );
     }
 }

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use proffer_types::container::Propagation;
+
 use super::{Draft, absolute, mounts, outside, root};
 use crate::root::{Access, Attach, Mount, MountLayers, NewFile, RootStep};
-use crate::{ContainerConfig, MountSource, PlanError, VolumeMount};
+use crate::{ContainerConfig, HostFacts, MountSource, PlanError, VolumeMount};
 
 /// What a task must find as the kernel made it, or the agent.
 const TAKEN: [&str; 4] = ["/proc", "/sys", "/dev", "/run/proffer"];
@@ -22,7 +24,11 @@ pub(crate) struct Opened<'a> {
 
 /// Checks the volumes, and opens those of the host before the container's own mounts hide them. Outer ones come first, so
 /// that one may be within another.
-pub(crate) fn open<'a>(config: &'a ContainerConfig, draft: &mut Draft) -> Result<Vec<Opened<'a>>, PlanError> {
+pub(crate) fn open<'a>(
+    config: &'a ContainerConfig,
+    host: &HostFacts,
+    draft: &mut Draft,
+) -> Result<Vec<Opened<'a>>, PlanError> {
     let mut volumes = config.mounts.iter().collect::<Vec<_>>();
     volumes.sort_by_key(|volume| normal(&volume.container_path));
     let mut opened = Vec::<Opened<'a>>::new();
@@ -32,8 +38,11 @@ pub(crate) fn open<'a>(config: &'a ContainerConfig, draft: &mut Draft) -> Result
             return refuse(&target, "is the one of another volume");
         }
         let tree = match &volume.source {
-            MountSource::Bind { path, .. } => {
+            MountSource::Bind { path, propagation } => {
                 absolute("the directory of a volume", path)?;
+                if *propagation == Propagation::Bidirectional && host.rootless.is_some() {
+                    return Err(PlanError::Rootless("show the host what a task mounts"));
+                }
                 Some(draft.open_tree(path))
             }
             MountSource::Tmpfs { .. } | MountSource::File { .. } | MountSource::Overlay { .. } => None,
@@ -46,6 +55,7 @@ pub(crate) fn open<'a>(config: &'a ContainerConfig, draft: &mut Draft) -> Result
 /// Mounts the volumes.
 pub(crate) fn mount(
     config: &ContainerConfig,
+    host: &HostFacts,
     opened: Vec<Opened<'_>>,
     draft: &mut Draft,
 ) -> Result<(), PlanError> {
@@ -61,7 +71,7 @@ pub(crate) fn mount(
         }));
     }
     for (place, one) in opened.into_iter().enumerate() {
-        mount_one(config, place, one, draft)?;
+        mount_one(config, host, place, one, draft)?;
     }
     if has_secrets {
         draft.root(RootStep::ReadOnly(SECRETS));
@@ -71,6 +81,7 @@ pub(crate) fn mount(
 
 fn mount_one(
     config: &ContainerConfig,
+    host: &HostFacts,
     place: usize,
     one: Opened<'_>,
     draft: &mut Draft,
@@ -82,6 +93,7 @@ fn mount_one(
             tree,
             target,
             read_only,
+            is_device: false,
             propagation: *propagation,
         }),
         (MountSource::Tmpfs { size }, _) => RootStep::Mount(memory(config, *size, target, read_only)),
@@ -101,7 +113,7 @@ fn mount_one(
             }
         }
         (MountSource::Overlay { lower }, _) => {
-            let layers = root::layers(config, lower)?;
+            let layers = root::layers(config, host, lower)?;
             RootStep::MountLayers(MountLayers { layers, target })
         }
         (MountSource::Bind { .. }, None) => return refuse(&target, "was not opened"),

@@ -9,7 +9,7 @@ use rustix::fs::{
     openat2,
 };
 
-use crate::unpack::OverlayXattrs;
+use crate::unpack::LayerForm;
 use crate::view::directory;
 
 /// A directory that no layer lists.
@@ -20,7 +20,7 @@ pub(super) fn adopt(
     layer: &Path,
     implicit: &[Vec<u8>],
     below: &[PathBuf],
-    overlay: OverlayXattrs,
+    form: LayerForm,
 ) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let root = rustix::fs::openat(rustix::fs::CWD, layer, flags, Mode::empty())?;
@@ -30,14 +30,14 @@ pub(super) fn adopt(
         let name = if path.is_empty() { b"." } else { path.as_slice() };
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let own = openat2(&root, name, flags, Mode::empty(), resolve)?;
-        imitate(&own, found.as_ref().map(|(_, stat)| stat), overlay)?;
+        imitate(&own, found.as_ref().map(|(_, stat)| stat), form)?;
     }
     Ok(())
 }
 
-fn imitate(own: &rustix::fd::OwnedFd, like: Option<&Stat>, overlay: OverlayXattrs) -> io::Result<()> {
-    if overlay == OverlayXattrs::Trusted {
-        let (uid, gid) = like.map_or((0, 0), |stat| (stat.st_uid, stat.st_gid));
+fn imitate(own: &rustix::fd::OwnedFd, like: Option<&Stat>, form: LayerForm) -> io::Result<()> {
+    if let Some(root) = form.root() {
+        let (uid, gid) = like.map_or(root, |stat| (stat.st_uid, stat.st_gid));
         fchown(own, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
     }
     fchmod(

@@ -295,7 +295,7 @@ impl Pulling<'_> {
                 &files,
                 &want.expected,
                 limits,
-                inner.config.overlay,
+                inner.config.form,
                 &stopped,
             );
             let unpacked = unpacked.map_err(|source| PullError::Layer {
@@ -345,7 +345,7 @@ impl Pulling<'_> {
                     &inner.disk.files(number),
                     &file.implicit,
                     &below,
-                    inner.config.overlay,
+                    inner.config.form,
                 )?;
                 let file = LayerFile {
                     chain: Some(chain),

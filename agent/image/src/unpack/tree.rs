@@ -21,22 +21,52 @@ use super::headers::Entry;
 use super::path::{join, split};
 use crate::limits::MAX_REMEMBERED_BYTES;
 
-/// Which extended attributes overlayfs reads; see "User xattr" in the kernel's filesystems/overlayfs.rst.
+/// For whom layers are written: whose their files are, and which extended attributes overlayfs reads; see "User xattr" in
+/// the kernel's filesystems/overlayfs.rst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OverlayXattrs {
-    /// `trusted.overlay.*`, for agents that run as root. Files get the owners the image gives them.
-    Trusted,
-    /// `user.overlay.*`, for rootless agents (mount option `userxattr`). All files belong to the agent's user.
+pub enum LayerForm {
+    /// For root: `trusted.overlay.*`, and files get the owners the image gives them.
+    Root,
+    /// For root of a user namespace: `user.overlay.*` (mount option `userxattr`), and the image's ids 0 to `count - 1` are
+    /// those of the namespace from `first`.
+    Shifted { first: u32, count: u32 },
+    /// For a user with one id: `user.overlay.*`, and all files are its own.
     User,
 }
 
-impl OverlayXattrs {
+impl LayerForm {
     /// The attribute that hides what is below a directory.
     pub(crate) fn opaque(self) -> &'static str {
         match self {
-            Self::Trusted => "trusted.overlay.opaque",
-            Self::User => "user.overlay.opaque",
+            Self::Root => "trusted.overlay.opaque",
+            Self::Shifted { .. } | Self::User => "user.overlay.opaque",
         }
+    }
+
+    /// Whose file it is that the image gives to a user and group; `None` leaves it to whoever writes.
+    fn owner(self, uid: u64, gid: u64) -> Result<Option<(u32, u32)>, WriteError> {
+        // The largest number means "leave it" to chown(2).
+        let narrow = |id: u64| {
+            let id = u32::try_from(id).ok();
+            id.filter(|id| *id != u32::MAX).ok_or(WriteError::Owner)
+        };
+        let (uid, gid) = (narrow(uid)?, narrow(gid)?);
+        match self {
+            Self::Root => Ok(Some((uid, gid))),
+            Self::Shifted { first, count } => {
+                let shift = |id: u32| match first.checked_add(id).filter(|_| id < count) {
+                    Some(shifted) => Ok(shifted),
+                    None => Err(WriteError::OwnerBeyond { id, count }),
+                };
+                Ok(Some((shift(uid)?, shift(gid)?)))
+            }
+            Self::User => Ok(None),
+        }
+    }
+
+    /// Whose directory it is that no layer lists: root's of the image.
+    pub(crate) fn root(self) -> Option<(u32, u32)> {
+        self.owner(0, 0).unwrap_or(None)
     }
 }
 
@@ -51,6 +81,8 @@ pub enum WriteError {
     NoTarget,
     #[error("its owner or group is no number a user can have")]
     Owner,
+    #[error("its owner or group {id} is none of the {count} that the agent has for tasks")]
+    OwnerBeyond { id: u32, count: u32 },
     #[error("its extended attribute `{name}` cannot be set: {error}")]
     Xattr { name: String, error: io::Error },
     #[error("the layer has too many long names and attributes")]
@@ -71,8 +103,7 @@ impl From<Errno> for WriteError {
 
 /// Who and when, of anything that is written.
 struct Metadata {
-    uid: u32,
-    gid: u32,
+    owner: Option<(u32, u32)>,
     mode: u32,
     mtime: (i64, u32),
     xattrs: Vec<(Vec<u8>, Vec<u8>)>,
@@ -81,7 +112,7 @@ struct Metadata {
 /// A layer that is being written.
 pub(crate) struct Tree {
     root: OwnedFd,
-    overlay: OverlayXattrs,
+    form: LayerForm,
     /// Directories the layer lists, whose metadata is set when nothing is written into them any more.
     listed: BTreeMap<Vec<u8>, Metadata>,
     /// Directories that it only goes through.
@@ -96,7 +127,7 @@ pub(crate) struct Tree {
 
 impl Tree {
     /// Writes into an empty directory.
-    pub(crate) fn new(root: &Path, overlay: OverlayXattrs) -> Result<Self, WriteError> {
+    pub(crate) fn new(root: &Path, form: LayerForm) -> Result<Self, WriteError> {
         let root = openat(
             CWD,
             root,
@@ -105,7 +136,7 @@ impl Tree {
         )?;
         Ok(Self {
             root,
-            overlay,
+            form,
             listed: BTreeMap::new(),
             implicit: BTreeSet::from([Vec::new()]),
             whiteouts: BTreeSet::new(),
@@ -144,32 +175,30 @@ impl Tree {
         fill: impl FnOnce(&File) -> Result<(), E>,
     ) -> Result<(), E> {
         let metadata = self.metadata(entry)?;
-        let overlay = self.overlay;
+        let form = self.form;
         let (parent, name) = self.place(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file =
             File::from(openat(parent, name, flags, Mode::RUSR | Mode::WUSR).map_err(WriteError::from)?);
         fill(&file)?;
-        Ok(metadata.apply(file.as_fd(), overlay)?)
+        Ok(metadata.apply(file.as_fd(), form)?)
     }
 
     pub(crate) fn symlink(&mut self, path: &[u8], entry: &Entry) -> Result<(), WriteError> {
         let metadata = self.metadata(entry)?;
-        let overlay = self.overlay;
         let (parent, name) = self.place(path)?;
         symlinkat(entry.link.as_slice(), parent, name)?;
-        metadata.apply_at(parent, name, overlay)
+        metadata.apply_at(parent, name)
     }
 
     pub(crate) fn fifo(&mut self, path: &[u8], entry: &Entry) -> Result<(), WriteError> {
         let metadata = self.metadata(entry)?;
-        let overlay = self.overlay;
         let (parent, name) = self.place(path)?;
         // The umask of the agent would take bits away, so the mode is set by name: there is no link it could follow, for
         // the call before just made the fifo, and nobody else writes here.
         mkfifoat(parent, name, Mode::empty())?;
         rustix::fs::chmodat(parent, name, Mode::from_raw_mode(metadata.mode), AtFlags::empty())?;
-        metadata.apply_at(parent, name, overlay)
+        metadata.apply_at(parent, name)
     }
 
     /// `target` is a plain path of this layer.
@@ -211,7 +240,7 @@ impl Tree {
         }
         // From the innermost outwards: writing into a directory changes its time, and may need its permission.
         for (path, metadata) in std::mem::take(&mut self.listed).iter().rev() {
-            metadata.apply(self.readable(path)?.as_fd(), self.overlay)?;
+            metadata.apply(self.readable(path)?.as_fd(), self.form)?;
         }
         Ok((
             std::mem::take(&mut self.implicit).into_iter().collect(),
@@ -237,7 +266,7 @@ impl Tree {
     }
 
     fn set_opaque(&self, path: &[u8]) -> Result<(), WriteError> {
-        let name = self.overlay.opaque();
+        let name = self.form.opaque();
         fsetxattr(self.readable(path)?, name, b"y", XattrFlags::empty()).map_err(|errno| WriteError::Xattr {
             name: name.to_owned(),
             error: errno.into(),
@@ -254,16 +283,8 @@ impl Tree {
     }
 
     fn metadata(&self, entry: &Entry) -> Result<Metadata, WriteError> {
-        // The largest number means "leave it" to chown(2).
-        let id = |id: u64| {
-            u32::try_from(id)
-                .ok()
-                .filter(|id| *id != u32::MAX)
-                .ok_or(WriteError::Owner)
-        };
         Ok(Metadata {
-            uid: id(entry.uid)?,
-            gid: id(entry.gid)?,
+            owner: self.form.owner(entry.uid, entry.gid)?,
             mode: entry.mode,
             mtime: entry.mtime,
             xattrs: entry
@@ -345,13 +366,13 @@ fn is_kept(name: &[u8]) -> bool {
 
 impl Metadata {
     /// Order matters: changing the owner takes set-user-id bits and file capabilities away.
-    fn apply(&self, file: BorrowedFd<'_>, overlay: OverlayXattrs) -> Result<(), WriteError> {
-        if overlay == OverlayXattrs::Trusted {
-            fchown(file, Some(Uid::from_raw(self.uid)), Some(Gid::from_raw(self.gid)))?;
+    fn apply(&self, file: BorrowedFd<'_>, form: LayerForm) -> Result<(), WriteError> {
+        if let Some((uid, gid)) = self.owner {
+            fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
         }
         fchmod(file, Mode::from_raw_mode(self.mode))?;
         for (name, value) in &self.xattrs {
-            self.set(file, overlay, name, value)?;
+            self.set(file, form, name, value)?;
         }
         Ok(futimens(file, &self.times())?)
     }
@@ -359,13 +380,13 @@ impl Metadata {
     fn set(
         &self,
         file: BorrowedFd<'_>,
-        overlay: OverlayXattrs,
+        form: LayerForm,
         name: &[u8],
         value: &[u8],
     ) -> Result<(), WriteError> {
         match fsetxattr(file, name, value, XattrFlags::empty()) {
             // Capabilities of files mean nothing to tasks of a rootless agent, which may not set them either.
-            Err(Errno::PERM) if overlay == OverlayXattrs::User && name == b"security.capability" => Ok(()),
+            Err(Errno::PERM) if form != LayerForm::Root && name == b"security.capability" => Ok(()),
             // File systems without user attributes lose what nothing depends on.
             Err(Errno::OPNOTSUPP) if name.starts_with(b"user.") => Ok(()),
             set => set.map_err(|errno| WriteError::Xattr {
@@ -376,14 +397,9 @@ impl Metadata {
     }
 
     /// Of what cannot be opened.
-    fn apply_at(
-        &self,
-        parent: BorrowedFd<'_>,
-        name: &[u8],
-        overlay: OverlayXattrs,
-    ) -> Result<(), WriteError> {
-        if overlay == OverlayXattrs::Trusted {
-            let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+    fn apply_at(&self, parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), WriteError> {
+        if let Some((uid, gid)) = self.owner {
+            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
             chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
         }
         Ok(utimensat(parent, name, &self.times(), AtFlags::SYMLINK_NOFOLLOW)?)

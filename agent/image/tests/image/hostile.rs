@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use proffer_image::{Compression, Limits, PathError, UnpackError, WriteError, unpack};
 use tar::EntryType;
 
-use crate::support::{Tar, compress, expected, overlay, unpack_to};
+use crate::support::{Tar, compress, expected, form, unpack_to};
 
 /// Every archive here is refused, and nothing is written beside the directory it was unpacked to.
 #[test]
@@ -432,7 +432,7 @@ fn a_layer_that_is_not_the_one_it_should_be_is_refused() {
             dir.path(),
             &expected,
             &Limits::default(),
-            overlay(),
+            form(),
             &stop,
         )
     };
@@ -461,7 +461,7 @@ fn a_layer_that_is_not_the_one_it_should_be_is_refused() {
         dir.path(),
         &right,
         &Limits::default(),
-        overlay(),
+        form(),
         &stop,
     );
     assert!(matches!(stopped, Err(UnpackError::Stopped)));

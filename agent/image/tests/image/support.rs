@@ -8,16 +8,16 @@ use std::sync::atomic::AtomicBool;
 use flate2::Compression as Level;
 use flate2::write::GzEncoder;
 use proffer_image::{
-    Compression, Config, Digest, Expected, Limits, OverlayXattrs, UnpackError, Unpacked, unpack,
+    Compression, Config, Digest, Expected, LayerForm, Limits, UnpackError, Unpacked, unpack,
 };
 use serde_json::{Value, json};
 use tar::{EntryType, Header};
 
 /// What this user may write: the tests run with and without root.
-pub(crate) fn overlay() -> OverlayXattrs {
+pub(crate) fn form() -> LayerForm {
     match rustix::process::geteuid().is_root() {
-        true => OverlayXattrs::Trusted,
-        false => OverlayXattrs::User,
+        true => LayerForm::Root,
+        false => LayerForm::User,
     }
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn unpack_to(
         dir,
         &expected,
         limits,
-        overlay(),
+        form(),
         &AtomicBool::new(false),
     )
 }
@@ -207,7 +207,7 @@ impl Layout {
 /// A config that takes layouts from below `local`.
 pub(crate) fn config(local: &Path) -> Config {
     Config {
-        overlay: overlay(),
+        form: form(),
         local: vec![local.to_owned()],
         ..Config::default()
     }

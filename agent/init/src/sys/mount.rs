@@ -35,6 +35,8 @@ pub(crate) struct LegacyOverlay<'a> {
     pub(crate) upper: Option<(&'a CStr, &'a CStr)>,
     /// `MOUNT_ATTR_*`, of which the first four are the old flags.
     pub(crate) attributes: u64,
+    /// `userxattr`
+    pub(crate) user_attributes: bool,
 }
 
 impl LegacyOverlay<'_> {
@@ -53,6 +55,9 @@ impl LegacyOverlay<'_> {
             escape(upper, &mut options);
             options.extend(b",workdir=");
             escape(work, &mut options);
+        }
+        if self.user_attributes {
+            options.extend(b",userxattr");
         }
         if options.len() > MAX_OPTIONS {
             let errno = libc::E2BIG;

@@ -106,6 +106,7 @@ impl Theirs {
             directory: out_of_the_way(self.container.ok_or_else(missing)?)?,
             attach: Some(out_of_the_way(self.payload.ok_or_else(missing)?)?),
             user_namespace: None,
+            mounts: None,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nix::libc;
 use proffer_container::{Access, Attach, Layers, Mount, MountLayers, MountRoot, NewFile, Node, RootStep};
-use proffer_init::program::{Op, Writer};
+use proffer_init::program::{Op, Overlay, Writer};
 use proffer_types::container::Propagation;
 
 /// One step.
@@ -27,7 +27,7 @@ pub(super) fn step(step: &RootStep, writer: &mut Writer) {
         RootStep::MountLayers(MountLayers { layers, target }) => {
             writer.op(Op::MountLayers).text(bytes(target));
             list(layers, writer);
-            writer.number(u64::from(layers.id_mapped));
+            writer.number(flags(layers));
         }
         RootStep::Show {
             source,
@@ -94,11 +94,20 @@ fn mount_root(step: &MountRoot, writer: &mut Writer) {
     let (upper, work) = upper.map_or((&b""[..], &b""[..]), |(upper, work)| (bytes(upper), bytes(work)));
     writer.op(Op::MountRoot).text(bytes(&step.mount_point));
     list(&step.layers, writer);
-    writer
-        .text(upper)
-        .text(work)
-        .number(u64::from(step.layers.id_mapped));
+    writer.text(upper).text(work).number(flags(&step.layers));
     owner(step.owner, writer);
+}
+
+fn flags(layers: &Layers) -> u64 {
+    let flags = [
+        (layers.id_mapped, Overlay::ID_MAPPED),
+        (layers.user_attributes, Overlay::USER_ATTRIBUTES),
+    ];
+    flags
+        .iter()
+        .filter(|(is_set, _)| *is_set)
+        .map(|(_, flag)| flag)
+        .sum()
 }
 
 fn list(layers: &Layers, writer: &mut Writer) {
@@ -138,11 +147,16 @@ fn attach(attach: &Attach, writer: &mut Writer) {
         Propagation::HostToContainer => libc::MS_SLAVE,
         Propagation::Bidirectional => libc::MS_SHARED,
     };
+    let devices = if attach.is_device {
+        libc::MOUNT_ATTR_NODEV
+    } else {
+        0
+    };
     writer
         .op(Op::Attach)
         .number(attach.tree as u64)
         .text(bytes(&attach.target))
-        .number(bound(attach.read_only))
+        .number(bound(attach.read_only) & !devices)
         .number(propagation);
 }
 

@@ -108,6 +108,7 @@ impl World {
     pub(crate) fn config(&self) -> Config {
         Config {
             tag: Tag::new(0xabcd),
+            is_rootless: false,
             records: self.path("records"),
             bridge_subnet: Subnet::default(),
             set_ip_forward: false,

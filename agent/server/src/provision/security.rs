@@ -10,7 +10,7 @@ use proffer_container::seccomp::{default_filter, profile_filter};
 use proffer_container::{ContainerConfig, IdMap, Policy};
 use proffer_types::container::{Seccomp, UserNamespace};
 
-use crate::config::SecurityPolicy;
+use crate::config::{DEFAULT_IDS, SecurityPolicy};
 use crate::error::AgentError;
 
 /// Docker's default profile has some 20 KiB.
@@ -40,7 +40,7 @@ impl Security {
                 unconfined: wanted.unconfined,
                 profiles: profiles.keys().cloned().collect(),
             },
-            id_map: wanted.id_map,
+            id_map: wanted.id_map.unwrap_or(DEFAULT_IDS),
             default,
             profiles,
         })

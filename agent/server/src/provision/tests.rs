@@ -17,6 +17,7 @@ async fn bench() -> Bench {
     let images = ImageStore::open(&data_dir.images(), proffer_image::Config::default()).unwrap();
     let networks = proffer_network::Networks::open(proffer_network::Config {
         tag: proffer_network::Tag::new(data_dir.hash()),
+        is_rootless: false,
         records: data_dir.networks(),
         bridge_subnet: proffer_network::Subnet::default(),
         set_ip_forward: false,

@@ -9,15 +9,15 @@ use proffer_types::container::Capability;
 /// What tasks may do beyond running.
 #[derive(Debug, Args)]
 pub(super) struct SecurityArgs {
-    /// The host's ids that tasks have as their own 0, 1, ..: the first, and how many. Nobody else should have one of them
+    /// The host's ids that tasks have as their own 0, 1, ..: the first, and how many. Nobody else should have one of them.
+    /// Absent means 1879048192:65536 or, for an agent without root, all that its user has in /etc/subuid
     #[arg(
         long,
         env = "PROFFER_ID_RANGE",
-        default_value = "1879048192:65536",
         value_parser = id_range,
         value_name = "FIRST:COUNT"
     )]
-    id_range: IdMap,
+    id_range: Option<IdMap>,
     /// Capabilities that tasks may have beside the default ones, such as `SYS_NICE`, separated by commas
     #[arg(
         long,
