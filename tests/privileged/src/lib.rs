@@ -4,6 +4,7 @@
 //! check that nothing is left of either.
 
 pub mod guest;
+pub mod rootless;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Enough for any command of these tests.
 pub const MEM_BYTES: u64 = 64 << 20;
+
+/// Names the delegated cgroup to tests that run without root.
+pub const TREE_VARIABLE: &str = "PROFFER_DELEGATED_CGROUP";
 
 /// What the doomed agent says before it launches, and after it has destroyed.
 pub const LAUNCHING: &str = "launching";
@@ -58,7 +62,8 @@ impl Host {
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let config = Config {
             cgroup_root: format!("proffer-test-{}/{n}", std::process::id()),
-            cgroup_mount: PathBuf::from("/sys/fs/cgroup"),
+            cgroup_mount: std::env::var_os(TREE_VARIABLE)
+                .map_or_else(|| PathBuf::from("/sys/fs/cgroup"), PathBuf::from),
         };
         let containerizer = match Containerizer::new(&config) {
             Ok(containerizer) => containerizer,

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use proffer_container::seccomp::default_filter;
 use proffer_container::{ContainerConfig, IdMap, ImageRoot, MountSource, Root, User, VolumeMount};
 use proffer_linux::LaunchError;
+use proffer_privileged_tests::rootless::{self, PLACE};
 use proffer_privileged_tests::{Host, guest, on_host};
 use proffer_types::container::Propagation;
 
@@ -163,10 +164,15 @@ fn has_python() -> bool {
     has
 }
 
+/// The ids of tasks: some that nobody has or, without root, those that there are.
+fn ids(host: &Host) -> IdMap {
+    host.containerizer.host_facts().rootless.unwrap_or(IDS)
+}
+
 /// A container as the agent confines those of tasks.
 fn confined(host: &Host, name: &str, command: &[&str], user: u32) -> Result<ContainerConfig> {
     let mut config = host.config(name, command);
-    config.id_map = Some(IDS);
+    config.id_map = Some(ids(host));
     config.seccomp = default_filter()?;
     config.user = User {
         uid: user,
@@ -181,6 +187,9 @@ fn confined(host: &Host, name: &str, command: &[&str], user: u32) -> Result<Cont
 
 /// Where an agent would keep what is its own; not below `/tmp`, where a container sees nothing of the host anyway.
 fn hidden(host: &Host) -> PathBuf {
+    if host.containerizer.host_facts().rootless.is_some() {
+        return host.dir.path().join("hidden");
+    }
     let name = host.dir.path().file_name().unwrap_or_default();
     Path::new("/var/lib").join(name).with_extension("escapes")
 }
@@ -259,11 +268,12 @@ fn root_of_a_task_is_nobody_outside() -> Result<()> {
             let path = config.files.sandbox.join("mine");
             proffer_privileged_tests::eventually("the file", || Ok(fs::metadata(&path).ok()))?
         };
-        ensure!(std::os::unix::fs::MetadataExt::uid(&owner) == IDS.first);
+        let IdMap { first, count } = ids(host);
+        ensure!(std::os::unix::fs::MetadataExt::uid(&owner) == first);
         let ended = host.finish(&container)?.expect_code(0)?;
         let words = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         ensure!(
-            words == "0 0 1879048192 65536 0 65534 NoNewPrivs: 1 Seccomp: 2",
+            words == format!("0 0 {first} {count} 0 65534 NoNewPrivs: 1 Seccomp: 2"),
             "{words}"
         );
         Ok(())
@@ -345,7 +355,7 @@ fn bind(path: impl Into<PathBuf>) -> MountSource {
 fn image_config(host: &Host, name: &str, script: &str) -> Result<ContainerConfig> {
     let mut config = confined(host, name, &["sh", "-c", script], 0)?;
     // Files of a tmpfs cannot have other ids before Linux 6.3, as in the guest.
-    config.id_map = None;
+    config.id_map = host.containerizer.host_facts().rootless;
     config.root = Root::Image(hostile_image(host)?);
     config.mounts = vec![VolumeMount {
         read_only: true,
@@ -391,7 +401,7 @@ fn an_images_files_have_the_ids_of_the_container() -> Result<()> {
     on_host(|host| {
         let script = "stat -c %u /etc; touch /etc/mine && stat -c %u /etc/mine";
         let mut config = image_config(host, "ids", script)?;
-        config.id_map = Some(IDS);
+        config.id_map = Some(ids(host));
         let ended = match host.launch(&config) {
             // A guest's hostfs, and older kernels' tmpfs.
             Err(error) if error.to_string().contains("does their file system map ids?") => {
@@ -446,4 +456,30 @@ fn the_same_holds_in_a_guest_with_cgroup_v2() -> Result<()> {
         "the_same_holds_in_a_guest_with_cgroup_v2",
         Path::new(env!("CARGO_TARGET_TMPDIR")),
     )
+}
+
+/// The agent is an ordinary user's, in a guest, and what stands between a task and that user is tried.
+#[test]
+fn the_same_holds_for_an_agent_without_root() -> Result<()> {
+    const NAME: &str = "the_same_holds_for_an_agent_without_root";
+    if let Some(why) = rootless::lacks() {
+        proffer_privileged_tests::skip(&why);
+        return Ok(());
+    }
+    let test = std::env::current_exe()?;
+    let programs = test.ancestors().nth(2).context("no directory of programs")?;
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let script = dir.path().join("as-user");
+    fs::write(
+        &script,
+        format!(
+            "#!/bin/sh\n{}echo 0 >{}/cgroup.procs\nTMPDIR={PLACE}/home exec {} {PLACE}/bin/rootless-shell {PLACE}/bin/{} --skip in_a_guest \"$@\"\n",
+            rootless::prelude(programs),
+            rootless::TREE,
+            rootless::as_user(),
+            test.strip_prefix(programs)?.display(),
+        ),
+    )?;
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    guest::run_tests(&script, NAME, dir.path())
 }
