@@ -335,42 +335,47 @@ impl Layers {
             )?;
             return Ok(Some(copy));
         }
-        let context = NewFileSystem::open(c"overlay")?;
         let user_attributes = flags & Overlay::USER_ATTRIBUTES != 0;
+        match self.new_overlay(upper, user_attributes, attributes, target) {
+            // Kernels before 6.7 take all layers in one text, and say so only when they mount it.
+            Err(Failure {
+                errno: libc::EINVAL, ..
+            }) => {
+                let legacy = LegacyOverlay {
+                    names: &self.names,
+                    upper,
+                    attributes,
+                    user_attributes,
+                };
+                legacy.mount(target).map(|()| None)
+            }
+            overlay => overlay.map(Some),
+        }
+    }
+
+    fn new_overlay<'a>(
+        &self,
+        upper: Option<(&CStr, &CStr)>,
+        user_attributes: bool,
+        attributes: u64,
+        target: &'a CStr,
+    ) -> Outcome<'a, i32> {
+        let context = NewFileSystem::open(c"overlay")?;
+        let set = |key, value: &CStr| {
+            let set = context.set(key, value);
+            set.map_err(|failure| failure.on(target))
+        };
         if user_attributes {
-            context
-                .set(c"userxattr", c"")
-                .map_err(|failure| failure.on(target))?;
+            set(c"userxattr", c"")?;
         }
         for name in &self.names {
-            match context.set(c"lowerdir+", name) {
-                // Kernels before 6.7 take all layers in one text.
-                Err(Failure {
-                    errno: libc::EINVAL, ..
-                }) => {
-                    let legacy = LegacyOverlay {
-                        names: &self.names,
-                        upper,
-                        attributes,
-                        user_attributes,
-                    };
-                    return legacy.mount(target).map(|()| None);
-                }
-                set => set.map_err(|failure| Failure {
-                    subject: target,
-                    ..failure
-                })?,
-            }
+            set(c"lowerdir+", name)?;
         }
         if let Some((upper, work)) = upper {
-            context
-                .set(c"upperdir", upper)
-                .map_err(|failure| failure.on(target))?;
-            context
-                .set(c"workdir", work)
-                .map_err(|failure| failure.on(target))?;
+            set(c"upperdir", upper)?;
+            set(c"workdir", work)?;
         }
-        context.tree(attributes).map(Some)
+        context.tree(attributes).map_err(|failure| failure.on(target))
     }
 }
 

@@ -58,7 +58,7 @@ pub enum RootlessError {
     Shell { source: io::Error },
     #[error("cannot join the namespaces of the agent's containers")]
     Join { source: io::Error },
-    #[error("cannot go back to the directory `{}`", path.display())]
+    #[error("cannot return to the directory `{}`", path.display())]
     Directory { path: PathBuf, source: io::Error },
 }
 
@@ -72,16 +72,10 @@ pub fn is_user() -> bool {
 /// in the group `cgroup_root` of a delegated tree have, or of new ones. Must be called before the process has a second
 /// thread; on failure the process is of no further use.
 pub fn enter(tree: &Path, cgroup_root: &str) -> Result<(), RootlessError> {
-    let here = env::current_dir().map_err(|source| RootlessError::Directory {
-        path: ".".into(),
-        source,
-    })?;
     match kept(&tree.join(cgroup_root)) {
-        Some(namespaces) => namespaces.join()?,
-        None => make()?,
+        Some(namespaces) => namespaces.join(),
+        None => make(),
     }
-    // Joining a mount namespace leads to its root.
-    env::set_current_dir(&here).map_err(|source| RootlessError::Directory { path: here, source })
 }
 
 /// The namespaces of an earlier agent.
@@ -109,9 +103,16 @@ fn kept(root: &Path) -> Option<Namespaces> {
 
 impl Namespaces {
     fn join(self) -> Result<(), RootlessError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| RootlessError::Directory { path, source }
+        };
+        let here = env::current_dir().map_err(failed(Path::new(".")))?;
         let joined = setns(self.user, CloneFlags::CLONE_NEWUSER)
             .and_then(|()| setns(self.mounts, CloneFlags::CLONE_NEWNS));
-        joined.map_err(|errno| RootlessError::Join { source: errno.into() })
+        joined.map_err(|errno| RootlessError::Join { source: errno.into() })?;
+        // It led to the root of that mount namespace.
+        env::set_current_dir(&here).map_err(failed(&here))
     }
 }
 

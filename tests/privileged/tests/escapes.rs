@@ -402,6 +402,11 @@ fn an_images_files_have_the_ids_of_the_container() -> Result<()> {
         let script = "stat -c %u /etc; touch /etc/mine && stat -c %u /etc/mine";
         let mut config = image_config(host, "ids", script)?;
         config.id_map = Some(ids(host));
+        if let Some(ids) = host.containerizer.host_facts().rootless {
+            // As layers are unpacked where mounts cannot map ids.
+            let etc = host.dir.path().join("image/layers/base/etc");
+            std::os::unix::fs::chown(etc, Some(ids.first), Some(ids.first))?;
+        }
         let ended = match host.launch(&config) {
             // A guest's hostfs, and older kernels' tmpfs.
             Err(error) if error.to_string().contains("does their file system map ids?") => {
@@ -473,7 +478,7 @@ fn the_same_holds_for_an_agent_without_root() -> Result<()> {
     fs::write(
         &script,
         format!(
-            "#!/bin/sh\n{}echo 0 >{}/cgroup.procs\nTMPDIR={PLACE}/home exec {} {PLACE}/bin/rootless-shell {PLACE}/bin/{} --skip in_a_guest \"$@\"\n",
+            "#!/bin/sh\n{}echo 0 >{}/cgroup.procs\ncd {PLACE}\nTMPDIR={PLACE}/home exec {} {PLACE}/bin/rootless-shell {PLACE}/bin/{} --skip in_a_guest \"$@\"\n",
             rootless::prelude(programs),
             rootless::TREE,
             rootless::as_user(),
