@@ -228,7 +228,9 @@ impl Root {
             errno: failure.errno,
             subject: mount_point,
         };
-        layers.enter(flags, mount_point).map_err(fail)?;
+        let scratch = place(mount_point).map_err(fail)?;
+        layers.enter(flags, scratch).map_err(fail)?;
+        sys::close(scratch);
         let (memory_upper, memory_work);
         let (upper, work) = if upper.is_empty() {
             attach_at(NewFileSystem::open(c"tmpfs")?.tree(NODEV)?, place(mount_point)?).map_err(fail)?;
@@ -264,10 +266,11 @@ impl Root {
             errno: failure.errno,
             subject: target,
         };
-        layers.enter(flags, &path).map_err(fail)?;
-        if let Some(overlay) = layers.overlay(None, (attributes, flags), &path).map_err(fail)? {
+        layers.enter(flags, place).map_err(fail)?;
+        let overlay = layers.overlay(None, (attributes, flags), &path).map_err(fail)?;
+        sys::close(place);
+        if let Some(overlay) = overlay {
             // What was attached by `enter` covers the place, so the place is looked up again.
-            sys::close(place);
             self.attach(overlay, target)?;
         }
         process::change_directory(c"/")
@@ -289,8 +292,8 @@ impl Layers {
     }
 
     /// Changes into their directory, so that their names are short. With an id map that is a mount of it with the ids
-    /// of the user namespace, attached at `scratch`: overlayfs takes layers from attached mounts only.
-    fn enter<'a>(&self, flags: u64, scratch: &'a CStr) -> Outcome<'a> {
+    /// of the user namespace, attached at the place `scratch`: overlayfs takes layers from attached mounts only.
+    fn enter(&self, flags: u64, scratch: i32) -> Outcome<'static> {
         if flags & Overlay::ID_MAPPED == 0 {
             return process::change_directory(self.base);
         }
@@ -304,10 +307,7 @@ impl Layers {
             ..Change::default()
         };
         tree::change(tree, change).map_err(|failure| failure.on(self.base))?;
-        let place = tree::directory(scratch)?;
-        let attached = tree::attach(tree, place);
-        sys::close(place);
-        attached?;
+        tree::attach(tree, scratch)?;
         process::change_to(tree)?;
         sys::close(tree);
         Ok(())

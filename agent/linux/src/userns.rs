@@ -56,14 +56,24 @@ impl UserNamespaces {
 
 fn make(map: IdMap) -> io::Result<OwnedFd> {
     let mut stack = vec![0; STACK_BYTES];
-    let wait = Box::new(|| {
+    let own = std::process::id();
+    // It has the agent's descriptors, its sockets and locks among them, so it must not outlive it.
+    let wait = Box::new(move || {
+        // SAFETY: two system calls that take numbers; the second finds out whether the agent ended before the first.
+        let is_orphan = unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            libc::getppid().cast_unsigned() != own
+        };
+        if is_orphan {
+            return 0;
+        }
         loop {
             // SAFETY: a system call without arguments.
             unsafe { libc::pause() };
         }
     });
     // SAFETY: without CLONE_VM the child has a copy of this process, of which it uses nothing but its own stack, and it
-    // makes one system call, so it does not matter what other threads held when it was made.
+    // makes system calls only, so it does not matter what other threads held when it was made.
     let pid = unsafe { clone(wait, &mut stack, CloneFlags::CLONE_NEWUSER, Some(libc::SIGCHLD)) }?;
     let namespace = map_ids(pid, map);
     let _ = kill(pid, Signal::SIGKILL);

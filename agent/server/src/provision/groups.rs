@@ -1,7 +1,7 @@
 //! What the containers of a task group share, from its first member to its last.
 //!
-//! `groups/<group>/members/<container>` says who is in, `containers/<container>/group` in which. A member is written
-//! in this order and taken back in the other, so that a group that is left by all is always found.
+//! `containers/<container>/group` says which group a container is in, `groups/<group>/members/<container>` who is in it. A
+//! member is written in this order and taken back in the other, so that whoever releases a container finds all of it.
 
 use std::fs;
 use std::io;
@@ -33,10 +33,12 @@ impl Groups {
     pub(super) fn join(&self, container_id: ContainerId, group: &GroupId) -> Result<(), String> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let members = self.members(group);
-        let written = fs::create_dir_all(&members)
-            .and_then(|()| fs::write(members.join(container_id.to_string()), ""))
-            .and_then(|()| self.data_dir.make_container(container_id))
-            .and_then(|_| fs::write(self.membership(container_id), group.as_str()));
+        let written = self
+            .data_dir
+            .make_container(container_id)
+            .and_then(|_| fs::write(self.membership(container_id), group.as_str()))
+            .and_then(|()| fs::create_dir_all(&members))
+            .and_then(|()| fs::write(members.join(container_id.to_string()), ""));
         written.map_err(|error| format!("cannot join the group `{group}`: {error}"))
     }
 
