@@ -5,6 +5,7 @@
 
 pub mod guest;
 pub mod rootless;
+pub mod steps;
 
 use std::fs;
 use std::path::{Path, PathBuf};

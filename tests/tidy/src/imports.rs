@@ -66,7 +66,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "store-api",
         ],
     ),
-    ("privileged-tests", &["types", "container", "linux", "init"]),
+    ("privileged-tests", &["types", "container", "linux", "init", "agent"]),
     ("cluster-tests", &["types", "wire", "grpc"]),
     (
         "bench",

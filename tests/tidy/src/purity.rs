@@ -37,7 +37,7 @@ const PURE_MAY_USE: &[&str] = &[
 
 /// Outside crate, and the only packages that may name it.
 const CONFINED: &[(&str, &[&str])] = &[
-    ("nix", &["proffer-linux"]),
+    ("nix", &["proffer-linux", "proffer-privileged-tests"]),
     ("cgroups-rs", &["proffer-linux"]),
     ("rocksdb", &["proffer-store"]),
     (

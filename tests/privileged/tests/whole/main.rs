@@ -1,0 +1,8 @@
+//! The whole agent on a real kernel, with tasks that have everything a task can have.
+
+mod crash;
+mod leaks;
+mod left;
+mod life;
+mod master;
+mod world;
