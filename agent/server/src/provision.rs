@@ -27,7 +27,7 @@ use proffer_fetch::Fetcher;
 use proffer_image::ImageStore;
 use proffer_network::Networks;
 use proffer_types::{GroupId, Ranges, TaskInfo};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
@@ -125,6 +125,8 @@ struct Inner {
     networks: Networks,
     images: ImageStore,
     offered_ports: Ranges,
+    /// Tells that a container was released.
+    freed: Notify,
     work: Mutex<BTreeMap<ContainerId, TaskTracker>>,
 }
 
@@ -158,6 +160,7 @@ impl Provisioner {
                 fetches: Semaphore::new(fetch::MAX_FETCHES),
                 networks,
                 offered_ports,
+                freed: Notify::new(),
                 work: Mutex::default(),
             }),
         })
@@ -197,8 +200,8 @@ impl Provisioner {
         let (fetcher, fetches) = (&inner.fetcher, &inner.fetches);
         inner.devices.prepare(&stage, request, &mut prepared).await?;
         fetch::prepare(&stage, fetcher, fetches, request, &prepared, progress).await?;
-        let (networks, offered) = (&inner.networks, &inner.offered_ports);
-        network::prepare(&stage, networks, offered, request, &mut prepared).await?;
+        let (networks, offered, freed) = (&inner.networks, &inner.offered_ports, &inner.freed);
+        network::prepare(&stage, networks, offered, freed, request, &mut prepared).await?;
         Ok(prepared)
     }
 
@@ -231,6 +234,7 @@ impl Provisioner {
         }
         self.inner.work().remove(&container_id);
         self.inner.devices.released();
+        self.inner.freed.notify_waiters();
     }
 
     /// Releases what belongs to no known container. To be called before the first container of this agent is entered.

@@ -26,7 +26,7 @@ use crate::data_dir::DataDir;
 
 /// Resources are free as soon as a task has ended, its devices a little later: when its container is destroyed, which takes
 /// no longer than this as a rule.
-const FREE_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const FREE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What may be done with a device that is a task's own. Nodes are made for it.
 pub(crate) const OWN: DeviceAccess = DeviceAccess {

@@ -13,11 +13,14 @@ use std::path::{Path, PathBuf};
 
 use proffer_agent_core::ContainerId;
 use proffer_container::{MountSource, NetworkNamespace, VolumeMount};
-use proffer_network::{Attached, Bandwidth, Dns, Mode, Networks};
+use proffer_network::{AttachError, Attached, Bandwidth, Dns, Mode, Networks};
 use proffer_types::container::{NetworkMode, NetworkSpec, Propagation};
 use proffer_types::{GroupId, Ranges};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
+use super::devices::FREE_TIMEOUT;
 use super::{Prepared, Request, Stage};
 use crate::containers::chain;
 
@@ -35,6 +38,7 @@ pub(super) async fn prepare(
     stage: &Stage,
     networks: &Networks,
     offered_ports: &Ranges,
+    freed: &Notify,
     request: &Request,
     prepared: &mut Prepared,
 ) -> Result<(), String> {
@@ -69,7 +73,8 @@ pub(super) async fn prepare(
                     ingress_kbps: spec.network.ingress_kbps,
                 },
             };
-            attached = networks.attach(wanted).await.map_err(|error| chain(&error))?;
+            let attach = attach(networks, offered_ports, freed, wanted);
+            attached = attach.await.map_err(|error| chain(&error))?;
             NetworkNamespace::Joined(namespace)
         }
     };
@@ -83,6 +88,26 @@ pub(super) async fn prepare(
     let mounts = names(stage, request, prepared, attached).await?;
     prepared.config.mounts.extend(mounts);
     Ok(())
+}
+
+/// Resources are free as soon as a task has ended, its ports a little later: when its container is released. A port that is
+/// offered is among the resources of one task only, so whoever else has it is about to go.
+async fn attach(
+    networks: &Networks,
+    offered_ports: &Ranges,
+    freed: &Notify,
+    wanted: proffer_network::Request,
+) -> Result<Attached, AttachError> {
+    let deadline = Instant::now() + FREE_TIMEOUT;
+    loop {
+        let next = freed.notified();
+        match networks.attach(wanted.clone()).await {
+            Err(AttachError::PortTaken { port, .. })
+                if offered_ports.contains(&Ranges::new([(port.into(), port.into())]))
+                    && timeout_at(deadline, next).await.is_ok() => {}
+            attached => return attached,
+        }
+    }
 }
 
 /// Takes a container out of its network. What fails is tried again at the next start.
