@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use proffer_privileged_tests::{say, status_line};
 use proffer_types::{TaskId, TaskState};
 
@@ -66,17 +66,18 @@ async fn rounds(world: &World, agent: &mut Agent, n_rounds: u32) -> Result<()> {
     while n_ended < n_started {
         let status = agent.status().await?.context("the agent is gone")?;
         let lane = *lanes.get(&status.task_id).context("whose status is this?")?;
-        match status.state {
-            TaskState::Running => agent.kill(&status.task_id)?,
-            TaskState::Killed | TaskState::Finished => {
-                n_ended += 1;
-                if n_started < n_rounds {
-                    agent.run(world.lane(lane, n_started)?)?;
-                    n_started += 1;
-                }
-            }
-            TaskState::Starting | TaskState::Killing => {}
-            _ => bail!("{status:?}"),
+        if status.state == TaskState::Running {
+            agent.kill(&status.task_id)?;
+        }
+        if !status.state.is_terminal() {
+            continue;
+        }
+        let is_well = matches!(status.state, TaskState::Killed | TaskState::Finished);
+        ensure!(is_well, "{status:?}");
+        n_ended += 1;
+        if n_started < n_rounds {
+            agent.run(world.lane(lane, n_started)?)?;
+            n_started += 1;
         }
     }
     idle(world).await

@@ -24,7 +24,7 @@ pub(crate) fn left(world: &World) -> Result<BTreeSet<String>> {
             .iter()
             .any(|kept| relative.starts_with(kept) && relative != Path::new(kept));
         let is_transient = |dir: &&str| relative.starts_with(dir) && relative != Path::new(dir);
-        if !is_kept || TRANSIENT.iter().any(|dir| is_transient(&dir)) {
+        if !is_kept || TRANSIENT.iter().any(is_transient) {
             found.insert(format!("file {}", relative.display()));
         }
     }

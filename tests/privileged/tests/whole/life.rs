@@ -1,13 +1,13 @@
 //! One life of an agent: its tasks come and go, until it stops or is killed; and that of the next one.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use proffer_types::{StatusReason, TaskId, TaskState};
@@ -20,6 +20,9 @@ use crate::world::World;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const POLL: Duration = Duration::from_millis(2);
+
+/// The one with everything, two of a group, and the one that is started again.
+const N_TASKS: usize = 4;
 
 /// An agent's daemon, alone or with whoever kills it.
 pub(crate) struct Daemon {
@@ -171,28 +174,25 @@ pub(crate) async fn live(world: &World, daemon: &mut Daemon, agent: &mut Agent) 
     agent.run(world.rich()?)?;
     agent.run_group(world.group()?)?;
     agent.run(world.again()?)?;
-    let mut running = BTreeMap::new();
+    let mut running = BTreeSet::new();
     let mut has_restarted = false;
     let mut n_ended = 0;
-    while n_ended < 4 {
+    while n_ended < N_TASKS {
         let Some(status) = agent.status().await? else {
             return Ok(false);
         };
         has_restarted |= status.reason == Some(StatusReason::TaskRestarted);
-        match status.state {
-            TaskState::Running => {
-                if status.task_id.as_str() != "again" || has_restarted {
-                    running.insert(status.task_id.clone(), ());
-                }
-                if running.len() == 4 {
-                    for task_id in running.keys() {
-                        agent.kill(task_id)?;
-                    }
+        if status.state == TaskState::Running && (status.task_id.as_str() != "again" || has_restarted) {
+            running.insert(status.task_id.clone());
+            if running.len() == N_TASKS {
+                for task_id in &running {
+                    agent.kill(task_id)?;
                 }
             }
-            TaskState::Killed => n_ended += 1,
-            TaskState::Starting | TaskState::Killing => {}
-            _ => bail!("{status:?}"),
+        }
+        if status.state.is_terminal() {
+            ensure!(status.state == TaskState::Killed, "{status:?}");
+            n_ended += 1;
         }
     }
     let deadline = Instant::now() + PATIENCE;
