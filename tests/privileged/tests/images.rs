@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use proffer_container::{ContainerConfig, IdMap, ImageRoot, Root, User};
 use proffer_image::{Config, Image, ImageStore, resolve_user};
-use proffer_privileged_tests::{Host, on_host, skip};
+use proffer_privileged_tests::{Host, guest, on_host, skip};
 use proffer_types::container::{ImageSpec, PullPolicy};
 
 /// Where Debian's busybox-static puts it.
@@ -238,4 +238,13 @@ fn a_warm_start_from_fifty_layers_is_near_one_without_an_image() -> Result<()> {
         ensure!(more < Duration::from_millis(100), "{more:?}");
         Ok(())
     })
+}
+
+#[test]
+fn the_same_holds_in_a_guest_with_cgroup_v2() -> Result<()> {
+    guest::run_tests(
+        &std::env::current_exe()?,
+        "the_same_holds_in_a_guest",
+        Path::new(env!("CARGO_TARGET_TMPDIR")),
+    )
 }

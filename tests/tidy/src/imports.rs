@@ -66,7 +66,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "store-api",
         ],
     ),
-    ("privileged-tests", &["types", "container", "linux", "init", "agent"]),
+    (
+        "privileged-tests",
+        &["types", "container", "linux", "init", "agent"],
+    ),
     ("cluster-tests", &["types", "wire", "grpc"]),
     (
         "bench",

@@ -19,8 +19,9 @@ impl Guest for Uml {
     }
 
     fn prelude(&self) -> &'static str {
-        // Its `/dev` is the host's, which has no such node.
-        "disk=tmp/disk; mknod \"$disk\" b 98 0"
+        // Its `/dev` is the host's, which has no such node, and overlayfs is a module.
+        "disk=tmp/disk; mknod \"$disk\" b 98 0\n\
+         insmod /usr/lib/uml/modules/$(uname -r)/kernel/fs/overlayfs/overlay.ko"
     }
 
     fn command(&self, script: &Path, disk: &Path) -> Result<(Command, Vec<Child>)> {
