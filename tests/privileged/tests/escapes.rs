@@ -416,7 +416,7 @@ fn an_images_files_have_the_ids_of_the_container() -> Result<()> {
         };
         ensure!(ended.stdout == "0\n0\n", "{}", ended.stdout);
         let made = fs::metadata(host.dir.path().join("image/upper/etc/mine"))?;
-        ensure!(std::os::unix::fs::MetadataExt::uid(&made) == IDS.first);
+        ensure!(std::os::unix::fs::MetadataExt::uid(&made) == ids(host).first);
         fs::remove_dir_all(host.dir.path().join("image"))?;
         Ok(())
     })
