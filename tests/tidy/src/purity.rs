@@ -35,6 +35,9 @@ const PURE_MAY_USE: &[&str] = &[
     "serde_json",
 ];
 
+/// What their build scripts may take from outside: what makes Rust of our protos, without a system's protoc.
+const PURE_MAY_BUILD_WITH: &[&str] = &["prost-build", "protox"];
+
 /// Outside crate, and the only packages that may name it.
 const CONFINED: &[(&str, &[&str])] = &[
     ("nix", &["proffer-linux", "proffer-privileged-tests"]),
@@ -57,14 +60,15 @@ fn impurities(packages: &[Package]) -> Vec<String> {
         .iter()
         .filter(|package| PURE.contains(&package.name.as_str()))
     {
-        for dep in package
-            .dependencies
-            .iter()
-            .filter(|dep| !dep.ours && dep.kind == Kind::Normal)
-        {
-            if !PURE_MAY_USE.contains(&dep.name.as_str()) {
+        for dep in package.dependencies.iter().filter(|dep| !dep.ours) {
+            let (allowed, verb) = match dep.kind {
+                Kind::Normal => (PURE_MAY_USE, "use"),
+                Kind::Build => (PURE_MAY_BUILD_WITH, "build with"),
+                Kind::Dev => continue,
+            };
+            if !allowed.contains(&dep.name.as_str()) {
                 complaints.push(format!(
-                    "{} is pure and must not use `{}`",
+                    "{} is pure and must not {verb} `{}`",
                     package.name, dep.name
                 ));
             }
@@ -140,6 +144,18 @@ fn an_impure_crate_is_reported() {
         dependencies: vec![dep("tokio"), dep("rand"), dep("nix")],
     };
     assert_eq!(impurities(std::slice::from_ref(&core)).len(), 2);
+    let of_kind = |kind| crate::metadata::Dependency {
+        kind,
+        ..dep("reqwest")
+    };
+    let build = Package {
+        dependencies: vec![of_kind(Kind::Build), of_kind(Kind::Dev)],
+        ..core.clone()
+    };
+    assert_eq!(
+        impurities(&[build]),
+        ["proffer-session is pure and must not build with `reqwest`"]
+    );
     assert_eq!(
         escapes(&[core]),
         ["proffer-session must not use `nix`: it has one home"]
