@@ -1,6 +1,7 @@
 //! LAUNCH_GROUP: tasks that start together or not at all.
 
 use proffer_types::agent_link::MasterMessage;
+use proffer_types::container::NetworkMode;
 use proffer_types::{Resources, StatusReason, TaskId, TaskInfo, TaskState};
 
 use super::{Remainder, launch, tell_task};
@@ -46,6 +47,7 @@ fn check(cx: &Cx<'_>, remainder: &Remainder, tasks: &[TaskInfo]) -> Result<Resou
         return Err((first.id.clone(), why));
     }
     launch::check_distinct(tasks.iter())?;
+    check_network(first, tasks)?;
     let mut left = remainder.left.clone();
     for task in tasks {
         launch::check_new(cx, &remainder.framework_id, task)
@@ -54,6 +56,26 @@ fn check(cx: &Cx<'_>, remainder: &Remainder, tasks: &[TaskInfo]) -> Result<Resou
         left.subtract(&task.resources);
     }
     Ok(left)
+}
+
+/// The tasks of a group share one network, so they must ask for the same.
+fn check_network(first: &TaskInfo, tasks: &[TaskInfo]) -> Result<(), (TaskId, String)> {
+    let mode = |task: &TaskInfo| match &task.container.network.mode {
+        NetworkMode::Host => "host".to_owned(),
+        NetworkMode::None => "none".to_owned(),
+        NetworkMode::Bridge => "bridge".to_owned(),
+        NetworkMode::Cni(name) => format!("cni:{name}"),
+    };
+    let other = tasks.iter().find(|task| mode(task) != mode(first));
+    other.map_or(Ok(()), |other| {
+        let why = format!(
+            "it asks for the network `{}` and task `{}` of its group for `{}`: a group shares one",
+            mode(other),
+            first.id,
+            mode(first)
+        );
+        Err((other.id.clone(), why))
+    })
 }
 
 fn start(cx: &mut Cx<'_>, remainder: &Remainder, tasks: Vec<TaskInfo>) {
@@ -71,4 +93,35 @@ fn start(cx: &mut Cx<'_>, remainder: &Remainder, tasks: Vec<TaskInfo>) {
         tasks,
     };
     cx.tell_agent(&remainder.agent_id, message);
+}
+
+#[cfg(test)]
+mod tests {
+    use proffer_types::AgentId;
+
+    use super::*;
+
+    #[test]
+    fn the_tasks_of_a_group_ask_for_one_network() {
+        let task = |id: &str, mode: NetworkMode| {
+            let (id, agent_id) = (TaskId::new(id).unwrap(), AgentId::new("a").unwrap());
+            let mut task = TaskInfo::new(id, agent_id, Resources::new(), ["true"]);
+            task.container.network.mode = mode;
+            task
+        };
+        let checked = |second: NetworkMode| {
+            let tasks = [
+                task("t1", NetworkMode::Bridge),
+                task("t2", NetworkMode::Bridge),
+                task("t3", second),
+            ];
+            check_network(&tasks[0], &tasks).map_err(|(culprit, why)| format!("{culprit}: {why}"))
+        };
+        assert_eq!(checked(NetworkMode::Bridge), Ok(()));
+        assert_eq!(
+            checked(NetworkMode::Host).unwrap_err(),
+            "t3: it asks for the network `host` and task `t1` of its group for `bridge`: a group shares one"
+        );
+        assert!(checked(NetworkMode::Cni("x".to_owned())).is_err());
+    }
 }
