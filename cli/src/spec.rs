@@ -15,7 +15,7 @@ mod task;
 pub(crate) use constraint::Condition;
 pub(crate) use file::{SpecError, read};
 pub(crate) use job::JobFile;
-pub(crate) use quantity::{Amount, Bytes, Cores, Rate, Span, Whole};
+pub(crate) use quantity::{Amount, Bytes, Cores, Rate, SomeSpan, Span, Whole};
 pub(crate) use rules::{Limits, Placement, RulesView, UpTo};
 pub(crate) use service::ServiceFile;
 pub(crate) use task::{

@@ -243,6 +243,12 @@ mod tests {
             ],
         );
         check_job(
+            "name: j\ntasks:\n  - name: t\n    command: [a]\n    timeout: 0s\n",
+            expect![
+                "job.yaml:5:14: tasks[0].timeout: `0s` is less than a millisecond; leave it out to have no limit"
+            ],
+        );
+        check_job(
             "name: j\ntasks:\n  - name: t\n    command: [a]\n    count: -3\n",
             expect!["job.yaml:5:12: tasks[0].count: `-3` is not a whole number from 1 to 4294967295"],
         );

@@ -3,8 +3,8 @@
 use proffer_wire::v1;
 use serde::Deserialize;
 
+use super::Whole;
 use super::task::JobTaskFile;
-use super::{Span, Whole};
 
 /// A job file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -43,7 +43,7 @@ impl From<JobTaskFile> for v1::JobTask {
             resources: Some(task.resources()),
             container: Some(task.container()),
             retries: file.retries.0,
-            timeout_ms: file.timeout.map_or(0, Span::millis),
+            timeout_ms: file.timeout.map_or(0, |timeout| timeout.0.millis()),
             kill_policy: task.kill_policy(),
             limits: task.limits.message(),
             rules: task.rules(),

@@ -21,6 +21,10 @@ pub(crate) struct Bytes(pub(crate) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
+/// A duration of at least a millisecond: none at all would mean that nothing bounds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SomeSpan(pub(crate) Span);
+
 /// Thousandths of something countable, written like `1` or `0.5`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Amount(pub(crate) u64);
@@ -92,6 +96,26 @@ impl FromStr for Span {
     }
 }
 
+impl FromStr for SomeSpan {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let span: Span = text.parse()?;
+        match span.millis() {
+            0 => Err(format!(
+                "`{text}` is less than a millisecond; leave it out to have no limit"
+            )),
+            _ => Ok(Self(span)),
+        }
+    }
+}
+
+impl fmt::Display for SomeSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 macro_rules! whole {
     ($($number:ty),*) => {$(
         impl FromStr for Whole<$number> {
@@ -133,6 +157,7 @@ from_text!(
     Rate,
     Bytes,
     Span,
+    SomeSpan,
     Whole<i32>,
     Whole<u16>,
     Whole<u32>,

@@ -28,7 +28,7 @@ pub(crate) use self::restart::{Logs, Restart};
 pub(crate) use self::security::{Capabilities, CapabilityName, Device, SeccompChoice, UserIds};
 pub(crate) use self::volumes::Volume;
 use super::rules::rules;
-use super::{Amount, Bytes, Condition, Cores, Limits, Placement, Span, Whole};
+use super::{Amount, Bytes, Condition, Cores, Limits, Placement, SomeSpan, Span, Whole};
 
 /// What a task gets when it does not say: a tenth of a core.
 pub(crate) const DEFAULT_CPUS: Cores = Cores(100);
@@ -124,7 +124,7 @@ with_shared_fields!(declare_file! {
         after: Vec<String>,
         #[serde(default)]
         retries: Whole<u32>,
-        timeout: Option<Span>,
+        timeout: Option<SomeSpan>,
         #[serde(default)]
         gang: bool,
     }

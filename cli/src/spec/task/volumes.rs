@@ -108,7 +108,8 @@ impl Volume {
         };
         let (host, path) = text
             .split_once(':')
-            .filter(|(host, _)| host.starts_with('/'))
+            // A colon in a path takes the long form of a file.
+            .filter(|(host, path)| host.starts_with('/') && !path.contains(':'))
             .ok_or_else(|| {
                 format!(
                     "`{text}` is not HOST:PATH or HOST:PATH:ro, with an absolute path of the agent's host"
