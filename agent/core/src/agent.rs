@@ -153,8 +153,12 @@ impl Agent {
                 process,
                 addresses,
             } => handlers::launched::handle(self, now, container_id, process, addresses, out),
-            Command::LaunchFailed { container_id, error } => {
-                handlers::launch_failed::handle(self, now, container_id, error, out);
+            Command::LaunchFailed {
+                container_id,
+                error,
+                exit,
+            } => {
+                handlers::launch_failed::handle(self, now, container_id, error, exit, out);
             }
             Command::Exited {
                 container_id,

@@ -40,6 +40,8 @@ pub enum Command {
     LaunchFailed {
         container_id: ContainerId,
         error: String,
+        /// What a shell would exit with, where the command itself could not be executed.
+        exit: Option<TaskExit>,
     },
     /// The container's processes are all gone. Also the answer to [`crate::Effect::Adopt`] when they are.
     Exited {
@@ -91,7 +93,7 @@ pub enum ContainerEnd {
     /// Its exit record was read.
     Exit(TaskExit),
     /// Its exit record says that the command could not be started.
-    NotStarted { error: String },
+    NotStarted { error: String, exit: Option<TaskExit> },
     /// There is no process and no exit record.
     Unknown,
 }

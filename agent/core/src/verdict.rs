@@ -92,7 +92,7 @@ fn of_end(evidence: &Evidence<'_>) -> Verdict {
     match evidence.end {
         ContainerEnd::Exit(TaskExit::Code(0)) => verdict(Finished, None, ""),
         ContainerEnd::Exit(exit) => of_failure(*exit, evidence),
-        ContainerEnd::NotStarted { error } => {
+        ContainerEnd::NotStarted { error, .. } => {
             verdict(Failed, Some(StatusReason::ContainerLaunchFailed), error.clone())
         }
         ContainerEnd::Unknown if evidence.phase == Phase::Launching => verdict(

@@ -37,6 +37,9 @@ use detect::Top;
 use devices::Devices;
 use protection::Protection;
 
+/// Where a v2 group lists what the groups below it have.
+const SUBTREE_CONTROL: &str = "cgroup.subtree_control";
+
 /// The agent's part of the host's cgroups.
 #[derive(Debug)]
 pub(crate) struct Cgroups {
@@ -46,6 +49,8 @@ pub(crate) struct Cgroups {
     roots: BTreeSet<PathBuf>,
     /// Where a controller is found.
     controllers: BTreeMap<Controller, Home>,
+    /// What the tops of hierarchies did not hand down before.
+    switched_on: Vec<(PathBuf, Controller)>,
     devices: Devices,
     protection: Protection,
 }
@@ -76,6 +81,7 @@ impl Cgroups {
             controllers: controllers
                 .map(|(controller, top)| (controller, home(top)))
                 .collect(),
+            switched_on: Vec::new(),
             devices,
             protection: Protection::default(),
         };
@@ -87,7 +93,11 @@ impl Cgroups {
     /// Creates the roots. What not every container needs, and cannot be had there, is given up.
     fn create_roots(&mut self, root: &str) -> Result<(), SetupError> {
         for (controller, home) in self.controllers.clone() {
+            let was_on = hands_down(&home.top.path, controller);
             let created = self.create_root(controller, &home, root);
+            if home.top.version == Version::V2 && !was_on && hands_down(&home.top.path, controller) {
+                self.switched_on.push((home.top.path.clone(), controller));
+            }
             if home.root.exists() {
                 self.roots.insert(home.root);
             }
@@ -271,7 +281,7 @@ impl Cgroups {
         Ok(ids)
     }
 
-    /// Removes the roots, and of the groups above them those that are empty.
+    /// Removes the roots, and of the groups above them those that are empty; above these it is as it was found.
     pub(crate) fn remove_roots(&self) -> Result<(), DestroyErrors> {
         let mut errors = DestroyErrors::default();
         for root in &self.roots {
@@ -281,6 +291,10 @@ impl Cgroups {
                 // Another agent's groups may be in there.
                 let _ = fs::remove_dir(parent);
             }
+        }
+        for (top, controller) in &self.switched_on {
+            // Groups of others that hand it down themselves keep it.
+            let _ = fs::write(top.join(SUBTREE_CONTROL), format!("-{}", controller.as_str()));
         }
         errors.into_result()
     }
@@ -311,6 +325,12 @@ impl Cgroups {
     }
 }
 
+/// Whether the groups below a v2 group have a controller.
+fn hands_down(group: &Path, controller: Controller) -> bool {
+    let listed = fs::read_to_string(group.join(SUBTREE_CONTROL)).unwrap_or_default();
+    listed.split_whitespace().any(|name| name == controller.as_str())
+}
+
 /// Lets the groups below a v2 group have some controllers.
 fn delegate(group: &Path, controllers: &[Controller]) -> std::io::Result<()> {
     let names = controllers
@@ -321,7 +341,7 @@ fn delegate(group: &Path, controllers: &[Controller]) -> std::io::Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    fs::write(group.join("cgroup.subtree_control"), names.join(" "))
+    fs::write(group.join(SUBTREE_CONTROL), names.join(" "))
 }
 
 /// The group of a whole container, from that of its payload.

@@ -158,6 +158,15 @@ impl Containerizer {
         })
     }
 
+    /// The root directory of a running container, to be opened without following any link below it: what is there is the
+    /// container's.
+    #[must_use]
+    pub fn root(&self, container_id: &ContainerId) -> Option<PathBuf> {
+        let pid = self.processes().get(container_id)?.pid;
+        // The dot makes it a directory, in place of a link to one.
+        Some(Path::new("/proc").join(pid.to_string()).join("root").join("."))
+    }
+
     /// Executes a command in a running container, confined as its payload. Returns when it has been executed.
     pub fn exec(&self, container_id: &ContainerId, request: ExecRequest) -> Result<Exec, ExecError> {
         self.leftovers.sweep();

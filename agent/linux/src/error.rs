@@ -58,6 +58,8 @@ pub enum LaunchError {
     #[error("cannot execute `{program}`: {reason}{undo}")]
     Command {
         program: String,
+        /// There is no such program.
+        is_missing: bool,
         reason: String,
         undo: DestroyErrors,
     },
@@ -65,6 +67,23 @@ pub enum LaunchError {
     TimedOut { after: Duration, undo: DestroyErrors },
     #[error("proffer-init ended before the command started{undo}")]
     InitDied { undo: DestroyErrors },
+}
+
+impl LaunchError {
+    /// What a shell would exit with; see the EXIT STATUS of sh(1). None where it is not the command's fault.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i32> {
+        match self {
+            Self::Command { is_missing: true, .. } => Some(127),
+            Self::Command { .. } => Some(126),
+            Self::Exists(_)
+            | Self::Prepare { .. }
+            | Self::Spawn { .. }
+            | Self::Container { .. }
+            | Self::TimedOut { .. }
+            | Self::InitDied { .. } => None,
+        }
+    }
 }
 
 /// A command that was not executed in a running container.

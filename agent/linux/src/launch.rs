@@ -217,6 +217,7 @@ impl Launch<'_> {
                 };
                 Box::new(move |undo| LaunchError::Command {
                     program,
+                    is_missing: errno == libc::ENOENT,
                     reason,
                     undo,
                 })
@@ -225,13 +226,21 @@ impl Launch<'_> {
                 let reason = format!("its working directory `{subject}`: {}", reason(&source));
                 Box::new(move |undo| LaunchError::Command {
                     program,
+                    is_missing: false,
                     reason,
                     undo,
                 })
             }
             // Missing, and on a host's file system nothing is made.
-            Some(Op::Attach | Op::Mount) if errno == libc::EROFS => {
+            Some(Op::Attach | Op::Mount | Op::MountLayers | Op::Show) if errno == libc::EROFS => {
                 let step = format!("mount a volume on `{subject}`, which this host must have,");
+                Box::new(move |undo| LaunchError::Container { step, source, undo })
+            }
+            // See do_move_mount of the kernel's fs/namespace.c.
+            Some(Op::Attach | Op::Show) if errno == libc::EINVAL || errno == libc::ENOTDIR => {
+                let step = format!(
+                    "mount a volume on `{subject}`: a directory goes on a directory, a file on a file;"
+                );
                 Box::new(move |undo| LaunchError::Container { step, source, undo })
             }
             Some(Op::OpenTree) if errno == libc::ELOOP => {

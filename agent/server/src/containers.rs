@@ -13,8 +13,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proffer_agent_core::{Command, ContainerEnd, ContainerId, Process, Signal, TaskKey};
+use proffer_container::User;
+use proffer_image::resolve_user;
 use proffer_linux::{Containerizer, Exec, ExecError, ExecRequest, Launched, SignalError};
-use proffer_types::{Statistics, TaskInfo};
+use proffer_types::{Statistics, TaskExit, TaskInfo};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -74,6 +76,19 @@ struct Inner {
     end: CancellationToken,
 }
 
+/// Why a container was not launched.
+#[derive(Debug)]
+struct NotLaunched {
+    error: String,
+    exit: Option<TaskExit>,
+}
+
+impl From<String> for NotLaunched {
+    fn from(error: String) -> Self {
+        Self { error, exit: None }
+    }
+}
+
 /// The container's name in the kernel.
 pub(crate) fn name(container_id: ContainerId) -> proffer_container::ContainerId {
     match proffer_container::ContainerId::new(container_id.to_string()) {
@@ -126,7 +141,7 @@ impl Containers {
             let started = Instant::now();
             let launched = match entered {
                 Ok(()) => this.prepare_and_launch(&request, &aborted).await,
-                Err(error) => Some(Err(error)),
+                Err(error) => Some(Err(error.into())),
             };
             this.inner.launching.end(container_id);
             match launched {
@@ -135,11 +150,16 @@ impl Containers {
                     this.launched(container_id, &launched, addresses).await;
                     this.watch(container_id, launched.pidfd).await;
                 }
-                Some(Err(error)) => {
+                Some(Err(NotLaunched { error, exit })) => {
                     this.inner.metrics.launch_failed();
                     this.inner.disk.forget(container_id);
                     this.inner.provisioner.release(container_id).await;
-                    this.tell(Command::LaunchFailed { container_id, error }).await;
+                    let failed = Command::LaunchFailed {
+                        container_id,
+                        error,
+                        exit,
+                    };
+                    this.tell(failed).await;
                 }
                 None => {}
             }
@@ -150,7 +170,7 @@ impl Containers {
         &self,
         request: &Request,
         aborted: &CancellationToken,
-    ) -> Option<Result<(Launched, Vec<IpAddr>), String>> {
+    ) -> Option<Result<(Launched, Vec<IpAddr>), NotLaunched>> {
         let container_id = request.container_id;
         let (progress, said) = Progress::new();
         let prepared = tokio::select! {
@@ -160,7 +180,7 @@ impl Containers {
         };
         let prepared = match prepared {
             Ok(prepared) => prepared,
-            Err(error) => return Some(Err(error)),
+            Err(error) => return Some(Err(error.into())),
         };
         let addresses = prepared.addresses.clone();
         let launched = self.blocking(move |inner| inner.launch(&prepared)).await?;
@@ -313,6 +333,23 @@ impl Containers {
         self.blocking(read).await.unwrap_or_default()
     }
 
+    /// Whom `user[:group]` is, by the files of a container that runs.
+    pub(crate) async fn user(&self, container_id: ContainerId, who: String) -> Result<User, tonic::Status> {
+        let gone = || tonic::Status::failed_precondition(chain(&ExecError::Gone));
+        let resolve = move |inner: &Inner| {
+            let root = inner.containerizer.root(&name(container_id))?;
+            Some(resolve_user(&[root], &who))
+        };
+        let found = self.blocking(resolve).await.flatten().ok_or_else(gone)?;
+        let found =
+            found.map_err(|error| tonic::Status::invalid_argument(format!("user: {}", chain(&error))))?;
+        Ok(User {
+            uid: found.uid,
+            gid: found.gid,
+            groups: found.groups,
+        })
+    }
+
     /// Executes a command in a container that runs.
     pub(crate) async fn exec(
         &self,
@@ -391,9 +428,13 @@ impl Containers {
         self.inner.removals.wait().await;
     }
 
-    /// Removes the agent's own cgroup, when nothing is left in it.
+    /// Removes the agent's own cgroup, when no container is left in it.
     pub(crate) async fn remove_root(&self) {
-        if let Some(Err(error)) = self.blocking(|inner| inner.containerizer.remove_root()).await {
+        let remove = |inner: &Inner| match inner.containerizer.list() {
+            Ok(left) if left.is_empty() => inner.containerizer.remove_root(),
+            Ok(_) | Err(_) => Ok(()),
+        };
+        if let Some(Err(error)) = self.blocking(remove).await {
             warn!(%error, "cannot remove the agent's cgroup");
         }
     }

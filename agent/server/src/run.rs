@@ -186,7 +186,7 @@ impl Parts {
                 Err(AgentError::Api { source: std::io::Error::other(error) })
             }),
         };
-        stop(&containers, &self.networks, result.is_ok() && kill_tasks_on_stop).await;
+        stop(&containers, &self.networks).await;
         end.cancel();
         if !served.is_finished() && tokio::time::timeout(STOP_TIMEOUT, &mut served).await.is_err() {
             warn!("cutting off what still uses the API");
@@ -280,16 +280,14 @@ fn random_seed() -> Result<u64, AgentError> {
     Ok(u64::from_le_bytes(bytes))
 }
 
-/// Waits for removals under way; with nobody on it the agent's bridge goes too, and with all tasks gone its cgroup.
-async fn stop(containers: &Containers, networks: &Networks, tasks_are_gone: bool) {
+/// Waits for removals under way; with nobody on it the agent's bridge goes too, and with nobody in it its cgroup.
+async fn stop(containers: &Containers, networks: &Networks) {
     let settled = async {
         containers.settle().await;
         if let Err(error) = networks.remove_unused().await {
             warn!(error = chain(&error), "cannot remove the agent's bridge");
         }
-        if tasks_are_gone {
-            containers.remove_root().await;
-        }
+        containers.remove_root().await;
     };
     if tokio::time::timeout(STOP_TIMEOUT, settled).await.is_err() {
         warn!("containers were not removed in time; the next start tries again");

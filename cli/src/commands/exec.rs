@@ -33,8 +33,8 @@ pub(crate) struct ExecArgs {
     /// Give the command a terminal, and this one to it
     #[arg(short, long, env = "PROFFER_TTY")]
     tty: bool,
-    /// Run as this user, `uid` or `uid:gid` in numbers; absent means the task's
-    #[arg(short, long, env = "PROFFER_USER", value_name = "UID[:GID]")]
+    /// Run as this user, by names or numbers, as the container's own files know them; absent means the task's
+    #[arg(short, long, env = "PROFFER_USER", value_name = "USER[:GROUP]")]
     user: Option<String>,
     /// Where the command starts, absolute; absent means where the task did
     #[arg(short, long, env = "PROFFER_WORKING_DIRECTORY", value_name = "PATH")]

@@ -99,6 +99,7 @@ impl World {
                         Command::LaunchFailed {
                             container_id: id,
                             error: "exec format error".to_owned(),
+                            exit: Some(TaskExit::Code(126)),
                         },
                     );
                 }

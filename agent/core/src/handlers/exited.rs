@@ -59,6 +59,7 @@ fn mem_limit(task: &Task) -> Limit {
 fn exit(end: &ContainerEnd) -> Option<TaskExit> {
     match end {
         ContainerEnd::Exit(exit) => Some(*exit),
-        ContainerEnd::NotStarted { .. } | ContainerEnd::Unknown => None,
+        ContainerEnd::NotStarted { exit, .. } => *exit,
+        ContainerEnd::Unknown => None,
     }
 }

@@ -2,6 +2,8 @@
 
 use expect_test::{Expect, expect};
 
+use proffer_types::TaskExit;
+
 use super::world::World;
 
 /// Runs what leads there, then shows the effects of `script`.
@@ -119,6 +121,10 @@ fn how_a_container_ended_decides_what_is_reported() {
             -> t FAILED CONTAINER_LAUNCH_FAILED: boom
         "#]],
     );
+    let mut world = World::new();
+    world.run("up | registered | run t cpus:1 | ack t | fail t not-found");
+    let task = world.agent.tasks().next().unwrap();
+    assert_eq!(task.latest.exit, Some(TaskExit::Code(127)));
 }
 
 #[test]

@@ -225,6 +225,7 @@ impl World {
             ["fail", name, error] => self.step(Command::LaunchFailed {
                 container_id: self.container(name),
                 error: error.into(),
+                exit: (error == "not-found").then_some(TaskExit::Code(127)),
             }),
             ["exit", name, code] => {
                 self.exited(name, ContainerEnd::Exit(TaskExit::Code(code.parse().unwrap())));

@@ -87,7 +87,11 @@ impl exec_server::Exec for Service {
             return Err(Status::invalid_argument("the first message must be `start`"));
         };
         let container_id = self.container(&start.framework_id, &start.task_id)?;
-        let executed = self.containers.exec(container_id, command(start)?).await;
+        let user = match start.user.as_str() {
+            "" => None,
+            who => Some(self.containers.user(container_id, who.to_owned()).await?),
+        };
+        let executed = self.containers.exec(container_id, command(start, user)?).await;
         let (answers, stream) = mpsc::channel(MAX_ANSWERS_QUEUED);
         match executed {
             Ok(exec) => {
@@ -130,32 +134,16 @@ fn stopping() -> Status {
     Status::unavailable("the agent is stopping")
 }
 
-fn command(start: ExecStart) -> Result<Command, Status> {
+fn command(start: ExecStart, user: Option<User>) -> Result<Command, Status> {
     let directory = start.working_directory;
     Ok(Command {
         argv: start.argv,
         env: start.env.into_iter().collect(),
         working_directory: (!directory.is_empty()).then_some(directory),
-        user: (!start.user.is_empty()).then(|| user(&start.user)).transpose()?,
+        user,
         terminal: start.terminal.map(window_size).transpose()?,
         stdin: start.stdin,
     })
-}
-
-/// `uid[:gid]`; a user alone has the group of its own number.
-fn user(text: &str) -> Result<User, Status> {
-    let (uid, gid) = text.split_once(':').unwrap_or((text, text));
-    match (uid.parse(), gid.parse()) {
-        (Ok(uid), Ok(gid)) => Ok(User {
-            uid,
-            gid,
-            groups: Vec::new(),
-        }),
-        _ => Err(Status::invalid_argument(format!(
-            "user: `{}` is not `uid` or `uid:gid` in numbers",
-            text.escape_debug()
-        ))),
-    }
 }
 
 fn window_size(size: v1::WindowSize) -> Result<WindowSize, Status> {
@@ -201,16 +189,6 @@ fn failure(error: &ExecError) -> Result<ExecFailure, Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_user_is_one_or_two_numbers() {
-        let ids = |text| user(text).map(|user| (user.uid, user.gid)).ok();
-        assert_eq!(ids("7"), Some((7, 7)));
-        assert_eq!(ids("7:8"), Some((7, 8)));
-        for bad in ["root", "7:", ":8", "-1", "7:8:9", "4294967296", "7\0"] {
-            assert_eq!(ids(bad), None, "{bad:?}");
-        }
-    }
 
     #[test]
     fn a_terminal_is_no_larger_than_the_kernel_can_tell() {

@@ -2,17 +2,20 @@
 
 use proffer_agent_core::{ContainerEnd, ContainerId, Process};
 use proffer_linux::{Adoption, Launched};
-use proffer_types::Usage;
+use proffer_types::{TaskExit, Usage};
 use tracing::{debug, warn};
 
-use super::{Inner, chain, name};
+use super::{Inner, NotLaunched, chain, name};
 use crate::provision::Prepared;
 
 impl Inner {
-    pub(super) fn launch(&self, prepared: &Prepared) -> Result<Launched, String> {
+    pub(super) fn launch(&self, prepared: &Prepared) -> Result<Launched, NotLaunched> {
         let plan = proffer_container::plan(&prepared.config, self.containerizer.host_facts())
             .map_err(|e| chain(&e))?;
-        self.containerizer.launch(&plan).map_err(|e| chain(&e))
+        self.containerizer.launch(&plan).map_err(|error| NotLaunched {
+            error: chain(&error),
+            exit: error.exit_code().map(TaskExit::Code),
+        })
     }
 
     /// A container that runs. One whose launch was cut short is found by its groups; when nothing is in them it

@@ -19,10 +19,7 @@ pub(super) fn exit_code(status: Option<&v1::TaskStatus>, signal: Option<i32>, me
     match how {
         Some(_) => exit_of(how),
         None if reason == v1::StatusReason::ReasonContainerLimitationMemory => of_signal(SIGKILL),
-        None => signal
-            .map(of_signal)
-            .or_else(|| status.and_then(not_executed))
-            .unwrap_or(1),
+        None => signal.map_or(1, of_signal),
     }
 }
 
@@ -33,15 +30,6 @@ pub(in crate::commands) fn exit_of(how: Option<How>) -> u8 {
         Some(How::Signal(signal)) => of_signal(signal),
         None => 1,
     }
-}
-
-/// The shell's code for a command that is not there or cannot be executed; the agent's words tell.
-fn not_executed(status: &v1::TaskStatus) -> Option<u8> {
-    let is_launch = status.reason() == v1::StatusReason::ReasonContainerLaunchFailed;
-    let at = status.message.find("cannot execute `").filter(|_| is_launch)?;
-    let why = &status.message[at..];
-    let is_missing = why.contains("not found on PATH") || why.contains("no such file");
-    Some(if is_missing { 127 } else { 126 })
 }
 
 /// 128 + the signal.
@@ -118,18 +106,17 @@ mod tests {
     #[test]
     fn a_command_that_could_not_be_executed_has_the_shells_code() {
         use v1::{StatusReason as R, TaskState as S};
-        let code = |message: &str| {
-            let mut failed = status(S::TaskFailed, R::ReasonContainerLaunchFailed, None);
-            failed.message = message.to_owned();
-            exit_code(Some(&failed), None, UpTo::At(Bytes(1)))
-        };
-        assert_eq!(code("launch failed: cannot execute `x`: not found on PATH"), 127);
-        assert_eq!(
-            code("cannot execute `/x`: no such file, or its interpreter is missing"),
-            127
+        let failed = status(
+            S::TaskFailed,
+            R::ReasonContainerLaunchFailed,
+            Some(How::Code(127)),
         );
-        assert_eq!(code("cannot execute `/etc`: permission denied"), 126);
-        assert_eq!(code("cannot mount"), 1);
+        let mem = UpTo::At(Bytes(1));
+        assert_eq!(exit_code(Some(&failed), None, mem), 127);
+        let said = sentence(&failed, Some(How::Code(127)), false, mem);
+        assert!(said.is_some_and(|said| said.contains("FAILED")));
+        let failed = status(S::TaskFailed, R::ReasonContainerLaunchFailed, None);
+        assert_eq!(exit_code(Some(&failed), None, mem), 1);
     }
 
     #[test]
