@@ -5,7 +5,9 @@
 # say `skipped: why`.
 set -eu
 dir=$1
-[ ! -e "$dir/vmlinuz" ] || exit 0
+# To be raised with every change of what is made here.
+version=2
+[ "$(cat "$dir/version" 2>/dev/null)" != $version ] || exit 0
 without() {
     echo "no kernel for the QEMU guest, what needs it will be skipped: $1" >&2
     exit 0
@@ -27,7 +29,8 @@ dpkg-deb -x "$package"_*.deb files
 
 # In the order in which they need each other.
 n=10
-for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk fuse virtiofs bfq; do
+for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk fuse virtiofs bfq \
+    quota_tree quota_v2 libcrc32c xfs; do
     found=$(find files/lib/modules -name "$module.ko" | head -n 1)
     [ -n "$found" ] || without "$package has no module $module"
     cp "$found" "tree/modules/$n-$module.ko"
@@ -53,6 +56,7 @@ chmod +x tree/init
 (cd tree && find . | "$busybox" cpio -o -H newc 2>/dev/null) >initramfs
 mkdir -p "$dir"
 mv initramfs "$dir/initramfs"
-# Last, since it is what tells that the directory is whole.
 mv files/boot/vmlinuz-* "$dir/vmlinuz"
+# Last, since it is what tells that the directory is whole.
+echo $version >"$dir/version"
 rm -rf "$work"

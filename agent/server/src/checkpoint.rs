@@ -106,11 +106,6 @@ impl Checkpoints {
         Ok(record)
     }
 
-    /// Removes what was put aside, which may take long.
-    pub(crate) fn remove_volumes(&self) {
-        volumes::remove(&self.data_dir);
-    }
-
     /// Removes a task; its records go first, so that a removal cut short is seen as one.
     pub(crate) fn forget(&self, container_id: ContainerId) -> io::Result<()> {
         remove(&self.data_dir.task(container_id), |path| fs::remove_file(path))?;

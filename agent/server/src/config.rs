@@ -69,6 +69,11 @@ pub struct FilePolicy {
     pub fetch_cache_bytes: u64,
     /// The bytes that the files of a task may take which asks for no disk; absent means that nothing bounds them.
     pub default_disk: Option<u64>,
+    /// Who holds tasks to their disk.
+    pub disk_quota: DiskQuota,
+    /// The project ids of `DiskQuota::Project`. Nobody else who uses the file system should have one of them, other
+    /// agents excepted.
+    pub project_ids: ProjectIds,
     /// How long the sandbox of an ended task is kept, on a disk that is empty; the fuller it is, the shorter.
     pub gc_delay: Duration,
     /// The part of the disk, from 0 to 1, that sandboxes of ended tasks make way for.
@@ -86,8 +91,59 @@ impl Default for FilePolicy {
             secret_resolver: None,
             fetch_cache_bytes: 2 << 30,
             default_disk: None,
+            disk_quota: DiskQuota::Auto,
+            project_ids: ProjectIds::default(),
             gc_delay: Duration::from_secs(7 * 24 * 60 * 60),
             gc_disk_headroom: 0.1,
+        }
+    }
+}
+
+/// Who holds tasks to their disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskQuota {
+    /// The file system where it can, else the agent.
+    Auto,
+    /// The file system, by its project quotas; without them the agent does not start.
+    Project,
+    /// The agent, which measures.
+    Measured,
+}
+
+/// Project ids from the first to the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProjectIds {
+    first: u32,
+    last: u32,
+}
+
+impl ProjectIds {
+    /// None where there would be no id, or the id 0, which means no project.
+    #[must_use]
+    pub fn new(first: u32, last: u32) -> Option<Self> {
+        (0 < first && first <= last).then_some(Self { first, last })
+    }
+
+    pub(crate) fn contains(self, id: u32) -> bool {
+        (self.first..=self.last).contains(&id)
+    }
+
+    /// The id of a number, which wraps around at the last one.
+    pub(crate) fn nth(self, n: u32) -> u32 {
+        match (self.last - self.first).checked_add(1) {
+            Some(count) => self.first + n % count,
+            None => n,
+        }
+    }
+}
+
+impl Default for ProjectIds {
+    /// Far above what hosts give (`/etc/projid`), and far more than there are sandboxes of tasks, live and ended.
+    fn default() -> Self {
+        let first = 0x7000_0000;
+        Self {
+            first,
+            last: first + (1 << 20) - 1,
         }
     }
 }

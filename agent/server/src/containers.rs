@@ -26,11 +26,11 @@ use tracing::{debug, error, warn};
 
 use crate::checks::{self, Checks, Execute};
 use crate::data_dir::DataDir;
-use crate::disk::Disk;
+use crate::disk::{Disk, exceeded};
 use crate::driver::Input;
 use crate::metrics::Metrics;
 use crate::provision::{Progress, Provisioner, Request};
-use crate::sandbox;
+use crate::{sandbox, volumes};
 use tokens::Tokens;
 
 /// The most launches and removals at once. They are kernel work: more than this only queue in it, each on a
@@ -130,10 +130,10 @@ impl Containers {
         let this = self.clone();
         let container_id = request.container_id;
         // Not later: a member of its group could end before.
-        let entered = this.inner.provisioner.enter(container_id, request.group.as_ref());
-        let aborted = this.inner.launching.begin(container_id);
         let Request { key, group, info, .. } = &request;
-        this.inner.disk.watch(container_id, key, group.as_ref(), info);
+        let entered = this.inner.provisioner.enter(container_id, group.as_ref());
+        let entered = entered.and_then(|()| this.inner.disk.watch(container_id, key, group.as_ref(), info));
+        let aborted = this.inner.launching.begin(container_id);
         self.spawn(async move {
             if let Some(old) = replaces {
                 this.clone().remove(old).await;
@@ -428,6 +428,12 @@ impl Containers {
         self.inner.removals.wait().await;
     }
 
+    /// Removes the files of destroyed volumes, which may take long. Blocks.
+    pub(crate) fn remove_volumes(&self) {
+        let disk = &self.inner.disk;
+        volumes::remove(&self.inner.data_dir, |volume| disk.unbind(volume));
+    }
+
     /// Removes the agent's own cgroup, when no container is left in it.
     pub(crate) async fn remove_root(&self) {
         let remove = |inner: &Inner| match inner.containerizer.list() {
@@ -457,6 +463,11 @@ impl Containers {
         self.inner.checking.end(container_id);
         let read = self.blocking(move |inner| inner.end(container_id)).await;
         let (end, usage) = read.unwrap_or((ContainerEnd::Unknown, None));
+        if end != ContainerEnd::Exit(TaskExit::Code(0))
+            && let Some(message) = self.inner.disk.over_at_end(container_id)
+        {
+            self.tell(exceeded(container_id, message)).await;
+        }
         self.tell(Command::Exited {
             container_id,
             end,

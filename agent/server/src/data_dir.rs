@@ -9,7 +9,8 @@
 //!     sandbox/ tmp/                      what the task sees of it, and
 //!     stdout stdout.1 .. stderr ..       its output, out of its reach
 //! containers/<container>/                scratch of one container that needs some, gone with it; `group` names its group
-//! groups/<group>/                        what its containers share, gone with the last of them; `members/<container>`
+//! groups/<group>/                        what its containers share, gone with the last of them; `members/<container>`,
+//!                                        `disk/<task>` is what a task may have, `volumes` what they share
 //! networks/<network>.json                 what each network of containers is made of, gone with it
 //! fetched/                               files fetched for tasks, kept for others
 //! images/                                unpacked layers of images, and what they belong to

@@ -62,6 +62,10 @@ pub enum AgentError {
     },
     #[error("cannot offer a device: fix --device")]
     Device(#[from] proffer_linux::DeviceError),
+    #[error("disk quotas by project cannot be had: do without --disk-quota project")]
+    DiskQuota {
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("cannot keep fetched files")]
     Fetched(#[from] proffer_fetch::FetchError),
     #[error("cannot run containers on this host")]

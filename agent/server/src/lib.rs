@@ -26,7 +26,7 @@ mod secrets;
 mod shared;
 mod volumes;
 
-pub use config::{Config, FilePolicy, NetworkConfig, SecurityPolicy};
+pub use config::{Config, DiskQuota, FilePolicy, NetworkConfig, ProjectIds, SecurityPolicy};
 pub use error::AgentError;
 pub use proffer_container::{CountedDevices, IdMap, Pool};
 pub use proffer_network::Subnet;

@@ -132,8 +132,8 @@ impl Performer {
         let ids: Vec<ContainerId> = writes.iter().filter_map(|effect| owner(agent, effect)).collect();
         let written = tokio::task::spawn_blocking(move || write_all(&checkpoints, writes)).await;
         if has_resources {
-            let checkpoints = self.checkpoints.clone();
-            tokio::task::spawn_blocking(move || checkpoints.remove_volumes());
+            let containers = self.containers.clone();
+            tokio::task::spawn_blocking(move || containers.remove_volumes());
         }
         written.unwrap_or_else(|error| {
             // Nothing is known of any of them.

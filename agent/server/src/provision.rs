@@ -32,6 +32,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::data_dir::{DataDir, remove};
+use crate::disk::Disk;
 use crate::secrets::Secrets;
 use crate::{AgentError, FilePolicy, SecurityPolicy};
 use devices::Devices;
@@ -79,6 +80,7 @@ impl Progress {
 #[derive(Debug, Clone)]
 struct Stage {
     data_dir: Arc<DataDir>,
+    disk: Disk,
     /// Work that goes on when [`Provisioner::prepare`] is dropped, and that a release waits for.
     work: TaskTracker,
 }
@@ -113,6 +115,7 @@ pub(crate) struct Provisioner {
 #[derive(Debug)]
 struct Inner {
     data_dir: Arc<DataDir>,
+    disk: Disk,
     groups: Groups,
     devices: Devices,
     /// What no task sees of this host.
@@ -131,8 +134,10 @@ struct Inner {
 }
 
 impl Provisioner {
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the agent of its own")]
     pub(crate) fn new(
         data_dir: Arc<DataDir>,
+        disk: Disk,
         policy: &FilePolicy,
         security: &SecurityPolicy,
         networks: Networks,
@@ -148,10 +153,11 @@ impl Provisioner {
         })?;
         Ok(Self {
             inner: Arc::new(Inner {
-                groups: Groups::new(Arc::clone(&data_dir)),
+                groups: Groups::new(Arc::clone(&data_dir), disk.clone()),
                 images,
                 devices: Devices::new(pool, Arc::clone(&data_dir)),
                 hidden: hidden(&data_dir, policy),
+                disk,
                 data_dir,
                 allowed_host_paths: policy.allowed_host_paths.clone(),
                 security: Security::new(security)?,
@@ -213,6 +219,7 @@ impl Provisioner {
     fn stage(&self, container_id: ContainerId) -> Stage {
         Stage {
             data_dir: Arc::clone(&self.inner.data_dir),
+            disk: self.inner.disk.clone(),
             work: self.inner.work().entry(container_id).or_default().clone(),
         }
     }
@@ -274,6 +281,7 @@ impl Inner {
         // Before its directory, which tells the group.
         self.groups.leave(container_id);
         network::unbind(&dir);
+        self.disk.unbind(&dir);
         if let Err(error) = remove(&dir, |path| fs::remove_dir_all(path)) {
             warn!(path = %dir.display(), %error, "cannot remove a container's files; the next start tries again");
         }

@@ -15,7 +15,7 @@ use proffer_image::{ImageStore, LayerForm};
 use proffer_linux::Containerizer;
 use proffer_network::{Networks, Tag};
 use proffer_types::agent_link::RegisteredOperation;
-use proffer_types::{AgentInfo, ResourceName};
+use proffer_types::{AgentInfo, Attribute, ResourceName};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ use crate::checkpoint::Checkpoints;
 use crate::clock::Clock;
 use crate::containers::{Containers, chain};
 use crate::data_dir::DataDir;
-use crate::disk::Disk;
+use crate::disk::{Disk, Projects};
 use crate::driver::{Driver, MAX_COMMANDS_QUEUED};
 use crate::metrics::Metrics;
 use crate::perform::Performer;
@@ -60,8 +60,12 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         .ranges(&ResourceName::Ports)
         .cloned()
         .unwrap_or_default();
+    let files = &config.files;
+    let projects = Projects::open(&data_dir, files.disk_quota, files.project_ids)?;
+    let disk = Disk::new(Arc::clone(&data_dir), files.default_disk, projects);
     let provisioner = Provisioner::new(
         Arc::clone(&data_dir),
+        disk.clone(),
         &config.files,
         &config.security,
         networks.clone(),
@@ -77,12 +81,12 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
             .unwrap_or_else(|| reachable(address, &hostname)),
         hostname,
         resources,
-        attributes: std::mem::take(&mut config.attributes),
+        attributes: attributes(std::mem::take(&mut config.attributes), &disk),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         cgroups: containerizer.host_facts().cgroups().to_owned(),
         domain: config.domain.take(),
     };
-    info!(%address, data_dir = %data_dir.root().display(), resources = %info.resources, cgroups = info.cgroups, "agent listening");
+    info!(%address, data_dir = %data_dir.root().display(), resources = %info.resources, cgroups = info.cgroups, disk_quota = disk.held_by(), "agent listening");
     if let Some(listening) = config.listening.take() {
         // Nobody waiting is nobody's loss.
         let _ = listening.send(address);
@@ -96,7 +100,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         provisioner,
         networks,
         images,
-        default_disk: config.files.default_disk,
+        disk,
         collection: sandbox::Collection {
             delay: config.files.gc_delay,
             disk_headroom: config.files.gc_disk_headroom,
@@ -117,7 +121,7 @@ struct Parts {
     provisioner: Provisioner,
     networks: Networks,
     images: ImageStore,
-    default_disk: Option<u64>,
+    disk: Disk,
     collection: sandbox::Collection,
     masters: Vec<link::Master>,
     info: AgentInfo,
@@ -127,8 +131,6 @@ impl Parts {
     async fn run(self, kill_tasks_on_stop: bool, shutdown: CancellationToken) -> Result<(), AgentError> {
         let clock = Clock::start();
         let checkpoints = self.checkpoints;
-        let removal = checkpoints.clone();
-        tokio::task::spawn_blocking(move || removal.remove_volumes());
         let (agent, recovered) = recover(&checkpoints, clock, self.info, self.operations)?;
         let shared = Arc::new(Shared::new(&agent));
         let metrics = Arc::new(Metrics::new());
@@ -136,9 +138,11 @@ impl Parts {
         // Ends what goes on after the driver: the API answers while tasks are being killed.
         let end = CancellationToken::new();
         let _end_guard = end.clone().drop_guard();
-        let disk = Disk::new(Arc::clone(&self.data_dir), self.default_disk);
+        let disk = self.disk;
         for task in agent.tasks().filter(|task| !task.latest.state.is_terminal()) {
-            disk.watch(task.container_id, task.key, task.group, task.info);
+            if let Err(error) = disk.watch(task.container_id, task.key, task.group, task.info) {
+                warn!(task = %task.key, error, "a task is not held to its disk");
+            }
         }
         let containers = Containers::new(
             self.containerizer,
@@ -149,6 +153,8 @@ impl Parts {
             driver_tx.clone(),
             end.clone(),
         );
+        let removal = containers.clone();
+        tokio::task::spawn_blocking(move || removal.remove_volumes());
         let known: Vec<_> = agent.tasks().map(|task| task.container_id).collect();
         containers.destroy_orphans(&known).await;
 
@@ -195,6 +201,18 @@ impl Parts {
         self.data_dir.release();
         result
     }
+}
+
+/// What the operator says of this agent, and by what tasks are held to their disk, unless the operator says that, too.
+fn attributes(mut stated: Vec<Attribute>, disk: &Disk) -> Vec<Attribute> {
+    const DISK_QUOTA: &str = "disk_quota";
+    if !stated.iter().any(|attribute| attribute.name == DISK_QUOTA) {
+        stated.push(Attribute {
+            name: DISK_QUOTA.to_owned(),
+            value: disk.held_by().to_owned(),
+        });
+    }
+    stated
 }
 
 async fn networks(data_dir: &DataDir, config: &Config, is_rootless: bool) -> Result<Networks, AgentError> {

@@ -1,7 +1,7 @@
 //! The directories of persistent volumes: made before a volume is reported, removed after it is destroyed.
 //!
 //! A volume's directory is what its tasks see; nobody but root gets to it by the agent's own path. Its size is
-//! measured while a task uses it.
+//! held while a task uses it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -87,9 +87,10 @@ fn put_aside(path: &Path, to: &Path) {
     }
 }
 
-/// Removes what was put aside after its end.
-pub(crate) fn remove(data_dir: &DataDir) {
+/// Removes what was put aside after its end; each directory is shown first.
+pub(crate) fn remove(data_dir: &DataDir, going: impl Fn(&Path)) {
     for path in entries(&data_dir.removed_volumes()) {
+        going(&path);
         // Another removal may be under way.
         if let Err(error) = fs::remove_dir_all(&path)
             && path.exists()
@@ -149,7 +150,7 @@ mod tests {
         assert!(!path.exists());
         change(&data_dir, &nothing, &volume);
         assert_eq!(entries(&path), Vec::<PathBuf>::new());
-        remove(&data_dir);
+        remove(&data_dir, |_| ());
         assert_eq!(entries(&data_dir.removed_volumes()), Vec::<PathBuf>::new());
     }
 
@@ -177,7 +178,7 @@ mod tests {
         }
         let known: Resources = "disk(+prod)[known:/v]:1GiB".parse().unwrap();
         sweep(&data_dir, &known, &["prod/destroyed".to_owned()]);
-        remove(&data_dir);
+        remove(&data_dir, |_| ());
         assert_eq!(entries(&role), [role.join("known")]);
         assert!(dir.path().join("volumes/unknown/0/foreign").exists());
         assert_eq!(entries(&data_dir.removed_volumes()), Vec::<PathBuf>::new());

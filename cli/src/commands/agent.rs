@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use proffer_agent::{CountedDevices, FilePolicy, Pool};
+use proffer_agent::{CountedDevices, DiskQuota, FilePolicy, Pool, ProjectIds};
 use proffer_types::{Attribute, FaultDomain, Resources};
 
 use self::images::ImageArgs;
@@ -145,6 +145,25 @@ struct FileArgs {
     /// The most that the files of a task may take which asks for no disk; without it nothing bounds them
     #[arg(long, env = "PROFFER_DEFAULT_DISK", value_name = "SIZE")]
     default_disk: Option<Bytes>,
+    /// Who holds tasks to their disk: the file system of --data-dir by its project quotas, or the agent by measuring; auto
+    /// takes the former where they can be had
+    #[arg(
+        long,
+        env = "PROFFER_DISK_QUOTA",
+        default_value = "auto",
+        value_parser = disk_quota,
+        value_name = "auto|project|measured"
+    )]
+    disk_quota: DiskQuota,
+    /// Project ids for what tasks have on the disk. Nobody but agents should use them on the file system of --data-dir
+    #[arg(
+        long,
+        env = "PROFFER_PROJECT_IDS",
+        default_value = "1879048192-1880096767",
+        value_parser = project_ids,
+        value_name = "FIRST-LAST"
+    )]
+    project_ids: ProjectIds,
     /// How long the files of an ended task are kept on an empty disk; the fuller it is, the shorter
     #[arg(long, env = "PROFFER_GC_DELAY", default_value = "7d", value_name = "DURATION")]
     gc_delay: Span,
@@ -168,10 +187,29 @@ impl FileArgs {
             secret_resolver: self.secret_resolver,
             fetch_cache_bytes: self.fetch_cache.0,
             default_disk: self.default_disk.map(|bytes| bytes.0),
+            disk_quota: self.disk_quota,
+            project_ids: self.project_ids,
             gc_delay: self.gc_delay.0,
             gc_disk_headroom: self.gc_disk_headroom,
         }
     }
+}
+
+fn disk_quota(text: &str) -> Result<DiskQuota, String> {
+    match text {
+        "auto" => Ok(DiskQuota::Auto),
+        "project" => Ok(DiskQuota::Project),
+        "measured" => Ok(DiskQuota::Measured),
+        _ => Err("it is none of auto, project and measured".to_owned()),
+    }
+}
+
+fn project_ids(text: &str) -> Result<ProjectIds, String> {
+    let ids = text.split_once('-').and_then(|(first, last)| {
+        let id = |text: &str| text.trim().parse().ok();
+        ProjectIds::new(id(first)?, id(last)?)
+    });
+    ids.ok_or_else(|| "it is not `first-last`, two numbers of which the first is above 0".to_owned())
 }
 
 fn part(text: &str) -> Result<f64, String> {
@@ -251,6 +289,18 @@ pub(super) async fn agent(config: proffer_agent::Config) -> Result<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn project_ids_are_a_range_without_the_id_of_no_project() {
+        assert_eq!(
+            project_ids("5000-10000"),
+            Ok(ProjectIds::new(5000, 10000).unwrap())
+        );
+        assert_eq!(project_ids("1879048192-1880096767"), Ok(ProjectIds::default()));
+        for bad in ["", "5", "0-5", "6-5", "5-", "-5", "5-4294967296", "a-b"] {
+            assert!(project_ids(bad).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn a_domain_is_a_region_and_a_zone() {

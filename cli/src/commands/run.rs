@@ -48,7 +48,7 @@ pub(crate) struct RunArgs {
     /// hostname~node-.*, rack!~r.*, gpu or !gpu; may be given several times
     #[arg(long, env = "PROFFER_CONSTRAINT", value_name = "CONSTRAINT")]
     constraint: Vec<Condition>,
-    /// Disk set aside for the task's sandbox; counted against the agent, not enforced
+    /// Disk for the task's files; one that takes more is ended
     #[arg(long, env = "PROFFER_DISK", value_name = "SIZE")]
     disk: Option<Bytes>,
     /// The most processes and threads at once; absent means the agent's default

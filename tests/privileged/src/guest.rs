@@ -26,7 +26,8 @@ const GUEST_TIMEOUT: Duration = Duration::from_secs(600);
 const IN_GUEST: &str = "PROFFER_IN_GUEST";
 
 /// Bytes of a guest's disk; it takes no more of the host's than is written.
-const DISK_BYTES: u64 = 256 << 20;
+/// XFS takes no less than 300 MiB.
+const DISK_BYTES: u64 = 512 << 20;
 
 /// What tells the guests apart.
 trait Guest {
@@ -36,6 +37,11 @@ trait Guest {
     /// What the first process does before the tests, as lines of shell; they make the disk `$disk`.
     fn prelude(&self) -> &'static str;
 
+    /// What makes a file system on `$disk`, and mounts it, before the directory.
+    fn mount(&self) -> &'static str {
+        "mkfs.ext4 -q \"$disk\" && mount -t ext4 \"$disk\""
+    }
+
     /// The command that boots it with a first process, and the processes it needs for that.
     fn command(&self, script: &Path, disk: &Path) -> Result<(Command, Vec<Child>)>;
 }
@@ -43,13 +49,37 @@ trait Guest {
 /// Runs every test of a program but the one named in a User-Mode Linux guest, which boots in a second or two. Its kernel
 /// has the controllers cpu, memory, pids and io. Says `skipped` where no guest can be.
 pub fn run_tests(program: &Path, but: &str, dir: &Path) -> Result<()> {
-    run(&uml::Uml, program, but, dir)
+    run(&uml::Uml, program, "", but, dir)
 }
 
 /// Does the same in a QEMU guest, which is slower, with the kernel of a distribution: every controller, BPF programs, pressure
 /// stall information, two processors.
 pub fn run_tests_with_every_controller(program: &Path, but: &str, dir: &Path) -> Result<()> {
-    run(&qemu::Qemu::default(), program, but, dir)
+    run(&qemu::Qemu::default(), program, "", but, dir)
+}
+
+/// Does so with the tests whose names hold a text, where project quotas are in force on the disk.
+pub fn run_tests_with_project_quotas(
+    file_system: FileSystem,
+    program: &Path,
+    only: &str,
+    but: &str,
+    dir: &Path,
+) -> Result<()> {
+    run(
+        &qemu::Qemu::with_project_quotas(file_system),
+        program,
+        only,
+        but,
+        dir,
+    )
+}
+
+/// A file system with project quotas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileSystem {
+    Ext4,
+    Xfs,
 }
 
 /// Whether this process is in a guest.
@@ -58,7 +88,7 @@ pub fn is_inside() -> bool {
     std::env::var_os(IN_GUEST).is_some()
 }
 
-fn run(guest: &impl Guest, program: &Path, but: &str, dir: &Path) -> Result<()> {
+fn run(guest: &impl Guest, program: &Path, only: &str, but: &str, dir: &Path) -> Result<()> {
     if is_inside() {
         return Ok(());
     }
@@ -69,7 +99,7 @@ fn run(guest: &impl Guest, program: &Path, but: &str, dir: &Path) -> Result<()> 
     let dir = tempfile::tempdir_in(dir)?;
     let disk = dir.path().join("disk");
     File::create(&disk)?.set_len(DISK_BYTES)?;
-    let script = write_script(guest, program, but, dir.path())?;
+    let script = write_script(guest, program, only, but, dir.path())?;
     let console = boot(guest, &script, &disk)?;
     let read = |name| fs::read_to_string(dir.path().join(name));
     let output = read("output").with_context(|| format!("no test ran in the guest: {console}"))?;
@@ -85,9 +115,10 @@ fn run(guest: &impl Guest, program: &Path, but: &str, dir: &Path) -> Result<()> 
 }
 
 /// The guest's first process: mounts what a host has, runs the tests, powers off.
-fn write_script(guest: &impl Guest, program: &Path, but: &str, dir: &Path) -> Result<PathBuf> {
+fn write_script(guest: &impl Guest, program: &Path, only: &str, but: &str, dir: &Path) -> Result<PathBuf> {
     let script = dir.join("init");
-    let (dir, program, prelude) = (dir.display(), program.display(), guest.prelude());
+    let (dir, program) = (dir.display(), program.display());
+    let (prelude, mount) = (guest.prelude(), guest.mount());
     fs::create_dir(script.with_file_name("tmp"))?;
     fs::write(
         &script,
@@ -100,8 +131,8 @@ fn write_script(guest: &impl Guest, program: &Path, but: &str, dir: &Path) -> Re
              mount -t tmpfs tmpfs '{dir}/tmp'\n\
              cd '{dir}'\n\
              {prelude}\n\
-             mkfs.ext4 -q \"$disk\" && mount -t ext4 \"$disk\" '{dir}/tmp'\n\
-             {IN_GUEST}=1 TMPDIR='{dir}/tmp' RUST_BACKTRACE=0 '{program}' --skip {but} --test-threads 1 --show-output \
+             {mount} '{dir}/tmp'\n\
+             {IN_GUEST}=1 TMPDIR='{dir}/tmp' RUST_BACKTRACE=0 '{program}' {only} --skip {but} --test-threads 1 --show-output \
              >output 2>&1 </dev/null\n\
              echo $? >status\n\
              sync\n\

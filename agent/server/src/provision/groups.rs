@@ -13,18 +13,21 @@ use proffer_types::GroupId;
 use tracing::warn;
 
 use crate::data_dir::{DataDir, remove};
+use crate::disk::Disk;
 
 #[derive(Debug)]
 pub(super) struct Groups {
     data_dir: Arc<DataDir>,
+    disk: Disk,
     /// Held while members come and go, so that no group ends under one that joins.
     changing: Mutex<()>,
 }
 
 impl Groups {
-    pub(super) fn new(data_dir: Arc<DataDir>) -> Self {
+    pub(super) fn new(data_dir: Arc<DataDir>, disk: Disk) -> Self {
         Self {
             data_dir,
+            disk,
             changing: Mutex::default(),
         }
     }
@@ -77,6 +80,7 @@ impl Groups {
             return;
         }
         super::network::unbind(&dir);
+        self.disk.unbind_group(group);
         if let Err(error) = remove(&dir, |path| fs::remove_dir_all(path)) {
             warn!(path = %dir.display(), %error, "cannot remove a group's files; the next start tries again");
         }

@@ -24,10 +24,13 @@ pub(super) async fn prepare(
     hidden: &[PathBuf],
     request: &Request,
 ) -> Result<Prepared, String> {
-    let (key, keeps_sandbox) = (request.key.clone(), request.keeps_sandbox);
-    stage
-        .blocking(move |data_dir| make(data_dir, &data_dir.task_dir(&key), keeps_sandbox))
-        .await?;
+    let (id, key, keeps_sandbox) = (request.container_id, request.key.clone(), request.keeps_sandbox);
+    let (disk, group, info) = (stage.disk.clone(), request.group.clone(), request.info.clone());
+    let made = stage.blocking(move |data_dir| {
+        make(data_dir, &data_dir.task_dir(&key), keeps_sandbox)?;
+        disk.hold(id, &key, group.as_ref(), &info, keeps_sandbox)
+    });
+    made.await?;
     let dir = stage.data_dir.task_dir(&request.key);
     let wanted = &request.info.container;
     if wanted.tty || wanted.stdin {

@@ -27,7 +27,8 @@ async fn bench() -> Bench {
     let networks = networks.await.unwrap();
     Bench {
         provisioner: Provisioner::new(
-            data_dir,
+            Arc::clone(&data_dir),
+            Disk::new(data_dir, None, None),
             &FilePolicy::default(),
             &SecurityPolicy::default(),
             networks,

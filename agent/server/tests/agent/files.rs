@@ -1,4 +1,4 @@
-//! Volumes, secrets, fetched files, disk limits, and the files that are left.
+//! Volumes, secrets, fetched files, and the files that are left.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use proffer_agent::{Config, FilePolicy};
 use proffer_grpc::v1::files_client::FilesClient;
 use proffer_types::container::{Fetch, Propagation, VolumeSource, VolumeSpec};
-use proffer_types::{Resources, StatusReason, TaskInfo, TaskState};
+use proffer_types::{StatusReason, TaskInfo, TaskState};
 use proffer_wire::v1::{ListFilesRequest, ReadFileRequest};
 use tonic::Code;
 
@@ -176,33 +176,6 @@ async fn the_tasks_of_a_group_share_its_volumes() {
     assert_eq!(agent.log("reads").await, "from writer\n");
     agent.stop().await;
     assert_eq!(fs::read_dir(dir.path().join("data/groups")).unwrap().count(), 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_task_that_has_more_on_disk_than_it_may_fails_with_the_figures() {
-    if !can_run() {
-        return;
-    }
-    let dir = host_files();
-    let mut master = Master::start().await;
-    let agent = agent(&master, dir.path()).await;
-    let (mut stream, _) = master.register(1).await;
-    let mut greedy = shell("greedy", "head -c 9000000 /dev/zero >file; sleep 100");
-    greedy.resources = Resources::of(100, 64 << 20, 4 << 20);
-    let mut modest = shell("modest", "head -c 1000000 /dev/zero >file; sleep 3");
-    modest.resources = Resources::of(100, 64 << 20, 4 << 20);
-    stream.run(modest).await;
-    assert_eq!(stream.end_of("modest").await.state, TaskState::Finished);
-    stream.run(greedy).await;
-    let end = stream.end_of("greedy").await;
-    assert_eq!(end.state, TaskState::Failed, "{end:?}");
-    assert_eq!(end.reason, Some(StatusReason::ContainerLimitationDisk));
-    assert!(
-        end.message.contains("of the disk limit of 4MiB"),
-        "{}",
-        end.message
-    );
-    agent.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a test that cannot run says so")]
 
 mod devices;
+mod disk;
 mod files;
 mod master;
 mod networks;

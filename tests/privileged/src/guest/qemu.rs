@@ -7,8 +7,11 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use super::Guest;
+use super::{FileSystem, Guest};
 use crate::eventually;
+
+/// Where Debian puts it.
+const MKFS_XFS: &str = "/usr/sbin/mkfs.xfs";
 
 const QEMU: &str = "/usr/bin/qemu-system-x86_64";
 
@@ -21,6 +24,7 @@ const SWAP_BYTES: u64 = 64 << 20;
 pub(super) struct Qemu {
     /// Where `scripts/guest-kernel.sh` puts the kernel.
     kernel: PathBuf,
+    with_project_quotas: Option<FileSystem>,
 }
 
 impl Default for Qemu {
@@ -33,11 +37,19 @@ impl Default for Qemu {
         });
         Self {
             kernel: cache.unwrap_or_default().join("guest-kernel"),
+            with_project_quotas: None,
         }
     }
 }
 
 impl Qemu {
+    pub(super) fn with_project_quotas(file_system: FileSystem) -> Self {
+        Self {
+            with_project_quotas: Some(file_system),
+            ..Self::default()
+        }
+    }
+
     fn file_server() -> Option<&'static str> {
         FILE_SERVERS.into_iter().find(|path| Path::new(path).exists())
     }
@@ -48,7 +60,10 @@ impl Guest for Qemu {
         if !Path::new(QEMU).exists() || Self::file_server().is_none() {
             return Some("no QEMU guest: install the package qemu-system-x86".to_owned());
         }
-        let kernel = self.kernel.join("vmlinuz");
+        if self.with_project_quotas == Some(FileSystem::Xfs) && !Path::new(MKFS_XFS).exists() {
+            return Some("no XFS: install the package xfsprogs".to_owned());
+        }
+        let kernel = self.kernel.join("version");
         (!kernel.exists()).then(|| {
             format!(
                 "no QEMU guest: no kernel at `{}`, `make test` puts it there",
@@ -60,9 +75,20 @@ impl Guest for Qemu {
     fn prelude(&self) -> &'static str {
         "mkdir -p /dev/shm /dev/pts /dev/mqueue\n\
          mount -t devpts devpts /dev/pts\n\
+         ip link set lo up\n\
          echo 8 >/proc/sys/vm/nr_hugepages\n\
          disk=/dev/vda\n\
          mkswap /dev/vdb >/dev/null && swapon /dev/vdb"
+    }
+
+    fn mount(&self) -> &'static str {
+        match self.with_project_quotas {
+            None => "mkfs.ext4 -q \"$disk\" && mount -t ext4 \"$disk\"",
+            Some(FileSystem::Ext4) => {
+                "mkfs.ext4 -q -O quota,project -E quotatype=prjquota \"$disk\" && mount -t ext4 -o prjquota \"$disk\""
+            }
+            Some(FileSystem::Xfs) => "mkfs.xfs -q \"$disk\" && mount -t xfs -o prjquota \"$disk\"",
+        }
     }
 
     fn command(&self, script: &Path, disk: &Path) -> Result<(Command, Vec<Child>)> {
