@@ -95,6 +95,10 @@ pub enum PullError {
 pub enum OpenError {
     #[error("image store {path}: {error}")]
     Io { path: String, error: io::Error },
+    #[error(
+        "image store {path}: its layers were unpacked for an agent with other ids, or with root: empty the directory, or start the agent as it was"
+    )]
+    Form { path: String },
     #[error(transparent)]
     Client(#[from] ClientError),
 }
@@ -133,6 +137,10 @@ impl ImageStore {
         };
         let disk = Disk::open(dir).map_err(io)?;
         let state = State::load(&disk).map_err(io)?;
+        if state.layers.values().any(|layer| layer.file.form != config.form) {
+            let path = dir.display().to_string();
+            return Err(OpenError::Form { path });
+        }
         let client = Client::new(config.registries.clone())?;
         Ok(Self(Arc::new(Inner {
             disk,

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::manifest::ImageConfig;
+use crate::unpack::LayerForm;
 
 /// Of every file here; others are not read.
 pub(crate) const FORMAT: u32 = 1;
@@ -43,6 +44,9 @@ pub(crate) struct LayerFile {
     pub(crate) bytes: u64,
     /// When it was written; of another boot it is only taken when it was synced.
     pub(crate) boot_id: String,
+    /// Whose files its are.
+    #[serde(default)]
+    pub(crate) form: LayerForm,
 }
 
 /// `images/*.json`.

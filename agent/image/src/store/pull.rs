@@ -311,6 +311,7 @@ impl Pulling<'_> {
                 hides_below: unpacked.hides_below,
                 bytes: unpacked.bytes,
                 boot_id: boot_id(),
+                form: inner.config.form,
             };
             inner.add_layer(staged, file)
         })

@@ -17,15 +17,18 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use serde::{Deserialize, Serialize};
+
 use super::headers::Entry;
 use super::path::{join, split};
 use crate::limits::MAX_REMEMBERED_BYTES;
 
 /// For whom layers are written: whose their files are, and which extended attributes overlayfs reads; see "User xattr" in
 /// the kernel's filesystems/overlayfs.rst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum LayerForm {
     /// For root: `trusted.overlay.*`, and files get the owners the image gives them.
+    #[default]
     Root,
     /// For root of a user namespace: `user.overlay.*` (mount option `userxattr`), and the image's ids 0 to `count - 1` are
     /// those of the namespace from `first`.
@@ -416,6 +419,34 @@ impl Metadata {
                 tv_sec: seconds,
                 tv_nsec: nanos.into(),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_the_images_or_one_of_the_ids_that_there_are() {
+        let ids = LayerForm::Shifted { first: 7, count: 10 };
+        assert!(matches!(ids.owner(0, 9), Ok(Some((7, 16)))));
+        assert!(matches!(
+            ids.owner(0, 10),
+            Err(WriteError::OwnerBeyond { id: 10, count: 10 })
+        ));
+        let all = LayerForm::Shifted {
+            first: u32::MAX - 1,
+            count: 10,
+        };
+        assert!(matches!(all.owner(2, 0), Err(WriteError::OwnerBeyond { .. })));
+        assert!(matches!(LayerForm::Root.owner(3, 4), Ok(Some((3, 4)))));
+        assert!(matches!(LayerForm::User.owner(3, 4), Ok(None)));
+        for form in [ids, LayerForm::Root, LayerForm::User] {
+            assert!(
+                matches!(form.owner(u32::MAX.into(), 0), Err(WriteError::Owner)),
+                "{form:?}"
+            );
         }
     }
 }
