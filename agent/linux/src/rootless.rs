@@ -58,8 +58,6 @@ pub enum RootlessError {
     Shell { source: io::Error },
     #[error("cannot join the namespaces of the agent's containers")]
     Join { source: io::Error },
-    #[error("cannot return to the directory `{}`", path.display())]
-    Directory { path: PathBuf, source: io::Error },
 }
 
 /// Whether this process is no root, not even that of a user namespace.
@@ -103,16 +101,14 @@ fn kept(root: &Path) -> Option<Namespaces> {
 
 impl Namespaces {
     fn join(self) -> Result<(), RootlessError> {
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| RootlessError::Directory { path, source }
-        };
-        let here = env::current_dir().map_err(failed(Path::new(".")))?;
+        let here = env::current_dir();
         let joined = setns(self.user, CloneFlags::CLONE_NEWUSER)
             .and_then(|()| setns(self.mounts, CloneFlags::CLONE_NEWNS));
         joined.map_err(|errno| RootlessError::Join { source: errno.into() })?;
-        // It led to the root of that mount namespace.
-        env::set_current_dir(&here).map_err(failed(&here))
+        // It led to the root of that mount namespace. From a directory that this user cannot get to, no path leads anywhere,
+        // so the root will do.
+        let _ = here.and_then(env::set_current_dir);
+        Ok(())
     }
 }
 

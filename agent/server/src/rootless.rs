@@ -22,6 +22,8 @@ pub fn enter(config: &mut Config) -> Result<(), AgentError> {
     let data_dir = config.data_dir.canonicalize().map_err(refuse)?;
     rootless::enter(&tree, &cgroup_root(&data_dir))?;
     config.cgroup_mount = tree;
+    // The working directory may be another one now.
+    config.data_dir = data_dir;
     Ok(())
 }
 

@@ -77,7 +77,13 @@ fn layout(dir: &Path) -> Result<()> {
     umoci(dir, &["new", "--image", "layout:1"])?;
     umoci(dir, &["insert", "--image", "layout:1", "root", "/"])?;
     umoci(dir, &["insert", "--image", "layout:1", "--whiteout", "/etc/gone"])?;
-    umoci(dir, &["config", "--image", "layout:1", "--config.user", "app"])
+    umoci(dir, &["config", "--image", "layout:1", "--config.user", "app"])?;
+    let opened = Command::new("chmod")
+        .args(["-R", "a+rX", "layout"])
+        .current_dir(dir)
+        .status()?;
+    ensure!(opened.success(), "chmod: {opened}");
+    Ok(())
 }
 
 /// The processes of the user and of its tasks.
@@ -240,7 +246,9 @@ fn images(cluster: &Cluster) -> Result<()> {
         "name: volumes\ntasks:\n  - name: one\n    image: {image}\n    mem: 32MiB\n    \
          command: [sh, -c, 'echo kept >/work/file; cat /work/file']\n    volumes: [{{ path: /work, sandbox: work }}]\n"
     );
-    let output = cluster.run_with_input(&["job", "submit", "/dev/stdin", "--wait"], &job)?;
+    let path = format!("{PLACE}/job.yaml");
+    fs::write(&path, job)?;
+    let output = cluster.run(&["job", "submit", &path, "--wait"])?;
     ensure!(output.status.success(), "{}", text(&output.stderr));
     let logs = cluster.ok(&["job", "logs", "volumes"])?;
     ensure!(logs.contains("kept"), "{logs}");
@@ -248,7 +256,7 @@ fn images(cluster: &Cluster) -> Result<()> {
 }
 
 fn refusals(cluster: &Cluster) -> Result<()> {
-    let said = run(cluster, 1, &["--publish", "31000:80", "--", "true"])?;
+    let said = run(cluster, 1, &["--publish", "8080:80", "--", "true"])?;
     ensure!(
         said.contains("rootless") && said.contains("`host` or `none`"),
         "{said}"
