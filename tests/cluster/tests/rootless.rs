@@ -244,7 +244,7 @@ fn images(cluster: &Cluster) -> Result<()> {
     ensure!(said == "0\nz\n0\n", "{said}");
     let job = format!(
         "name: volumes\ntasks:\n  - name: one\n    image: {image}\n    mem: 32MiB\n    \
-         command: [sh, -c, 'echo kept >/work/file; cat /work/file']\n    volumes: [{{ path: /work, sandbox: work }}]\n"
+         command: [sh, -c, 'echo kept >/keep/file; cat /keep/file']\n    volumes: [{{ path: /keep, sandbox: work }}]\n"
     );
     let path = format!("{PLACE}/job.yaml");
     fs::write(&path, job)?;

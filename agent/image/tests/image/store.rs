@@ -1,5 +1,7 @@
 //! The store: what it keeps, shares, removes, and what it does with what a crash left. Images are layouts on this host.
 
+mod ids;
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -8,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::{Layout, Tar, config};
 use proffer_image::{
-    Collection, Config, Image, ImageStore, LayerForm, LayoutError, Limits, ManifestError, OpenError,
-    PullError, SourceError, UnpackError, Watermark,
+    Collection, Config, Image, ImageStore, LayoutError, Limits, ManifestError, PullError, SourceError,
+    UnpackError, Watermark,
 };
 use proffer_types::container::{ImageSpec, PullPolicy};
 use serde_json::json;
@@ -584,29 +586,4 @@ async fn looking_up_an_image_of_fifty_layers_reads_nothing() {
         .sum();
     let root = Path::new(&place.images()).as_os_str().len();
     assert!(longest < 50 * (root + 16), "mount options are bounded by a page");
-}
-
-#[tokio::test]
-async fn layers_have_the_ids_of_an_agents_tasks_and_are_no_other_agents() {
-    if !rustix::process::geteuid().is_root() {
-        return;
-    }
-    let place = Place::new();
-    let mut layout = place.layout();
-    let manifest = layout.manifest(&[layer("a")], &json!({}));
-    layout.tag(manifest, "1");
-    let shifted = LayerForm::Shifted {
-        first: 7000,
-        count: 10,
-    };
-    let store = place.store_with(|config| config.form = shifted);
-    let image = get(&store, &layout.reference("1"), None).await.unwrap();
-    for name in ["", "a"] {
-        let found = fs::metadata(image.layers[0].join(name)).unwrap();
-        assert_eq!((found.uid(), found.gid()), (7000, 7000), "{name}");
-    }
-    drop(store);
-    let other = ImageStore::open(&place.images(), config(place.dir.path()));
-    assert!(matches!(other, Err(OpenError::Form { .. })), "{:?}", other.err());
-    place.store_with(|config| config.form = shifted);
 }
