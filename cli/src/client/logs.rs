@@ -38,12 +38,14 @@ pub(crate) struct LogReader {
     offset: u64,
     /// Until something was read: start so many lines before the end.
     tail: Option<u32>,
+    /// Its agent's, for the next connection.
+    address: Option<String>,
     contact: Contact,
 }
 
 /// How one connection ended.
 enum Read {
-    /// All there is so far was read.
+    /// All was read: what there is so far, or, of a stream that follows, all there will ever be.
     End,
     Lost(Status),
 }
@@ -58,6 +60,7 @@ impl LogReader {
             stream,
             offset: 0,
             tail: None,
+            address: None,
             contact: Contact::with("the task's agent"),
         }
     }
@@ -84,12 +87,11 @@ impl LogReader {
         output: &mut (impl AsyncWrite + Unpin),
     ) -> Result<()> {
         // Looked up while the container is being built, so that reading starts at once.
-        let _ = self.address().await;
+        self.address = self.find().await.ok();
         let mut seen = until(&mut phase, Phase::Started).await;
         loop {
             match self.read(seen < Phase::Ended, output).await? {
-                Read::End if seen == Phase::Ended => return Ok(()),
-                Read::End => seen = until(&mut phase, Phase::Ended).await,
+                Read::End => return Ok(()),
                 // An ended task without a container never ran.
                 Read::Lost(status) if seen == Phase::Ended && status.code() == Code::NotFound => {
                     return Ok(());
@@ -114,9 +116,12 @@ impl LogReader {
 
     /// Reads over one connection.
     async fn read(&mut self, follow: bool, output: &mut (impl AsyncWrite + Unpin)) -> Result<Read> {
-        let address = match self.address().await {
-            Ok(address) => address,
-            Err(status) => return Ok(Read::Lost(status)),
+        let address = match self.address.take() {
+            Some(address) => address,
+            None => match self.find().await {
+                Ok(address) => address,
+                Err(status) => return Ok(Read::Lost(status)),
+            },
         };
         let request = v1::ReadLogRequest {
             framework_id: self.framework_id.clone(),
@@ -155,8 +160,8 @@ impl LogReader {
         Ok(())
     }
 
-    /// The agent's address, asked anew for each connection: a restarted agent may listen elsewhere.
-    async fn address(&self) -> Result<String, Status> {
+    /// The agent's address, asked anew after each connection: a restarted agent may listen elsewhere.
+    async fn find(&self) -> Result<String, Status> {
         let request = v1::ListTasksRequest {
             framework_id: self.framework_id.clone(),
             task_id: self.task_id.clone(),
