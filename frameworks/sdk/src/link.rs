@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use proffer_grpc::v1::scheduler_client::SchedulerClient;
 use proffer_types::scheduler_link::{Call, Event};
@@ -18,6 +19,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Frames that may wait for a slow master, of up to 1 MiB each. A master that is further behind is
 /// given up: after reconnecting, reconciliation finds what was not sent.
 const QUEUED_FRAMES: usize = 64;
+/// Events that are taken at once of those that have come: they share a commit. More would only delay the answer to the
+/// first one.
+const EVENTS_TAKEN: usize = 1024;
 /// How long a clean end may take to flush what is queued.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -50,6 +54,8 @@ pub(crate) struct Link {
     pub(crate) master: String,
     frames: mpsc::Sender<v1::SchedulerCalls>,
     events: BoxStream<'static, Result<v1::SchedulerEvents, tonic::Status>>,
+    /// Why there are no more events after those that were taken.
+    ended: Option<LinkError>,
 }
 
 impl Link {
@@ -68,6 +74,7 @@ impl Link {
             master,
             frames,
             events: events.try_flatten().boxed(),
+            ended: None,
         })
     }
 
@@ -82,13 +89,24 @@ impl Link {
         Ok(())
     }
 
-    /// The next events, in order. Cancelling it loses none.
+    /// The next events, in order: all that have come, up to a bound. Cancelling it loses none.
     pub(crate) async fn events(&mut self) -> Result<Vec<Event>, LinkError> {
-        match self.events.next().await {
-            Some(Ok(frame)) => Ok(from_event_frame(frame)?),
-            Some(Err(status)) => Err(LinkError::Status(describe(&status))),
-            None => Err(LinkError::Closed),
+        if let Some(error) = self.ended.take() {
+            return Err(error);
         }
+        let mut events = taken(self.events.next().await)?;
+        while events.len() < EVENTS_TAKEN
+            && let Some(next) = self.events.next().now_or_never()
+        {
+            match taken(next) {
+                Ok(more) => events.extend(more),
+                Err(error) => {
+                    self.ended = Some(error);
+                    break;
+                }
+            }
+        }
+        Ok(events)
     }
 
     /// Ends the stream after what is queued was sent.
@@ -100,6 +118,15 @@ impl Link {
         let drained = async { while let Some(Ok(_)) = events.next().await {} };
         // A master that does not end its half in time has the frames all the same, or never will.
         let _ = tokio::time::timeout(FLUSH_TIMEOUT, drained).await;
+    }
+}
+
+/// The events of a frame, or why there is none.
+fn taken(next: Option<Result<v1::SchedulerEvents, tonic::Status>>) -> Result<Vec<Event>, LinkError> {
+    match next {
+        Some(Ok(frame)) => Ok(from_event_frame(frame)?),
+        Some(Err(status)) => Err(LinkError::Status(describe(&status))),
+        None => Err(LinkError::Closed),
     }
 }
 
