@@ -40,6 +40,10 @@ pub(crate) use devices::OWN as OWN_DEVICE;
 use groups::Groups;
 use security::Security;
 
+/// The most calls of stages at once, as of launches: more only wait for each other in the file system, each on a thread of
+/// its own.
+const MAX_BLOCKING_CALLS: usize = 8;
+
 /// A container to be prepared.
 #[derive(Debug)]
 pub(crate) struct Request {
@@ -83,6 +87,7 @@ struct Stage {
     disk: Disk,
     /// Work that goes on when [`Provisioner::prepare`] is dropped, and that a release waits for.
     work: TaskTracker,
+    turns: Arc<Semaphore>,
 }
 
 impl Stage {
@@ -101,7 +106,12 @@ impl Stage {
         call: impl FnOnce(&DataDir) -> Result<T, String> + Send + 'static,
     ) -> Result<T, String> {
         let data_dir = Arc::clone(&self.data_dir);
-        let done = self.work.spawn_blocking(move || call(&data_dir)).await;
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let done = self.work.spawn_blocking(move || {
+            let _turn = turn;
+            call(&data_dir)
+        });
+        let done = done.await;
         done.unwrap_or_else(|error| Err(format!("preparing the container did not finish: {error}")))
     }
 }
@@ -131,6 +141,7 @@ struct Inner {
     /// Tells that a container was released.
     freed: Notify,
     work: Mutex<BTreeMap<ContainerId, TaskTracker>>,
+    turns: Arc<Semaphore>,
 }
 
 impl Provisioner {
@@ -168,6 +179,7 @@ impl Provisioner {
                 offered_ports,
                 freed: Notify::new(),
                 work: Mutex::default(),
+                turns: Arc::new(Semaphore::new(MAX_BLOCKING_CALLS)),
             }),
         })
     }
@@ -221,6 +233,7 @@ impl Provisioner {
             data_dir: Arc::clone(&self.inner.data_dir),
             disk: self.inner.disk.clone(),
             work: self.inner.work().entry(container_id).or_default().clone(),
+            turns: Arc::clone(&self.inner.turns),
         }
     }
 

@@ -8,8 +8,8 @@
 //! | 4 | CRC-32 of the record, little endian |
 //! | length | the record; the next one follows |
 //!
-//! The last record that is whole holds. A new file for each state would have the file system look for a free inode
-//! each time, which ext4 is slow at where many were freed lately, as they are by tasks that come and go.
+//! The last record that is whole holds. A new file for each state would have the file system find a free inode each
+//! time, and free one: ext4 without a journal looks at all that were freed in the last minutes before it takes one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
