@@ -18,6 +18,7 @@ use proffer_grpc::v1::stats_server::StatsServer;
 use proffer_image::ImageStore;
 use proffer_types::AgentInfo;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tracing::debug;
@@ -25,6 +26,7 @@ use tracing::debug;
 use crate::AgentError;
 use crate::containers::Containers;
 use crate::data_dir::DataDir;
+use crate::driver::Input;
 use crate::metrics::Metrics;
 use crate::shared::Shared;
 
@@ -36,6 +38,7 @@ pub(crate) struct State {
     pub(crate) data_dir: Arc<DataDir>,
     pub(crate) images: ImageStore,
     pub(crate) info: AgentInfo,
+    pub(crate) driver: mpsc::Sender<Input>,
     /// Ends open streams.
     pub(crate) end: CancellationToken,
 }

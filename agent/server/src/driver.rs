@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use proffer_agent_core::{Agent, Command, Effect, Event, LinkId, Output};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -28,6 +28,8 @@ const MAX_BATCH: usize = 128;
 pub(crate) enum Input {
     Command(Command),
     LinkUp(LinkHandle),
+    /// Somebody wants to read the metrics, which what the agent holds is looked through for.
+    Observe(oneshot::Sender<()>),
 }
 
 #[derive(Debug)]
@@ -88,6 +90,12 @@ impl Driver {
                     self.performer.open(handle);
                     Command::LinkUp { link }
                 }
+                Input::Observe(done) => {
+                    self.metrics.observe(&self.agent);
+                    // Whoever wanted it may be gone.
+                    let _ = done.send(());
+                    continue;
+                }
             };
             self.agent.step(now, command, &mut out);
         }
@@ -113,7 +121,6 @@ impl Driver {
             out = self.step(failures.into_iter().map(Input::Command));
         }
         self.shared.set_registered(self.agent.is_registered());
-        self.metrics.observe(&self.agent);
         None
     }
 

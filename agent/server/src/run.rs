@@ -164,6 +164,7 @@ impl Parts {
             data_dir: Arc::clone(&self.data_dir),
             images: self.images.clone(),
             info: agent.info().clone(),
+            driver: driver_tx.clone(),
             end: end.clone(),
         };
         let mut served = tokio::spawn(api::serve(self.listener, state, containers.clone()));

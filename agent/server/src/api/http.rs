@@ -5,9 +5,11 @@ use axum::extract::{Request, State as Extract};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tokio::sync::oneshot;
 
 use super::State;
 use super::statistics::Reader;
+use crate::driver::Input;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -58,6 +60,11 @@ fn registered(state: &State) -> &'static str {
 }
 
 async fn metrics(state: &State, reader: &Reader) -> impl IntoResponse + use<> {
+    let (done, observed) = oneshot::channel();
+    // At the end of the agent there is nobody to look; what was found last holds.
+    if state.driver.send(Input::Observe(done)).await.is_ok() {
+        let _ = observed.await;
+    }
     let running = reader.all().await;
     (
         [(header::CONTENT_TYPE, OPEN_METRICS)],

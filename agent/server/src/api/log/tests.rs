@@ -46,6 +46,7 @@ fn bench(is_live: bool) -> Bench {
             cgroups: "cgroup v2".into(),
             domain: None,
         },
+        driver: tokio::sync::mpsc::channel(1).0,
         end: CancellationToken::new(),
     };
     Bench {
