@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::sys::statfs::{NSFS_MAGIC, statfs};
 use thiserror::Error;
 
 use crate::rootless::groups;
@@ -81,6 +82,18 @@ pub fn remove(path: &Path) -> Result<(), NetnsError> {
         Err(error) => return Err(NetnsError::new("unbind", path, error)),
     }
     // Unlinking also takes away what copies of the mount other mount namespaces have.
+    unlink(path)
+}
+
+/// Removes a file where no namespace is bound: whoever was to bind one was killed before, or the host was started anew.
+pub fn remove_unbound(path: &Path) -> Result<(), NetnsError> {
+    match statfs(path) {
+        Ok(found) if found.filesystem_type() == NSFS_MAGIC => Ok(()),
+        Ok(_) | Err(_) => unlink(path),
+    }
+}
+
+fn unlink(path: &Path) -> Result<(), NetnsError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(NetnsError::new("remove the file of", path, error))
@@ -161,9 +174,14 @@ mod tests {
         let taken = create(&path, || ()).unwrap_err();
         assert!(taken.to_string().contains("netns`"), "{taken}");
 
+        remove_unbound(&path).unwrap();
+        assert!(path.exists());
         remove(&path).unwrap();
         assert!(!path.exists());
         remove(&path).unwrap();
+        fs::write(&path, "").unwrap();
+        remove_unbound(&path).unwrap();
+        assert!(!path.exists());
         let gone = connect_in(&path, address, Duration::from_secs(5)).unwrap_err();
         assert!(gone.to_string().contains("cannot enter"), "{gone}");
     }

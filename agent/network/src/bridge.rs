@@ -212,8 +212,9 @@ impl Bridge {
         published: impl Fn() -> Vec<Element>,
     ) -> Result<(), BridgeError> {
         match self.rules.add(elements).await {
-            Err(error) if error.is_no_table() => {
-                // Somebody removed our table: it is made anew, with all that belongs into it.
+            Err(error) if error.is_no_table() || error.is_taken() => {
+                // Somebody removed our table, or what an agent that was killed had begun was finished after it: it is
+                // made anew, with all that belongs into it.
                 *self.ready.lock().await = None;
                 self.ensure(published).await.map(drop)
             }

@@ -424,6 +424,9 @@ impl Inner {
     /// Undoes a network, as far as it was made; forgets it once nothing of it is left.
     async fn tear_down(self: &Arc<Self>, record: Record, mut causes: Vec<String>) -> Result<(), DetachError> {
         if let Some(plugins) = &record.chain {
+            // Plugins take a namespace that is gone for undone, and refuse a file that is none.
+            let gone = netns::remove_unbound(&record.namespace);
+            causes.extend(gone.err().map(|error| chain(&error)));
             let target = Target {
                 network_id: &record.network_id,
                 namespace: &record.namespace,

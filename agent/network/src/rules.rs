@@ -136,6 +136,11 @@ impl RulesError {
     pub(crate) fn is_no_table(&self) -> bool {
         matches!(self, Self::Refused(complaint) if complaint.contains("No such file or directory"))
     }
+
+    /// Whether a port leads elsewhere already.
+    pub(crate) fn is_taken(&self) -> bool {
+        matches!(self, Self::Refused(complaint) if complaint.contains("File exists"))
+    }
 }
 
 /// The whole table but for the elements of its map.

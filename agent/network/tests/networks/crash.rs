@@ -131,6 +131,33 @@ fn rules_that_were_flushed_are_made_again_with_the_next_port() {
 }
 
 #[test]
+fn a_port_that_was_published_after_the_end_of_its_agent_is_taken_back() {
+    in_own_network(|world| async move {
+        let networks = world.networks(&[]).await;
+        networks
+            .attach(world.request("a", Mode::Bridge, &[]))
+            .await
+            .unwrap();
+        let late = "{ tcp . 31000 : 10.88.0.99 . 80 }";
+        run(
+            "nft",
+            &["add", "element", "inet", "proffer_0000abcd", "ports", late],
+        );
+        let ports = [port(31000, 80, Transport::Tcp)];
+        networks
+            .attach(world.request("b", Mode::Bridge, &ports))
+            .await
+            .unwrap();
+        serve(&world.netns("b"), 80);
+        assert!(world.outside_reaches(31000));
+        networks.detach("a").await.unwrap();
+        networks.detach("b").await.unwrap();
+        networks.remove_unused().await.unwrap();
+        assert_eq!(world.traces(), [].into());
+    });
+}
+
+#[test]
 fn a_bridge_that_was_begun_is_completed() {
     in_own_network(|world| async move {
         ip(&["link", "add", "pf0000abcd", "type", "bridge"]);
