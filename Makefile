@@ -14,7 +14,7 @@ export ROCKSDB_STATIC := 1
 export BINDGEN_EXTRA_CLANG_ARGS := -I$(shell gcc -print-file-name=include 2>/dev/null)
 export PROFFER_CACHE := $(CACHE)
 
-.PHONY: help demo test verify fix bench env build release deps deps-test deps-bench clean
+.PHONY: help demo test crash verify fix bench env build release deps deps-test deps-bench clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -24,6 +24,10 @@ demo: release ## builds, starts a cluster, runs a real job on it, stops cleanly
 
 test: deps-test $(ROCKSDB_LIB_DIR)/librocksdb.a verify ## everything that proves the project
 	@scripts/test.sh
+
+# The tests proper take one step of each kind.
+crash: deps-test $(ROCKSDB_LIB_DIR)/librocksdb.a ## kills a whole agent before each of some 1,200 steps, in about half an hour
+	PROFFER_EVERY_STEP=1 cargo test --locked -p proffer-privileged-tests --test whole -- --nocapture before_any_step
 
 verify: deps $(ROCKSDB_LIB_DIR)/librocksdb.a ## checks format and lints; writes nothing
 	cargo fmt --all -- --check

@@ -1,15 +1,20 @@
 //! The agent's daemon, with everything a task may have: `whole-agent [--traced] MASTER DIR`, until SIGTERM.
 //!
-//! Its data is in DIR/data, its log in DIR/agent.log; tasks may have what is in DIR/open, DIR/secrets, DIR/layout and DIR/cni.
+//! On SIGUSR1 it writes the bytes it has allocated to DIR/allocated. Its data is in DIR/data, its log in DIR/agent.log; tasks may have what is in DIR/open, DIR/secrets, DIR/layout and DIR/cni.
 
-use std::fs::File;
-use std::path::PathBuf;
+use std::alloc::System;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use cap::Cap;
 use proffer_agent::{Config, FilePolicy, NetworkConfig, Pool};
 use proffer_privileged_tests::steps;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+#[global_allocator]
+static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1).peekable();
@@ -39,7 +44,7 @@ fn main() -> Result<()> {
         },
         ..Config::new(vec![master], "127.0.0.1:0".parse()?, dir.join("data"))
     };
-    config.images.local = vec![dir];
+    config.images.local = vec![dir.clone()];
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -52,7 +57,20 @@ fn main() -> Result<()> {
             term.recv().await;
             stop.cancel();
         });
+        let mut asked = signal(SignalKind::user_defined1())?;
+        tokio::spawn(async move {
+            while asked.recv().await.is_some() {
+                // Whoever waits for it sees that it does not come.
+                let _ = tell(&dir);
+            }
+        });
         proffer_agent::run(config, shutdown).await?;
         Ok(())
     })
+}
+
+fn tell(dir: &Path) -> std::io::Result<()> {
+    let file = dir.join("allocated.new");
+    fs::write(&file, ALLOCATOR.allocated().to_string())?;
+    fs::rename(file, dir.join("allocated"))
 }

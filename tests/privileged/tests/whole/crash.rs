@@ -14,7 +14,7 @@ use crate::life::{Daemon, Step, Sweep, live, recover};
 use crate::master::Master;
 use crate::world::{World, in_own_world};
 
-/// Set to take every step, which takes some ten minutes, instead of one of each kind.
+/// Set to take every step instead of one of each kind: `make crash`.
 const EVERY_STEP: &str = "PROFFER_EVERY_STEP";
 
 /// Agents that die at the same time: as many as the smallest machine has processors for.
@@ -165,7 +165,12 @@ impl Found {
         let files = kept.difference(&self.kept).map(|file| format!("sandbox {file}"));
         let told = secrets(world).into_iter().map(|file| format!("secret in {file}"));
         for line in more.chain(files).chain(told) {
-            self.complaints.push(format!("{when}: {line}"));
+            let complaint = format!("{when}: {line}");
+            say(&complaint);
+            self.complaints.push(complaint);
+        }
+        if after != self.left {
+            say(&world.log());
         }
         // So that each step is blamed for its own.
         self.left = after;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::Result;
@@ -28,6 +29,10 @@ pub(crate) fn left(world: &World) -> Result<BTreeSet<String>> {
             found.insert(format!("file {}", relative.display()));
         }
     }
+    let given = tree(&world.addresses()).into_iter();
+    let names = given.filter_map(|path| path.file_name()?.to_str().map(str::to_owned));
+    let addresses = names.filter(|name| name.parse::<Ipv4Addr>().is_ok());
+    found.extend(addresses.map(|address| format!("address {address}")));
     let mounts = fs::read_to_string("/proc/thread-self/mountinfo")?;
     let targets = mounts.lines().filter_map(|line| line.split(' ').nth(4));
     let ours = targets.filter(|target| Path::new(target).starts_with(&world.dir));

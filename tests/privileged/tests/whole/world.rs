@@ -28,7 +28,8 @@ const BUSYBOX: &str = "/bin/busybox";
 pub(crate) const SECRET: &str = "correct-horse-battery-staple";
 
 /// What programs a world needs, and the packages that bring them.
-const NEEDED: [(&str, &str); 4] = [
+const NEEDED: [(&str, &str); 5] = [
+    ("/usr/lib/cni/ptp", "containernetworking-plugins"),
     ("nft", "nftables"),
     ("ip", "iproute2"),
     ("umoci", "umoci"),
@@ -95,7 +96,7 @@ pub(crate) fn run(program: &str, args: &[&str]) -> Result<String> {
 
 impl World {
     /// What the agents said last.
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let log = fs::read_to_string(self.dir.join("agent.log")).unwrap_or_default();
         let lines = log.lines().collect::<Vec<_>>();
         lines[lines.len().saturating_sub(MAX_LOG_LINES)..].join("\n")
@@ -103,6 +104,11 @@ impl World {
 
     pub(crate) fn data(&self) -> PathBuf {
         self.dir.join("data")
+    }
+
+    /// Where the plugins keep which address is whose.
+    pub(crate) fn addresses(&self) -> PathBuf {
+        self.dir.join("addresses")
     }
 
     /// Tells what the kernel has of this agent.
@@ -116,6 +122,15 @@ impl World {
             fs::create_dir(self.dir.join(name))?;
         }
         fs::write(self.dir.join("open/file"), "of the host\n")?;
+        let addresses = self.addresses();
+        let addresses = addresses.display();
+        fs::write(
+            self.dir.join("cni/net.conflist"),
+            format!(
+                r#"{{"cniVersion": "1.0.0", "name": "net", "plugins": [{{"type": "ptp", "ipam": {{
+                    "type": "host-local", "dataDir": "{addresses}", "ranges": [[{{"subnet": "10.77.0.0/24"}}]]}}}}]}}"#
+            ),
+        )?;
         fs::write(self.dir.join("secrets/key"), SECRET)?;
         let layout = self.dir.join("layout").display().to_string();
         let image = format!("{layout}:1");
@@ -242,11 +257,11 @@ impl World {
         Ok(vec![first, member("second", second)?])
     }
 
-    /// A task that fails at first, and is started again in its place.
+    /// A task in a network of plugins that fails at first, and is started again in its place.
     pub(crate) fn again(&self) -> Result<TaskInfo> {
         let script = "test -e x && exec sleep 1000; echo >x; exit 1";
         let mut info = task("again", &["/bin/sh", "-c", script])?;
-        info.container.network.mode = NetworkMode::None;
+        info.container.network.mode = NetworkMode::Cni("net".to_owned());
         info.container.restart = RestartPolicy {
             on: RestartOn::Failure,
             max: None,
