@@ -5,6 +5,7 @@
 
 pub mod guest;
 pub mod rootless;
+mod stale;
 pub mod steps;
 
 use std::fs;
@@ -62,10 +63,11 @@ impl Host {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let config = Config {
-            cgroup_root: format!("proffer-test-{}/{n}", std::process::id()),
+            cgroup_root: format!("{}{}/{n}", stale::PREFIX, std::process::id()),
             cgroup_mount: std::env::var_os(TREE_VARIABLE)
                 .map_or_else(|| PathBuf::from("/sys/fs/cgroup"), PathBuf::from),
         };
+        stale::sweep(&config.cgroup_mount);
         let containerizer = match Containerizer::new(&config) {
             Ok(containerizer) => containerizer,
             Err(
