@@ -21,7 +21,7 @@ const EVERY_STEP: &str = "PROFFER_EVERY_STEP";
 const N_WORLDS: usize = 2;
 
 /// So many at most are taken of steps without a path, such as messages of netlink.
-const N_NAMELESS: usize = 4;
+const N_NAMELESS: usize = 3;
 
 /// A step that no agent comes to.
 fn never() -> Step {
