@@ -1,7 +1,9 @@
-//! Durable key-value state behind one trait: memory and RocksDB.
+//! Durable key-value state behind one trait: memory, RocksDB and etcd.
 //!
 //! Every backend behaves like [`proffer_store_api::Model`]; one conformance suite holds them to it.
 
+#[cfg(feature = "etcd")]
+mod etcd;
 mod memory;
 #[cfg(feature = "rocksdb")]
 mod rocks;
@@ -12,6 +14,10 @@ pub use proffer_store_api::{
     Revision,
 };
 
+#[cfg(feature = "etcd")]
+pub use crate::etcd::{
+    AddressError, Candidate, Etcd, EtcdAddress, EtcdError, Leadership, MAX_LEASE, MIN_LEASE,
+};
 pub use crate::memory::Memory;
 #[cfg(feature = "rocksdb")]
 pub use crate::rocks::{OpenError, Rocks};

@@ -1,7 +1,11 @@
 //! Every backend behaves like the model: one suite for all of them.
 
+#[cfg(feature = "etcd")]
+mod etcd_server;
+
 use proffer_store::{Batch, CommitError, MAX_BATCH_BYTES, Memory, Model, Revision, Store};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 /// An empty store, and the directory that goes with it.
 struct Backend {
@@ -10,7 +14,23 @@ struct Backend {
     _directory: Option<tempfile::TempDir>,
 }
 
-async fn backends() -> Vec<Backend> {
+/// What backends need to be there for all of a test.
+#[derive(Default)]
+struct Servers {
+    #[cfg(feature = "etcd")]
+    etcd: Option<etcd_server::EtcdServer>,
+}
+
+impl Servers {
+    fn start() -> Self {
+        Self {
+            #[cfg(feature = "etcd")]
+            etcd: etcd_server::EtcdServer::start(),
+        }
+    }
+}
+
+async fn backends(servers: &Servers) -> Vec<Backend> {
     let memory = Backend {
         name: "memory",
         store: Box::new(Memory::new()),
@@ -21,6 +41,26 @@ async fn backends() -> Vec<Backend> {
         #[cfg(feature = "rocksdb")]
         rocks().await,
     ]
+    .into_iter()
+    .chain(etcd(servers).await)
+    .collect()
+}
+
+#[cfg(not(feature = "etcd"))]
+async fn etcd(_servers: &Servers) -> Option<Backend> {
+    None
+}
+
+#[cfg(feature = "etcd")]
+#[expect(clippy::unwrap_used, reason = "a test ends by panicking")]
+async fn etcd(servers: &Servers) -> Option<Backend> {
+    let address = servers.etcd.as_ref()?.new_prefix();
+    let store = proffer_store::Etcd::open(address).await.unwrap();
+    Some(Backend {
+        name: "etcd",
+        store: Box::new(store),
+        _directory: None,
+    })
 }
 
 #[cfg(feature = "rocksdb")]
@@ -37,7 +77,8 @@ async fn rocks() -> Backend {
 
 #[tokio::test]
 async fn a_batch_takes_effect_whole_or_not_at_all() {
-    for Backend { name, store, .. } in &backends().await {
+    let servers = Servers::start();
+    for Backend { name, store, .. } in &backends(&servers).await {
         let first = store.commit(Batch::new().put("a", "1").put("b", "2")).await;
         assert_eq!(first, Ok(Revision(1)), "{name}");
         let stale = Batch::new()
@@ -69,7 +110,8 @@ async fn a_batch_takes_effect_whole_or_not_at_all() {
 
 #[tokio::test]
 async fn bad_keys_and_oversized_batches_are_refused() {
-    for Backend { name, store, .. } in &backends().await {
+    let servers = Servers::start();
+    for Backend { name, store, .. } in &backends(&servers).await {
         for key in ["", "\0revision", "a\nb", &"x".repeat(1025)] {
             let refused = store.commit(Batch::new().put(key, "1")).await;
             assert!(
@@ -82,6 +124,36 @@ async fn bad_keys_and_oversized_batches_are_refused() {
         assert!(matches!(refused, Err(CommitError::TooLarge { .. })), "{name}");
         assert_eq!(store.scan("").await.unwrap(), [], "{name}");
         assert_eq!(store.get("\0revision").await.unwrap(), None, "{name}");
+    }
+}
+
+/// Larger than a backend may take at once, in one record and in many.
+#[tokio::test]
+async fn a_large_batch_takes_effect_whole() {
+    let servers = Servers::start();
+    for Backend { name, store, .. } in &backends(&servers).await {
+        let large = |byte| vec![byte; 5 << 20];
+        let many = |byte: u8| {
+            (0..300).fold(Batch::new().put("large", large(byte)), |batch, n| {
+                batch.put(format!("many/{n:03}"), vec![byte; 200])
+            })
+        };
+        assert_eq!(store.commit(many(1)).await, Ok(Revision(1)), "{name}");
+        let changed = many(2).delete("many/007").require("large", Some(Revision(1)));
+        assert_eq!(store.commit(changed).await, Ok(Revision(2)), "{name}");
+        let read = store.get("large").await.unwrap().unwrap();
+        assert!(read.value == large(2) && read.revision == Revision(2), "{name}");
+        let all = store.scan("").await.unwrap();
+        assert_eq!(all.len(), 300, "{name}");
+        assert!(all.iter().all(|entry| entry.revision == Revision(2)), "{name}");
+        let short = Batch::new().put("large", "short");
+        assert_eq!(store.commit(short).await, Ok(Revision(3)), "{name}");
+        assert_eq!(
+            store.get("large").await.unwrap().unwrap().value,
+            b"short",
+            "{name}"
+        );
+        assert_eq!(store.scan("").await.unwrap().len(), 300, "{name}");
     }
 }
 
@@ -142,19 +214,27 @@ async fn check(backend: &Backend, steps: Vec<Step>) -> Result<(), TestCaseError>
     Ok(())
 }
 
-proptest! {
+#[test]
+fn every_backend_answers_like_the_model() {
+    let servers = Servers::start();
     // Each case opens a database and syncs its log.
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 32, ..ProptestConfig::default() })]
-
-    #[test]
-    fn every_backend_answers_like_the_model(steps in proptest::collection::vec(step(), 1..24)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let run = async {
-            for backend in &backends().await {
+    let config = ProptestConfig {
+        failure_persistence: None,
+        cases: 32,
+        ..ProptestConfig::default()
+    };
+    let steps = proptest::collection::vec(step(), 1..24);
+    let outcome = TestRunner::new(config).run(&steps, |steps| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            for backend in &backends(&servers).await {
                 check(backend, steps.clone()).await?;
             }
-            Ok::<(), TestCaseError>(())
-        };
-        runtime.block_on(run)?;
-    }
+            Ok(())
+        })
+    });
+    outcome.unwrap();
 }

@@ -1,0 +1,208 @@
+//! Who of several processes leads: etcd's own election, under a lease.
+//!
+//! A leader may act only while its lease is certain to stand: from the moment a keep-alive that was answered was *sent*,
+//! for the lease's time less a margin for clocks that run apart. By its own clock it so stops before etcd lets another
+//! one win. Writes are fenced besides, by the revision of what they are based on.
+
+use std::time::Duration;
+
+use etcd_client::{Client, ConnectOptions, LeaderKey, ResignOptions};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::etcd::error::words;
+use crate::etcd::{CONNECT_TIMEOUT, EtcdAddress, KEEP_ALIVE, REQUEST_TIMEOUT};
+
+/// The shortest lease: etcd makes of shorter ones what its own elections take.
+pub const MIN_LEASE: Duration = Duration::from_secs(2);
+/// The longest: a leader that dies is missed for that long.
+pub const MAX_LEASE: Duration = Duration::from_secs(300);
+/// How many keep-alives a lease's time has room for.
+const KEEP_ALIVES: u32 = 4;
+/// The part of a lease's time by which a leader stops early: clocks that run apart by a tenth are broken.
+const MARGIN: u32 = 10;
+/// Between attempts when etcd does not answer.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// One of several who would lead.
+#[derive(Clone)]
+pub struct Candidate {
+    client: Client,
+    name: String,
+    lease: Duration,
+}
+
+impl std::fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Candidate")
+            .field("name", &self.name)
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The lead, once it is won.
+pub struct Leadership {
+    client: Client,
+    key: Option<LeaderKey>,
+    lease: Lease,
+}
+
+impl std::fmt::Debug for Leadership {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Leadership")
+            .field("lease", &self.lease.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Candidate {
+    /// Prepares to stand in the election of the stores at that address; nothing is asked of etcd yet. `lease`, in whole
+    /// seconds, is kept within [`MIN_LEASE`] and [`MAX_LEASE`].
+    pub async fn new(address: &EtcdAddress, lease: Duration) -> Result<Self, String> {
+        // Standing in an election takes as long as others lead.
+        let options = ConnectOptions::new()
+            .with_connect_timeout(CONNECT_TIMEOUT)
+            .with_keep_alive(KEEP_ALIVE, KEEP_ALIVE)
+            .with_keep_alive_while_idle(true)
+            .with_require_leader(true);
+        let client = Client::connect(&address.servers, Some(options)).await;
+        Ok(Self {
+            client: client.map_err(|error| words(&error))?,
+            name: format!("{}/leader", address.prefix),
+            lease: lease.clamp(MIN_LEASE, MAX_LEASE),
+        })
+    }
+
+    /// Waits until this one leads, for as long as it takes. `says` is what others are told of the leader: its address.
+    /// Dropped in the middle, it stands no more once its lease has run out.
+    pub async fn campaign(&self, says: &str) -> Leadership {
+        loop {
+            if let Some(leadership) = self.attempt(says).await {
+                return leadership;
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    async fn attempt(&self, says: &str) -> Option<Leadership> {
+        let mut lease = Lease::grant(&self.client, self.lease).await?;
+        let mut client = self.client.clone();
+        let key = tokio::select! {
+            won = client.campaign(self.name.as_str(), says, lease.id) => won.ok()?.leader()?.clone(),
+            () = lease.ran_out() => return None,
+        };
+        Some(Leadership {
+            client: self.client.clone(),
+            key: Some(key),
+            lease,
+        })
+    }
+
+    /// What the leader says of itself; `None` while there is none, or none can be asked.
+    pub async fn leader(&self) -> Option<String> {
+        let mut client = self.client.clone();
+        let answer = timeout(REQUEST_TIMEOUT, client.leader(self.name.as_str())).await;
+        let answer = answer.ok()?.ok()?;
+        let says = answer.kv()?.value_str().ok()?;
+        Some(says.to_owned())
+    }
+}
+
+impl Leadership {
+    /// Whether the lead is still certain. To be asked right before anything is done that only a leader may do.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        Instant::now() < *self.lease.until.borrow()
+    }
+
+    /// Returns once the lead is not certain any more.
+    pub async fn lost(&mut self) {
+        self.lease.ran_out().await;
+    }
+
+    /// Lets another one lead at once.
+    pub async fn resign(mut self) {
+        let options = self.key.take().map(|key| ResignOptions::new().with_leader(key));
+        // If it does not work the lease runs out.
+        let _ = timeout(REQUEST_TIMEOUT, self.client.resign(options)).await;
+        let _ = timeout(REQUEST_TIMEOUT, self.client.lease_revoke(self.lease.id)).await;
+    }
+}
+
+/// A lease that is kept alive for as long as this lives.
+struct Lease {
+    id: i64,
+    /// Until when it certainly stands.
+    until: watch::Receiver<Instant>,
+    keeper: JoinHandle<()>,
+}
+
+impl Lease {
+    async fn grant(client: &Client, time: Duration) -> Option<Self> {
+        let sent = Instant::now();
+        let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        let mut client = client.clone();
+        let granted = timeout(REQUEST_TIMEOUT, client.lease_grant(seconds, None)).await;
+        let id = granted.ok()?.ok()?.id();
+        let (until, watched) = watch::channel(sent + certain(time));
+        let keeper = tokio::spawn(keep_alive(client, id, time, until));
+        Some(Self {
+            id,
+            until: watched,
+            keeper,
+        })
+    }
+
+    async fn ran_out(&mut self) {
+        loop {
+            let until = *self.until.borrow_and_update();
+            if until <= Instant::now() {
+                return;
+            }
+            tokio::select! {
+                () = sleep_until(until) => {}
+                changed = self.until.changed() => if changed.is_err() {
+                    // Its keeper is gone: nobody prolongs it.
+                    return sleep_until(until).await;
+                },
+            }
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+/// How long a lease certainly stands after its last keep-alive was sent.
+fn certain(time: Duration) -> Duration {
+    time - time / MARGIN
+}
+
+/// Keeps a lease alive until etcd has dropped it.
+async fn keep_alive(mut client: Client, id: i64, time: Duration, until: watch::Sender<Instant>) {
+    // The streams do not come back by themselves after a fault.
+    while let Ok(Ok((mut keeper, mut answers))) = timeout(time, client.lease_keep_alive(id)).await {
+        loop {
+            let sent = Instant::now();
+            let Ok(()) = keeper.keep_alive().await else { break };
+            match timeout(time / KEEP_ALIVES, answers.message()).await {
+                Ok(Ok(Some(answer))) if answer.ttl() > 0 => {
+                    until.send_replace(sent + certain(time));
+                }
+                // Dropped by etcd.
+                Ok(Ok(Some(_))) => return,
+                _ => break,
+            }
+            sleep(time / KEEP_ALIVES).await;
+        }
+        if *until.borrow() <= Instant::now() {
+            return;
+        }
+        sleep(RETRY).await;
+    }
+}
