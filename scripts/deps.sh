@@ -6,9 +6,10 @@ set -eu
 # `command or file to look for` = `Debian package that brings it`
 wanted() {
     case $1 in
-    build) printf '%s\n' gcc=gcc g++=g++ 'libclang*.so*=libclang-dev' ;;
+    build) printf '%s\n' gcc=gcc g++=g++ 'libclang*.so*=libclang-dev' protoc=protobuf-compiler \
+        /usr/include/google/protobuf/descriptor.proto=libprotobuf-dev ;;
     test) printf '%s\n' python3=python3 'ensurepip=python3-venv' linux.uml=user-mode-linux modprobe=kmod \
-        qemu-system-x86_64=qemu-system-x86 busybox=busybox-static mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs strace=strace \
+        qemu-system-x86_64=qemu-system-x86 busybox=busybox-static mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs strace=strace etcd=etcd-server \
         newuidmap=uidmap nft=nftables ip=iproute2 iptables=iptables /usr/lib/cni/portmap=containernetworking-plugins \
         docker-registry=docker-registry skopeo=skopeo umoci=umoci htpasswd=apache2-utils ;;
     bench) printf '%s\n' bwrap=bubblewrap crun=crun runc=runc nft=nftables /usr/lib/cni/portmap=containernetworking-plugins iptables=iptables ;;
@@ -48,7 +49,7 @@ for package in $missing; do
     apt-get install -y -qq --no-install-recommends "$package" >/dev/null && continue
     case $package in
     # A test or a benchmark without it says `skipped: why`.
-    docker-registry | skopeo | umoci | apache2-utils | uidmap | user-mode-linux | qemu-system-x86 | busybox-static | xfsprogs | strace | bubblewrap | crun | runc) echo "$package cannot be had on this system: what needs it will be skipped" >&2 ;;
+    docker-registry | skopeo | umoci | apache2-utils | uidmap | user-mode-linux | qemu-system-x86 | busybox-static | xfsprogs | strace | etcd-server | bubblewrap | crun | runc) echo "$package cannot be had on this system: what needs it will be skipped" >&2 ;;
     *) exit 1 ;;
     esac
 done

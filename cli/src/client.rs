@@ -5,12 +5,13 @@ mod contact;
 mod jobs;
 mod logs;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use proffer_grpc::leader;
 use proffer_grpc::v1::agent_client::AgentClient;
 use proffer_grpc::v1::exec_client::ExecClient;
 use proffer_grpc::v1::files_client::FilesClient;
@@ -53,7 +54,9 @@ pub(crate) struct MasterArgs {
 /// A connected cluster. Clones share the connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Cluster {
-    master: Channel,
+    masters: Arc<[String]>,
+    /// To the master that led when it was looked for.
+    leader: Arc<Mutex<Channel>>,
     agents: Arc<Mutex<HashMap<String, Channel>>>,
 }
 
@@ -76,41 +79,76 @@ fn endpoint(address: &str) -> Result<Endpoint> {
         .keep_alive_while_idle(true))
 }
 
-impl Cluster {
-    /// Connects to the first master that answers.
-    pub(crate) async fn connect(args: &MasterArgs) -> Result<Self> {
-        let mut failures = Vec::new();
-        for address in &args.master {
-            match endpoint(address)?.connect().await {
-                Ok(master) => {
-                    return Ok(Self {
-                        master,
-                        agents: Arc::default(),
-                    });
-                }
-                Err(error) => failures.push(format!("{address}: {}", root_cause(&error))),
-            }
+/// The way to the master that leads: of those listed, or one that they name. Where masters answer and none leads, to one
+/// of them, which says so to whoever asks for more.
+async fn find_leader(masters: &[String]) -> Result<Channel> {
+    let mut waiting = masters.iter().cloned().collect::<VecDeque<_>>();
+    let (mut asked, mut standby, mut failures) = (BTreeSet::new(), None, Vec::new());
+    while let Some(address) = waiting.pop_front() {
+        let endpoint = endpoint(&address)?;
+        if !asked.insert(address.clone()) {
+            continue;
         }
-        anyhow::bail!(
+        let channel = match endpoint.connect().await {
+            Ok(channel) => channel,
+            Err(error) => {
+                failures.push(format!("{address}: {}", root_cause(&error)));
+                continue;
+            }
+        };
+        let request = v1::GetClusterRequest {};
+        match OperatorClient::new(channel.clone()).get_cluster(request).await {
+            Ok(_) => return Ok(channel),
+            Err(status) => waiting.extend(leader::named(&status).map(str::to_owned)),
+        }
+        standby.get_or_insert(channel);
+    }
+    standby.with_context(|| {
+        format!(
             "cannot reach a master at {}; is it running? start one with `proffer dev`, or name its address with \
              --master or PROFFER_MASTER",
             failures.join(", ")
         )
+    })
+}
+
+impl Cluster {
+    /// Connects to the master that leads.
+    pub(crate) async fn connect(args: &MasterArgs) -> Result<Self> {
+        let leader = find_leader(&args.master).await?;
+        Ok(Self {
+            masters: args.master.clone().into(),
+            leader: Arc::new(Mutex::new(leader)),
+            agents: Arc::default(),
+        })
+    }
+
+    /// Looks for the leader again, where there are several masters; without success all stays as it is.
+    pub(crate) async fn seek_leader(&self) {
+        if self.masters.len() > 1
+            && let Ok(found) = find_leader(&self.masters).await
+        {
+            *self.leader.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        }
+    }
+
+    fn leader(&self) -> Channel {
+        self.leader.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The master's own API.
     pub(crate) fn operator(&self) -> OperatorClient<Channel> {
-        OperatorClient::new(self.master.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
+        OperatorClient::new(self.leader()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
     /// The batch framework's API, through the master.
     pub(crate) fn jobs(&self) -> JobsClient<Channel> {
-        JobsClient::new(self.master.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
+        JobsClient::new(self.leader()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
     /// The service framework's API, through the master.
     pub(crate) fn services(&self) -> ServicesClient<Channel> {
-        ServicesClient::new(self.master.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
+        ServicesClient::new(self.leader()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
     /// The files of an agent's tasks.

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use etcd_client::{Client, ConnectOptions, GetOptions, KvClient};
 
 pub use address::{AddressError, EtcdAddress};
-pub use election::{Candidate, Leadership, MAX_LEASE, MIN_LEASE};
+pub use election::{Candidate, MAX_LEASE, MIN_LEASE};
 pub use error::EtcdError;
 
 use crate::etcd::error::{read_error, words};
@@ -30,7 +30,8 @@ use crate::{Batch, CommitError, Entry, ReadError, Revision, Store};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// One request. etcd answers in milliseconds, or while it elects a leader, in seconds.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection whose other end is gone must not be waited on.
+/// How often a connection is probed, so that one whose other end is gone is not waited on; a busy server may take as long
+/// as for a request.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// Keys of one answer: what is read at a time is at most this many parts of records.
 const PAGE_KEYS: i64 = 64;
@@ -75,7 +76,7 @@ impl Etcd {
         let options = ConnectOptions::new()
             .with_connect_timeout(CONNECT_TIMEOUT)
             .with_timeout(REQUEST_TIMEOUT)
-            .with_keep_alive(KEEP_ALIVE, KEEP_ALIVE)
+            .with_keep_alive(KEEP_ALIVE, REQUEST_TIMEOUT)
             .with_require_leader(true);
         let client = Client::connect(&address.servers, Some(options)).await;
         let client = client.map_err(|error| unreachable(words(&error)))?;

@@ -2,6 +2,7 @@
 //!
 //! Every backend behaves like [`proffer_store_api::Model`]; one conformance suite holds them to it.
 
+mod election;
 #[cfg(feature = "etcd")]
 mod etcd;
 mod memory;
@@ -14,10 +15,9 @@ pub use proffer_store_api::{
     Revision,
 };
 
+pub use crate::election::{Election, Leadership};
 #[cfg(feature = "etcd")]
-pub use crate::etcd::{
-    AddressError, Candidate, Etcd, EtcdAddress, EtcdError, Leadership, MAX_LEASE, MIN_LEASE,
-};
+pub use crate::etcd::{AddressError, Candidate, Etcd, EtcdAddress, EtcdError, MAX_LEASE, MIN_LEASE};
 pub use crate::memory::Memory;
 #[cfg(feature = "rocksdb")]
 pub use crate::rocks::{OpenError, Rocks};

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use proffer_agent_core::{Command, LinkId};
+use proffer_grpc::leader::{self, Masters};
 use proffer_grpc::v1::agent_link_client::AgentLinkClient;
 use proffer_wire::agent_link::from_master_frame;
 use proffer_wire::frame::MAX_MESSAGE_BYTES;
@@ -31,6 +32,9 @@ const RETRY_MIN: Duration = Duration::from_millis(50);
 /// The longest wait before dialling again.
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
+/// The longest wait after a master that stands by named the leader: one of the two is about to know better.
+const RETRY_NAMED: Duration = Duration::from_millis(500);
+
 /// From this wait on, a master out of reach is worth a warning: before, it may well be starting.
 const RETRY_WARNED: Duration = Duration::from_secs(1);
 
@@ -49,57 +53,62 @@ pub(crate) struct LinkHandle {
     pub(crate) close: CancellationToken,
 }
 
-/// A master to dial.
-#[derive(Debug, Clone)]
-pub(crate) struct Master {
-    address: String,
-    endpoint: Endpoint,
+/// How a stream came to its end.
+struct Ended {
+    /// Whether the master ever said anything on it.
+    was_used: bool,
+    /// The leader, where the master named one.
+    leader: Option<String>,
 }
 
 /// Checks the masters' addresses.
-pub(crate) fn masters(addresses: &[String]) -> Result<Vec<Master>, AgentError> {
+pub(crate) fn masters(addresses: &[String]) -> Result<Masters, AgentError> {
     if addresses.is_empty() {
         return Err(AgentError::NoMaster);
     }
-    addresses.iter().map(|address| master(address)).collect()
+    for address in addresses {
+        endpoint(address)?;
+    }
+    Ok(Masters::new(addresses.to_vec()))
 }
 
-fn master(address: &str) -> Result<Master, AgentError> {
+fn endpoint(address: &str) -> Result<Endpoint, AgentError> {
     let refuse = || AgentError::MasterAddress {
         address: address.to_owned(),
     };
-    let port = address
-        .rsplit_once(':')
-        .and_then(|(_, port)| port.parse::<u16>().ok());
-    port.filter(|port| *port > 0).ok_or_else(refuse)?;
+    leader::is_address(address).then_some(()).ok_or_else(refuse)?;
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|_| refuse())?;
-    Ok(Master {
-        address: address.to_owned(),
-        endpoint: endpoint
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEPALIVE)
-            .keep_alive_timeout(KEEPALIVE)
-            .keep_alive_while_idle(true),
-    })
+    Ok(endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .keep_alive_while_idle(true))
 }
 
 /// Keeps a stream to one of the masters until `shutdown`.
 pub(crate) async fn run(
-    masters: Vec<Master>,
+    mut masters: Masters,
     seed: u64,
     driver: mpsc::Sender<Input>,
     shutdown: CancellationToken,
 ) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut wait = RETRY_MIN;
-    for (n, master) in (1_u64..).zip(masters.iter().cycle()) {
+    for n in 1_u64.. {
+        let Some(master) = masters.dial() else { return };
         let dialled = shutdown
-            .run_until_cancelled(one_stream(master, LinkId(n), &driver, wait >= RETRY_WARNED))
+            .run_until_cancelled(one_stream(&master, LinkId(n), &driver, wait >= RETRY_WARNED))
             .await;
-        let Some(was_used) = dialled else { return };
+        let Some(Ended { was_used, leader }) = dialled else {
+            return;
+        };
         if was_used {
             wait = RETRY_MIN;
+        }
+        if let Some(leader) = leader {
+            masters.follow(&leader);
+            wait = wait.min(RETRY_NAMED);
         }
         // Jitter keeps a thousand agents from dialling a new master in step.
         let jittered = wait.mul_f64(rng.random_range(0.5..1.0));
@@ -114,19 +123,30 @@ pub(crate) async fn run(
     }
 }
 
-/// Opens one stream and reads it to its end. Answers whether the master ever said anything on it.
-async fn one_stream(master: &Master, link: LinkId, driver: &mpsc::Sender<Input>, warns: bool) -> bool {
-    let channel = match master.endpoint.connect().await {
-        Ok(channel) => channel,
+async fn connect(master: &str, warns: bool) -> Option<Channel> {
+    let endpoint = endpoint(master).ok()?;
+    match endpoint.connect().await {
+        Ok(channel) => Some(channel),
         Err(error) => {
-            let (master, error) = (&master.address, chain(&error));
+            let error = chain(&error);
             if warns {
                 warn!(master, error, "cannot reach the master");
             } else {
                 debug!(master, error, "cannot reach the master");
             }
-            return false;
+            None
         }
+    }
+}
+
+/// Opens one stream and reads it to its end.
+async fn one_stream(master: &str, link: LinkId, driver: &mpsc::Sender<Input>, warns: bool) -> Ended {
+    let mut ended = Ended {
+        was_used: false,
+        leader: None,
+    };
+    let Some(channel) = connect(master, warns).await else {
+        return ended;
     };
     let (frames, queue) = mpsc::channel(MAX_FRAMES_QUEUED);
     let close = CancellationToken::new();
@@ -136,19 +156,24 @@ async fn one_stream(master: &Master, link: LinkId, driver: &mpsc::Sender<Input>,
         close: close.clone(),
     };
     if driver.send(Input::LinkUp(handle)).await.is_err() {
-        return false;
+        return ended;
     }
-    let mut was_used = false;
-    let read = read(channel, queue, link, driver, &mut was_used);
+    let read = read(channel, queue, link, driver, &mut ended.was_used);
     match close.run_until_cancelled(read).await {
-        None => debug!(master = master.address, "stream closed"),
-        Some(Ok(())) => info!(master = master.address, "the master ended the stream"),
+        None => debug!(master, "stream closed"),
+        Some(Ok(())) => info!(master, "the master ended the stream"),
         Some(Err(status)) => {
-            warn!(master = master.address, code = ?status.code(), message = status.message(), "stream to the master lost");
+            ended.leader = leader::named(&status).map(str::to_owned);
+            match &ended.leader {
+                Some(leader) => info!(master, leader, "the master stands by"),
+                None => {
+                    warn!(master, code = ?status.code(), message = status.message(), "stream to the master lost");
+                }
+            }
         }
     }
     let _ = driver.send(Input::Command(Command::LinkDown { link })).await;
-    was_used
+    ended
 }
 
 async fn read(

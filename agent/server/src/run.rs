@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use proffer_agent_core::{Agent, Output, Recovered};
 use proffer_container::IdMap;
+use proffer_grpc::leader::Masters;
 use proffer_image::{ImageStore, LayerForm};
 use proffer_linux::Containerizer;
 use proffer_network::{Networks, Tag};
@@ -123,7 +124,7 @@ struct Parts {
     images: ImageStore,
     disk: Disk,
     collection: sandbox::Collection,
-    masters: Vec<link::Master>,
+    masters: Masters,
     info: AgentInfo,
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use proffer_wire::v1;
-use tonic::Streaming;
+use tonic::{Status, Streaming};
 
 use super::{Cluster, Contact};
 
@@ -45,7 +45,7 @@ impl JobWatcher {
                 };
                 match self.cluster.jobs().watch_job(request).await {
                     Ok(answer) => self.stream = Some(answer.into_inner()),
-                    Err(status) => self.contact.lost(&status).await?,
+                    Err(status) => self.lost(&status).await?,
                 }
                 continue;
             };
@@ -61,9 +61,15 @@ impl JobWatcher {
                 }
                 Err(status) => {
                     self.stream = None;
-                    self.contact.lost(&status).await?;
+                    self.lost(&status).await?;
                 }
             }
         }
+    }
+
+    async fn lost(&mut self, status: &Status) -> Result<()> {
+        self.contact.lost(status).await?;
+        self.cluster.seek_leader().await;
+        Ok(())
     }
 }

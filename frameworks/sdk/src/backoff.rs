@@ -10,6 +10,9 @@ const MIN: Duration = Duration::from_millis(50);
 /// The longest pause: a master that comes back is found within this.
 const MAX: Duration = Duration::from_secs(5);
 
+/// The longest pause after a leader was named.
+const MAX_NAMED: Duration = Duration::from_millis(500);
+
 #[derive(Debug)]
 pub(crate) struct Backoff {
     rng: ChaCha8Rng,
@@ -27,6 +30,11 @@ impl Backoff {
         let pause = self.rng.random_range(MIN..=self.bound);
         self.bound = self.bound.saturating_mul(2).min(MAX);
         pause
+    }
+
+    /// A master that stands by named the leader: one of the two is about to know better.
+    pub(crate) fn shorten(&mut self) {
+        self.bound = self.bound.min(MAX_NAMED);
     }
 
     /// An attempt succeeded.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+use proffer_grpc::leader;
 use proffer_grpc::v1::scheduler_client::SchedulerClient;
 use proffer_types::scheduler_link::{Call, Event};
 use proffer_wire::frame::MAX_MESSAGE_BYTES;
@@ -40,6 +41,8 @@ pub(crate) enum LinkError {
     },
     #[error("the master ended the stream: {0}")]
     Status(String),
+    #[error("the master stands by, `{0}` leads")]
+    Standby(String),
     #[error("the master closed the stream")]
     Closed,
     #[error("the master sent what cannot be understood")]
@@ -125,7 +128,10 @@ impl Link {
 fn taken(next: Option<Result<v1::SchedulerEvents, tonic::Status>>) -> Result<Vec<Event>, LinkError> {
     match next {
         Some(Ok(frame)) => Ok(from_event_frame(frame)?),
-        Some(Err(status)) => Err(LinkError::Status(describe(&status))),
+        Some(Err(status)) => Err(match leader::named(&status) {
+            Some(leader) => LinkError::Standby(leader.to_owned()),
+            None => LinkError::Status(describe(&status)),
+        }),
         None => Err(LinkError::Closed),
     }
 }

@@ -28,7 +28,7 @@ impl AgentLink for AgentLinks {
         &self,
         request: Request<Streaming<v1::AgentFrame>>,
     ) -> Result<Response<Self::RegisterStream>, Status> {
-        self.inbox.check_ready()?;
+        self.inbox.when_ready().await?;
         let Opened {
             link,
             responses,

@@ -20,6 +20,8 @@ use tracing::debug;
 
 pub(crate) use services::Services;
 
+use crate::readiness::Readiness;
+
 /// How long an instance may take to accept a connection; it is on the cluster's network.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often an open connection is probed, and how long the answer may take: an instance that vanished without
@@ -33,11 +35,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub(crate) struct Forwarder {
     services: Services,
+    readiness: Readiness,
     client: Client<HttpConnector, Body>,
 }
 
 impl Forwarder {
-    pub(crate) fn new(services: Services) -> Self {
+    pub(crate) fn new(services: Services, readiness: Readiness) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -49,12 +52,18 @@ impl Forwarder {
             .http2_keep_alive_interval(PROBE_INTERVAL)
             .http2_keep_alive_timeout(PROBE_TIMEOUT)
             .build(connector);
-        Self { services, client }
+        Self {
+            services,
+            readiness,
+            client,
+        }
     }
 
     async fn forward(&self, request: Request) -> Result<Response, Status> {
         let service = service_name(request.uri().path())
             .ok_or_else(|| Status::unimplemented("the path is not `/<service>/<method>`"))?;
+        self.readiness.elected().await;
+        self.readiness.check().map_err(|unready| unready.status())?;
         let address = self
             .services
             .address(service)

@@ -40,7 +40,7 @@ pub(crate) fn router(pages: Pages) -> Router {
 async fn readyz(State(pages): State<Pages>) -> impl IntoResponse {
     match pages.readiness.check() {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
-        Err(cause) => (StatusCode::SERVICE_UNAVAILABLE, format!("{cause}\n")),
+        Err(unready) => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", unready.cause)),
     }
 }
 

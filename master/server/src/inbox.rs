@@ -39,7 +39,13 @@ impl Inbox {
 
     /// Refuses new work while there is no core, with the cause.
     pub(crate) fn check_ready(&self) -> Result<(), Status> {
-        self.readiness.check().map_err(Status::unavailable)
+        self.readiness.check().map_err(|unready| unready.status())
+    }
+
+    /// As [`Inbox::check_ready`], after a wait for the end of an election.
+    pub(crate) async fn when_ready(&self) -> Result<(), Status> {
+        self.readiness.elected().await;
+        self.check_ready()
     }
 
     pub(crate) fn depth(&self) -> usize {
@@ -64,20 +70,16 @@ impl Inbox {
     }
 
     async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, Status> {
-        self.check_ready()?;
+        self.when_ready().await?;
         let (reply, answer) = oneshot::channel();
         let unavailable = || {
-            self.readiness
-                .check()
-                .err()
-                .unwrap_or_else(|| "the master was interrupted; try again".to_owned())
+            let interrupted = || Status::unavailable("the master was interrupted; try again");
+            self.check_ready().err().unwrap_or_else(interrupted)
         };
         if self.queue.send(input(reply)).await.is_err() {
-            return Err(Status::unavailable(unavailable()));
+            return Err(unavailable());
         }
-        answer
-            .await
-            .map_err(|_dropped| Status::unavailable(unavailable()))
+        answer.await.map_err(|_dropped| unavailable())
     }
 }
 

@@ -3,15 +3,18 @@
 //! Nothing uncommitted is ever told: a failed commit drops the core with its effects, closes every link and
 //! starts again from the store, by the same code as a start.
 //!
-//! `begin term -> load -> serve --commit fails--> back off -> begin term ..`
+//! `stand -> begin term -> load -> serve --commit fails--> back off -> stand ..`
+//!
+//! Standing is waiting to be elected, where there is an election; who leads already goes on at once.
 
 mod effects;
+mod standing;
 mod tenure;
 
 use std::time::Duration;
 
 use proffer_master_core::Master;
-use proffer_store::{CommitError, ReadError, Store};
+use proffer_store::{CommitError, Leadership, ReadError, Store};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use tokio::sync::mpsc;
@@ -21,7 +24,7 @@ use tracing::{error, info};
 
 use crate::MasterError;
 use crate::clock::Clock;
-use crate::config::NewAllocator;
+use crate::config::{NewAllocator, Standing};
 use crate::forward::Services;
 use crate::inbox::Input;
 use crate::lead::tenure::{End, Tenure};
@@ -47,41 +50,62 @@ pub(crate) struct Lead<'a> {
     pub(crate) readiness: Readiness,
     pub(crate) clock: Clock,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) standing: Option<Standing>,
+    /// Present while this master was elected.
+    pub(crate) leadership: Option<Box<dyn Leadership>>,
 }
 
 impl Lead<'_> {
     /// Runs until the shutdown, or until going on would be wrong. A store that fails at the very start ends it;
     /// one that fails later is waited for.
     pub(crate) async fn run(mut self) -> Result<(), MasterError> {
+        let result = self.tenures().await;
+        self.resign().await;
+        result
+    }
+
+    async fn tenures(&mut self) -> Result<(), MasterError> {
         let mut last_term = None;
         let mut backoff = FIRST_BACKOFF;
-        let mut begun = self.begin(&mut last_term).await?;
-        loop {
-            let (master, fence) = begun;
-            let (end, committed) = self.serve(master, fence).await;
-            if committed {
-                backoff = FIRST_BACKOFF;
+        let mut has_begun = false;
+        while self.stand(&mut last_term).await {
+            match self.begin(&mut last_term).await {
+                Ok((master, fence)) => {
+                    has_begun = true;
+                    let (end, committed) = self.serve(master, fence).await;
+                    if committed {
+                        backoff = FIRST_BACKOFF;
+                    }
+                    match end {
+                        End::Shutdown => return Ok(()),
+                        End::Deposed => continue,
+                        End::Failed(_) => {}
+                    }
+                }
+                Err(error) if self.is_passing(&error, has_begun) => self.report(&error).await,
+                Err(error) => return Err(error),
             }
-            if matches!(end, End::Shutdown) {
+            self.void_inputs();
+            let pause = tokio::time::sleep(backoff);
+            if self.shutdown.run_until_cancelled(pause).await.is_none() {
                 return Ok(());
             }
-            begun = loop {
-                self.void_inputs();
-                let pause = tokio::time::sleep(backoff);
-                if self.shutdown.run_until_cancelled(pause).await.is_none() {
-                    return Ok(());
-                }
-                backoff = LONGEST_BACKOFF.min(backoff * 2);
-                match self.begin(&mut last_term).await {
-                    Ok(begun) => break begun,
-                    Err(MasterError::Read(error @ ReadError::Unavailable { .. })) => {
-                        self.report(&error).await
-                    }
-                    Err(MasterError::Write(error)) if !is_conflict(&error) => self.report(&error).await,
-                    Err(error) => return Err(error),
-                }
-            };
+            backoff = LONGEST_BACKOFF.min(backoff * 2);
         }
+        Ok(())
+    }
+
+    /// Whether a term that could not be begun is worth another attempt.
+    fn is_passing(&self, error: &MasterError, has_begun: bool) -> bool {
+        let is_elected = self.leadership.is_some();
+        // Without an election a lost race for the term means that another master is alive on this store; with one, that
+        // another took its time to notice that it leads no more.
+        let is_lost_race = matches!(error, MasterError::Write(error) if is_conflict(error));
+        let is_store = matches!(
+            error,
+            MasterError::Read(ReadError::Unavailable { .. }) | MasterError::Write(_)
+        );
+        is_elected && is_store || has_begun && is_store && !is_lost_race
     }
 
     async fn begin(&self, last_term: &mut Option<u32>) -> Result<(Master, Fence), MasterError> {
@@ -113,6 +137,7 @@ impl Lead<'_> {
         let status = match &end {
             End::Shutdown => Status::unavailable("the master is shutting down"),
             End::Failed(cause) => Status::unavailable(cause.clone()),
+            End::Deposed => Status::unavailable("this master leads no more"),
         };
         self.readiness.set_not_ready(status.message()).await;
         self.links.close_all(&status);
@@ -131,7 +156,7 @@ impl Lead<'_> {
     }
 }
 
-/// A lost race for the term means that another master is alive on this store.
+/// Whether a race for the term was lost.
 fn is_conflict(error: &CommitError) -> bool {
     matches!(error, CommitError::Conflict { .. })
 }

@@ -23,6 +23,6 @@ mod run;
 mod scheduler_link;
 mod serve;
 
-pub use config::{Config, NewAllocator};
+pub use config::{Config, NewAllocator, Standing};
 pub use error::MasterError;
 pub use run::run;

@@ -66,7 +66,7 @@ pub async fn run(
             metrics: metrics.clone(),
             readiness: readiness.clone(),
         },
-        Forwarder::new(services.clone()),
+        Forwarder::new(services.clone(), readiness.clone()),
     )?;
     info!(%address, "master listening");
     if let Some(listening) = config.listening {
@@ -85,6 +85,8 @@ pub async fn run(
         readiness,
         clock,
         shutdown: shutdown.clone(),
+        standing: config.election,
+        leadership: None,
     };
     // The end of either ends the other.
     let ending = shutdown.child_token();

@@ -28,7 +28,7 @@ impl Scheduler for SchedulerLinks {
         &self,
         request: Request<Streaming<v1::SchedulerCalls>>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
-        self.inbox.check_ready()?;
+        self.inbox.when_ready().await?;
         let Opened {
             link,
             responses,

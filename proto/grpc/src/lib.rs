@@ -2,6 +2,7 @@
 //!
 //! Only shells come here; what a core needs of the wire is in `proffer-wire`, which knows no network.
 
+pub mod leader;
 pub mod net;
 
 use proffer_wire::ConvertError;

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use etcd_client::{Client, ConnectOptions, LeaderKey, ResignOptions};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -13,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::etcd::error::words;
 use crate::etcd::{CONNECT_TIMEOUT, EtcdAddress, KEEP_ALIVE, REQUEST_TIMEOUT};
+use crate::{Election, Leadership};
 
 /// The shortest lease: etcd makes of shorter ones what its own elections take.
 pub const MIN_LEASE: Duration = Duration::from_secs(2);
@@ -43,13 +45,13 @@ impl std::fmt::Debug for Candidate {
 }
 
 /// The lead, once it is won.
-pub struct Leadership {
+struct Lead {
     client: Client,
-    key: Option<LeaderKey>,
+    key: LeaderKey,
     lease: Lease,
 }
 
-impl std::fmt::Debug for Leadership {
+impl std::fmt::Debug for Lead {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Leadership")
             .field("lease", &self.lease.id)
@@ -64,7 +66,7 @@ impl Candidate {
         // Standing in an election takes as long as others lead.
         let options = ConnectOptions::new()
             .with_connect_timeout(CONNECT_TIMEOUT)
-            .with_keep_alive(KEEP_ALIVE, KEEP_ALIVE)
+            .with_keep_alive(KEEP_ALIVE, REQUEST_TIMEOUT)
             .with_keep_alive_while_idle(true)
             .with_require_leader(true);
         let client = Client::connect(&address.servers, Some(options)).await;
@@ -75,33 +77,33 @@ impl Candidate {
         })
     }
 
-    /// Waits until this one leads, for as long as it takes. `says` is what others are told of the leader: its address.
-    /// Dropped in the middle, it stands no more once its lease has run out.
-    pub async fn campaign(&self, says: &str) -> Leadership {
-        loop {
-            if let Some(leadership) = self.attempt(says).await {
-                return leadership;
-            }
-            sleep(RETRY).await;
-        }
-    }
-
-    async fn attempt(&self, says: &str) -> Option<Leadership> {
+    async fn attempt(&self, says: &str) -> Option<Lead> {
         let mut lease = Lease::grant(&self.client, self.lease).await?;
         let mut client = self.client.clone();
         let key = tokio::select! {
             won = client.campaign(self.name.as_str(), says, lease.id) => won.ok()?.leader()?.clone(),
             () = lease.ran_out() => return None,
         };
-        Some(Leadership {
+        Some(Lead {
             client: self.client.clone(),
-            key: Some(key),
+            key,
             lease,
         })
     }
+}
 
-    /// What the leader says of itself; `None` while there is none, or none can be asked.
-    pub async fn leader(&self) -> Option<String> {
+#[async_trait]
+impl Election for Candidate {
+    async fn campaign(&self, says: &str) -> Box<dyn Leadership> {
+        loop {
+            if let Some(lead) = self.attempt(says).await {
+                return Box::new(lead);
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    async fn leader(&self) -> Option<String> {
         let mut client = self.client.clone();
         let answer = timeout(REQUEST_TIMEOUT, client.leader(self.name.as_str())).await;
         let answer = answer.ok()?.ok()?;
@@ -110,24 +112,22 @@ impl Candidate {
     }
 }
 
-impl Leadership {
-    /// Whether the lead is still certain. To be asked right before anything is done that only a leader may do.
-    #[must_use]
-    pub fn is_certain(&self) -> bool {
+#[async_trait]
+impl Leadership for Lead {
+    fn is_certain(&self) -> bool {
         Instant::now() < *self.lease.until.borrow()
     }
 
-    /// Returns once the lead is not certain any more.
-    pub async fn lost(&mut self) {
+    async fn lost(&mut self) {
         self.lease.ran_out().await;
     }
 
-    /// Lets another one lead at once.
-    pub async fn resign(mut self) {
-        let options = self.key.take().map(|key| ResignOptions::new().with_leader(key));
+    async fn resign(self: Box<Self>) {
+        let mut client = self.client.clone();
+        let options = ResignOptions::new().with_leader(self.key.clone());
         // If it does not work the lease runs out.
-        let _ = timeout(REQUEST_TIMEOUT, self.client.resign(options)).await;
-        let _ = timeout(REQUEST_TIMEOUT, self.client.lease_revoke(self.lease.id)).await;
+        let _ = timeout(REQUEST_TIMEOUT, client.resign(Some(options))).await;
+        let _ = timeout(REQUEST_TIMEOUT, client.lease_revoke(self.lease.id)).await;
     }
 }
 

@@ -26,19 +26,19 @@ pub(super) fn read_error(error: &Error) -> ReadError {
 /// An error of a write, which may or may not have taken effect.
 pub(super) fn commit_error(error: &Error) -> CommitError {
     let detail = words(error);
-    match error {
-        // etcd stops taking writes when its database has grown to its quota.
-        Error::GRpcStatus(status) if status.code() == Code::ResourceExhausted && detail.contains("space") => {
-            CommitError::DiskFull { detail }
-        }
-        _ => CommitError::Failed { detail },
+    // etcd stops taking writes when its database has grown to its quota.
+    let is_full = matches!(error, Error::GRpcStatus(status) if status.code() == Code::ResourceExhausted);
+    if is_full && detail.contains("space") {
+        CommitError::DiskFull { detail }
+    } else {
+        CommitError::Failed { detail }
     }
 }
 
 /// What went wrong, without the ways it was wrapped in.
 pub(super) fn words(error: &Error) -> String {
-    match error {
-        Error::GRpcStatus(status) => status.message().to_owned(),
-        other => other.to_string(),
+    if let Error::GRpcStatus(status) = error {
+        return status.message().to_owned();
     }
+    error.to_string()
 }

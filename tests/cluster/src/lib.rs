@@ -4,7 +4,8 @@
 //! tasks and cleans up. Only processes it started are ever signalled, by pid.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +18,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 const READY_TIMEOUT: Duration = Duration::from_secs(90);
 /// How long a cluster may take to end its tasks and clean up.
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a page may take; a process that was stopped never answers.
+const HTTP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a condition is looked at while waiting for it.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -354,4 +357,21 @@ pub fn wait_for(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
 #[must_use]
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A plain HTTP/1.1 GET of a server that answers within seconds: the status line and the body.
+pub fn get(address: &str, path: &str) -> Result<(String, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(HTTP_TIMEOUT))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    let (head, body) = response.split_once("\r\n\r\n").context("no end of the head")?;
+    Ok((
+        head.lines().next().unwrap_or_default().to_owned(),
+        body.to_owned(),
+    ))
 }

@@ -1,33 +1,15 @@
 //! Everybody else's clients: Python over gRPC, an author's own framework, curl, grpcurl.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use proffer_cluster_tests::{Cluster, built_binary, skipped, text};
+use proffer_cluster_tests::{Cluster, built_binary, get, skipped, text};
 
 fn repository() -> PathBuf {
     // Asked when it runs: a target directory outlives the checkout it was built from.
     let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs the tests");
     Path::new(&package).join("../..")
-}
-
-/// A plain HTTP/1.1 GET; the status line and the body.
-fn get(address: &str, path: &str) -> Result<(String, String)> {
-    let mut stream = TcpStream::connect(address)?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut response = String::new();
-    stream.read_to_string(&mut response)?;
-    let (head, body) = response.split_once("\r\n\r\n").context("no end of the head")?;
-    Ok((
-        head.lines().next().unwrap_or_default().to_owned(),
-        body.to_owned(),
-    ))
 }
 
 #[test]

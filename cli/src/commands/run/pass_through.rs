@@ -211,6 +211,7 @@ async fn cancel(cluster: Cluster, name: String) {
             eprintln!("proffer: cannot cancel: {error:#}");
             return;
         }
+        cluster.seek_leader().await;
     }
 }
 

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use proffer_grpc::leader::Masters;
 use proffer_session::{Input, Output, Scheduler, Session, Write};
 use proffer_store::CommitError;
 use proffer_types::scheduler_link::{Call, Event};
@@ -45,8 +46,7 @@ pub(super) struct Running<S> {
     progress: watch::Sender<Progress>,
     clock: Clock,
     backoff: Backoff,
-    /// Index of the master to dial next.
-    next_master: usize,
+    masters: Masters,
 }
 
 enum Wire {
@@ -84,6 +84,7 @@ impl<S: Scheduler + 'static> Running<S> {
         let found = records.load().await.map_err(RunError::Store)?;
         let session = Session::recover(config.info.clone(), seed(), found, scheduler)?;
         let mut running = Self {
+            masters: Masters::new(config.masters.clone()),
             config,
             records,
             session,
@@ -95,7 +96,6 @@ impl<S: Scheduler + 'static> Running<S> {
             progress,
             clock: Clock::start(),
             backoff: Backoff::new(ChaCha8Rng::seed_from_u64(seed())),
-            next_master: 0,
         };
         running.dial(Duration::ZERO);
         Ok(running)
@@ -220,18 +220,23 @@ impl<S: Scheduler + 'static> Running<S> {
     }
 
     fn redial(&mut self, error: &LinkError) {
+        if let LinkError::Standby(leader) = error {
+            self.masters.follow(leader);
+            self.backoff.shorten();
+        }
         let pause = self.backoff.next();
         warn!(error = %chain(error), ?pause, "no link to a master");
         self.dial(pause);
     }
 
     fn dial(&mut self, pause: Duration) {
-        let masters = &self.config.masters;
-        let master = masters[self.next_master % masters.len()].clone();
-        self.next_master += 1;
+        let master = self.masters.dial();
         self.wire = Wire::Dialling(Box::pin(async move {
             tokio::time::sleep(pause).await;
-            Link::open(master).await
+            match master {
+                Some(master) => Link::open(master).await,
+                None => Err(LinkError::Closed),
+            }
         }));
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use proffer_master_core::{Command, Effect, Master, OperatorError, Output, RequestId, Snapshot};
+use proffer_store::Leadership;
 use proffer_types::Timestamp;
 use tokio::sync::oneshot;
 use tracing::error;
@@ -21,6 +22,8 @@ pub(super) enum End {
     Shutdown,
     /// The registry could not be written; the cause is for people.
     Failed(String),
+    /// Whether this master still leads is not certain any more.
+    Deposed,
 }
 
 pub(super) struct Tenure<'a, 'b> {
@@ -70,6 +73,7 @@ impl<'a, 'b> Tenure<'a, 'b> {
             tokio::select! {
                 biased;
                 () = self.lead.shutdown.cancelled() => return End::Shutdown,
+                () = lost(&mut self.lead.leadership) => return End::Deposed,
                 _ = self.lead.inputs.recv_many(&mut inputs, BATCHED_INPUTS) => {}
                 () = timer => {}
             }
@@ -120,6 +124,15 @@ impl<'a, 'b> Tenure<'a, 'b> {
             }
             self.committed = true;
         }
+        // The commit may have taken long, or this process have been stopped: who is not sure to lead says nothing.
+        if self
+            .lead
+            .leadership
+            .as_ref()
+            .is_some_and(|lead| !lead.is_certain())
+        {
+            return Err(End::Deposed);
+        }
         for event in &output.events {
             self.lead.metrics.count(event);
             self.lead.services.observe(event);
@@ -162,6 +175,14 @@ impl<'a, 'b> Tenure<'a, 'b> {
         for reader in self.readers.drain(..) {
             let _ = reader.send(snapshot.clone());
         }
+    }
+}
+
+/// Returns when the lead is lost; never where there is no election.
+async fn lost(leadership: &mut Option<Box<dyn Leadership>>) {
+    match leadership {
+        Some(leadership) => leadership.lost().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use proffer_grpc::v1::agent_link_client::AgentLinkClient;
 use proffer_grpc::v1::operator_client::OperatorClient;
 use proffer_grpc::v1::scheduler_client::SchedulerClient;
-use proffer_master::{Config, MasterError, run};
+use proffer_master::{Config, MasterError, Standing, run};
 use proffer_store::{Memory, Store};
 use proffer_wire::v1;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -36,28 +36,33 @@ pub(crate) fn config(listening: Option<oneshot::Sender<SocketAddr>>) -> Config {
         insecure_listen: false,
         core: proffer_master_core::Config::default(),
         store_name: "memory".to_owned(),
+        election: None,
         listening,
     }
 }
 
 pub(crate) async fn start(store: &Arc<Memory>) -> Running {
+    let running = start_with(store, None).await;
+    running.until_ready().await;
+    running
+}
+
+/// A master that may have to be elected first.
+pub(crate) async fn start_with(store: &Arc<Memory>, election: Option<Standing>) -> Running {
     let (listening, bound) = oneshot::channel();
     let shutdown = CancellationToken::new();
     let store: Arc<dyn Store> = store.clone();
     let allocator = || proffer_allocator::by_name("drf").unwrap();
-    let ended = tokio::spawn(run(
-        config(Some(listening)),
-        Box::new(allocator),
-        store,
-        shutdown.clone(),
-    ));
-    let running = Running {
+    let config = Config {
+        election,
+        ..config(Some(listening))
+    };
+    let ended = tokio::spawn(run(config, Box::new(allocator), store, shutdown.clone()));
+    Running {
         address: bound.await.unwrap(),
         shutdown,
         ended,
-    };
-    running.until_ready().await;
-    running
+    }
 }
 
 impl Running {

@@ -1,37 +1,36 @@
 //! A real etcd on loopback for one test.
 
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use proffer_store::EtcdAddress;
 
+static N_SERVERS: AtomicU8 = AtomicU8::new(64);
+const PORT: u16 = 2379;
+
 /// A server that ends with the test.
 pub(crate) struct EtcdServer {
     child: Child,
-    port: u16,
+    host: String,
     n_prefixes: AtomicU32,
     _directory: tempfile::TempDir,
 }
 
 #[expect(clippy::unwrap_used, reason = "a test ends by panicking")]
+#[expect(clippy::print_stdout, reason = "the run's summary counts these lines")]
 impl EtcdServer {
     /// `None`, said aloud, where there is no etcd.
     pub(crate) fn start() -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
-        let free_port = || {
-            TcpListener::bind("127.0.0.1:0")
-                .unwrap()
-                .local_addr()
-                .unwrap()
-                .port()
-        };
-        let (port, peer) = (free_port(), free_port());
-        let (client, peer) = (
-            format!("http://127.0.0.1:{port}"),
-            format!("http://127.0.0.1:{peer}"),
-        );
+        // An address of loopback's that only one server of one process has: a port that is free now may be anybody's a
+        // moment later.
+        let n = N_SERVERS.fetch_add(1, Ordering::Relaxed);
+        let [.., high, low] = std::process::id().to_be_bytes();
+        let host = format!("127.{n}.{high}.{low}");
+        let (client, peer) = (format!("http://{host}:{PORT}"), format!("http://{host}:2380"));
         let spawned = Command::new("etcd")
             .args(["--name", "test", "--log-level", "error", "--data-dir"])
             .arg(directory.path())
@@ -52,13 +51,12 @@ impl EtcdServer {
             .stderr(Stdio::null())
             .spawn();
         let Ok(child) = spawned else {
-            // Shown by the test runner when it is asked for all output.
-            eprintln!("skipped: there is no etcd here");
+            println!("skipped: there is no etcd here");
             return None;
         };
         let server = Self {
             child,
-            port,
+            host,
             n_prefixes: AtomicU32::new(0),
             _directory: directory,
         };
@@ -68,18 +66,28 @@ impl EtcdServer {
 
     fn wait(&self) {
         let deadline = Instant::now() + Duration::from_secs(30);
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while self.health().is_none_or(|answer| !answer.contains("\"true\"")) {
             assert!(Instant::now() < deadline, "etcd does not start");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
+    fn health(&self) -> Option<String> {
+        let mut stream = TcpStream::connect((self.host.as_str(), PORT)).ok()?;
+        let request = format!(
+            "GET /health HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+            self.host
+        );
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
     /// An empty store in it.
     pub(crate) fn new_prefix(&self) -> EtcdAddress {
         let n = self.n_prefixes.fetch_add(1, Ordering::Relaxed);
-        format!("etcd://127.0.0.1:{}/test/{n}", self.port)
-            .parse()
-            .unwrap()
+        format!("etcd://{}:{PORT}/test/{n}", self.host).parse().unwrap()
     }
 
     /// The server's process.

@@ -1,8 +1,5 @@
 //! Every backend behaves like the model: one suite for all of them.
 
-#[cfg(feature = "etcd")]
-mod etcd_server;
-
 use proffer_store::{Batch, CommitError, MAX_BATCH_BYTES, Memory, Model, Revision, Store};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -18,14 +15,14 @@ struct Backend {
 #[derive(Default)]
 struct Servers {
     #[cfg(feature = "etcd")]
-    etcd: Option<etcd_server::EtcdServer>,
+    etcd: Option<crate::etcd_server::EtcdServer>,
 }
 
 impl Servers {
     fn start() -> Self {
         Self {
             #[cfg(feature = "etcd")]
-            etcd: etcd_server::EtcdServer::start(),
+            etcd: crate::etcd_server::EtcdServer::start(),
         }
     }
 }

@@ -1,18 +1,16 @@
 //! What is particular to a store that others use at the same time, over a network.
 
-#![cfg(feature = "etcd")]
 #![expect(clippy::unwrap_used, reason = "a test ends by panicking")]
-
-mod etcd_server;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use etcd_server::EtcdServer;
 use proffer_store::{
-    Batch, Candidate, CommitError, Etcd, EtcdAddress, EtcdError, MIN_LEASE, Revision, Store,
+    Batch, Candidate, CommitError, Election as _, Etcd, EtcdAddress, EtcdError, MIN_LEASE, Revision, Store,
 };
 use tokio::time::timeout;
+
+use crate::etcd_server::EtcdServer;
 
 /// Larger than one transaction.
 fn large(byte: u8) -> Batch {

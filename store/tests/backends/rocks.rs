@@ -1,6 +1,5 @@
 //! What is particular to a store on disk: it survives, and it says clearly what keeps it from opening.
 
-#![cfg(feature = "rocksdb")]
 #![expect(clippy::unwrap_used, reason = "a test ends by panicking")]
 
 use std::fs;
