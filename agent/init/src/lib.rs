@@ -35,8 +35,12 @@ pub mod fd {
     pub const CONTAINER: i32 = DIRECTORY;
     /// In place of [`ATTACH`]: the payload's first process.
     pub const PAYLOAD: i32 = ATTACH;
+    /// The first of those that the payload's cgroup is entered by: one directory of v2, or the `tasks` files of v1.
+    pub const CGROUPS: i32 = MOUNTS + 1;
+    /// The kernel knows no more hierarchies of cgroup v1 with a controller.
+    pub const MAX_CGROUPS: i32 = 16;
     /// The last of them.
-    pub const LAST: i32 = MOUNTS;
+    pub const LAST: i32 = CGROUPS + MAX_CGROUPS - 1;
 }
 
 /// The real-time signal that makes init kill every other process of the container. Unlike SIGKILL of init itself,

@@ -1,11 +1,11 @@
 //! Pid 1 of each container: sets it up, reaps, forwards signals, writes the exit status.
 //!
-//! One program runs through up to three processes. The agent spawns the first; `EnterInit` leaves it behind and goes
-//! on in pid 1 of the container, `EnterPayload` leaves that behind, to supervise, and goes on in the payload's
-//! process, which ends the program by executing the command. No thread, and no allocation once pid 1 is up.
+//! One program runs through two processes. The agent starts the first in its namespaces, as pid 1; `EnterPayload` leaves
+//! that behind, to supervise, and goes on in the payload's process, which ends the program by executing the command. No
+//! thread, and no allocation once the payload is there.
 //!
-//!     agent --spawn--> stage one --EnterInit--> pid 1 --EnterPayload--> payload --Execute--> the command
-//!                      (ends)                   (supervises)
+//!     agent --clone--> pid 1 --EnterPayload--> payload --Execute--> the command
+//!                      (supervises)
 //!
 //! What is shipped is built with the feature `bare`, without standard and C library.
 #![cfg_attr(feature = "bare", no_std, no_main)]

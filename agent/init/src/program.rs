@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 /// Stands at the head of a program's file. To be raised whenever an instruction that confines a process changes: a later
 /// agent executes commands in a container by what it finds in the file of its pid 1.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The file of a program: before the program itself, what another program for the same container is made from.
 #[must_use]
@@ -34,10 +34,8 @@ pub fn split(file: &[u8]) -> Option<(&[u8], &[u8])> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Op {
-    /// `flags: u64, cgroup`: starts pid 1 in new namespaces; the starting process reports its pid and ends.
-    EnterInit = 1,
     /// `name: text`
-    SetHostname,
+    SetHostname = 1,
     MakeMountsPrivate,
     /// `filesystem: text, target: text, attributes: u64, options: list of text`, a key and its value in turn.
     Mount,
@@ -78,7 +76,7 @@ pub enum Op {
     /// `flags, uid, gid, max_bytes, files: u64`, then for stdout and stderr `name: text, ends: list of u64`: makes
     /// what the payload reads from and writes to; see [`Stdio`].
     Stdio,
-    /// `cgroup`: opens it, for [`Op::EnterPayload`], before the host's cgroups are out of sight.
+    /// `join, n_files: u64`: the one that is open from [`crate::fd::CGROUPS`] on is for [`Op::EnterPayload`].
     OpenCgroup,
     /// Starts the payload's process in the cgroup that was opened; pid 1 stays behind to supervise it.
     EnterPayload,
@@ -113,8 +111,7 @@ pub enum Op {
 }
 
 /// Every instruction, in the order of the opcodes from 1.
-pub const OPS: [Op; 38] = [
-    Op::EnterInit,
+pub const OPS: [Op; 37] = [
     Op::SetHostname,
     Op::MakeMountsPrivate,
     Op::Mount,
@@ -165,7 +162,6 @@ impl Op {
     #[must_use]
     pub fn describe(self) -> &'static str {
         match self {
-            Self::EnterInit => "start pid 1",
             Self::SetHostname => "set the host name",
             Self::MakeMountsPrivate => "make mounts private",
             Self::Mount => "mount",
@@ -187,7 +183,7 @@ impl Op {
             Self::LoopbackUp => "start the loopback interface",
             Self::ForbidDumping => "make init undumpable",
             Self::Stdio => "make pipes or a terminal",
-            Self::OpenCgroup => "open the cgroup",
+            Self::OpenCgroup => "take the cgroup",
             Self::EnterPayload => "start the payload's process",
             Self::Unshare => "enter new namespaces",
             Self::ChangeDirectory => "change into",
@@ -348,14 +344,14 @@ mod tests {
     fn a_program_reads_as_it_was_written() {
         let mut writer = Writer::default();
         writer
-            .op(Op::EnterInit)
+            .op(Op::Unshare)
             .number(7)
             .join(Join::Write)
             .list(&["/a", ""])
             .bytes(b"\0x")
             .numbers(&[3]);
         let mut reader = Reader(&writer.0);
-        assert_eq!(reader.byte().and_then(Op::from_code), Some(Op::EnterInit));
+        assert_eq!(reader.byte().and_then(Op::from_code), Some(Op::Unshare));
         assert_eq!(reader.number(), Some(7));
         assert_eq!(reader.join(), Some(Join::Write));
         assert_eq!(reader.length(), Some(2));

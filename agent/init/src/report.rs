@@ -1,14 +1,15 @@
-//! The reports init writes while it starts a container: the pid of pid 1, then perhaps one failure, then the end.
+//! The reports init writes while it starts a container: that the command is about to be executed, perhaps one failure, then
+//! the end. The end alone says nothing: who is killed closes the pipe too.
 //!
-//! A pid is `P` and four bytes. A failure is `E`, the opcode, four bytes of errno, two bytes of length, and what the
-//! step was done to. They come from two processes, in either order.
+//! A failure is `E`, the opcode, four bytes of errno, two bytes of length, and what the step was done to. They come from two
+//! processes.
 
 use alloc::string::String;
 
 use crate::program::Op;
 
-/// The first byte of a pid's report.
-pub const PID: u8 = b'P';
+/// All of the report that every step but the last has succeeded.
+pub const EXECUTES: u8 = b'X';
 /// The first byte of a failure's report.
 pub const FAILURE: u8 = b'E';
 /// Of a longer subject only the first bytes are reported, so that a failure is one write the pipe does not split.
@@ -17,8 +18,8 @@ pub const MAX_SUBJECT_BYTES: usize = 504;
 /// Everything init said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// The host's pid of pid 1.
-    pub pid: Option<u32>,
+    /// Whether the command was about to be executed; it has been, where there is no failure.
+    pub executes: bool,
     pub failure: Option<Failure>,
 }
 
@@ -39,8 +40,8 @@ impl Report {
         let mut report = Self::default();
         while let Some((tag, rest)) = bytes.split_first() {
             match (*tag, rest) {
-                (PID, [a, b, c, d, rest @ ..]) => {
-                    report.pid = Some(u32::from_le_bytes([*a, *b, *c, *d]));
+                (EXECUTES, rest) => {
+                    report.executes = true;
                     bytes = rest;
                 }
                 (FAILURE, [op, a, b, c, d, low, high, rest @ ..]) => {
@@ -65,11 +66,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_read_with_its_subject_even_if_it_overtakes_the_pid() {
-        let mut bytes = *b"E?\x02\0\0\0\x06\0nosuchP\x2a\0\0\0";
-        bytes[1] = Op::Execute as u8;
+    fn a_failure_is_read_with_its_subject() {
+        let mut bytes = *b"XE?\x02\0\0\0\x06\0nosuch";
+        bytes[2] = Op::Execute as u8;
         let report = Report::parse(&bytes);
-        assert_eq!(report.pid, Some(42));
+        assert!(report.executes);
         let failure = report.failure.unwrap();
         assert_eq!(
             (failure.op, failure.errno, failure.subject.as_str()),
@@ -79,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_report_that_was_cut_off_says_what_it_can() {
-        assert_eq!(Report::parse(b"P\x2a\0"), Report::default());
+        assert_eq!(Report::parse(b"E\x2a\0"), Report::default());
         assert_eq!(Report::parse(b""), Report::default());
     }
 }

@@ -28,6 +28,10 @@ pub(crate) struct Root {
     /// Opened at the first use: the mount namespace's own root, until another is mounted.
     root: Option<i32>,
     trees: Vec<i32>,
+    /// The directory something was made in last: what a root is given lies side by side.
+    directory: Option<(CString, i32)>,
+    /// What hides directories, where it was attached first.
+    empty: Option<i32>,
 }
 
 impl Root {
@@ -62,8 +66,37 @@ impl Root {
             true => Missing::Directory,
             false => Missing::File,
         };
+        self.attach_as(missing, tree, target)
+    }
+
+    fn attach_as(&mut self, missing: Missing, tree: i32, target: &'static CStr) -> Outcome<'static> {
+        // It may be what is covered now.
+        if let Some((_, directory)) = self.directory.take() {
+            sys::close(directory);
+        }
         let place = self.place(target, missing)?;
         attach_at(tree, place).map_err(|failure| failure.on(target))
+    }
+
+    /// Makes something new: in its directory, made where missing, by its name in there.
+    fn make<T>(
+        &mut self,
+        path: &'static CStr,
+        make: impl FnOnce(i32, &CStr) -> Outcome<'static, T>,
+    ) -> Outcome<'static, T> {
+        let (parent, name) = tree::split(path);
+        let directory = match self.directory.take() {
+            Some((last, directory)) if last == parent => directory,
+            other => {
+                if let Some((_, directory)) = other {
+                    sys::close(directory);
+                }
+                tree::place(self.fd()?, &parent, Missing::Directory).map_err(|failure| failure.on(path))?
+            }
+        };
+        let made = make(directory, &name);
+        self.directory = Some((parent, directory));
+        made.map_err(|failure| failure.on(path))
     }
 
     pub(crate) fn mount(&mut self, operands: &mut Reader<'static>) -> Outcome<'static> {
@@ -74,7 +107,7 @@ impl Root {
             context.set(text(operands)?, text(operands)?)?;
         }
         let tree = context.tree(attributes).map_err(|failure| failure.on(target))?;
-        self.attach(tree, target)
+        self.attach_as(Missing::Directory, tree, target)
     }
 
     pub(crate) fn open_tree(&mut self, operands: &mut Reader<'static>) -> Outcome<'static> {
@@ -132,9 +165,17 @@ impl Root {
             return Ok(());
         };
         let cover = if tree::is_directory(place)? {
-            let empty = NewFileSystem::open(c"tmpfs")?;
-            empty.set(c"mode", COVER_MODE)?;
-            empty.tree(RDONLY | NOSUID | NODEV | NOEXEC)?
+            let Some(empty) = self.empty else {
+                let empty = NewFileSystem::open(c"tmpfs")?;
+                empty.set(c"mode", COVER_MODE)?;
+                let tree = empty.tree(RDONLY | NOSUID | NODEV | NOEXEC)?;
+                // Kept open: where it is attached, it can be copied.
+                self.empty = Some(tree);
+                let attached = tree::attach(tree, place);
+                sys::close(place);
+                return attached.map_err(|failure| failure.on(path));
+            };
+            tree::copy(empty, false)?
         } else {
             let null = self.place(c"/dev/null", Missing::Fail)?;
             let cover = tree::copy(null, false);
@@ -163,50 +204,42 @@ impl Root {
     pub(crate) fn make_directory(&mut self, operands: &mut Reader<'static>) -> Outcome<'static> {
         let path = text(operands)?;
         let (mode, owner) = (mode(operands)?, owner(operands)?);
-        let root = self.fd()?;
-        let made = tree::new_entry(root, path, |directory, name| {
+        self.make(path, |directory, name| {
             match tree::make_directory_at(directory, name, mode) {
                 Err(Failure {
                     errno: libc::EEXIST, ..
                 }) => Ok(()),
                 made => made.and_then(|()| mount::own(directory, name, owner)),
             }
-        });
-        made.map_err(|failure| failure.on(path))
+        })
     }
 
     pub(crate) fn make_node(&mut self, operands: &mut Reader<'static>) -> Outcome<'static> {
         let path = text(operands)?;
         let (mode, device, owner) = (mode(operands)?, number(operands)?, owner(operands)?);
-        let root = self.fd()?;
-        let made = tree::new_entry(root, path, |directory, name| {
+        self.make(path, |directory, name| {
             mount::make_node_at(directory, name, mode, device)?;
             mount::own(directory, name, owner)
-        });
-        made.map_err(|failure| failure.on(path))
+        })
     }
 
     pub(crate) fn make_link(&mut self, operands: &mut Reader<'static>) -> Outcome<'static> {
         let (path, target) = (text(operands)?, text(operands)?);
-        let root = self.fd()?;
-        tree::new_entry(root, path, |directory, name| {
+        self.make(path, |directory, name| {
             mount::make_link_at(directory, name, target)
         })
-        .map_err(|failure| failure.on(path))
     }
 
     pub(crate) fn make_file(&mut self, operands: &mut Reader<'static>) -> Outcome<'static> {
         let path = text(operands)?;
         let (mode, owner) = (mode(operands)?, owner(operands)?);
         let content = operands.bytes().ok_or(DAMAGED)?;
-        let root = self.fd()?;
-        let made = tree::new_entry(root, path, |directory, name| {
+        self.make(path, |directory, name| {
             let file = tree::make_file_at(directory, name, mode)?;
             let written = sys::write_all(file, content);
             sys::close(file);
             written.and_then(|()| mount::own(directory, name, owner))
-        });
-        made.map_err(|failure| failure.on(path))
+        })
     }
 
     pub(crate) fn pivot(&mut self) -> Outcome<'static> {

@@ -40,7 +40,6 @@ pub(crate) fn run(program: &'static [u8]) -> ! {
 fn step(op: Op, operands: &mut Reader<'static>, state: &mut State) -> Outcome<'static> {
     let root = &mut state.root;
     match op {
-        Op::EnterInit => enter_init(operands),
         Op::SetHostname => namespace::set_hostname(text(operands)?),
         Op::MakeMountsPrivate => mount::make_mounts_private(),
         Op::Mount => root.mount(operands),
@@ -69,7 +68,8 @@ fn step(op: Op, operands: &mut Reader<'static>, state: &mut State) -> Outcome<'s
             Ok(())
         }
         Op::OpenCgroup => {
-            state.cgroup = Some(open_cgroup(operands)?);
+            let join = operands.join().ok_or(DAMAGED)?;
+            state.cgroup = Some(Cgroup::taken(join, number(operands)?)?);
             Ok(())
         }
         Op::EnterPayload => enter_payload(state.cgroup.take(), state.stdio.as_mut().ok_or(DAMAGED)?),
@@ -88,19 +88,6 @@ fn step(op: Op, operands: &mut Reader<'static>, state: &mut State) -> Outcome<'s
         Op::OpenTerminal => open_terminal(operands),
         Op::Execute => execute(operands),
     }
-}
-
-/// Goes on in pid 1 of the container. It is the agent's own child (`CLONE_PARENT`), so that the agent can reap it.
-fn enter_init(operands: &mut Reader<'static>) -> Outcome<'static> {
-    let flags = number(operands)? | libc::CLONE_PARENT as u64;
-    let pid = open_cgroup(operands)?.start(flags)?;
-    if pid != 0 {
-        let mut message = [report::PID, 0, 0, 0, 0];
-        message[1..].copy_from_slice(&pid.to_le_bytes());
-        sys::report(&message);
-        sys::exit(0);
-    }
-    Ok(())
 }
 
 /// Goes on in the payload's process; pid 1 stays here.
@@ -178,6 +165,7 @@ fn execute(operands: &mut Reader<'static>) -> Outcome<'static> {
     let argv = texts(operands)?;
     let env = texts(operands)?;
     let program = *argv.first().ok_or(DAMAGED)?;
+    sys::report(&[report::EXECUTES]);
     let mut pointers = argv.iter().map(|text| text.as_ptr()).collect::<Vec<_>>();
     pointers.push(core::ptr::null());
     Err(process::execute(&pointers, &env, program))

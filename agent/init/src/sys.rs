@@ -64,9 +64,7 @@ pub(crate) fn start() {
         syscall!(SYS_prctl, libc::PR_SET_NAME, c"proffer-init".as_ptr());
         // What it makes has the modes it names.
         syscall!(SYS_umask, 0);
-        for descriptor in fd::PROGRAM..=fd::LAST {
-            syscall!(SYS_fcntl, descriptor, libc::F_SETFD, libc::FD_CLOEXEC);
-        }
+        syscall!(SYS_close_range, fd::PROGRAM, fd::LAST, libc::CLOSE_RANGE_CLOEXEC);
         syscall!(SYS_close_range, fd::LAST + 1, libc::c_uint::MAX, 0);
     }
 }

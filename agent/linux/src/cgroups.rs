@@ -1,8 +1,9 @@
 //! The cgroups of one agent: `<root>/<container>/{init,task}` in the hierarchies a container needs.
 //!
 //! On v2 that is one hierarchy, and no inner node ever holds a process. On v1 it is one per controller (co-mounted
-//! ones once), and init, which nothing limits, is in one of them only: entering each costs a wait for every processor.
-//! Limits and counts go through [`Control`], one implementation per controller.
+//! ones once), and init, which nothing limits, is in one of them only: entering each costs a wait for every processor. In
+//! the others `<root>/<container>` is the payload's leaf itself: there is nobody to be told apart from, and making a group
+//! is a good part of a launch. Limits and counts go through [`Control`], one implementation per controller.
 //!
 //! What ranks containers among each other is set where they are siblings, at `<root>/<container>`.
 
@@ -24,13 +25,17 @@ mod pressure;
 mod protection;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::libc;
 use proffer_container::{ContainerId, Controller, LaunchPlan, Leaf, Version};
 use proffer_init::program::Join;
 
+use crate::embedded::out_of_the_way;
+use crate::spawn::OpenCgroup;
 use crate::{DestroyError, DestroyErrors, SetupError};
 use control::Control;
 use detect::Top;
@@ -155,21 +160,20 @@ impl Cgroups {
     }
 
     fn create_groups(&self, plan: &LaunchPlan, created: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
-        let uses = |controller| plan.uses(controller, self.version);
-        let used = self
-            .controllers
-            .iter()
-            .filter(|(controller, _)| uses(**controller));
+        let id = &plan.container_id;
         let mut delegated = BTreeMap::<PathBuf, Vec<Controller>>::new();
-        for (&controller, home) in used {
-            let group = home.root.join(plan.container_id.as_str());
+        for (&controller, home) in &self.controllers {
+            if !plan.uses(controller, self.version) {
+                continue;
+            }
+            let group = home.root.join(id.as_str());
             if !created.contains(&group) {
                 fs::create_dir(&group)?;
                 created.insert(group.clone());
+                self.make_ready(home, &group)?;
             }
-            match home.top.version {
-                Version::V2 => delegated.entry(group).or_default().push(controller),
-                Version::V1 => self.hand_down(controller, home, &group)?,
+            if home.top.version == Version::V2 {
+                delegated.entry(group).or_default().push(controller);
             }
         }
         // All of a group in one write: the kernel goes through every group below for each.
@@ -178,38 +182,77 @@ impl Cgroups {
             .try_for_each(|(group, controllers)| delegate(group, controllers))
     }
 
-    /// Creates one of a container's leaves.
-    pub(crate) fn create_leaf(&self, id: &ContainerId, leaf: Leaf) -> std::io::Result<()> {
-        for home in self.homes_of(id, leaf) {
-            let group = home.root.join(id.as_str()).join(leaf.as_str());
-            fs::create_dir(&group)?;
-            for (&controller, other) in &self.controllers {
-                if other.root == home.root && home.top.version == Version::V1 {
-                    self.hand_down(controller, home, &group)?;
-                }
+    /// Makes a new group of v1 ready for each controller that is mounted there.
+    fn make_ready(&self, home: &Home, group: &Path) -> std::io::Result<()> {
+        let mounted = self
+            .controllers
+            .iter()
+            .filter(|(_, other)| other.root == home.root);
+        match home.top.version {
+            Version::V1 => mounted
+                .into_iter()
+                .try_for_each(|(&controller, home)| self.hand_down(controller, home, group)),
+            Version::V2 => Ok(()),
+        }
+    }
+
+    /// Creates one of a container's leaves, where it is not the container's group itself.
+    pub(crate) fn create_leaf(&self, plan: &LaunchPlan, leaf: Leaf) -> std::io::Result<()> {
+        let id = &plan.container_id;
+        for home in self.homes(leaf, |controller, _| plan.uses(controller, self.version)) {
+            let group = self.leaf(home, id, leaf);
+            if group != home.root.join(id.as_str()) {
+                fs::create_dir(&group)?;
+                self.make_ready(home, &group)?;
             }
         }
         Ok(())
     }
 
-    /// The hierarchies a container's leaf is in, each once.
-    fn homes_of(&self, id: &ContainerId, leaf: Leaf) -> Vec<&Home> {
+    /// Where a leaf is in a hierarchy.
+    fn leaf(&self, home: &Home, id: &ContainerId, leaf: Leaf) -> PathBuf {
+        let group = home.root.join(id.as_str());
+        match self.is_flat(home) {
+            true => group,
+            false => group.join(leaf.as_str()),
+        }
+    }
+
+    /// Whether a container has one group in a hierarchy, the payload's.
+    fn is_flat(&self, home: &Home) -> bool {
+        let of_init = self.controllers.get(&Controller::Pids);
+        home.top.version == Version::V1 && of_init.is_none_or(|of_init| of_init.root != home.root)
+    }
+
+    /// The hierarchies a leaf is in, of those that have it, each once.
+    fn homes(&self, leaf: Leaf, has: impl Fn(Controller, &Home) -> bool) -> Vec<&Home> {
         if leaf == Leaf::Init && self.version == Version::V1 {
             return self.controllers.get(&Controller::Pids).into_iter().collect();
         }
-        let mut homes = self.controllers.values().collect::<Vec<_>>();
+        let homes = self
+            .controllers
+            .iter()
+            .filter(|(controller, home)| has(**controller, home));
+        let mut homes = homes.map(|(_, home)| home).collect::<Vec<_>>();
         homes.sort_by_key(|home| &home.root);
         homes.dedup_by_key(|home| &home.root);
-        homes.retain(|home| home.root.join(id.as_str()).exists());
         homes
     }
 
-    /// How a process gets into a leaf: the way, and the files or directories.
+    /// The hierarchies a leaf of a container that is there is in.
+    fn homes_of(&self, id: &ContainerId, leaf: Leaf) -> Vec<&Home> {
+        self.homes(leaf, |_, home| home.root.join(id.as_str()).exists())
+    }
+
+    /// How a process gets into a leaf of a container that is there: the way, and the files or directories.
     pub(crate) fn join(&self, id: &ContainerId, leaf: Leaf) -> (Join, Vec<PathBuf>) {
-        let groups = self.homes_of(id, leaf).into_iter().map(|home| {
-            let group = home.root.join(id.as_str()).join(leaf.as_str());
-            (group, home.top.version)
-        });
+        self.join_of(id, leaf, &self.homes_of(id, leaf))
+    }
+
+    fn join_of(&self, id: &ContainerId, leaf: Leaf, homes: &[&Home]) -> (Join, Vec<PathBuf>) {
+        let groups = homes
+            .iter()
+            .map(|home| (self.leaf(home, id, leaf), home.top.version));
         match self.version {
             Version::V2 => (Join::Born, groups.map(|(group, _)| group).collect()),
             Version::V1 => {
@@ -222,6 +265,17 @@ impl Cgroups {
         }
     }
 
+    /// Opens a leaf of a container that is being launched, for a process that is to be started in it.
+    pub(crate) fn open(&self, plan: &LaunchPlan, leaf: Leaf) -> std::io::Result<OpenCgroup> {
+        let homes = self.homes(leaf, |controller, _| plan.uses(controller, self.version));
+        open(self.join_of(&plan.container_id, leaf, &homes))
+    }
+
+    /// Opens a leaf of a container that is there.
+    pub(crate) fn open_existing(&self, id: &ContainerId, leaf: Leaf) -> std::io::Result<OpenCgroup> {
+        open(self.join(id, leaf))
+    }
+
     /// The processes in a container's groups.
     pub(crate) fn processes(&self, id: &ContainerId) -> BTreeSet<u32> {
         self.processes_in(id, &[Leaf::Init, Leaf::Task])
@@ -230,10 +284,10 @@ impl Cgroups {
     /// The processes in some of a container's leaves.
     pub(crate) fn processes_in(&self, id: &ContainerId, leaves: &[Leaf]) -> BTreeSet<u32> {
         let mut pids = BTreeSet::new();
-        for group in self.groups(id) {
-            for leaf in leaves {
+        for leaf in leaves {
+            for home in self.homes(*leaf, |_, _| true) {
                 // A group that cannot be read is gone, and so are its processes.
-                let listed = fs::read_to_string(group.join(leaf.as_str()).join("cgroup.procs"));
+                let listed = fs::read_to_string(self.leaf(home, id, *leaf).join("cgroup.procs"));
                 pids.extend(
                     listed
                         .unwrap_or_default()
@@ -250,6 +304,10 @@ impl Cgroups {
         let mut errors = DestroyErrors::default();
         self.release_protection(id);
         for group in self.groups(id) {
+            // One without leaves goes at once.
+            if remove_group(&group).is_ok() {
+                continue;
+            }
             for path in [
                 group.join(Leaf::Task.as_str()),
                 group.join(Leaf::Init.as_str()),
@@ -306,8 +364,13 @@ impl Cgroups {
     /// The group of a container's payload that a controller works on, and the version of its files.
     fn task_group(&self, id: &ContainerId, controller: Controller) -> Option<(PathBuf, Version)> {
         let home = self.controllers.get(&controller)?;
-        let group = home.root.join(id.as_str()).join(Leaf::Task.as_str());
-        Some((group, home.top.version))
+        Some((self.leaf(home, id, Leaf::Task), home.top.version))
+    }
+
+    /// The group of a whole container, where it is a sibling of others.
+    fn container_group(&self, id: &ContainerId, controller: Controller) -> Option<PathBuf> {
+        let home = self.controllers.get(&controller)?;
+        Some(home.root.join(id.as_str()))
     }
 
     /// The one that limits and counts; none for devices, which have no numbers.
@@ -344,9 +407,15 @@ fn delegate(group: &Path, controllers: &[Controller]) -> std::io::Result<()> {
     fs::write(group.join(SUBTREE_CONTROL), names.join(" "))
 }
 
-/// The group of a whole container, from that of its payload.
-fn container_group(task: &Path) -> &Path {
-    task.parent().unwrap_or(task)
+fn open((join, paths): (Join, Vec<PathBuf>)) -> std::io::Result<OpenCgroup> {
+    let mut options = OpenOptions::new();
+    match join {
+        Join::Born => options.read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY),
+        Join::Write => options.write(true),
+    };
+    let open = |path| out_of_the_way(options.open(path)?.into());
+    let files = paths.iter().map(open).collect::<Result<_, _>>()?;
+    Ok(OpenCgroup { join, files })
 }
 
 /// Whether a group lies below the top of its hierarchy, where the kernel's and other people's groups begin.

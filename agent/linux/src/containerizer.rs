@@ -290,17 +290,18 @@ pub(crate) fn clear(cgroups: &Cgroups, id: &ContainerId) -> Result<(), DestroyEr
     let deadline = Instant::now() + KILL_TIMEOUT;
     let mut killed = BTreeMap::new();
     loop {
-        for pid in cgroups.processes(id) {
-            if let Some(process) = kill_member(cgroups, id, pid) {
-                killed.entry(pid).or_insert(process);
-            }
-        }
+        // A group that holds a process is not removed; as a rule none does any more.
         let removed = cgroups.remove(id);
         if removed.is_ok() || Instant::now() >= deadline {
             let mut errors = removed.err().unwrap_or_default();
             // A process leaves its cgroup before it is gone, pid 1 long before: it waits for its whole namespace.
             errors.note(gone(&killed, deadline));
             return errors.into_result();
+        }
+        for pid in cgroups.processes(id) {
+            if let Some(process) = kill_member(cgroups, id, pid) {
+                killed.entry(pid).or_insert(process);
+            }
         }
         thread::sleep(KILL_POLL);
     }

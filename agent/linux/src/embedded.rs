@@ -10,12 +10,13 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use proffer_init::fd;
 
 /// proffer-init as the build script made it.
 const INIT: &[u8] = include_bytes!(env!("PROFFER_INIT"));
 
 /// Descriptors of ours stay above those that a spawned proffer-init gets, so that placing one never closes another.
-const LOWEST_FD: i32 = 10;
+const LOWEST_FD: i32 = fd::LAST + 1;
 
 /// Puts proffer-init into a sealed file that can be executed.
 pub(crate) fn init() -> io::Result<OwnedFd> {

@@ -23,8 +23,9 @@ use proffer_types::TaskExit;
 use crate::cgroups::Cgroups;
 use crate::error::ExecError;
 use crate::process::{Process, wait_readable};
+use crate::spawn::{self, Place};
 use crate::template::Template;
-use crate::{embedded, launch, program, spawn};
+use crate::{embedded, launch, program};
 use io::Ends;
 use target::Target;
 
@@ -117,19 +118,25 @@ pub(crate) fn exec(
     theirs.program = Some(embedded::file(c"proffer-exec", &steps).map_err(ExecError::Spawn)?);
     theirs.container = Some(init.pidfd().map_err(ExecError::Spawn)?);
     theirs.payload = Some(target.payload.pidfd().map_err(ExecError::Spawn)?);
-    let report = spawn::run(program, theirs.descriptors().map_err(ExecError::Spawn)?);
-    let Some(report) = report.map_err(ExecError::Spawn)? else {
+    let place = cgroups
+        .open_existing(container_id, Leaf::Init)
+        .map(|cgroup| Place {
+            namespaces: 0,
+            cgroup,
+        });
+    let started = place.and_then(|place| spawn::run(program, theirs.descriptors()?, place));
+    let (watcher, report) = started.map_err(ExecError::Spawn)?;
+    let Some(report) = report else {
+        let _ = watcher.signal(libc::SIGKILL);
+        leftovers.add(watcher);
         return Err(ExecError::TimedOut(spawn::LAUNCH_TIMEOUT));
     };
-    let watcher = report.pid.and_then(|pid| Process::open(pid).ok());
     let failure = failed(&report, request);
     let (io, control) = match (failure, ends.into_io()) {
         (None, Ok(ends)) => ends,
         (failure, ends) => {
             // It ends by itself, now that our end of its socket is closed.
-            if let Some(watcher) = watcher {
-                leftovers.add(watcher);
-            }
+            leftovers.add(watcher);
             return Err(failure
                 .or(ends.err().map(ExecError::Spawn))
                 .unwrap_or(ExecError::Gone));
@@ -143,7 +150,7 @@ pub(crate) fn exec(
         io: Some(io),
         terminal,
         control,
-        watcher,
+        watcher: Some(watcher),
         leftovers,
     })
 }
@@ -183,8 +190,6 @@ fn write(
 ) -> Vec<u8> {
     let mut writer = Writer::default();
     writer.op(Op::ForbidDumping);
-    writer.op(Op::EnterInit).number(0);
-    program::enter(join(Leaf::Init), &mut writer);
     writer.op(Op::EnterContainer);
     program::enter(join(Leaf::Task), &mut writer);
     template.write_limits(&mut writer);
@@ -217,7 +222,9 @@ fn environment(of_task: &[Vec<u8>], over: &[(String, String)]) -> Vec<Vec<u8>> {
 }
 
 fn failed(report: &Report, request: &ExecRequest) -> Option<ExecError> {
-    let failure = report.failure.as_ref()?;
+    let Some(failure) = &report.failure else {
+        return (!report.executes).then_some(ExecError::Gone);
+    };
     let source = std_io::Error::from_raw_os_error(failure.errno);
     Some(match failure.op {
         Some(Op::Execute) => ExecError::Command {

@@ -7,14 +7,14 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::libc;
-use proffer_container::{ContainerId, FileRole, LaunchPlan, PayloadStep, PrepareStep};
+use proffer_container::{ContainerId, FileRole, InitStep, LaunchPlan, Leaf, PayloadStep, PrepareStep};
 use proffer_init::program::Op;
 use proffer_init::report::{Failure, Report};
 
 use crate::cgroups::Cgroups;
 use crate::embedded::{self, out_of_the_way};
 use crate::process::Process;
-use crate::spawn::{self, Descriptors, LAUNCH_TIMEOUT};
+use crate::spawn::{self, Descriptors, LAUNCH_TIMEOUT, Place};
 use crate::userns::UserNamespaces;
 use crate::{DestroyError, DestroyErrors, LaunchError};
 
@@ -105,7 +105,7 @@ impl Launch<'_> {
                 self.done.push(Done::File(path.clone()));
                 Ok(())
             }
-            PrepareStep::CreateCgroup(leaf) => self.cgroups.create_leaf(id, *leaf),
+            PrepareStep::CreateCgroup(leaf) => self.cgroups.create_leaf(self.plan, *leaf),
             PrepareStep::SetLimit(limit) => self.cgroups.limit(id, limit).map_err(io::Error::other),
             PrepareStep::AllowDevices(rules) => {
                 self.cgroups.allow_devices(id, rules).map_err(io::Error::other)
@@ -114,14 +114,19 @@ impl Launch<'_> {
     }
 
     fn create_directory(&mut self, path: &Path) -> io::Result<()> {
-        let missing = path
-            .ancestors()
-            .take_while(|path| !path.exists())
-            .map(Path::to_owned);
-        let missing = missing.collect::<Vec<_>>();
-        fs::create_dir_all(path)?;
-        self.done.extend(missing.into_iter().rev().map(Done::Directory));
-        Ok(())
+        match fs::create_dir(path) {
+            Ok(()) => {
+                self.done.push(Done::Directory(path.to_owned()));
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                path.parent()
+                    .map_or(Err(error), |parent| self.create_directory(parent))?;
+                self.create_directory(path)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn open(&mut self, role: FileRole, path: &Path) -> io::Result<()> {
@@ -149,31 +154,50 @@ impl Launch<'_> {
     }
 
     fn start(&mut self, init: &OwnedFd) -> Result<Process, Failed> {
-        let report = self
-            .descriptors()
-            .and_then(|descriptors| spawn::run(init, descriptors))
+        let (process, report) = self
+            .place()
+            .and_then(|place| spawn::run(init, self.descriptors()?, place))
             .map_err(|source| -> Failed { Box::new(move |undo| LaunchError::Spawn { source, undo }) })?;
-        match report {
-            None => Err(Box::new(|undo| LaunchError::TimedOut {
+        let failed: Failed = match report {
+            Some(Report {
+                executes: true,
+                failure: None,
+            }) => return Ok(process),
+            None => Box::new(|undo| LaunchError::TimedOut {
                 after: LAUNCH_TIMEOUT,
                 undo,
-            })),
+            }),
             Some(Report {
                 failure: Some(failure),
-                pid,
-            }) => {
-                reap_failed(pid);
-                Err(self.failed(failure))
-            }
-            Some(Report { pid: None, .. }) => Err(Box::new(|undo| LaunchError::InitDied { undo })),
-            Some(Report { pid: Some(pid), .. }) => Process::open(pid)
-                .map_err(|source| -> Failed { Box::new(move |undo| LaunchError::Spawn { source, undo }) }),
-        }
+                ..
+            }) => self.failed(failure),
+            Some(Report { failure: None, .. }) => Box::new(|undo| LaunchError::InitDied { undo }),
+        };
+        spawn::end(&process);
+        Err(failed)
+    }
+
+    /// Where pid 1 is started.
+    fn place(&self) -> io::Result<Place> {
+        let enter = self.plan.init.iter().find_map(|step| {
+            let InitStep::Enter { leaf, namespaces } = step else {
+                return None;
+            };
+            Some((*leaf, namespaces))
+        });
+        let (leaf, namespaces) =
+            enter.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the plan starts no pid 1"))?;
+        Ok(Place {
+            namespaces: crate::program::flags(namespaces),
+            cgroup: self.cgroups.open(self.plan, leaf)?,
+        })
     }
 
     fn descriptors(&mut self) -> io::Result<Descriptors> {
-        let join = |leaf| self.cgroups.join(&self.plan.container_id, leaf);
-        let program = crate::program::write(self.plan, join, &self.files.ends);
+        // By the agent: pid 1 sees it in a mount namespace of its own, where what is open for writing keeps a mount from
+        // being made read-only.
+        let cgroup = self.cgroups.open(self.plan, Leaf::Task)?;
+        let program = crate::program::write(self.plan, &cgroup, &self.files.ends);
         let null = File::options().read(true).open("/dev/null")?;
         let missing = || {
             io::Error::new(
@@ -195,6 +219,7 @@ impl Launch<'_> {
                 .map(|map| self.user_namespaces.get(map))
                 .transpose()?,
             mounts: self.user_namespaces.mounts.clone(),
+            cgroups: cgroup.files,
         })
     }
 
@@ -285,15 +310,6 @@ fn not_created(id: &ContainerId, source: io::Error) -> Failed {
     }
     let step = format!("create the cgroups of `{id}`");
     Box::new(move |undo| LaunchError::Prepare { step, source, undo })
-}
-
-/// Waits for pid 1 of a container that did not come up; it ends by itself, with all in its namespace.
-fn reap_failed(pid: Option<u32>) {
-    if let Some(process) = pid.and_then(|pid| Process::open(pid).ok()) {
-        let _ = process.signal(libc::SIGKILL);
-        let _ = process.wait(LAUNCH_TIMEOUT);
-        process.reap();
-    }
 }
 
 fn removed(path: &Path, outcome: io::Result<()>) -> Result<(), DestroyError> {

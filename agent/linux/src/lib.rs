@@ -6,6 +6,7 @@
 
 pub mod attach;
 mod cgroups;
+mod clone;
 pub mod containerizer;
 pub mod device;
 mod embedded;

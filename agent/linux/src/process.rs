@@ -28,6 +28,11 @@ impl Process {
             OwnedFd::from_raw_fd(fd)
         };
         // Read after the pidfd is there: while it has a line in /proc, the pid has not been given to another process.
+        Self::of_child(pid, pidfd)
+    }
+
+    /// A process whose pid cannot be another's yet, and its pidfd.
+    pub(crate) fn of_child(pid: u32, pidfd: OwnedFd) -> io::Result<Self> {
         let start_time = start_time(pid)?;
         Ok(Self {
             pid,

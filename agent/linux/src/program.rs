@@ -7,23 +7,20 @@ use std::path::PathBuf;
 
 use nix::libc;
 use proffer_container::{
-    FileRole, InitStep, LaunchPlan, Leaf, Namespace, PayloadStep, PrepareStep, StdioKind, User,
+    FileRole, InitStep, LaunchPlan, Namespace, PayloadStep, PrepareStep, StdioKind, User,
 };
 use proffer_init::program::{Join, Op, Stdio, Writer};
 use proffer_types::container::{Capability, Rlimit};
 
+use crate::spawn::OpenCgroup;
 use crate::template::Template;
 
-/// Writes the program's file; `join` tells how a process gets into a leaf, `ends` where the older files of stdout and stderr
-/// end.
-pub(crate) fn write(
-    plan: &LaunchPlan,
-    join: impl Fn(Leaf) -> (Join, Vec<PathBuf>),
-    ends: &[Vec<u64>; 2],
-) -> Vec<u8> {
+/// Writes the program's file; `cgroup` is the payload's, which is open for init, `ends` where the older files of stdout and
+/// stderr end.
+pub(crate) fn write(plan: &LaunchPlan, cgroup: &OpenCgroup, ends: &[Vec<u64>; 2]) -> Vec<u8> {
     let mut writer = Writer::default();
     for step in &plan.init {
-        init_step(step, &join, &mut writer);
+        init_step(step, cgroup, &mut writer);
         if let InitStep::Stdio { .. } = step {
             for (role, ends) in [FileRole::Stdout, FileRole::Stderr].into_iter().zip(ends) {
                 writer.text(name(plan, role)).numbers(ends);
@@ -36,12 +33,10 @@ pub(crate) fn write(
     proffer_init::program::file(&Template::of(plan).to_bytes(), &writer.0)
 }
 
-fn init_step(step: &InitStep, join: &impl Fn(Leaf) -> (Join, Vec<PathBuf>), writer: &mut Writer) {
+fn init_step(step: &InitStep, cgroup: &OpenCgroup, writer: &mut Writer) {
     match step {
-        InitStep::Enter { leaf, namespaces } => {
-            writer.op(Op::EnterInit).number(flags(namespaces));
-            enter(join(*leaf), writer);
-        }
+        // That is how init is started.
+        InitStep::Enter { .. } => {}
         InitStep::SetHostname(name) => {
             writer.op(Op::SetHostname).text(name);
         }
@@ -63,9 +58,9 @@ fn init_step(step: &InitStep, join: &impl Fn(Leaf) -> (Join, Vec<PathBuf>), writ
         InitStep::MakeMountsPrivate => {
             writer.op(Op::MakeMountsPrivate);
         }
-        InitStep::OpenCgroup(leaf) => {
-            writer.op(Op::OpenCgroup);
-            enter(join(*leaf), writer);
+        InitStep::OpenCgroup(_) => {
+            let OpenCgroup { join, files } = cgroup;
+            writer.op(Op::OpenCgroup).join(*join).number(files.len() as u64);
         }
         InitStep::ForbidDumping => {
             writer.op(Op::ForbidDumping);
@@ -164,7 +159,7 @@ pub(crate) fn mask(capabilities: &[Capability]) -> u64 {
     capabilities.iter().fold(0, bit)
 }
 
-fn flags(namespaces: &[Namespace]) -> u64 {
+pub(crate) fn flags(namespaces: &[Namespace]) -> u64 {
     let flag = |namespace: &Namespace| match namespace {
         Namespace::Pid => libc::CLONE_NEWPID,
         Namespace::Mount => libc::CLONE_NEWNS,

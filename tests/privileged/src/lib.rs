@@ -288,10 +288,18 @@ pub fn skip(why: &str) {
 /// The group of a container's payload that has a file.
 pub fn task_group(host: &Host, id: &ContainerId, file: &str) -> Result<PathBuf> {
     let groups = host.cgroups().into_iter();
-    let mut leaves = groups.map(|group| group.join(id.as_str()).join("task"));
+    let mut leaves = groups.map(|root| task_leaf(&root, id.as_str()));
     leaves
         .find(|leaf| leaf.join(file).exists())
         .with_context(|| format!("no group has a file {file}"))
+}
+
+/// The leaf of a container's payload: below its group, or that itself.
+#[must_use]
+pub fn task_leaf(root: &Path, id: &str) -> PathBuf {
+    let group = root.join(id);
+    let leaf = group.join("task");
+    if leaf.exists() { leaf } else { group }
 }
 
 #[expect(clippy::print_stdout, reason = "the test's summary counts these lines")]

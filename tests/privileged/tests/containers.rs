@@ -11,7 +11,9 @@ use std::thread;
 use anyhow::{Context, Result, ensure};
 use proffer_container::Version;
 use proffer_linux::{Adoption, Containerizer, LaunchError, SignalError};
-use proffer_privileged_tests::{Host, MEM_BYTES, entries, eventually, guest, is_alive, on_host, status_line};
+use proffer_privileged_tests::{
+    Host, MEM_BYTES, entries, eventually, guest, is_alive, on_host, status_line, task_leaf,
+};
 use proffer_types::{Resources, TaskExit};
 
 const SIGKILL: i32 = 9;
@@ -264,7 +266,7 @@ fn what_a_task_leaves_running_ends_with_it() -> Result<()> {
         let container = host.launch(&host.config("stray", &["sh", "-c", "setsid sleep 100 & exit 0"]))?;
         let pid = container.launched.pid;
         eventually("pid 1 to end", || Ok((!is_alive(pid)).then_some(())))?;
-        let leaves = host.cgroups().into_iter().map(|root| root.join("stray/task"));
+        let leaves = host.cgroups().into_iter().map(|root| task_leaf(&root, "stray"));
         let leaves = leaves.filter(|leaf| leaf.exists()).collect::<Vec<_>>();
         ensure!(!leaves.is_empty());
         for leaf in leaves {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use proffer_container::{ContainerId, IdMap, User};
 use proffer_linux::{Containerizer, Exec, ExecError, ExecIo, ExecRequest, WindowSize};
-use proffer_privileged_tests::{Container, Host, eventually, guest, on_host};
+use proffer_privileged_tests::{Container, Host, eventually, guest, on_host, task_leaf};
 use proffer_types::TaskExit;
 
 const SIGTERM: u8 = 15;
@@ -85,7 +85,8 @@ fn waiting(host: &Host, change: impl FnOnce(&mut proffer_container::ContainerCon
 fn processes(host: &Host) -> usize {
     let mut pids = std::collections::BTreeSet::new();
     for root in host.cgroups() {
-        let all = std::fs::read_to_string(root.join("waiting/task/cgroup.procs")).unwrap_or_default();
+        let all =
+            std::fs::read_to_string(task_leaf(&root, "waiting").join("cgroup.procs")).unwrap_or_default();
         pids.extend(all.lines().map(str::to_owned));
     }
     pids.len()

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
+use proffer_init::fd;
 use proffer_init::program::Join;
 
 use super::{DAMAGED, Outcome, close, open, process, write_all};
@@ -22,6 +23,17 @@ impl Cgroup {
         };
         let open = |path: &&'static CStr| Ok((open(path, flags)?, *path));
         let opened = paths.iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self { join, opened })
+    }
+
+    /// The one that the agent has opened.
+    pub(crate) fn taken(join: Join, n_files: u64) -> Outcome<'static, Self> {
+        let n_files = i32::try_from(n_files).map_err(|_| DAMAGED)?;
+        if n_files > fd::MAX_CGROUPS {
+            return Err(DAMAGED);
+        }
+        let descriptors = fd::CGROUPS..fd::CGROUPS + n_files;
+        let opened = descriptors.map(|descriptor| (descriptor, c"")).collect();
         Ok(Self { join, opened })
     }
 

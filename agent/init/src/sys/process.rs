@@ -11,12 +11,9 @@ use super::{Failure, Outcome, check, decimal, signal};
 pub(crate) fn clone(flags: u64, cgroup: Option<i32>) -> Outcome<'static, i32> {
     let mut args = CloneArgs {
         flags,
+        exit_signal: libc::SIGCHLD as u64,
         ..CloneArgs::default()
     };
-    // With CLONE_PARENT the child has this process's own exit signal, and must not name one.
-    if flags & libc::CLONE_PARENT as u64 == 0 {
-        args.exit_signal = libc::SIGCHLD as u64;
-    }
     if let Some(directory) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = directory as u64;

@@ -108,7 +108,7 @@ fn place_within(root: i32, path: &CStr, missing: Missing, links: u32) -> Outcome
 }
 
 /// A path's parent and its last part.
-fn split(path: &CStr) -> (CString, CString) {
+pub(crate) fn split(path: &CStr) -> (CString, CString) {
     let bytes = path.to_bytes();
     let end = bytes
         .iter()
@@ -167,19 +167,6 @@ pub(crate) fn make_file_at(directory: i32, name: &CStr, mode: u32) -> Outcome<'s
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     // SAFETY: the name is a C string.
     check(unsafe { syscall!(SYS_openat, directory, name.as_ptr(), flags, mode) })
-}
-
-/// Something new in a root: its directory, made where missing, and its name in there.
-pub(crate) fn new_entry<T>(
-    root: i32,
-    path: &CStr,
-    make: impl FnOnce(i32, &CStr) -> Outcome<'static, T>,
-) -> Outcome<'static, T> {
-    let (parent, name) = split(path);
-    let directory = place(root, &parent, Missing::Directory)?;
-    let made = make(directory, &name);
-    close(directory);
-    made
 }
 
 /// Opens a directory of this mount namespace as a path only.

@@ -6,7 +6,7 @@ use proffer_container::{ContainerId, Controller, DeviceRule, Extras, Limit, Vers
 
 use super::control::{Control, ControlError};
 use super::protection::Kept;
-use super::{Cgroups, container_group, cpuset, hugetlb, memory};
+use super::{Cgroups, cpuset, hugetlb, memory};
 
 impl Cgroups {
     /// Sets a limit of the payload's leaf, and reads it back.
@@ -15,15 +15,16 @@ impl Cgroups {
         let missing = || ControlError::Missing(controller);
         let (group, version) = self.task_group(id, controller).ok_or_else(missing)?;
         let control = self.control(controller, version).ok_or_else(missing)?;
+        let container = self.container_group(id, controller).ok_or_else(missing)?;
         if limit.is_rank() {
-            return control.limit(container_group(&group), limit);
+            return control.limit(&container, limit);
         }
         control.limit(&group, limit)?;
         if let Limit::MemoryLow(bytes) = *limit {
-            self.protect(id, container_group(&group), limit, &self.protection.low, bytes)?;
+            self.protect(id, &container, limit, &self.protection.low, bytes)?;
         }
         if let Limit::MemoryMin(bytes) = *limit {
-            self.protect(id, container_group(&group), limit, &self.protection.min, bytes)?;
+            self.protect(id, &container, limit, &self.protection.min, bytes)?;
         }
         Ok(())
     }

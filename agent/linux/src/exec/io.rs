@@ -107,6 +107,7 @@ impl Theirs {
             attach: Some(out_of_the_way(self.payload.ok_or_else(missing)?)?),
             user_namespace: None,
             mounts: None,
+            cgroups: Vec::new(),
         })
     }
 }
