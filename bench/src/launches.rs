@@ -5,21 +5,26 @@
 //!
 //! crun refuses hosts with hybrid cgroups, so everything runs in a mount namespace without the unified hierarchy.
 
+mod guest;
 mod inside;
 mod oci;
-mod ours;
-mod stamp;
+pub(crate) mod ours;
+pub(crate) mod stamp;
 
 use std::env;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+pub(crate) use inside::DIR;
 use inside::{N_LAYERS, Series};
 
 use crate::report::{Report, Row, median, percentile};
 
 /// Rounds, in each of which everything is launched once.
 const ROUNDS: usize = 300;
+/// In a guest, where system calls are slow.
+const GUEST_ROUNDS: usize = 40;
 
 /// Milliseconds until a program is executed, without a network of its own: median, and 99th percentile.
 const AIM_MS: f64 = 1.5;
@@ -35,7 +40,14 @@ const AIM_IMAGE_MS: f64 = 2.0;
 /// Measures, and writes what it found to stdout.
 #[expect(clippy::print_stdout, reason = "the process that started this one reads it")]
 pub(crate) fn run_inside() -> Result<()> {
-    println!("{}", serde_json::to_string(&inside::measure(ROUNDS)?)?);
+    println!(
+        "{}",
+        serde_json::to_string(&inside::measure(if guest::is_inside() {
+            GUEST_ROUNDS
+        } else {
+            ROUNDS
+        })?)?
+    );
     Ok(())
 }
 
@@ -81,12 +93,32 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
             .beside("ours without", mid("free executed")),
     )?;
     let added = mid("image executed")? - mid("free executed")?;
-    let image = row(&format!("what an image of {N_LAYERS} layers adds"), added);
-    report.add(
-        image
-            .aim(AIM_IMAGE_MS)
-            .beside("ours without an image", mid("free executed")),
-    )
+    let image = row(&format!("what an image of {N_LAYERS} layers adds"), added).aim(AIM_IMAGE_MS);
+    report.add(image.beside("ours without an image", mid("free executed")))?;
+    run_in_guest(report)
+}
+
+/// The same on cgroup v2, in a User-Mode Linux guest: the ratio is what says something there.
+fn run_in_guest(report: &mut Report) -> Result<()> {
+    let case = "on cgroup v2, with limits, to the program's first moment";
+    let row = |value| Row::new("launches", case, value, "ms");
+    let output = guest::run("launches-inside", Path::new(DIR));
+    let series = output.and_then(|output| {
+        let mut lines = output.lines();
+        let line = lines.rfind(|line| line.starts_with('{'));
+        let line = line.with_context(|| format!("nothing was measured: {output}"))?;
+        Ok(serde_json::from_str::<Series>(line)?)
+    });
+    let mid = |name: &str| -> Result<f64> {
+        let series = series.as_ref().map_err(|error| anyhow!("{error:#}"))?;
+        let found = series.get(name).with_context(|| format!("nothing of `{name}`"))?;
+        found.clone().map(median).map_err(|error| anyhow!(error))
+    };
+    let (value, crun) = match mid("limited ran") {
+        Ok(value) => (value, mid("limited crun")),
+        Err(error) => (f64::NAN, Err(error)),
+    };
+    report.add(row(value).beside("crun in the same guest", crun))
 }
 
 /// Measures in a process of its own, whose mounts are its own.

@@ -2,6 +2,7 @@
 //! of CNI plugins that other runtimes use for the same. In a network made for the benchmark.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -9,6 +10,8 @@ use anyhow::{Context as _, Result, ensure};
 use proffer_linux::netns;
 use proffer_network::{Bandwidth, Config, Mode, Networks, Port, Request, Subnet, Tag, Transport};
 
+use crate::launches::ours::{Kind, Network, Ours};
+use crate::launches::{DIR, stamp};
 use crate::report::{Report, Row, median};
 
 /// Runs of each, in turn.
@@ -22,11 +25,14 @@ const PLUGINS: &str = "/usr/lib/cni";
 struct Took {
     namespace: Vec<f64>,
     bridge: Vec<f64>,
+    /// From the order for that network to the execution of a container's program in it.
+    launched: Vec<f64>,
     plugins: Option<Vec<f64>>,
 }
 
 pub(crate) fn run(report: &mut Report) -> Result<()> {
-    let dir = tempfile::tempdir()?;
+    let dir = tempfile::tempdir_in(DIR)?;
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
     let host = dir.path().join("host");
     let measured = netns::create(&host, || measure(dir.path()));
     netns::remove(&host)?;
@@ -44,6 +50,10 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
         .plugins
         .map(median)
         .with_context(|| format!("no plugins in {PLUGINS}"));
+    report.add(row(
+        "that, and a container's program executed in it",
+        took.launched,
+    ))?;
     let bridge = row("namespace on the bridge, with a published port", took.bridge);
     report.add(bridge.beside("CNI bridge, host-local, portmap", plugins))
 }
@@ -63,6 +73,7 @@ fn measure(dir: &Path) -> Result<Took> {
         ],
     });
     fs::write(cni_config_dir.join("other.conflist"), chain.to_string())?;
+    let ours = Ours::new(dir, &stamp::build(dir)?)?;
     let config = Config {
         tag: Tag::new(0xbe9c),
         is_rootless: false,
@@ -86,7 +97,13 @@ fn measure(dir: &Path) -> Result<Took> {
         attach(&networks, dir, "first", Mode::Bridge, &[]).await?;
         for run in 0..=RUNS {
             let namespace = timed(&networks, dir, Mode::None, &[]).await?;
-            let bridge = timed(&networks, dir, Mode::Bridge, &[port(31000 + run)]).await?;
+            let bridge = attach(&networks, dir, "c", Mode::Bridge, &[port(31000 + run)]).await?;
+            let launched = ours.run(Kind {
+                network: Network::Joined(&dir.join("netns-c")),
+                ..Kind::default()
+            });
+            networks.detach("c").await?;
+            let launched = bridge + launched?.executed;
             let plugins = match has_plugins {
                 true => Some(
                     timed(
@@ -104,6 +121,7 @@ fn measure(dir: &Path) -> Result<Took> {
             }
             took.namespace.push(namespace);
             took.bridge.push(bridge);
+            took.launched.push(launched);
             took.plugins.iter_mut().for_each(|all| all.extend(plugins));
         }
         networks.detach("first").await?;

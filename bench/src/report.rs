@@ -93,6 +93,8 @@ impl Row {
 pub(crate) struct Report {
     json: File,
     rows: Vec<Row>,
+    /// Of the machine, at the start.
+    load: String,
 }
 
 impl Report {
@@ -106,16 +108,18 @@ impl Report {
             .args(["rev-parse", "--short", "HEAD"])
             .output();
         let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        let load = load();
         let machine = serde_json::json!({
             "machine": fs::read_to_string("/proc/version")?.trim(),
             "cpus": thread::available_parallelism()?,
-            "load": fs::read_to_string("/proc/loadavg")?.trim(),
+            "load": load,
             "commit": commit.unwrap_or_default(),
         });
         writeln!(json, "{machine}")?;
         Ok(Self {
             json,
             rows: Vec::new(),
+            load,
         })
     }
 
@@ -150,7 +154,14 @@ impl Report {
                 row.reference,
             );
         }
+        println!("load: {} at the start, {} at the end", self.load, load());
     }
+}
+
+/// How many processes wanted to run in the last 1, 5 and 15 minutes.
+fn load() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
 }
 
 /// Two digits after the point, or as many as say something.

@@ -1,15 +1,16 @@
 //! The measuring, in a mount namespace arranged for it: every kind of launch in turn, round by round.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use std::{env, fs};
 
 use anyhow::{Context as _, Result};
 
+use super::guest::is_inside;
 use super::oci::{Bundle, bwrap};
-use super::ours::{Kind, Ours, Took, layers};
+use super::ours::{Kind, Network, Ours, Took, layers};
 use super::stamp;
 
 /// Milliseconds of each round, by what took them; or why there are none.
@@ -19,11 +20,13 @@ pub(super) type Series = BTreeMap<String, std::result::Result<Vec<f64>, String>>
 pub(super) const N_LAYERS: usize = 50;
 
 /// Where nothing hides the program from a container on the host's own files.
-const DIR: &str = "/var/tmp";
+pub(crate) const DIR: &str = "/var/tmp";
 
 /// Measures so many rounds; one more comes first, so that all is warm.
 pub(super) fn measure(n_rounds: usize) -> Result<Series> {
-    let dir = tempfile::tempdir_in(DIR)?;
+    // A guest has a disk of its own for what it writes.
+    let parent = if is_inside() { env::temp_dir() } else { DIR.into() };
+    let dir = tempfile::tempdir_in(parent)?;
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
     let stamp = stamp::build(dir.path())?;
     let image = layers(dir.path(), &stamp, N_LAYERS)?;
@@ -40,7 +43,7 @@ pub(super) fn measure(n_rounds: usize) -> Result<Series> {
         (
             "network",
             Kind {
-                has_network: true,
+                network: Network::New,
                 ..Kind::default()
             },
         ),

@@ -27,29 +27,38 @@ const ID_MAP: IdMap = IdMap {
     count: 65_536,
 };
 
+/// Whose network a container has.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum Network<'a> {
+    #[default]
+    Host,
+    New,
+    Joined(&'a Path),
+}
+
 /// One kind of container.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Kind<'a> {
-    pub(super) is_limited: bool,
-    pub(super) has_network: bool,
+pub(crate) struct Kind<'a> {
+    pub(crate) is_limited: bool,
+    pub(crate) network: Network<'a>,
     /// Layers, the uppermost first.
-    pub(super) image: Option<&'a [PathBuf]>,
+    pub(crate) image: Option<&'a [PathBuf]>,
 }
 
 /// Milliseconds from the config.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Took {
+pub(crate) struct Took {
     /// To the return of the launch, which tells that the program has been executed.
-    pub(super) executed: f64,
+    pub(crate) executed: f64,
     /// To the program's own first moment.
-    pub(super) ran: f64,
+    pub(crate) ran: f64,
     /// Of the destruction afterwards.
-    pub(super) destroyed: f64,
+    pub(crate) destroyed: f64,
 }
 
 /// An agent's containerizer, with a cgroup root and a directory of its own.
 #[derive(Debug)]
-pub(super) struct Ours {
+pub(crate) struct Ours {
     containerizer: Containerizer,
     dir: PathBuf,
     stamp: String,
@@ -57,7 +66,7 @@ pub(super) struct Ours {
 }
 
 impl Ours {
-    pub(super) fn new(dir: &Path, stamp: &Path) -> Result<Self> {
+    pub(crate) fn new(dir: &Path, stamp: &Path) -> Result<Self> {
         let containerizer = Containerizer::new(&Config {
             cgroup_root: format!("proffer-bench-{}", std::process::id()),
             cgroup_mount: PathBuf::from("/sys/fs/cgroup"),
@@ -71,7 +80,7 @@ impl Ours {
     }
 
     /// Launches a container, waits for its end and destroys it.
-    pub(super) fn run(&self, kind: Kind<'_>) -> Result<Took> {
+    pub(crate) fn run(&self, kind: Kind<'_>) -> Result<Took> {
         let dir = self.dir.join("container");
         fs::create_dir(&dir)?;
         let id = ContainerId::new("container")?;
@@ -127,9 +136,10 @@ impl Ours {
             Some(lower) => Root::Image(image(lower, dir)?),
             None => Root::Host { hidden: Vec::new() },
         };
-        let network = match kind.has_network {
-            true => NetworkNamespace::New,
-            false => NetworkNamespace::Host,
+        let network = match kind.network {
+            Network::Host => NetworkNamespace::Host,
+            Network::New => NetworkNamespace::New,
+            Network::Joined(path) => NetworkNamespace::Joined(path.to_owned()),
         };
         Ok(ContainerConfig {
             limits,

@@ -12,7 +12,7 @@ const SOURCE: &str = include_str!("stamp.c");
 pub(super) const NAME: &str = "stamp";
 
 /// Builds it in a directory.
-pub(super) fn build(dir: &Path) -> Result<PathBuf> {
+pub(crate) fn build(dir: &Path) -> Result<PathBuf> {
     let source = dir.join("stamp.c");
     std::fs::write(&source, SOURCE)?;
     let program = dir.join(NAME);
