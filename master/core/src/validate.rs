@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proffer_types::constraint::MAX_CONSTRAINTS;
 use proffer_types::demand::{MAX_GANG_TASKS, StatementRoom};
 use proffer_types::{
-    AgentInfo, GangId, Kind, Limit, OfferConstraints, OfferPreferences, ResourceName, Resources, Shape,
-    TaskInfo,
+    AgentInfo, ContainerSpec, GangId, Kind, Limit, OfferConstraints, OfferPreferences, ResourceName,
+    Resources, Shape, TaskInfo,
 };
 
 use crate::limits::{
@@ -157,7 +157,14 @@ pub(crate) fn check_task(info: &TaskInfo) -> Result<(), String> {
         return Err(format!("the task's name has more than {MAX_NAME_BYTES} bytes"));
     }
     check_labels(&info.labels)?;
-    let container = &info.container;
+    info.check_executor()?;
+    match &info.executor {
+        None => check_container(&info.container),
+        Some(executor) => check_container(&executor.container),
+    }
+}
+
+fn check_container(container: &ContainerSpec) -> Result<(), String> {
     // An image may say what to run; whether it does, its agent finds out.
     let says_nothing = container.command.is_empty() && container.image.is_none();
     if says_nothing || container.command.first().is_some_and(String::is_empty) {

@@ -6,7 +6,7 @@
 //! | `AgentId` | master, at first registration | `<master>-a<n>` |
 //! | `FrameworkId` | master, at first subscription | `<master>-f<n>` |
 //! | `OfferId` | master | `<master>-o<n>` |
-//! | `TaskId`, `OperationId`, `VolumeId` | framework | free |
+//! | `TaskId`, `OperationId`, `VolumeId`, `ExecutorId` | framework | free |
 //! | `GroupId` | master | `<master>-g<n>` |
 //!
 //! Text ids become directory names, so they are checked once, here: 1 to 255 bytes, no slash or
@@ -134,6 +134,11 @@ text_id!(
     "task id"
 );
 text_id!(
+    /// An executor, chosen by its framework and unique among the framework's executors of one agent.
+    ExecutorId,
+    "executor id"
+);
+text_id!(
     /// An offer operation, chosen by its framework and unique among those that are not acknowledged.
     OperationId,
     "operation id"
@@ -148,6 +153,23 @@ text_id!(
     GroupId,
     "group id"
 );
+
+/// What the ids of tasks must not begin with that are launched: see [`TaskId::of_executor`].
+const EXECUTOR_PREFIX: &str = "executor:";
+
+impl TaskId {
+    /// The name that an executor's own files and output have among those of its framework's tasks.
+    #[must_use]
+    pub fn of_executor(id: &ExecutorId) -> Self {
+        Self(format!("{EXECUTOR_PREFIX}{id}").into())
+    }
+
+    /// Whether it is the name of an executor, which no task can have.
+    #[must_use]
+    pub fn is_of_executor(&self) -> bool {
+        self.0.starts_with(EXECUTOR_PREFIX)
+    }
+}
 
 impl MasterId {
     /// Names a leadership from a random number, as 8 hex digits.

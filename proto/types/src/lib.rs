@@ -8,6 +8,7 @@ pub mod agent_link;
 pub mod constraint;
 pub mod container;
 pub mod demand;
+pub mod executor;
 pub mod framework;
 pub mod id;
 pub mod offer;
@@ -24,9 +25,11 @@ pub use agent::{AgentInfo, Attribute, FaultDomain};
 pub use constraint::{Constraint, OfferConstraints, Pattern, Predicate, Selector};
 pub use container::ContainerSpec;
 pub use demand::{GangId, Placement, PlacementRules, Shape, ShapeId, StatementRoom};
+pub use executor::{ExecutorCall, ExecutorEvent, ExecutorInfo, ExecutorUpdate};
 pub use framework::{AdvertisedService, Capabilities, FrameworkInfo, OfferPreferences};
 pub use id::{
-    AgentId, FrameworkId, GroupId, MasterId, OfferId, OperationId, Session, StatusUuid, TaskId, VolumeId,
+    AgentId, ExecutorId, FrameworkId, GroupId, MasterId, OfferId, OperationId, Session, StatusUuid, TaskId,
+    VolumeId,
 };
 pub use offer::{Filters, Offer, OfferGang};
 pub use operation::{Operation, OperationState, OperationStatus};

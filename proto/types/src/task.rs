@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{AgentId, ContainerSpec, Resources, ShapeId, StatusUuid, TaskId, Timestamp};
+use crate::{AgentId, ContainerSpec, ExecutorInfo, Resources, ShapeId, StatusUuid, TaskId, Timestamp};
 
 /// The time from SIGTERM to SIGKILL where neither task nor kill says otherwise.
 pub const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(3);
@@ -22,6 +23,7 @@ pub struct TaskInfo {
     pub agent_id: AgentId,
     /// What the task is guaranteed and, where `limits` does not say otherwise, also limited to.
     pub resources: Resources,
+    /// Empty where there is an executor, in whose container the task runs.
     pub container: ContainerSpec,
     pub kill_policy: KillPolicy,
     pub labels: BTreeMap<String, String>,
@@ -31,6 +33,10 @@ pub struct TaskInfo {
     pub limits: Limits,
     /// The stated shape of its framework's demand that it is one of, so that it counts there while it runs.
     pub shape: Option<ShapeId>,
+    /// Whoever runs the task, if not the agent itself.
+    pub executor: Option<Arc<ExecutorInfo>>,
+    /// For the executor, and nobody else; empty without one.
+    pub data: Vec<u8>,
 }
 
 /// The most a task may use, where it is more than it is guaranteed.
@@ -73,6 +79,24 @@ impl TaskInfo {
             max_completion_time: None,
             limits: Limits::default(),
             shape: None,
+            executor: None,
+            data: Vec::new(),
+        }
+    }
+
+    /// A task for an executor, which takes every default; its name is its id.
+    #[must_use]
+    pub fn for_executor(
+        id: TaskId,
+        agent_id: AgentId,
+        resources: Resources,
+        executor: Arc<ExecutorInfo>,
+        data: impl Into<Vec<u8>>,
+    ) -> Self {
+        Self {
+            executor: Some(executor),
+            data: data.into(),
+            ..Self::new(id, agent_id, resources, <[String; 0]>::default())
         }
     }
 }
@@ -190,6 +214,8 @@ impl TaskState {
 pub enum StatusSource {
     Master,
     Agent,
+    /// By the word of the task's executor.
+    Executor,
 }
 
 /// Why a task is in its state; the words of Mesos without their prefix.
@@ -226,11 +252,17 @@ pub enum StatusReason {
     TaskUnhealthy,
     /// The agent started it again after an end, by its restart policy.
     TaskRestarted,
+    /// Its executor did not subscribe in time.
+    ExecutorRegistrationTimeout,
+    /// Its executor did not come back in time after its agent was restarted, or it lost its connection.
+    ExecutorReregistrationTimeout,
+    /// Its executor ended, or was ended, before the task did.
+    ExecutorTerminated,
 }
 
 impl StatusReason {
     /// Every reason, in the order of the wire's numbers.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::Reconciliation,
         Self::InvalidOffers,
         Self::TaskInvalid,
@@ -254,6 +286,9 @@ impl StatusReason {
         Self::TaskCheckStatusUpdated,
         Self::TaskUnhealthy,
         Self::TaskRestarted,
+        Self::ExecutorRegistrationTimeout,
+        Self::ExecutorReregistrationTimeout,
+        Self::ExecutorTerminated,
     ];
 
     /// The reason as tables, logs and Mesos write it.
@@ -283,6 +318,9 @@ impl StatusReason {
             Self::TaskCheckStatusUpdated => "TASK_CHECK_STATUS_UPDATED",
             Self::TaskUnhealthy => "TASK_UNHEALTHY",
             Self::TaskRestarted => "TASK_RESTARTED",
+            Self::ExecutorRegistrationTimeout => "EXECUTOR_REGISTRATION_TIMEOUT",
+            Self::ExecutorReregistrationTimeout => "EXECUTOR_REREGISTRATION_TIMEOUT",
+            Self::ExecutorTerminated => "EXECUTOR_TERMINATED",
         }
     }
 }

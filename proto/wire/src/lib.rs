@@ -11,6 +11,7 @@ pub mod constraint;
 pub mod container;
 pub mod demand;
 mod error;
+pub mod executor;
 pub mod frame;
 pub mod framework;
 pub mod offer;

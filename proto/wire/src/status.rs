@@ -138,6 +138,7 @@ fn status_source(field: &str, number: i32) -> Result<StatusSource, ConvertError>
     match v1::StatusSource::try_from(number) {
         Ok(v1::StatusSource::SourceMaster) => Ok(StatusSource::Master),
         Ok(v1::StatusSource::SourceAgent) => Ok(StatusSource::Agent),
+        Ok(v1::StatusSource::SourceExecutor) => Ok(StatusSource::Executor),
         Ok(v1::StatusSource::Unspecified) | Err(_) => Err(ConvertError::unknown_number(field, number)),
     }
 }
@@ -147,6 +148,7 @@ impl From<StatusSource> for v1::StatusSource {
         match source {
             StatusSource::Master => Self::SourceMaster,
             StatusSource::Agent => Self::SourceAgent,
+            StatusSource::Executor => Self::SourceExecutor,
         }
     }
 }
@@ -217,6 +219,9 @@ reasons! {
     ReasonTaskCheckStatusUpdated <=> TaskCheckStatusUpdated,
     ReasonTaskUnhealthy <=> TaskUnhealthy,
     ReasonTaskRestarted <=> TaskRestarted,
+    ReasonExecutorRegistrationTimeout <=> ExecutorRegistrationTimeout,
+    ReasonExecutorReregistrationTimeout <=> ExecutorReregistrationTimeout,
+    ReasonExecutorTerminated <=> ExecutorTerminated,
 }
 
 crate::from_owned!(TaskStatus => v1::TaskStatus);

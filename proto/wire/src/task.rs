@@ -7,6 +7,7 @@ use prost::Message as _;
 
 use crate::container::{check_memory, check_ports};
 use crate::error::{At as _, ConvertError};
+use crate::executor::{container_or_executor, data};
 use crate::resources::scalar;
 use crate::text::{at_most, labels, millis, name, parse};
 use crate::{resources, v1};
@@ -27,11 +28,7 @@ impl TryFrom<v1::TaskInfo> for TaskInfo {
         let id = parse("task_id", &message.task_id)?;
         let name = name("name", message.name)?;
         let agent_id = parse("agent_id", &message.agent_id)?;
-        let container: ContainerSpec = message
-            .container
-            .ok_or_else(|| ConvertError::missing("container"))?
-            .try_into()
-            .at("container")?;
+        let (container, executor) = container_or_executor(message.container, message.executor)?;
         check_memory(&container, &resources).at("container")?;
         check_ports(&container, &resources).at("container")?;
         Ok(Self {
@@ -48,6 +45,8 @@ impl TryFrom<v1::TaskInfo> for TaskInfo {
                 ms => Some(Duration::from_millis(ms)),
             },
             shape: message.shape_id.map(ShapeId),
+            data: data(message.data, executor.is_some())?,
+            executor,
         })
     }
 }
@@ -59,15 +58,22 @@ impl From<&TaskInfo> for v1::TaskInfo {
             name: info.name.clone(),
             agent_id: info.agent_id.to_string(),
             resources: Some((&info.resources).into()),
-            container: Some((&info.container).into()),
+            container: own_container(info).then(|| (&info.container).into()),
             kill_policy: Some(info.kill_policy.into()),
             labels: info.labels.clone(),
             // 0 means no limit, so the shortest limit there can be is 1 ms.
             max_completion_time_ms: info.max_completion_time.map_or(0, |time| millis(time).max(1)),
             limits: (info.limits != Limits::default()).then(|| info.limits.into()),
             shape_id: info.shape.map(|shape| shape.0),
+            executor: info.executor.as_deref().map(Into::into),
+            data: info.data.clone(),
         }
     }
+}
+
+/// A task with an executor has no container, and one that was given both is refused by whoever reads it.
+fn own_container(info: &TaskInfo) -> bool {
+    info.executor.is_none() || info.container != ContainerSpec::default()
 }
 
 /// Converts limits. Fails when one is less than what the task asks for.

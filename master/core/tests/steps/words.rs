@@ -54,6 +54,8 @@ pub(crate) fn task(word: &str, agent_id: &dyn Fn(&str) -> AgentId) -> TaskInfo {
         max_completion_time: None,
         limits: Limits::default(),
         shape: shape.map(|shape| ShapeId(shape.parse().unwrap())),
+        executor: None,
+        data: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@ mod container;
 mod demand;
 mod operation;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proffer_types::agent_link::{AgentMessage, MasterMessage, RegisteredOperation, RegisteredTask};
@@ -74,8 +75,75 @@ fn task_info() -> impl Strategy<Value = TaskInfo> {
                 kill_policy,
                 labels,
                 max_completion_time: time,
+                executor: None,
+                data: Vec::new(),
             },
         )
+}
+
+/// The executor of a task, where it has one in place of a container.
+fn executor() -> impl Strategy<Value = Arc<ExecutorInfo>> {
+    (id(), container()).prop_map(|(id, mut container)| {
+        container.health = None;
+        container.readiness = None;
+        container.restart = Default::default();
+        container.network.ports.clear();
+        container.tty = false;
+        container.stdin = false;
+        container.cgroup.memory_min = None;
+        container.cgroup.cpu_burst_us = None;
+        Arc::new(ExecutorInfo { id, container })
+    })
+}
+
+pub(crate) fn executed_task() -> impl Strategy<Value = TaskInfo> {
+    (task_info(), executor(), vec(any::<u8>(), 0..50)).prop_map(|(info, executor, data)| TaskInfo {
+        container: Default::default(),
+        executor: Some(executor),
+        data,
+        ..info
+    })
+}
+
+fn executor_update() -> impl Strategy<Value = ExecutorUpdate> {
+    let states: Vec<_> = TaskState::ALL
+        .into_iter()
+        .filter(|state| ExecutorUpdate::is_for_executors(*state))
+        .collect();
+    (id(), proptest::sample::select(states), TEXT, any::<[u8; 16]>()).prop_map(
+        |(task_id, state, message, uuid)| ExecutorUpdate {
+            task_id,
+            state,
+            message,
+            uuid: StatusUuid(uuid),
+        },
+    )
+}
+
+pub(crate) fn executor_call() -> impl Strategy<Value = ExecutorCall> {
+    prop_oneof![
+        vec(id(), 0..5).prop_map(|tasks| ExecutorCall::Subscribe { tasks }),
+        executor_update().prop_map(ExecutorCall::Update),
+    ]
+}
+
+pub(crate) fn executor_event() -> impl Strategy<Value = ExecutorEvent> {
+    prop_oneof![
+        (id(), id(), id()).prop_map(
+            |(framework_id, agent_id, executor_id)| ExecutorEvent::Subscribed {
+                framework_id,
+                agent_id,
+                executor_id,
+            }
+        ),
+        executed_task().prop_map(ExecutorEvent::Launch),
+        (id(), duration()).prop_map(|(task_id, grace)| ExecutorEvent::Kill { task_id, grace }),
+        (id(), any::<[u8; 16]>()).prop_map(|(task_id, uuid)| ExecutorEvent::Acknowledged {
+            task_id,
+            uuid: StatusUuid(uuid),
+        }),
+        duration().prop_map(|grace| ExecutorEvent::Shutdown { grace }),
+    ]
 }
 
 /// At least the task's own request is seen to by the task.

@@ -44,11 +44,14 @@ pub(super) fn launch(cx: &mut Cx<'_>, framework: &FrameworkId, role: &Role, info
     cx.tell_agent(&agent, message);
 }
 
+/// Notes a task. Its data is for its executor alone, and not kept here.
 pub(super) fn record(cx: &mut Cx<'_>, framework: &FrameworkId, role: &Role, info: &TaskInfo) {
+    let mut info = info.clone();
+    info.data = Vec::new();
     cx.emit(Event::TaskLaunched {
         framework_id: framework.clone(),
         role: role.clone(),
-        info: info.clone(),
+        info,
         at: cx.now,
     });
 }

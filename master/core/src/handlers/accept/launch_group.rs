@@ -48,6 +48,10 @@ fn check(cx: &Cx<'_>, remainder: &Remainder, tasks: &[TaskInfo]) -> Result<Resou
     }
     launch::check_distinct(tasks.iter())?;
     check_network(first, tasks)?;
+    if let Some(task) = tasks.iter().find(|task| task.executor.is_some()) {
+        let why = "a task with an executor cannot be one of a group";
+        return Err((task.id.clone(), why.to_owned()));
+    }
     let mut left = remainder.left.clone();
     for task in tasks {
         launch::check_new(cx, &remainder.framework_id, task)
