@@ -225,6 +225,9 @@ pub struct ContainerConfig {
     pub seccomp: Vec<u8>,
     pub logs: Logs,
     pub files: Files,
+    /// The directory of the host with the socket of an executor, shown read-only at [`crate::EXECUTOR`]; absent for any
+    /// other task.
+    pub executor: Option<PathBuf>,
     /// The container's host name; absent means the container id, cut to what the kernel takes.
     pub hostname: Option<String>,
 }
@@ -256,6 +259,7 @@ impl ContainerConfig {
             io_devices: Vec::new(),
             seccomp: Vec::new(),
             files,
+            executor: None,
             hostname: None,
         }
     }

@@ -11,6 +11,7 @@ mod isolators;
 pub mod plan;
 pub mod policy;
 pub mod pool;
+pub mod resize;
 pub mod root;
 pub mod seccomp;
 pub mod step;
@@ -23,10 +24,11 @@ pub use config::{
 };
 pub use devices::DeviceRule;
 pub use host::{Controller, Extras, HostFacts, Version};
-pub use isolators::mounts::SANDBOX;
+pub use isolators::mounts::{EXECUTOR, SANDBOX};
 pub use plan::{LaunchPlan, PlanError, plan};
 pub use policy::{Policy, Refused};
 pub use pool::{Assignment, CountedDevices, PickError, Pool, PoolError};
+pub use resize::resize;
 pub use root::{Access, Attach, Layers, Mount, MountLayers, MountRoot, NewFile, Node, RootStep};
 pub use step::{
     FileRole, InitStep, IoRates, Leaf, Limit, Namespace, PayloadStep, PrepareStep, Set, StdioKind,

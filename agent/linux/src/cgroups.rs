@@ -23,6 +23,7 @@ mod memory;
 mod pids;
 mod pressure;
 mod protection;
+mod resize;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};

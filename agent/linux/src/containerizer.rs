@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::libc;
 use nix::unistd::{SysconfVar, sysconf};
-use proffer_container::{ContainerId, HostFacts, LaunchPlan, Leaf};
+use proffer_container::{ContainerId, HostFacts, LaunchPlan, Leaf, Limit};
 use proffer_init::SIGNAL_KILL_ALL;
 use proffer_types::statistics::Statistics;
 use proffer_types::{Timestamp, Usage};
@@ -22,8 +22,8 @@ use crate::exec::{self, Exec, ExecRequest, Leftovers};
 use crate::process::Process;
 use crate::userns::UserNamespaces;
 use crate::{
-    DestroyError, DestroyErrors, ExecError, ExitRecord, ExitRecordError, LaunchError, ListError, SetupError,
-    SignalError, UsageError, embedded, launch, network, rootless,
+    DestroyError, DestroyErrors, ExecError, ExitRecord, ExitRecordError, LaunchError, ListError, ResizeError,
+    SetupError, SignalError, UsageError, embedded, launch, network, rootless,
 };
 
 /// How long a killed process may take to vanish: writing back a core or leaving a slow device. Then something is wrong
@@ -200,6 +200,17 @@ impl Containerizer {
             .map_err(|source| match source.raw_os_error() {
                 Some(libc::ESRCH) => SignalError::Gone(container_id),
                 _ => SignalError::Send { container_id, source },
+            })
+    }
+
+    /// Sets other limits for a container that runs. Answers whether all are in force: the limit of memory
+    /// is not taken below what the container cannot give back, which would kill it.
+    pub fn resize(&self, container_id: &ContainerId, limits: &[Limit]) -> Result<bool, ResizeError> {
+        self.cgroups
+            .resize(container_id, limits)
+            .map_err(|source| ResizeError {
+                container_id: container_id.clone(),
+                source: Box::new(source),
             })
     }
 

@@ -148,6 +148,14 @@ pub enum UsageError {
     Gone(ContainerId),
 }
 
+/// A container that runs could not be given other limits.
+#[derive(Debug, Error)]
+#[error("cannot set the limits of container `{container_id}`")]
+pub struct ResizeError {
+    pub container_id: ContainerId,
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
 /// The containers could not be listed.
 #[derive(Debug, Error)]
 #[error("cannot list the agent's cgroups")]

@@ -30,8 +30,8 @@ pub mod watch;
 pub use containerizer::{Adoption, Config, Containerizer, Launched};
 pub use device::{DeviceError, device, disk};
 pub use error::{
-    DestroyError, DestroyErrors, ExecError, ExitRecordError, LaunchError, ListError, SetupError, SignalError,
-    UsageError,
+    DestroyError, DestroyErrors, ExecError, ExitRecordError, LaunchError, ListError, ResizeError, SetupError,
+    SignalError, UsageError,
 };
 pub use exec::{Exec, ExecIo, ExecRequest, WindowSize};
 pub use exit::ExitRecord;

@@ -13,6 +13,9 @@ use crate::{HostFacts, InitStep, PayloadStep, PlanError, Version};
 /// Where a task finds its sandbox.
 pub const SANDBOX: &str = "/run/proffer/sandbox";
 
+/// Where an executor finds the directory of its socket.
+pub const EXECUTOR: &str = "/run/proffer/executor";
+
 /// Where a container sees its own cgroup on v2, and nothing on v1.
 const CGROUPS: &str = "/sys/fs/cgroup";
 
@@ -95,7 +98,8 @@ pub(crate) fn open(
         IpcNamespace::New => None,
         IpcNamespace::Joined { shm, .. } => Some(shm),
     };
-    for path in [&config.files.sandbox, &config.files.tmp].into_iter().chain(shm) {
+    let own = [&config.files.sandbox, &config.files.tmp];
+    for path in own.into_iter().chain(shm).chain(&config.executor) {
         absolute("the directory to be mounted", path)?;
         draft.open_tree(path);
     }
@@ -151,6 +155,16 @@ pub(crate) fn mount(config: &ContainerConfig, host: &HostFacts, opened: Opened, 
     }
     for (tree, target) in [SANDBOX, "/tmp"].into_iter().enumerate() {
         draft.attach(tree, target);
+    }
+    if config.executor.is_some() {
+        let tree = match config.ipc {
+            IpcNamespace::New => 2,
+            IpcNamespace::Joined { .. } => 3,
+        };
+        draft.root(RootStep::Attach(Attach {
+            read_only: true,
+            ..own(tree, EXECUTOR.into())
+        }));
     }
 }
 

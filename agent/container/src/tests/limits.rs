@@ -282,3 +282,30 @@ fn a_task_may_use_its_own_devices_beside_those_of_all() {
     bare.controllers.remove(&Controller::Devices);
     assert!(!text(&plan(&task(), &bare).unwrap()).contains("allow devices"));
 }
+
+#[test]
+fn a_container_that_lives_is_given_the_limits_of_other_resources_and_nothing_else() {
+    let resized = |version| {
+        let (config, resources) = (task(), "cpus:1.5;mem:96MiB".parse().unwrap());
+        let limits = crate::resize(&config.container_id, &config.spec, &resources, &host(version));
+        format!("{:?}\n", limits.unwrap())
+    };
+    expect![[r#"
+        [CpuQuota { quota_us: 150000, period_us: 100000 }, CpuWeight(59), Memory(100663296), Swap(0), MemoryLow(100663296)]
+        [CpuQuota { quota_us: 150000, period_us: 100000 }, CpuShares(1536), Memory(100663296), MemoryAndSwap(100663296)]
+    "#]]
+    .assert_eq(&(resized(Version::V2) + &resized(Version::V1)));
+}
+
+#[test]
+fn an_executor_finds_the_directory_of_its_socket_which_it_cannot_change() {
+    let mut config = task();
+    config.executor = Some("/data/executor".into());
+    let plan = plan(&config, &host(Version::V2)).unwrap();
+    let attached = text(&plan);
+    let steps = attached.lines().filter(|line| line.contains("executor"));
+    expect![[r#"
+        init: OpenTree("/data/executor")
+        init: attach 2 on /run/proffer/executor ro"#]]
+    .assert_eq(&steps.collect::<Vec<_>>().join("\n"));
+}
