@@ -14,6 +14,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::MAX_UPDATES;
+use crate::executor::{Executor, key_of};
 use crate::link::Link;
 use crate::operation::Operations;
 use crate::restore;
@@ -35,6 +36,8 @@ pub struct Agent {
     pub(crate) link: Link,
     pub(crate) tasks: BTreeMap<TaskKey, Task>,
     pub(crate) containers: BTreeMap<ContainerId, TaskKey>,
+    /// By the names of their files, which are no tasks'.
+    pub(crate) executors: BTreeMap<TaskKey, Executor>,
     pub(crate) operations: Operations,
     /// How it was asked to end, if it was.
     pub(crate) stopping: Option<Stopping>,
@@ -75,20 +78,24 @@ pub(crate) struct Report {
     pub(crate) message: String,
     pub(crate) exit: Option<TaskExit>,
     pub(crate) usage: Option<Usage>,
+    /// The mark of an executor's update, where it is one.
+    pub(crate) executor: Option<StatusUuid>,
 }
 
 /// Drops the newest update when it was not sent and `next` says all that it says, or when too many wait.
 fn make_room(task: &mut Task, next: &TaskStatus) {
     let n_sent = usize::from(task.sent.is_some());
     let is_passing = |status: &TaskStatus| {
-        matches!(
-            status.reason,
-            Some(
-                StatusReason::ContainerPreparing
-                    | StatusReason::TaskHealthCheckStatusUpdated
-                    | StatusReason::TaskCheckStatusUpdated
+        let by_executor = status.source == StatusSource::Executor && status.state == TaskState::Running;
+        by_executor
+            || matches!(
+                status.reason,
+                Some(
+                    StatusReason::ContainerPreparing
+                        | StatusReason::TaskHealthCheckStatusUpdated
+                        | StatusReason::TaskCheckStatusUpdated
+                )
             )
-        )
     };
     let is_outdated = |last: &TaskStatus| last.state == next.state && is_passing(last) && is_passing(next);
     if task.updates.len() > n_sent && task.updates.back().is_some_and(is_outdated) {
@@ -109,6 +116,7 @@ impl Agent {
             link: Link::Down,
             tasks: BTreeMap::new(),
             containers: BTreeMap::new(),
+            executors: BTreeMap::new(),
             operations: Operations::recovered(recovered.operations),
             stopping: None,
             report_until: None,
@@ -126,6 +134,7 @@ impl Agent {
         for task in tasks {
             handlers::recover::task(&mut agent, now, task, &mut out);
         }
+        handlers::executor::recover::all(&mut agent, now, recovered.executors, &mut out);
         handlers::group::recovered(&mut agent, now, &mut out);
         agent.recovered_over = !agent.config.info.resources.contains(&agent.used());
         (agent, out)
@@ -175,6 +184,11 @@ impl Agent {
                 reason,
                 message,
             } => handlers::limit_exceeded::handle(self, now, container_id, reason, message, out),
+            Command::Executor {
+                container_id,
+                connection,
+                news,
+            } => handlers::executor::heard::handle(self, now, container_id, connection, news, out),
             Command::CheckpointFailed {
                 container_id,
                 launch_skipped,
@@ -210,6 +224,7 @@ impl Agent {
             .chain([
                 self.link.next_deadline(),
                 self.report_until,
+                self.executors.values().filter_map(Executor::next_deadline).min(),
                 self.operations.save_at,
                 self.operations.retry_deadline().filter(|_| registered),
             ])
@@ -248,6 +263,12 @@ impl Agent {
         })
     }
 
+    /// All executors: the names of their files, and their containers.
+    pub fn executors(&self) -> impl Iterator<Item = (&TaskKey, ContainerId)> {
+        let executors = self.executors.iter();
+        executors.map(|(key, executor)| (key, executor.container_id))
+    }
+
     /// The task a container is for, until it is forgotten.
     #[must_use]
     pub fn key_of(&self, container_id: ContainerId) -> Option<&TaskKey> {
@@ -282,7 +303,11 @@ impl Agent {
     pub(crate) fn new_container_id(&mut self) -> ContainerId {
         loop {
             let id = ContainerId(self.rng.random());
-            if !self.containers.contains_key(&id) {
+            let is_executor = self
+                .executors
+                .values()
+                .any(|executor| executor.container_id == id);
+            if !is_executor && !self.containers.contains_key(&id) {
                 return id;
             }
         }
@@ -299,11 +324,14 @@ impl Agent {
             task_id: key.task_id.clone(),
             agent_id: self.agent_id.clone(),
             state,
-            source: StatusSource::Agent,
+            source: match report.executor {
+                Some(_) => StatusSource::Executor,
+                None => StatusSource::Agent,
+            },
             reason: report.reason,
             message: report.message,
             timestamp: now,
-            uuid: Some(StatusUuid(self.rng.random())),
+            uuid: Some(report.executor.unwrap_or_else(|| StatusUuid(self.rng.random()))),
             exit: report.exit,
             usage: report.usage,
             condition: proffer_types::TaskCondition::default(),
@@ -343,6 +371,10 @@ impl Agent {
             task.phase = Phase::Ended;
             if let Some(sent) = &mut task.sent {
                 sent.retry_at = sent.retry_at.min(now.after(ENDED_HINT));
+            }
+            let executor = key_of(&key.framework_id, &task.info);
+            if let Some(executor) = executor.and_then(|key| self.executors.get_mut(&key)) {
+                executor.tasks.remove(key);
             }
         }
         Self::save(task, out);

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
-use proffer_types::{Session, StatusReason, TaskExit, Usage, agent_link::MasterMessage};
+use proffer_types::{
+    ExecutorUpdate, Session, StatusReason, TaskExit, TaskId, Usage, agent_link::MasterMessage,
+};
 
-use crate::{ContainerId, Process};
+use crate::{ConnectionId, ContainerId, Process};
 
 /// One stream to a master; the shell gives each stream it opens a greater one. What a stream left in a
 /// queue is told from what the next one brought.
@@ -61,11 +63,17 @@ pub enum Command {
         reason: StatusReason,
         message: String,
     },
+    /// An executor was heard of.
+    Executor {
+        container_id: ContainerId,
+        connection: ConnectionId,
+        news: ExecutorNews,
+    },
     /// A checkpoint was not written. The rest of what the same output wanted for this container was skipped,
     /// signals excepted.
     CheckpointFailed {
         container_id: ContainerId,
-        /// Whether a launch was among what was skipped.
+        /// Whether a launch, or handing a task over, was among what was skipped.
         launch_skipped: bool,
         error: String,
     },
@@ -76,6 +84,17 @@ pub enum Command {
     Tick,
     /// The process is asked to end.
     Stop { kill_tasks: bool },
+}
+
+/// What comes of an executor's connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExecutorNews {
+    /// It has subscribed, with these tasks. A connection before this one is over.
+    Subscribed {
+        tasks: Vec<TaskId>,
+    },
+    Update(ExecutorUpdate),
+    Disconnected,
 }
 
 /// What a check decides on.

@@ -49,6 +49,24 @@ pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The shortest heartbeat a master can ask for; protects against a zero.
 pub(crate) const MIN_HEARTBEAT: Duration = Duration::from_millis(10);
 
+/// How long an executor may take from its start to its subscription (Mesos: `EXECUTOR_REGISTRATION_TIMEOUT`).
+pub(crate) const EXECUTOR_REGISTRATION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long an executor may take to subscribe again, after its agent was restarted or its connection was lost (Mesos:
+/// `MAX_EXECUTOR_REREGISTRATION_TIMEOUT`).
+pub(crate) const EXECUTOR_REREGISTRATION_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long an executor without tasks is kept: what is left of its last task may be offered, and come back as the next
+/// one, a moment later. It holds what no task accounts for meanwhile.
+pub(crate) const EXECUTOR_LINGER: Duration = Duration::from_secs(2);
+
+/// How long an executor that is not wanted any more may take to end (Mesos: `EXECUTOR_SHUTDOWN_GRACE_PERIOD`).
+pub(crate) const EXECUTOR_SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// How long after the grace period of a kill an executor may take to say that the task is dead, before it is killed
+/// itself.
+pub(crate) const EXECUTOR_KILL_MARGIN: Duration = Duration::from_secs(5);
+
 /// What an agent is told at start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {

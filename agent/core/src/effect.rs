@@ -5,14 +5,18 @@
 //! that is how only checkpointed facts are reported. Likewise operation statuses and totals are skipped after a
 //! failed checkpoint of the resources ([`crate::Command::ResourcesFailed`]).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proffer_types::{
-    AgentId, FrameworkId, GroupId, OperationId, OperationState, Resources, Session, StatusReason, TaskInfo,
-    TaskState, Usage, agent_link::AgentMessage,
+    AgentId, ExecutorEvent, ExecutorInfo, FrameworkId, GroupId, OperationId, OperationState, Resources,
+    Session, StatusReason, TaskInfo, TaskState, Usage, agent_link::AgentMessage,
 };
 
-use crate::{ContainerId, LinkId, Process, ResourcesRecord, StateRecord, TaskKey, TaskRecord};
+use crate::{
+    ConnectionId, ContainerId, ExecutorRecord, LinkId, Process, ResourcesRecord, StateRecord, TaskKey,
+    TaskRecord,
+};
 
 /// What one step produced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -108,6 +112,15 @@ pub enum Effect {
     },
     /// Removes what is left of a container: what was prepared for it, cgroup, exit record. May come more than once.
     Destroy { container_id: ContainerId },
+    /// Replaces what is kept of an executor. [`Effect::Forget`] removes it.
+    CheckpointExecutor {
+        container_id: ContainerId,
+        executor: ExecutorRecord,
+    },
+    Executor {
+        container_id: ContainerId,
+        order: ExecutorOrder,
+    },
     /// Sends one message; those for one link and session may share a frame.
     Send {
         link: LinkId,
@@ -119,6 +132,39 @@ pub enum Effect {
     CloseLink { link: LinkId },
     /// Ends the process; with an error it must not be restarted unchanged.
     Exit { error: Option<String> },
+}
+
+/// What is to be done about an executor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExecutorOrder {
+    /// As [`Effect::Launch`], with a socket; what comes from it is a `Command::Executor`.
+    Launch {
+        /// Names its files and output.
+        key: TaskKey,
+        info: Arc<ExecutorInfo>,
+        agent_id: AgentId,
+        resources: Resources,
+    },
+    /// As [`Effect::Adopt`] without a process, with a socket.
+    Adopt {
+        key: TaskKey,
+        info: Arc<ExecutorInfo>,
+        agent_id: AgentId,
+        resources: Resources,
+    },
+    /// Limits its container to these resources, before anything that follows is told.
+    Resize { resources: Resources },
+    /// Tells it something on that connection, if that is the present one. What is about a task is skipped after a failed
+    /// checkpoint of it, which is under `record`.
+    Tell {
+        connection: ConnectionId,
+        record: Option<ContainerId>,
+        event: ExecutorEvent,
+    },
+    /// Ends the connection, with the reason for it.
+    Disconnect { connection: ConnectionId, why: String },
+    /// As [`Effect::Destroy`].
+    Destroy { key: TaskKey },
 }
 
 /// One thing worth a log line or a count.
@@ -144,6 +190,26 @@ pub enum Event {
     ContainerReplaced {
         key: TaskKey,
         container_id: ContainerId,
+    },
+    /// An executor is launched, or found again.
+    ExecutorStarted {
+        key: TaskKey,
+        container_id: ContainerId,
+    },
+    /// An executor has subscribed.
+    ExecutorSubscribed {
+        key: TaskKey,
+        n_tasks: usize,
+    },
+    /// An executor said what it must not, and its connection ends.
+    ExecutorRefused {
+        key: TaskKey,
+        why: String,
+    },
+    /// An executor's container is gone.
+    ExecutorEnded {
+        key: TaskKey,
+        message: String,
     },
     TaskRefused {
         key: TaskKey,

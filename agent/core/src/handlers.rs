@@ -5,6 +5,7 @@ pub(crate) mod acknowledge_operation;
 pub(crate) mod apply_operation;
 pub(crate) mod check_result;
 pub(crate) mod checkpoint_failed;
+pub(crate) mod executor;
 pub(crate) mod exited;
 pub(crate) mod group;
 pub(crate) mod kill_task;

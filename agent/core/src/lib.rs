@@ -13,6 +13,7 @@ mod agent;
 mod command;
 mod config;
 mod effect;
+mod executor;
 mod handlers;
 mod link;
 mod operation;
@@ -26,12 +27,13 @@ mod verdict;
 mod tests;
 
 pub use agent::{Agent, TaskView};
-pub use command::{CheckRole, Command, ContainerEnd, LinkId};
+pub use command::{CheckRole, Command, ContainerEnd, ExecutorNews, LinkId};
 pub use config::{Config, MAX_OPERATIONS, MAX_REFUSED, MAX_TASKS};
-pub use effect::{Effect, Event, Output, Signal};
+pub use effect::{Effect, Event, ExecutorOrder, Output, Signal};
+pub use executor::ConnectionId;
 pub use record::{
-    ContainerId, KillCause, KillRecord, Process, Recovered, RecoveredTask, ResourcesRecord, StateRecord,
-    TaskRecord,
+    ContainerId, ExecutorRecord, KillCause, KillRecord, Process, Recovered, RecoveredExecutor, RecoveredTask,
+    ResourcesRecord, StateRecord, TaskRecord,
 };
 pub use restore::{RestoreError, restore};
 pub use task::TaskKey;

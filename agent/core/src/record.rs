@@ -4,10 +4,12 @@
 //! each change. Refused tasks have none: the master concludes their fate from the next registration.
 
 use std::fmt;
+use std::sync::Arc;
 
 use proffer_types::agent_link::RegisteredOperation;
 use proffer_types::{
-    AgentId, FrameworkId, GroupId, Resources, Role, StatusReason, TaskId, TaskInfo, TaskStatus, Timestamp,
+    AgentId, ExecutorInfo, FrameworkId, GroupId, Resources, Role, StatusReason, TaskId, TaskInfo, TaskStatus,
+    Timestamp,
 };
 
 /// One launch of one task; a restart is another one. Names its cgroup and its checkpoint directory; never used twice.
@@ -43,6 +45,22 @@ pub struct TaskRecord {
     /// The group it was launched in, whose fate it shares.
     pub group: Option<GroupId>,
     pub info: TaskInfo,
+}
+
+/// What is kept of an executor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecutorRecord {
+    pub framework_id: FrameworkId,
+    pub info: Arc<ExecutorInfo>,
+    /// Whether tasks may have been handed to it.
+    pub was_subscribed: bool,
+}
+
+/// One executor found on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoveredExecutor {
+    pub container_id: ContainerId,
+    pub executor: ExecutorRecord,
 }
 
 /// What changes of a task.
@@ -115,6 +133,7 @@ pub struct ResourcesRecord {
 pub struct Recovered {
     pub agent_id: Option<AgentId>,
     pub tasks: Vec<RecoveredTask>,
+    pub executors: Vec<RecoveredExecutor>,
     /// Those of the [`ResourcesRecord`]; its other half is in [`crate::Config`].
     pub operations: Vec<RegisteredOperation>,
 }

@@ -1,8 +1,11 @@
 //! What must hold between steps, checked by tests and the simulator after each of them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use proffer_types::{Ranges, Resources, TaskState};
 
-use crate::Agent;
+use crate::executor::key_of;
+use crate::{Agent, TaskKey};
 
 impl Agent {
     /// Checks what must hold between steps.
@@ -44,6 +47,7 @@ impl Agent {
             }
         }
         self.check_groups();
+        self.check_executors();
         assert_eq!(
             self.containers.len(),
             self.tasks.len(),
@@ -55,6 +59,21 @@ impl Agent {
             self.used(),
             self.config.info.resources,
         );
+    }
+
+    /// Each executor knows its live tasks, and each of these its executor, unless it waits for another one.
+    fn check_executors(&self) {
+        let mut of = BTreeMap::<TaskKey, BTreeSet<TaskKey>>::new();
+        for (key, task) in self.tasks.iter().filter(|(_, task)| task.is_live()) {
+            if let Some(executor) = key_of(&key.framework_id, &task.info) {
+                of.entry(executor).or_default().insert(key.clone());
+            }
+        }
+        for (key, executor) in &self.executors {
+            let tasks = of.remove(key).unwrap_or_default();
+            assert_eq!(executor.tasks, tasks, "tasks of {key}");
+        }
+        assert!(of.is_empty(), "without an executor: {of:?}");
     }
 
     /// Where one of a group ended without having finished, none of it goes on.

@@ -14,7 +14,7 @@ use proffer_types::{
     FrameworkId, GroupId, Role, TaskCondition, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
 };
 
-use crate::config::{UPDATE_RETRY_MAX, UPDATE_RETRY_MIN};
+use crate::config::{EXECUTOR_KILL_MARGIN, UPDATE_RETRY_MAX, UPDATE_RETRY_MIN};
 use crate::{ContainerId, KillRecord, Process, StateRecord};
 
 /// What names a task on an agent: ids of tasks are unique within a framework only.
@@ -140,9 +140,12 @@ impl Task {
         }
     }
 
-    /// When SIGKILL is due.
+    /// When SIGKILL is due; for a task of an executor, that of the executor.
     pub(crate) fn kill_deadline(&self) -> Option<Timestamp> {
         match (self.phase, &self.kill) {
+            (Phase::Running, Some(kill)) if !self.kill_sent && self.info.executor.is_some() => {
+                Some(kill.kill_at.after(EXECUTOR_KILL_MARGIN))
+            }
             (Phase::Running, Some(kill)) if !self.kill_sent => Some(kill.kill_at),
             _ => None,
         }

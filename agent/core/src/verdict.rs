@@ -5,9 +5,11 @@
 use std::time::Duration;
 
 use proffer_types::resources::format::format_size;
-use proffer_types::{Limit, StatusReason, TaskExit, TaskState, Usage};
+use proffer_types::{ExecutorId, Limit, StatusReason, TaskExit, TaskState, Usage};
 
-use crate::task::Phase;
+use crate::config::{EXECUTOR_REGISTRATION_TIMEOUT, EXECUTOR_REREGISTRATION_TIMEOUT};
+use crate::executor::EndCause;
+use crate::task::{Phase, Task};
 use crate::{ContainerEnd, KillCause};
 
 const SIGKILL: i32 = 9;
@@ -48,12 +50,12 @@ pub(crate) struct Evidence<'a> {
 /// Decides how the end of a container is reported. A kill decides before the exit does, as in Mesos.
 pub(crate) fn judge(evidence: &Evidence<'_>) -> Verdict {
     match evidence.kill {
-        Some(cause) => of_kill(cause, evidence),
+        Some(cause) => of_kill(cause, evidence.max_completion_time),
         None => of_end(evidence),
     }
 }
 
-fn of_kill(cause: &KillCause, evidence: &Evidence<'_>) -> Verdict {
+fn of_kill(cause: &KillCause, max_completion_time: Option<Duration>) -> Verdict {
     use TaskState::{Failed, Killed};
     match cause {
         KillCause::Requested => verdict(Killed, None, ""),
@@ -79,7 +81,7 @@ fn of_kill(cause: &KillCause, evidence: &Evidence<'_>) -> Verdict {
         KillCause::MaxCompletionTime => verdict(
             Failed,
             Some(StatusReason::MaxCompletionTimeReached),
-            match evidence.max_completion_time {
+            match max_completion_time {
                 Some(limit) => format!("ran longer than its max_completion_time of {limit:?}"),
                 None => "ran longer than its max_completion_time".to_owned(),
             },
@@ -149,5 +151,119 @@ fn of_oom_kill(limit: Limit, peak_bytes: u64) -> Verdict {
             Some(StatusReason::CommandFailed),
             format!("killed by the kernel when the host ran out of memory (peak {peak})"),
         ),
+    }
+}
+
+/// Decides how an executor's word on the end of a task is reported. Success is never talked away; else a kill decides.
+pub(crate) fn of_executor(task: &Task, state: TaskState, message: String) -> Verdict {
+    use TaskState::{Failed, Finished, Killed};
+    let cause = task.kill.as_ref().map(|kill| &kill.cause);
+    let fails = matches!(
+        cause,
+        Some(KillCause::MaxCompletionTime | KillCause::Unhealthy { .. } | KillCause::LimitExceeded { .. })
+    );
+    let mut verdict = match (state, cause) {
+        (Finished, _) => verdict(Finished, None, ""),
+        (Killed, Some(cause)) => of_kill(cause, task.info.max_completion_time),
+        (Killed, None) => verdict(Killed, None, ""),
+        (_, Some(cause)) if fails => of_kill(cause, task.info.max_completion_time),
+        _ => verdict(Failed, Some(StatusReason::CommandFailed), ""),
+    };
+    if verdict.message.is_empty() {
+        verdict.message = message;
+    }
+    verdict
+}
+
+/// What is known when an executor is gone.
+#[derive(Debug)]
+pub(crate) struct ExecutorEvidence<'a> {
+    pub(crate) id: &'a ExecutorId,
+    pub(crate) cause: Option<&'a EndCause>,
+    pub(crate) end: &'a ContainerEnd,
+    pub(crate) usage: Option<&'a Usage>,
+    pub(crate) mem_limit: Limit,
+    pub(crate) was_subscribed: bool,
+    pub(crate) was_found_running: bool,
+}
+
+/// Decides how the end of a task is reported whose executor is gone.
+pub(crate) fn judge_task(evidence: &ExecutorEvidence<'_>, task: &Task) -> Verdict {
+    match &task.kill {
+        Some(kill) => of_kill(&kill.cause, task.info.max_completion_time),
+        None => evidence.judge(),
+    }
+}
+
+impl ExecutorEvidence<'_> {
+    /// How it ended, for people.
+    pub(crate) fn in_words(&self) -> String {
+        match self.cause {
+            Some(EndCause::Idle) => "it had no task".to_owned(),
+            Some(_) | None => self.judge().message,
+        }
+    }
+
+    fn judge(&self) -> Verdict {
+        let id = self.id;
+        let failed = |reason, message: String| verdict(TaskState::Failed, Some(reason), message);
+        match self.cause {
+            Some(EndCause::Silent { again: false }) => failed(
+                StatusReason::ExecutorRegistrationTimeout,
+                format!("its executor `{id}` did not subscribe within {EXECUTOR_REGISTRATION_TIMEOUT:?}"),
+            ),
+            Some(EndCause::Silent { again: true }) => failed(
+                StatusReason::ExecutorReregistrationTimeout,
+                format!(
+                    "its executor `{id}` did not subscribe again within {EXECUTOR_REREGISTRATION_TIMEOUT:?}"
+                ),
+            ),
+            Some(EndCause::KillIgnored { task_id }) => failed(
+                StatusReason::ExecutorTerminated,
+                format!("its executor `{id}` was killed: it did not end task `{task_id}` in time"),
+            ),
+            Some(EndCause::LimitExceeded { reason, message }) => failed(*reason, message.clone()),
+            Some(EndCause::Idle) | None => self.of_end(),
+        }
+    }
+
+    fn of_end(&self) -> Verdict {
+        let id = self.id;
+        let failed = |reason, message: String| verdict(TaskState::Failed, Some(reason), message);
+        match self.end {
+            ContainerEnd::NotStarted { error, .. } => {
+                failed(StatusReason::ContainerLaunchFailed, error.clone())
+            }
+            ContainerEnd::Unknown if !self.was_subscribed && !self.was_found_running => verdict(
+                TaskState::Dropped,
+                Some(StatusReason::AgentRestarted),
+                "the agent restarted before its executor was launched",
+            ),
+            ContainerEnd::Unknown => failed(
+                StatusReason::ContainerStatusUnknown,
+                format!("its executor `{id}` is gone and left no exit status"),
+            ),
+            ContainerEnd::Exit(exit) => self.of_exit(*exit),
+        }
+    }
+
+    fn of_exit(&self, exit: TaskExit) -> Verdict {
+        let id = self.id;
+        let usage = self.usage.copied().unwrap_or_default();
+        let by_sigkill = matches!(exit, TaskExit::Signal(SIGKILL) | TaskExit::Code(SHELL_SIGKILL));
+        if usage.oom_kills > 0 && by_sigkill {
+            let mut verdict = of_oom_kill(self.mem_limit, usage.mem_peak_bytes);
+            verdict.message = format!("its executor `{id}` was {}", verdict.message);
+            return verdict;
+        }
+        let how = match exit {
+            TaskExit::Code(code) => format!("exited with code {code}"),
+            TaskExit::Signal(signal) => format!("was ended by signal {signal}"),
+        };
+        verdict(
+            TaskState::Failed,
+            Some(StatusReason::ExecutorTerminated),
+            format!("its executor `{id}` {how}"),
+        )
     }
 }

@@ -14,7 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use proffer_agent_core::{ContainerId, Recovered, RecoveredTask, ResourcesRecord, StateRecord, TaskRecord};
+use proffer_agent_core::{
+    ContainerId, ExecutorRecord, Recovered, RecoveredExecutor, RecoveredTask, ResourcesRecord, StateRecord,
+    TaskRecord,
+};
 use proffer_types::AgentId;
 use tracing::{info, warn};
 
@@ -46,6 +49,15 @@ impl Checkpoints {
 
     pub(crate) fn save_task(&self, container_id: ContainerId, task: &TaskRecord) -> io::Result<()> {
         log::create(&self.data_dir.task(container_id), &record::encode_task(task))
+    }
+
+    pub(crate) fn save_executor(
+        &self,
+        container_id: ContainerId,
+        executor: &ExecutorRecord,
+    ) -> io::Result<()> {
+        let path = executor_path(&self.data_dir.task(container_id));
+        file::write(&path, &record::encode_executor(executor), Durability::Cached)
     }
 
     /// Replaces the state of a task, in the page cache: after a power loss the tasks that had not ended are dead
@@ -106,9 +118,11 @@ impl Checkpoints {
         Ok(record)
     }
 
-    /// Removes a task; its records go first, so that a removal cut short is seen as one.
+    /// Removes a task or an executor; its records go first, so that a removal cut short is seen as one.
     pub(crate) fn forget(&self, container_id: ContainerId) -> io::Result<()> {
-        remove(&self.data_dir.task(container_id), |path| fs::remove_file(path))?;
+        let path = self.data_dir.task(container_id);
+        remove(&path, |path| fs::remove_file(path))?;
+        remove(&executor_path(&path), |path| fs::remove_file(path))?;
         remove(&self.data_dir.exit(container_id), |path| fs::remove_file(path))
     }
 
@@ -124,6 +138,7 @@ impl Checkpoints {
             .map_err(refuse)?;
         paths.sort();
         let tasks: Vec<_> = paths.iter().filter_map(|path| self.recover_task(path)).collect();
+        let executors = paths.iter().filter_map(|path| recover_executor(path)).collect();
         paths.iter().for_each(|path| sweep(path));
         // Every task carries the id of the agent it was launched on.
         let agent_id = self
@@ -132,6 +147,7 @@ impl Checkpoints {
         Ok(Recovered {
             agent_id,
             tasks,
+            executors,
             operations: Vec::new(),
         })
     }
@@ -201,6 +217,28 @@ pub(crate) fn sync(unsynced: Vec<(ContainerId, File)>) -> Vec<(ContainerId, io::
     })
 }
 
+/// The record of an executor, beside the place where the records of a task would be.
+fn executor_path(records: &Path) -> PathBuf {
+    records.with_extension("executor")
+}
+
+fn recover_executor(path: &Path) -> Option<RecoveredExecutor> {
+    let records = path.with_extension("");
+    let container_id = container_id(&records).filter(|_| executor_path(&records) == *path)?;
+    let bytes = read_or_put_aside(path)?;
+    match record::decode_executor(&bytes) {
+        Ok(executor) => Some(RecoveredExecutor {
+            container_id,
+            executor,
+        }),
+        Err(error) => {
+            warn!(path = %path.display(), %error, "a checkpoint holds no valid executor");
+            put_aside(path);
+            None
+        }
+    }
+}
+
 /// The container whose records a file has; other names are not ours to touch.
 fn container_id(path: &Path) -> Option<ContainerId> {
     let name = path.file_name()?.to_str()?;
@@ -213,7 +251,10 @@ fn sweep(path: &Path) {
     let extension = path.extension().and_then(|extension| extension.to_str());
     let records = path.with_extension("");
     let is_left = match extension {
-        Some("exit") => container_id(&records).is_some() && !records.exists(),
+        Some("exit") => {
+            let is_ours = container_id(&records).is_some();
+            is_ours && !records.exists() && !executor_path(&records).exists()
+        }
         Some("tmp") => container_id(&records).is_some(),
         None => container_id(path).is_some() && fs::metadata(path).is_ok_and(|file| file.len() == 0),
         Some(_) => false,

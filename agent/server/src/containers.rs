@@ -16,7 +16,7 @@ use proffer_agent_core::{Command, ContainerEnd, ContainerId, Process, Signal, Ta
 use proffer_container::User;
 use proffer_image::resolve_user;
 use proffer_linux::{Containerizer, Exec, ExecError, ExecRequest, Launched, SignalError};
-use proffer_types::{Statistics, TaskExit, TaskInfo};
+use proffer_types::{ContainerSpec, Resources, Statistics, TaskExit, TaskInfo};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -310,6 +310,33 @@ impl Containers {
                 Some(Ok(())) | None => {}
             }
         });
+    }
+
+    /// Gives a container that runs other limits. Answers whether all of them are in force.
+    pub(crate) async fn resize(
+        &self,
+        container_id: ContainerId,
+        spec: ContainerSpec,
+        resources: Resources,
+    ) -> Result<bool, String> {
+        let resized = self.blocking(move |inner| {
+            inner.disk.bound(container_id, resources.disk_bytes())?;
+            let (name, host) = (name(container_id), inner.containerizer.host_facts());
+            let limits =
+                proffer_container::resize(&name, &spec, &resources, host).map_err(|error| chain(&error))?;
+            let resized = inner.containerizer.resize(&name, &limits);
+            resized.map_err(|error| chain(&error))
+        });
+        resized
+            .await
+            .unwrap_or_else(|| Err("the limits were not set".to_owned()))
+    }
+
+    /// Holds a container to its disk that was launched by an earlier agent.
+    pub(crate) fn watch_disk(&self, container_id: ContainerId, key: &TaskKey, info: &TaskInfo) {
+        if let Err(error) = self.inner.disk.watch(container_id, key, None, info) {
+            warn!(%container_id, error, "a container is not held to its disk");
+        }
     }
 
     /// What the kernel counts for containers; without those that do not run.

@@ -117,6 +117,11 @@ impl DataDir {
         self.container(container_id).join("attach")
     }
 
+    /// Where an executor finds its socket.
+    pub(crate) fn executor(&self, container_id: ContainerId) -> PathBuf {
+        self.container(container_id).join("executor")
+    }
+
     pub(crate) fn resources(&self) -> PathBuf {
         self.root.join("resources")
     }

@@ -230,7 +230,11 @@ impl Inner {
 
     /// What a task may have.
     fn limit(&self, info: &TaskInfo) -> Option<u64> {
-        let asked = info.resources.only(|kind| kind.volume.is_none()).disk_bytes();
+        self.own_limit(info.resources.only(|kind| kind.volume.is_none()).disk_bytes())
+    }
+
+    /// What one may have that asks for so much.
+    fn own_limit(&self, asked: u64) -> Option<u64> {
         (asked > 0).then_some(asked).or(self.default_limit)
     }
 

@@ -147,6 +147,14 @@ fn log(event: &Event) {
         Event::ContainerReplaced { key, container_id } => {
             debug!(task = %key, %container_id, "container replaced")
         }
+        Event::ExecutorStarted { key, container_id } => {
+            info!(executor = %key, %container_id, "executor started");
+        }
+        Event::ExecutorSubscribed { key, n_tasks } => {
+            info!(executor = %key, n_tasks, "executor subscribed");
+        }
+        Event::ExecutorRefused { key, why } => warn!(executor = %key, why, "executor refused"),
+        Event::ExecutorEnded { key, message } => info!(executor = %key, message, "executor ended"),
         Event::TaskRefused { key, message } => warn!(task = %key, message, "task refused"),
         Event::DuplicateIgnored { key } => warn!(task = %key, "ignored a launch of a task id in use"),
         Event::UnknownIgnored { key, what } => {
@@ -191,11 +199,13 @@ pub(crate) fn is_checkpoint(effect: &Effect) -> bool {
     match effect {
         Effect::SaveAgentId(_)
         | Effect::CheckpointTask { .. }
+        | Effect::CheckpointExecutor { .. }
         | Effect::CheckpointState { .. }
         | Effect::CheckpointResources(_)
         | Effect::Renew { .. }
         | Effect::Forget { .. } => true,
         Effect::Launch { .. }
+        | Effect::Executor { .. }
         | Effect::AbortLaunch { .. }
         | Effect::RunChecks { .. }
         | Effect::Adopt { .. }

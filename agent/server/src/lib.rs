@@ -14,6 +14,7 @@ mod descriptor;
 mod disk;
 mod driver;
 mod error;
+mod executors;
 mod host;
 mod link;
 mod metrics;

@@ -45,6 +45,8 @@ pub(crate) struct Metrics {
     operations: Family<OperationLabel, Counter>,
     frames_dropped: Counter,
     sandboxes_collected: Counter,
+    executors: Gauge,
+    executors_refused: Counter,
     registered: Gauge,
     registrations: Counter,
     cpu_millis_used: Gauge,
@@ -68,6 +70,8 @@ impl Metrics {
             operations: Family::default(),
             frames_dropped: Counter::default(),
             sandboxes_collected: Counter::default(),
+            executors: Gauge::default(),
+            executors_refused: Counter::default(),
             registered: Gauge::default(),
             registrations: Counter::default(),
             cpu_millis_used: Gauge::default(),
@@ -128,6 +132,12 @@ impl Metrics {
             "Frames of another session",
             self.frames_dropped.clone(),
         );
+        r.register("executors", "Executors that run", self.executors.clone());
+        r.register(
+            "executors_refused",
+            "Connections of executors ended for what they said",
+            self.executors_refused.clone(),
+        );
         r.register("registered", "Whether a session is open", self.registered.clone());
         r.register("registrations", "Sessions opened", self.registrations.clone());
         r.register(
@@ -166,6 +176,9 @@ impl Metrics {
             Event::TaskRefused { .. } => {
                 self.refused.inc();
             }
+            Event::ExecutorRefused { .. } => {
+                self.executors_refused.inc();
+            }
             Event::TaskState { state, reason, .. } if state.is_terminal() => {
                 let label = EndLabel {
                     state: state.as_str(),
@@ -188,6 +201,9 @@ impl Metrics {
             | Event::OperationIgnored { .. }
             | Event::TaskAccepted { .. }
             | Event::ContainerReplaced { .. }
+            | Event::ExecutorStarted { .. }
+            | Event::ExecutorSubscribed { .. }
+            | Event::ExecutorEnded { .. }
             | Event::DuplicateIgnored { .. }
             | Event::UnknownIgnored { .. }
             | Event::TaskState { .. }
@@ -213,6 +229,7 @@ impl Metrics {
                 .set(gauge(n_by_state[state as usize]));
         }
         self.updates_pending.set(gauge(n_pending));
+        self.executors.set(gauge(agent.executors().count()));
         self.registered.set(i64::from(agent.is_registered()));
         let used = agent.used();
         let units = |name| i64::try_from(used.scalar(&name)).unwrap_or(i64::MAX);

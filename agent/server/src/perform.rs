@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use proffer_agent_core::{Agent, Command, ContainerId, Effect, LinkId, TaskKey};
-use proffer_types::Session;
+use proffer_agent_core::{Agent, Command, ContainerId, Effect, ExecutorOrder, LinkId, TaskKey};
 use proffer_types::agent_link::AgentMessage;
+use proffer_types::{ExecutorEvent, Session};
 use proffer_wire::agent_link::agent_frames;
 use tracing::warn;
 
@@ -17,6 +17,7 @@ use crate::AgentError;
 use crate::checkpoint::{self, Checkpoints, Durability};
 use crate::containers::Containers;
 use crate::driver::{is_checkpoint, link_down};
+use crate::executors::Executors;
 use crate::link::LinkHandle;
 use crate::provision::Request;
 
@@ -39,6 +40,7 @@ pub(crate) struct Verdict {
 pub(crate) struct Performer {
     pub(crate) checkpoints: Checkpoints,
     pub(crate) containers: Containers,
+    pub(crate) executors: Executors,
     link: Option<LinkHandle>,
 }
 
@@ -66,10 +68,11 @@ struct Outgoing {
 }
 
 impl Performer {
-    pub(crate) fn new(checkpoints: Checkpoints, containers: Containers) -> Self {
+    pub(crate) fn new(checkpoints: Checkpoints, containers: Containers, executors: Executors) -> Self {
         Self {
             checkpoints,
             containers,
+            executors,
             link: None,
         }
     }
@@ -97,7 +100,7 @@ impl Performer {
         let mut outgoing: Option<Outgoing> = None;
         for effect in rest {
             if let Some(failure) = owner(agent, &effect).and_then(|id| failed.containers.get_mut(&id)) {
-                failure.launch_skipped |= matches!(effect, Effect::Launch { .. });
+                failure.launch_skipped |= is_launch(&effect);
                 continue;
             }
             if failed.resources.is_some() && is_of_resources(&effect) {
@@ -173,8 +176,12 @@ impl Performer {
                     group,
                     info,
                     keeps_sandbox: replaces.is_some(),
+                    executor: None,
                 };
                 self.containers.launch(request, replaces);
+            }
+            Effect::Executor { container_id, order } => {
+                Box::pin(self.executors.order(container_id, order)).await;
             }
             Effect::AbortLaunch { container_id } => self.containers.abort(container_id),
             Effect::RunChecks {
@@ -212,6 +219,7 @@ impl Performer {
             }
             Effect::SaveAgentId(_)
             | Effect::CheckpointTask { .. }
+            | Effect::CheckpointExecutor { .. }
             | Effect::CheckpointState { .. }
             | Effect::CheckpointResources(_)
             | Effect::Renew { .. }
@@ -280,7 +288,16 @@ impl Performer {
 /// The container an effect must be skipped for when its checkpoint failed.
 fn owner(agent: &Agent, effect: &Effect) -> Option<ContainerId> {
     match effect {
+        Effect::Executor { container_id, order } => match order {
+            ExecutorOrder::Launch { .. } => Some(*container_id),
+            ExecutorOrder::Tell { record, .. } => *record,
+            ExecutorOrder::Adopt { .. }
+            | ExecutorOrder::Resize { .. }
+            | ExecutorOrder::Disconnect { .. }
+            | ExecutorOrder::Destroy { .. } => None,
+        },
         Effect::CheckpointTask { container_id, .. }
+        | Effect::CheckpointExecutor { container_id, .. }
         | Effect::CheckpointState { container_id, .. }
         | Effect::Renew { container_id, .. }
         | Effect::Launch { container_id, .. }
@@ -307,6 +324,22 @@ fn owner(agent: &Agent, effect: &Effect) -> Option<ContainerId> {
         | Effect::CloseLink { .. }
         | Effect::Exit { .. } => None,
     }
+}
+
+/// Whether something is not launched, or not handed over, when the effect is skipped.
+fn is_launch(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Launch { .. }
+            | Effect::Executor {
+                order: ExecutorOrder::Launch { .. }
+                    | ExecutorOrder::Tell {
+                        event: ExecutorEvent::Launch(_),
+                        ..
+                    },
+                ..
+            }
+    )
 }
 
 /// What is not told of resources while their checkpoint fails.
@@ -348,6 +381,13 @@ fn write_all(checkpoints: &Checkpoints, writes: Vec<Effect>) -> Result<Failed, A
                 let saved = checkpoints.save_task(container_id, &task);
                 (container_id, saved.map(|()| None))
             }
+            Effect::CheckpointExecutor {
+                container_id,
+                executor,
+            } => {
+                let saved = checkpoints.save_executor(container_id, &executor);
+                (container_id, saved.map(|()| None))
+            }
             Effect::CheckpointState { container_id, state } if !failed.contains_key(&container_id) => {
                 (container_id, checkpoints.save_state(container_id, &state))
             }
@@ -361,6 +401,7 @@ fn write_all(checkpoints: &Checkpoints, writes: Vec<Effect>) -> Result<Failed, A
                 continue;
             }
             Effect::CheckpointState { .. }
+            | Effect::Executor { .. }
             | Effect::Launch { .. }
             | Effect::AbortLaunch { .. }
             | Effect::RunChecks { .. }

@@ -26,7 +26,7 @@ use proffer_container::{ContainerConfig, Pool};
 use proffer_fetch::Fetcher;
 use proffer_image::ImageStore;
 use proffer_network::Networks;
-use proffer_types::{GroupId, Ranges, TaskInfo};
+use proffer_types::{ExecutorId, GroupId, Ranges, TaskInfo};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -53,6 +53,8 @@ pub(crate) struct Request {
     pub(crate) info: TaskInfo,
     /// Whether the sandbox is the one of the task's last container, and stays as it is.
     pub(crate) keeps_sandbox: bool,
+    /// Present for an executor: its key names its files, it has no task id, and its socket is there already.
+    pub(crate) executor: Option<ExecutorId>,
 }
 
 /// What a launch is planned from.

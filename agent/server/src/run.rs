@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proffer_agent_core::{Agent, Output, Recovered};
+use proffer_agent_core::{Agent, Output, Recovered, TaskView};
 use proffer_container::IdMap;
 use proffer_grpc::leader::Masters;
 use proffer_image::{ImageStore, LayerForm};
@@ -28,6 +28,7 @@ use crate::containers::{Containers, chain};
 use crate::data_dir::DataDir;
 use crate::disk::{Disk, Projects};
 use crate::driver::{Driver, MAX_COMMANDS_QUEUED};
+use crate::executors::Executors;
 use crate::metrics::Metrics;
 use crate::perform::Performer;
 use crate::provision::{Provisioner, image};
@@ -136,11 +137,14 @@ impl Parts {
         let shared = Arc::new(Shared::new(&agent));
         let metrics = Arc::new(Metrics::new());
         let (driver_tx, driver_rx) = mpsc::channel(MAX_COMMANDS_QUEUED);
+        let executor_tx = driver_tx.clone();
         // Ends what goes on after the driver: the API answers while tasks are being killed.
         let end = CancellationToken::new();
         let _end_guard = end.clone().drop_guard();
         let disk = self.disk;
-        for task in agent.tasks().filter(|task| !task.latest.state.is_terminal()) {
+        let has_container =
+            |task: &TaskView<'_>| !task.latest.state.is_terminal() && task.info.executor.is_none();
+        for task in agent.tasks().filter(has_container) {
             if let Err(error) = disk.watch(task.container_id, task.key, task.group, task.info) {
                 warn!(task = %task.key, error, "a task is not held to its disk");
             }
@@ -156,7 +160,9 @@ impl Parts {
         );
         let removal = containers.clone();
         tokio::task::spawn_blocking(move || removal.remove_volumes());
-        let known: Vec<_> = agent.tasks().map(|task| task.container_id).collect();
+        let executors = agent.executors().map(|(_, container_id)| container_id);
+        let known = agent.tasks().map(|task| task.container_id);
+        let known: Vec<_> = known.chain(executors).collect();
         containers.destroy_orphans(&known).await;
 
         let state = api::State {
@@ -180,16 +186,22 @@ impl Parts {
             end.clone(),
         ));
 
+        let executors = Executors::new(
+            Arc::clone(&self.data_dir),
+            containers.clone(),
+            executor_tx,
+            end.clone(),
+        );
         let driver = Driver {
             agent,
             clock,
-            performer: Performer::new(checkpoints, containers.clone()),
+            performer: Performer::new(checkpoints, containers.clone(), executors),
             shared,
             metrics,
             kill_tasks_on_stop,
         };
         let result = tokio::select! {
-            result = driver.run(recovered, driver_rx, shutdown) => result,
+            result = Box::pin(driver.run(recovered, driver_rx, shutdown)) => result,
             served = &mut served => served.unwrap_or_else(|error| {
                 Err(AgentError::Api { source: std::io::Error::other(error) })
             }),

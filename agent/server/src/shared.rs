@@ -34,10 +34,17 @@ impl Shared {
     }
 
     pub(crate) fn apply(&self, event: &Event) {
-        if let Event::TaskAccepted { key, container_id } | Event::ContainerReplaced { key, container_id } =
-            event
+        if let Event::TaskAccepted { key, container_id }
+        | Event::ContainerReplaced { key, container_id }
+        | Event::ExecutorStarted { key, container_id } = event
         {
             self.live().insert(key.clone(), *container_id);
+        }
+        // Its output is read as that of a task.
+        if let Event::ExecutorEnded { key, .. } = event
+            && self.live().remove(key).is_some()
+        {
+            self.ended.send_modify(|n| *n += 1);
         }
         if let Event::ResourcesChanged { total } = event {
             self.total.send_replace(total.clone());

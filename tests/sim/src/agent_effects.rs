@@ -94,6 +94,8 @@ impl World {
             | Effect::AbortLaunch { .. }
             | Effect::RunChecks { .. }
             | Effect::SaveAgentId(_)
+            | Effect::CheckpointExecutor { .. }
+            | Effect::Executor { .. }
             | Effect::CheckpointResources(_)
             | Effect::CloseLink { .. }
             | Effect::Exit { .. } => None,
@@ -185,6 +187,9 @@ impl World {
                 }
             }
             Effect::RunChecks { .. } => {}
+            Effect::CheckpointExecutor { .. } | Effect::Executor { .. } => {
+                unreachable!("the simulated frameworks have no executors")
+            }
             Effect::Signal { container_id, signal } => {
                 if let Some(exit) = self.agents[n].machine.signalled(container_id, signal) {
                     let delay = self.dice.millis(0..500);

@@ -164,6 +164,8 @@ impl Workload {
             max_completion_time: job.max_completion_time,
             limits: Default::default(),
             shape: None,
+            executor: None,
+            data: Vec::new(),
         }
     }
 

@@ -3,9 +3,10 @@
 
 use proffer_types::{StatusReason, TaskState, Timestamp};
 
-use super::{group, restart};
+use super::{executor, group, restart};
 use crate::agent::Report;
 use crate::config::CHECKPOINT_RETRY;
+use crate::task::{Phase, Task};
 use crate::{Agent, ContainerId, Effect, Event, Output, TaskKey};
 
 pub(crate) fn handle(
@@ -20,13 +21,17 @@ pub(crate) fn handle(
         container_id,
         error: error.clone(),
     });
+    if executor::checkpoint_failed::handle(agent, now, container_id, launch_skipped, &error, out) {
+        return;
+    }
     let Some(key) = agent.containers.get(&container_id).cloned() else {
         return;
     };
     if launch_skipped && restart::not_renewed(agent, now, &key, out) {
         return;
     }
-    if launch_skipped {
+    let waits = |task: &Task| task.phase == Phase::Launching && task.info.executor.is_some();
+    if launch_skipped || agent.tasks.get(&key).is_some_and(waits) {
         refuse(agent, now, &key, &error, out);
     } else if let Some(task) = agent.tasks.get_mut(&key) {
         task.sent = None;
@@ -53,4 +58,5 @@ fn refuse(agent: &mut Agent, now: Timestamp, key: &TaskKey, error: &str, out: &m
     agent.update(now, key, TaskState::Dropped, report, out);
     agent.send_head(now, key, out);
     group::member_ended(agent, now, key, out);
+    executor::task_ended(agent, now, key, out);
 }

@@ -3,7 +3,7 @@
 
 use proffer_types::{Limit, TaskExit, Timestamp, Usage};
 
-use super::{group, restart};
+use super::{executor, group, restart};
 use crate::agent::Report;
 use crate::task::{Phase, Task};
 use crate::verdict::{Evidence, judge};
@@ -18,6 +18,9 @@ pub(crate) fn handle(
     out: &mut Output,
 ) {
     let Some(key) = agent.containers.get(&container_id).cloned() else {
+        if let Some(key) = executor::of_container(agent, container_id) {
+            executor::ended::handle(agent, now, &key, end, usage.as_ref(), out);
+        }
         return;
     };
     let Some(task) = agent.tasks.get(&key).filter(|task| task.is_live()) else {
@@ -44,6 +47,7 @@ pub(crate) fn handle(
         message: verdict.message,
         exit: exit(end),
         usage,
+        executor: None,
     };
     agent.update(now, &key, verdict.state, report, out);
     out.effect(Effect::Destroy { container_id });

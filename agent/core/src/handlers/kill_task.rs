@@ -1,12 +1,12 @@
 //! A kill: SIGTERM, then SIGKILL after the grace period. A later kill only shortens it. A launch is aborted, and a
-//! pause before a restart ends at once.
+//! pause before a restart ends at once. An executor is asked in place of the signals.
 
 use std::time::Duration;
 
 use proffer_types::task::DEFAULT_KILL_GRACE;
 use proffer_types::{KillPolicy, StatusReason, TaskState, Timestamp};
 
-use super::{exited, group, restart};
+use super::{executor, exited, group, restart};
 use crate::agent::Report;
 use crate::task::{Phase, Task};
 use crate::{Agent, ContainerEnd, Effect, Event, KillCause, KillRecord, Output, Signal, TaskKey};
@@ -52,6 +52,9 @@ pub(crate) fn kill(
     } else {
         first(task, cause, kill_at);
         match task.phase {
+            Phase::Launching if task.info.executor.is_some() => {
+                return executor::kill_task::waiting(agent, now, key, out);
+            }
             Phase::Launching => abort(agent, now, key, out),
             Phase::Waiting { .. } => return end(agent, now, key, out),
             Phase::Running => begin(agent, now, key, grace, out),
@@ -103,9 +106,13 @@ fn again(
     if hurries {
         kill.kill_at = kill_at;
     }
+    let is_executed = task.info.executor.is_some();
     if replaces || hurries {
         Agent::save(task, out);
         agent.send_head(now, key, out);
+    }
+    if hurries && is_executed {
+        executor::kill_task::ask(agent, key, kill_at.since(now), out);
     }
 }
 
@@ -113,7 +120,10 @@ fn begin(agent: &mut Agent, now: Timestamp, key: &TaskKey, grace: Duration, out:
     let cause = agent.tasks.get(key).and_then(|task| task.kill.as_ref());
     let report = cause.map(|kill| announced(&kill.cause)).unwrap_or_default();
     agent.update(now, key, TaskState::Killing, report, out);
-    if let Some(task) = agent.tasks.get_mut(key) {
+    let is_executed = |task: &Task| task.info.executor.is_some();
+    if agent.tasks.get(key).is_some_and(is_executed) {
+        executor::kill_task::ask(agent, key, grace, out);
+    } else if let Some(task) = agent.tasks.get_mut(key) {
         let signal = if grace.is_zero() {
             Signal::Kill
         } else {

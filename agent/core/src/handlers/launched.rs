@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use proffer_types::{StatusReason, TaskState, Timestamp};
 
-use super::check_result;
+use super::{check_result, executor};
 use crate::agent::Report;
 use crate::task::Phase;
 use crate::{Agent, ContainerId, Effect, Output, Process, Signal};
@@ -17,6 +17,9 @@ pub(crate) fn handle(
     addresses: Vec<IpAddr>,
     out: &mut Output,
 ) {
+    if let Some(key) = executor::of_container(agent, container_id) {
+        return executor::launched::handle(agent, now, &key, out);
+    }
     let Some(key) = agent.containers.get(&container_id).cloned() else {
         out.effect(Effect::Destroy { container_id });
         return;

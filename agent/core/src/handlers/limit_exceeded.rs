@@ -3,8 +3,9 @@
 use proffer_types::task::DEFAULT_KILL_GRACE;
 use proffer_types::{KillPolicy, StatusReason, Timestamp};
 
-use super::kill_task;
+use super::{executor, kill_task};
 use crate::config::LIMIT_GRACE;
+use crate::executor::EndCause;
 use crate::{Agent, ContainerId, KillCause, Output};
 
 pub(crate) fn handle(
@@ -15,6 +16,10 @@ pub(crate) fn handle(
     message: String,
     out: &mut Output,
 ) {
+    if let Some(key) = executor::of_container(agent, container_id) {
+        let cause = EndCause::LimitExceeded { reason, message };
+        return executor::end::begin(agent, now, &key, cause, LIMIT_GRACE, out);
+    }
     let Some(key) = agent.containers.get(&container_id).cloned() else {
         return;
     };

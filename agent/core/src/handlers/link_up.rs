@@ -1,7 +1,7 @@
 //! A stream is open: the agent registers on it, with everything it runs or has not had acknowledged.
 
 use proffer_types::agent_link::{AgentMessage, RegisteredTask};
-use proffer_types::{Session, Timestamp};
+use proffer_types::{Session, TaskInfo, Timestamp};
 
 use crate::config::REGISTRATION_TIMEOUT;
 use crate::link::Link;
@@ -17,7 +17,11 @@ pub(crate) fn handle(agent: &mut Agent, now: Timestamp, link: LinkId, out: &mut 
         framework_id: key.framework_id.clone(),
         role: task.role.clone(),
         group: task.group.clone(),
-        info: task.info.clone(),
+        // The master has no use for data, of which there may be much.
+        info: TaskInfo {
+            data: Vec::new(),
+            ..task.info.clone()
+        },
         latest_status: task.latest.clone(),
     });
     out.effect(Effect::Send {

@@ -2,6 +2,7 @@
 
 use proffer_types::{StatusReason, TaskState, Timestamp};
 
+use super::executor;
 use crate::agent::Report;
 use crate::task::Phase;
 use crate::{Agent, ContainerId, Output};
@@ -13,6 +14,9 @@ pub(crate) fn handle(
     message: String,
     out: &mut Output,
 ) {
+    if let Some(key) = executor::of_container(agent, container_id) {
+        return executor::launched::preparing(agent, now, &key, &message, out);
+    }
     let Some(key) = agent.containers.get(&container_id).cloned() else {
         return;
     };

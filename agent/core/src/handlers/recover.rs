@@ -56,7 +56,10 @@ pub(crate) fn task(agent: &mut Agent, now: Timestamp, found: RecoveredTask, out:
         durable: true,
         save_at: None,
     };
-    take_back(&task, now, out);
+    // An executor's tasks have no container of their own.
+    if task.info.executor.is_none() {
+        take_back(&task, now, out);
+    }
     agent.containers.insert(container_id, key.clone());
     agent.tasks.insert(key, task);
 }

@@ -39,6 +39,10 @@ fn check(agent: &Agent, tasks: &[(TaskKey, TaskRecord)]) -> Result<(), (TaskKey,
         if !seen.insert(key) {
             return Err(taken(key));
         }
+        if task.info.executor.is_some() {
+            let refusal = Refusal::invalid("a task with an executor cannot be one of a group".to_owned());
+            return Err((key.clone(), refusal));
+        }
         run_task::check(agent, &task.info, &room).map_err(|refusal| (key.clone(), refusal))?;
         room.take(&task.info.resources);
     }

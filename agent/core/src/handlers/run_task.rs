@@ -3,8 +3,10 @@
 use proffer_types::resources::format::format_scalar;
 use proffer_types::{ResourceName, Resources, StatusReason, TaskCondition, TaskInfo, TaskState, Timestamp};
 
+use super::executor;
 use crate::agent::Report;
 use crate::config::{MAX_REFUSED, MAX_TASKS};
+use crate::executor::key_of;
 use crate::task::{Failures, Phase, Task};
 use crate::{Agent, Effect, Event, Output, TaskKey, TaskRecord};
 
@@ -70,7 +72,13 @@ pub(crate) fn handle(agent: &mut Agent, now: Timestamp, task: TaskRecord, out: &
         out.event(Event::DuplicateIgnored { key });
         return;
     }
-    match check(agent, &task.info, &Room::of(agent)) {
+    let checked = check(agent, &task.info, &Room::of(agent));
+    match checked.and_then(|()| check_executor(agent, &key, &task.info)) {
+        Ok(()) if task.info.executor.is_some() => {
+            accept(agent, now, &key, &task, out);
+            agent.send_head(now, &key, out);
+            executor::start::join(agent, now, &key, out);
+        }
         Ok(()) => {
             accept(agent, now, &key, &task, out);
             launch(agent, now, &key, task, out);
@@ -86,7 +94,11 @@ pub(super) fn check(agent: &Agent, info: &TaskInfo, room: &Room) -> Result<(), R
             info.agent_id
         )));
     }
-    let container = &info.container;
+    info.check_executor().map_err(Refusal::invalid)?;
+    let container = match &info.executor {
+        Some(executor) => &executor.container,
+        None => &info.container,
+    };
     let mut words = container.command.iter().chain(&container.arguments);
     if container.command.is_empty() && container.image.is_none() {
         let message = "it has neither a command nor an image".to_owned();
@@ -144,6 +156,21 @@ pub(super) fn accept(agent: &mut Agent, now: Timestamp, key: &TaskKey, task: &Ta
         task: task.clone(),
     });
     agent.update(now, key, TaskState::Starting, Report::default(), out);
+}
+
+/// Tasks that share an executor say the same of it.
+fn check_executor(agent: &Agent, key: &TaskKey, info: &TaskInfo) -> Result<(), Refusal> {
+    let running = key_of(&key.framework_id, info).and_then(|key| agent.executors.get(&key));
+    match running {
+        Some(running) if info.executor.as_ref() != Some(&running.info) => {
+            let message = format!(
+                "executor `{}` is there already, and not as this task describes it",
+                running.info.id
+            );
+            Err(Refusal::invalid(message))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Launches a task that was accepted.

@@ -3,7 +3,7 @@
 
 use proffer_types::{KillPolicy, Timestamp};
 
-use super::kill_task;
+use super::{executor, kill_task};
 use crate::agent::Stopping;
 use crate::config::LAST_WORDS;
 use crate::task::{Phase, Task};
@@ -12,10 +12,11 @@ use crate::{Agent, Effect, KillCause, Output, TaskKey};
 pub(crate) fn handle(agent: &mut Agent, now: Timestamp, kill_tasks: bool, out: &mut Output) {
     if !kill_tasks {
         agent.stopping = Some(Stopping::LeavingTasks);
-        for task in agent.tasks.values().filter(|task| task.phase == Phase::Launching) {
-            out.effect(Effect::AbortLaunch {
-                container_id: task.container_id,
-            });
+        let tasks = agent.tasks.values().filter(|task| is_launching(task));
+        let executors = agent.executors.values().filter(|executor| !executor.is_running);
+        let containers = tasks.map(|task| task.container_id);
+        for container_id in containers.chain(executors.map(|executor| executor.container_id)) {
+            out.effect(Effect::AbortLaunch { container_id });
         }
         return;
     }
@@ -31,16 +32,28 @@ pub(crate) fn handle(agent: &mut Agent, now: Timestamp, kill_tasks: bool, out: &
             out,
         );
     }
+    let executors: Vec<TaskKey> = agent.executors.keys().cloned().collect();
+    for key in executors {
+        executor::settle(agent, now, &key, out);
+    }
+}
+
+/// Whether a container of its own is being launched.
+fn is_launching(task: &Task) -> bool {
+    task.phase == Phase::Launching && task.info.executor.is_none()
 }
 
 /// Ends an agent that was asked to, once nothing is left to wait for.
 pub(crate) fn exit_when_done(agent: &mut Agent, now: Timestamp, out: &mut Output) {
-    let waits_for: fn(&Task) -> bool = match agent.stopping {
+    let mut executors = agent.executors.values();
+    let waits = match agent.stopping {
         None => return,
-        Some(Stopping::LeavingTasks) => |task| task.phase == Phase::Launching,
-        Some(Stopping::WithTasks) => Task::is_live,
+        Some(Stopping::LeavingTasks) => {
+            agent.tasks.values().any(is_launching) || executors.any(|executor| !executor.is_running)
+        }
+        Some(Stopping::WithTasks) => agent.tasks.values().any(Task::is_live) || executors.next().is_some(),
     };
-    if agent.exited || agent.tasks.values().any(waits_for) || is_reporting(agent, now) {
+    if agent.exited || waits || is_reporting(agent, now) {
         return;
     }
     agent.close_link("the agent is stopping", out);

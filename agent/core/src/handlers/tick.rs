@@ -1,9 +1,9 @@
-//! Deadlines: heartbeats, lost links, kills, completion times, restarts, retries.
+//! Deadlines: executors, heartbeats, lost links, kills, completion times, restarts, retries.
 
 use proffer_types::agent_link::AgentMessage;
 use proffer_types::{KillPolicy, Timestamp};
 
-use super::{kill_task, restart};
+use super::{executor, kill_task, restart};
 use crate::link::Link;
 use crate::{Agent, Effect, Event, KillCause, Output, Signal, TaskKey};
 
@@ -16,6 +16,7 @@ pub(crate) fn handle(agent: &mut Agent, now: Timestamp, out: &mut Output) {
         restarts(agent, now, &key, out);
         retry(agent, now, &key, out);
     }
+    executor::tick::handle(agent, now, out);
     operations(agent, now, out);
 }
 
@@ -58,7 +59,9 @@ fn kills(agent: &mut Agent, now: Timestamp, key: &TaskKey, out: &mut Output) {
     let Some(task) = agent.tasks.get_mut(key) else {
         return;
     };
-    if due(task.kill_deadline()) {
+    if due(task.kill_deadline()) && task.info.executor.is_some() {
+        executor::kill_task::ignored(agent, now, key, out);
+    } else if due(task.kill_deadline()) {
         task.kill_sent = true;
         out.effect(Effect::Signal {
             container_id: task.container_id,
@@ -92,6 +95,7 @@ fn checkpoint(agent: &mut Agent, now: Timestamp, key: &TaskKey, out: &mut Output
     }
     Agent::save(task, out);
     agent.send_head(now, key, out);
+    executor::update::saved(agent, key, out);
 }
 
 fn retry(agent: &mut Agent, now: Timestamp, key: &TaskKey, out: &mut Output) {

@@ -1,5 +1,6 @@
 //! An agent with a disk that keeps its checkpoints, and a master that says what the script says.
 
+mod executors;
 mod sent;
 
 use std::collections::BTreeMap;
@@ -9,14 +10,15 @@ use std::time::Duration;
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
 use proffer_types::container::{Check, CheckKind, PortRef, RestartOn};
 use proffer_types::{
-    AgentId, AgentInfo, FrameworkId, GroupId, KillPolicy, MasterId, OperationId, Reservation, ResourceChange,
-    Resources, Role, Session, StatusReason, StatusUuid, TaskExit, TaskId, TaskInfo, Timestamp, Usage, Volume,
-    VolumeId,
+    AgentId, AgentInfo, ExecutorEvent, FrameworkId, GroupId, KillPolicy, MasterId, OperationId, Reservation,
+    ResourceChange, Resources, Role, Session, StatusReason, StatusUuid, TaskExit, TaskId, TaskInfo,
+    Timestamp, Usage, Volume, VolumeId,
 };
 
 use crate::{
-    Agent, CheckRole, Command, Config, ContainerEnd, ContainerId, Effect, LinkId, Output, Process, Recovered,
-    RecoveredTask, ResourcesRecord, Signal, StateRecord, TaskKey, TaskRecord, restore,
+    Agent, CheckRole, Command, Config, ConnectionId, ContainerEnd, ContainerId, Effect, ExecutorOrder,
+    ExecutorRecord, LinkId, Output, Process, Recovered, RecoveredTask, ResourcesRecord, Signal, StateRecord,
+    TaskKey, TaskRecord, restore,
 };
 
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -29,6 +31,9 @@ pub(super) struct World {
     agent_id: Option<AgentId>,
     disk: BTreeMap<ContainerId, (TaskRecord, Option<StateRecord>)>,
     resources: ResourcesRecord,
+    executors: BTreeMap<ContainerId, ExecutorRecord>,
+    /// Of executors, by their names.
+    connections: BTreeMap<String, ConnectionId>,
     names: BTreeMap<ContainerId, String>,
     uuids: BTreeMap<String, StatusUuid>,
     /// Whose checkpoints fail; `resources` for the agent's own.
@@ -120,6 +125,8 @@ impl World {
             agent_id: None,
             disk: BTreeMap::new(),
             resources: ResourcesRecord::default(),
+            executors: BTreeMap::new(),
+            connections: BTreeMap::new(),
             names: BTreeMap::new(),
             uuids: BTreeMap::new(),
             full_for: None,
@@ -252,6 +259,7 @@ impl World {
                     framework_id: framework(),
                 },
             ),
+            ["executor", name, ref words @ ..] => self.executor(name, words),
             ["stop", "with", "tasks"] => self.step(Command::Stop { kill_tasks: true }),
             ["stop"] => self.step(Command::Stop { kill_tasks: false }),
             ["wait", seconds] => self.wait(Duration::from_secs(seconds.parse().unwrap())),
@@ -387,6 +395,7 @@ impl World {
         let recovered = Recovered {
             agent_id: self.agent_id.clone(),
             tasks: tasks.collect(),
+            executors: self.recovered_executors(),
             operations: self.resources.operations.clone(),
         };
         let mut config = config();
@@ -414,7 +423,7 @@ impl World {
             if let (Some((id, launch_skipped)), Some(own)) = (&mut failed, self.owner(&effect))
                 && *id == own
             {
-                *launch_skipped |= matches!(effect, Effect::Launch { .. });
+                *launch_skipped |= hands_over(&effect);
                 continue;
             }
             if let Some(id) = self.effect(effect) {
@@ -437,7 +446,16 @@ impl World {
 
     fn owner(&self, effect: &Effect) -> Option<ContainerId> {
         match effect {
+            Effect::Executor { container_id, order } => match order {
+                ExecutorOrder::Launch { .. } => Some(*container_id),
+                ExecutorOrder::Tell { record, .. } => *record,
+                ExecutorOrder::Adopt { .. }
+                | ExecutorOrder::Resize { .. }
+                | ExecutorOrder::Disconnect { .. }
+                | ExecutorOrder::Destroy { .. } => None,
+            },
             Effect::CheckpointTask { container_id, .. }
+            | Effect::CheckpointExecutor { container_id, .. }
             | Effect::CheckpointState { container_id, .. }
             | Effect::Renew { container_id, .. }
             | Effect::Destroy { container_id }
@@ -516,9 +534,15 @@ impl World {
                     .expect("the records of the container before");
                 self.disk.insert(container_id, (task, Some(state)));
             }
+            Effect::CheckpointExecutor {
+                container_id,
+                executor,
+            } => return self.save_executor(container_id, executor),
+            Effect::Executor { container_id, order } => self.order(container_id, order),
             Effect::Forget { container_id } => {
                 self.line(&format!("forget {}", name(&container_id)));
                 self.disk.remove(&container_id);
+                self.executors.remove(&container_id);
             }
             Effect::Launch {
                 container_id,
@@ -556,6 +580,22 @@ impl World {
         }
         None
     }
+}
+
+/// Whether a launch is skipped with it.
+fn hands_over(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Launch { .. }
+            | Effect::Executor {
+                order: ExecutorOrder::Launch { .. }
+                    | ExecutorOrder::Tell {
+                        event: ExecutorEvent::Launch(_),
+                        ..
+                    },
+                ..
+            }
+    )
 }
 
 /// What must not be told while the checkpoint of the resources fails.

@@ -2,7 +2,11 @@
 //!
 //! A record grows by fields, which older and newer agents read alike, so that the file's version stays.
 
-use proffer_agent_core::{KillCause, KillRecord, Process, ResourcesRecord, StateRecord, TaskRecord};
+use std::sync::Arc;
+
+use proffer_agent_core::{
+    ExecutorRecord, KillCause, KillRecord, Process, ResourcesRecord, StateRecord, TaskRecord,
+};
 use proffer_types::{FrameworkId, GroupId, Role, StatusReason, TaskId, Timestamp};
 use proffer_wire::{ConvertError, v1};
 use prost::Message;
@@ -34,6 +38,16 @@ struct Task {
     /// Empty for none.
     #[prost(string, tag = "4")]
     group_id: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Executor {
+    #[prost(string, tag = "1")]
+    framework_id: String,
+    #[prost(message, optional, tag = "2")]
+    info: Option<v1::ExecutorInfo>,
+    #[prost(bool, tag = "3")]
+    was_subscribed: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -119,6 +133,25 @@ pub(super) fn decode_task(bytes: &[u8]) -> Result<TaskRecord, DecodeError> {
             id => Some(GroupId::new(id)?),
         },
         info: task.info.ok_or(DecodeError::Field("info"))?.try_into()?,
+    })
+}
+
+pub(super) fn encode_executor(executor: &ExecutorRecord) -> Vec<u8> {
+    Executor {
+        framework_id: executor.framework_id.to_string(),
+        info: Some(executor.info.as_ref().into()),
+        was_subscribed: executor.was_subscribed,
+    }
+    .encode_to_vec()
+}
+
+pub(super) fn decode_executor(bytes: &[u8]) -> Result<ExecutorRecord, DecodeError> {
+    let executor = Executor::decode(bytes)?;
+    let info = executor.info.ok_or(DecodeError::Field("info"))?;
+    Ok(ExecutorRecord {
+        framework_id: FrameworkId::new(executor.framework_id)?,
+        info: Arc::new(info.try_into()?),
+        was_subscribed: executor.was_subscribed,
     })
 }
 

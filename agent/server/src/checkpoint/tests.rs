@@ -219,3 +219,35 @@ fn an_agent_keeps_its_id() {
     checkpoints.save_agent_id(&id).unwrap();
     assert_eq!(checkpoints.recover().unwrap().agent_id, Some(id));
 }
+
+#[test]
+fn an_executor_is_found_again_with_its_exit_record_until_it_is_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoints = checkpoints(dir.path());
+    let mut executor = ExecutorRecord {
+        framework_id: FrameworkId::new("f").unwrap(),
+        info: proffer_types::ExecutorInfo::new(proffer_types::ExecutorId::new("e").unwrap(), ["worker"]),
+        was_subscribed: false,
+    };
+    let id = ContainerId(7);
+    checkpoints.save_executor(id, &executor).unwrap();
+    executor.was_subscribed = true;
+    checkpoints.save_executor(id, &executor).unwrap();
+    let exit = checkpoints.data_dir.exit(id);
+    fs::write(&exit, "").unwrap();
+
+    let found = checkpoints.recover().unwrap();
+    let container_id = id;
+    assert_eq!(
+        found.executors,
+        [RecoveredExecutor {
+            container_id,
+            executor
+        }]
+    );
+    assert_eq!(found.tasks, []);
+    assert!(exit.exists(), "how it ended is still to be read");
+    checkpoints.forget(id).unwrap();
+    assert_eq!(checkpoints.recover().unwrap(), Recovered::default());
+    assert!(!exit.exists());
+}

@@ -33,6 +33,30 @@ impl Disk {
             .map_err(|error| format!("cannot hold the task to its disk by a project quota: {error}"))
     }
 
+    /// Bounds what a watched container has of its own otherwise than before. Blocks.
+    pub(crate) fn bound(&self, container_id: ContainerId, asked: u64) -> Result<(), String> {
+        let limit = self.inner.own_limit(asked);
+        let root = {
+            let mut watched = self.inner.watched();
+            let own = watched
+                .get_mut(&container_id)
+                .and_then(|watched| watched.places.first_mut());
+            let Some(own) = own else { return Ok(()) };
+            own.limit = limit;
+            own.roots.first().filter(|_| own.is_in_project).cloned()
+        };
+        let project = root.and_then(|root| {
+            let projects = self.inner.projects.as_ref()?;
+            Some((projects, projects.of(&root)?))
+        });
+        match project {
+            Some((projects, id)) => projects
+                .bound(id, limit)
+                .map_err(|error| format!("cannot change a project quota: {error}")),
+            None => Ok(()),
+        }
+    }
+
     /// Forgets the bound of what is in a directory that is about to go.
     pub(crate) fn unbind(&self, dir: &Path) {
         if let Some(projects) = &self.inner.projects {

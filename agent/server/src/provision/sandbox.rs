@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use proffer_container::{ContainerConfig, Files, Root};
 use proffer_fetch::Owner;
+use proffer_types::executor::{ENV_AGENT_ID, ENV_EXECUTOR_ID, ENV_FRAMEWORK_ID, ENV_SOCKET, SOCKET};
 
 use super::{Prepared, Request, Stage, owner};
 use crate::containers::name;
@@ -46,14 +47,13 @@ pub(super) async fn prepare(
         exit: stage.data_dir.exit(request.container_id),
     };
     let mut spec = request.info.container.clone();
-    for (name, value) in [
-        ("PROFFER_TASK_ID", request.key.task_id.as_str()),
-        ("PROFFER_FRAMEWORK_ID", request.key.framework_id.as_str()),
-    ] {
+    for (name, value) in environment(request) {
         spec.env
             .entry(name.to_owned())
             .or_insert_with(|| value.to_owned());
     }
+    let executor = request.executor.as_ref();
+    let executor = executor.map(|_| stage.data_dir.executor(request.container_id));
     let resources = request.info.resources.clone();
     Ok(Prepared {
         config: ContainerConfig {
@@ -62,10 +62,25 @@ pub(super) async fn prepare(
                 hidden: hidden.to_vec(),
             },
             limits: request.info.limits,
+            executor,
             ..ContainerConfig::new(name(request.container_id), spec, resources, files)
         },
         addresses: Vec::new(),
     })
+}
+
+/// What tells a task, or an executor, who it is.
+fn environment(request: &Request) -> Vec<(&'static str, &str)> {
+    let framework = (ENV_FRAMEWORK_ID, request.key.framework_id.as_str());
+    match &request.executor {
+        None => vec![("PROFFER_TASK_ID", request.key.task_id.as_str()), framework],
+        Some(id) => vec![
+            (ENV_SOCKET, SOCKET),
+            (ENV_EXECUTOR_ID, id.as_str()),
+            (ENV_AGENT_ID, request.info.agent_id.as_str()),
+            framework,
+        ],
+    }
 }
 
 /// Gives the sandbox to the task's user, who is known only once its image is.

@@ -53,6 +53,7 @@ fn request(container_id: u64) -> Request {
         group: None,
         info: TaskInfo::new(task_id, agent_id, Resources::new(), ["true"]),
         keeps_sandbox: false,
+        executor: None,
     }
 }
 

@@ -177,6 +177,8 @@ impl Service {
             max_completion_time: None,
             limits,
             shape: Some(ShapeId(self.number)),
+            executor: None,
+            data: Vec::new(),
         }
     }
 

@@ -237,6 +237,8 @@ impl Batch {
             max_completion_time: spec.timeout,
             limits: spec.limits,
             shape: Some(shape_id(place.job, place.task)),
+            executor: None,
+            data: Vec::new(),
         })
     }
 }
