@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use proffer_types::{ExecutorId, TaskId};
 use proffer_wire::v1;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
@@ -38,8 +39,8 @@ pub(crate) struct LogReader {
     offset: u64,
     /// Until something was read: start so many lines before the end.
     tail: Option<u32>,
-    /// Its agent's, for the next connection.
-    address: Option<String>,
+    /// Its agent's, and the name that has the output, for the next connection.
+    address: Option<(String, String)>,
     contact: Contact,
 }
 
@@ -116,16 +117,16 @@ impl LogReader {
 
     /// Reads over one connection.
     async fn read(&mut self, follow: bool, output: &mut (impl AsyncWrite + Unpin)) -> Result<Read> {
-        let address = match self.address.take() {
-            Some(address) => address,
+        let (address, task_id) = match self.address.take() {
+            Some(found) => found,
             None => match self.find().await {
-                Ok(address) => address,
+                Ok(found) => found,
                 Err(status) => return Ok(Read::Lost(status)),
             },
         };
         let request = v1::ReadLogRequest {
             framework_id: self.framework_id.clone(),
-            task_id: self.task_id.clone(),
+            task_id,
             stream: self.stream.into(),
             offset: self.offset,
             follow,
@@ -160,8 +161,9 @@ impl LogReader {
         Ok(())
     }
 
-    /// The agent's address, asked anew after each connection: a restarted agent may listen elsewhere.
-    async fn find(&self) -> Result<String, Status> {
+    /// The agent's address, asked anew after each connection: a restarted agent may listen elsewhere. And the name it keeps
+    /// the output under, which is that of the executor where there is one.
+    async fn find(&self) -> Result<(String, String), Status> {
         let request = v1::ListTasksRequest {
             framework_id: self.framework_id.clone(),
             task_id: self.task_id.clone(),
@@ -169,7 +171,12 @@ impl LogReader {
         };
         let answer = self.cluster.operator().list_tasks(request).await?.into_inner();
         match answer.tasks.into_iter().next_back() {
-            Some(task) if !task.agent_address.is_empty() => Ok(task.agent_address),
+            Some(task) if !task.agent_address.is_empty() => {
+                let executor = task.info.and_then(|info| info.executor);
+                let executor = executor.and_then(|executor| ExecutorId::new(executor.executor_id).ok());
+                let name = executor.map(|id| TaskId::of_executor(&id).to_string());
+                Ok((task.agent_address, name.unwrap_or_else(|| self.task_id.clone())))
+            }
             Some(_) => Err(Status::unavailable("its agent is not connected")),
             // A master that just started learns of the task when its agent is back.
             None => Err(Status::unavailable(format!(

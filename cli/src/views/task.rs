@@ -158,6 +158,8 @@ pub(crate) struct TaskView {
     agent_hostname: String,
     agent_address: String,
     command: Vec<String>,
+    /// Whoever runs the task, if not its agent itself.
+    executor_id: Option<String>,
     resources: BTreeMap<String, Value>,
     labels: BTreeMap<String, String>,
     latest_status: Option<StatusView>,
@@ -192,6 +194,7 @@ impl From<Task> for TaskView {
             agent_id: info.agent_id,
             agent_hostname: task.agent_hostname,
             agent_address: task.agent_address,
+            executor_id: info.executor.map(|executor| executor.executor_id),
             command: info.container.unwrap_or_default().command,
             labels: info.labels,
             latest_status: task.latest_status.map(StatusView::from),
@@ -271,7 +274,10 @@ impl Row for ActiveTask {
             restarts,
             task.agent_hostname.clone(),
             status.addresses.join(" "),
-            task.command.join(" "),
+            match &task.executor_id {
+                Some(id) => format!("executor {id}"),
+                None => task.command.join(" "),
+            },
         ]
     }
 }

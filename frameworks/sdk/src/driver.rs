@@ -22,6 +22,7 @@ use crate::records::Records;
 use crate::{Handle, Progress};
 
 use self::serve::Running;
+pub(crate) use self::serve::seed;
 
 /// Where the masters are, and as whom to subscribe.
 #[derive(Debug, Clone)]

@@ -70,7 +70,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "privileged-tests",
         &["types", "container", "linux", "init", "agent"],
     ),
-    ("cluster-tests", &["types", "wire", "grpc"]),
+    ("cluster-tests", &["types", "wire", "grpc", "sdk"]),
     (
         "bench",
         &[

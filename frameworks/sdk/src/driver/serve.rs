@@ -296,7 +296,7 @@ async fn sleep_until(deadline: Option<tokio::time::Instant>) {
 }
 
 /// A seed from the operating system: std seeds its hashers with it.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
