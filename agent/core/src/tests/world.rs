@@ -10,15 +10,15 @@ use std::time::Duration;
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
 use proffer_types::container::{Check, CheckKind, PortRef, RestartOn};
 use proffer_types::{
-    AgentId, AgentInfo, ExecutorEvent, FrameworkId, GroupId, KillPolicy, MasterId, OperationId, Reservation,
-    ResourceChange, Resources, Role, Session, StatusReason, StatusUuid, TaskExit, TaskId, TaskInfo,
-    Timestamp, Usage, Volume, VolumeId,
+    AgentId, AgentInfo, FrameworkId, GroupId, KillPolicy, MasterId, OperationId, Reservation, ResourceChange,
+    Resources, Role, Session, StatusReason, StatusUuid, TaskExit, TaskId, TaskInfo, Timestamp, Usage, Volume,
+    VolumeId,
 };
 
 use crate::{
-    Agent, CheckRole, Command, Config, ConnectionId, ContainerEnd, ContainerId, Effect, ExecutorOrder,
-    ExecutorRecord, LinkId, Output, Process, Recovered, RecoveredTask, ResourcesRecord, Signal, StateRecord,
-    TaskKey, TaskRecord, restore,
+    Agent, CheckRole, Command, Config, ConnectionId, ContainerEnd, ContainerId, Effect, ExecutorRecord,
+    LinkId, Output, Process, Recovered, RecoveredTask, ResourcesRecord, Signal, StateRecord, TaskKey,
+    TaskRecord, restore,
 };
 
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -423,7 +423,7 @@ impl World {
             if let (Some((id, launch_skipped)), Some(own)) = (&mut failed, self.owner(&effect))
                 && *id == own
             {
-                *launch_skipped |= hands_over(&effect);
+                *launch_skipped |= executors::is_launch(&effect);
                 continue;
             }
             if let Some(id) = self.effect(effect) {
@@ -446,14 +446,7 @@ impl World {
 
     fn owner(&self, effect: &Effect) -> Option<ContainerId> {
         match effect {
-            Effect::Executor { container_id, order } => match order {
-                ExecutorOrder::Launch { .. } => Some(*container_id),
-                ExecutorOrder::Tell { record, .. } => *record,
-                ExecutorOrder::Adopt { .. }
-                | ExecutorOrder::Resize { .. }
-                | ExecutorOrder::Disconnect { .. }
-                | ExecutorOrder::Destroy { .. } => None,
-            },
+            Effect::Executor { container_id, order } => executors::owner(*container_id, order),
             Effect::CheckpointTask { container_id, .. }
             | Effect::CheckpointExecutor { container_id, .. }
             | Effect::CheckpointState { container_id, .. }
@@ -580,22 +573,6 @@ impl World {
         }
         None
     }
-}
-
-/// Whether a launch is skipped with it.
-fn hands_over(effect: &Effect) -> bool {
-    matches!(
-        effect,
-        Effect::Launch { .. }
-            | Effect::Executor {
-                order: ExecutorOrder::Launch { .. }
-                    | ExecutorOrder::Tell {
-                        event: ExecutorEvent::Launch(_),
-                        ..
-                    },
-                ..
-            }
-    )
 }
 
 /// What must not be told while the checkpoint of the resources fails.

@@ -7,8 +7,8 @@ use proffer_types::{
 
 use super::{World, framework, usage};
 use crate::{
-    Command, ConnectionId, ContainerEnd, ContainerId, ExecutorNews, ExecutorOrder, ExecutorRecord, Process,
-    RecoveredExecutor, TaskKey,
+    Command, ConnectionId, ContainerEnd, ContainerId, Effect, ExecutorNews, ExecutorOrder, ExecutorRecord,
+    Process, RecoveredExecutor, TaskKey,
 };
 
 fn key(name: &str) -> TaskKey {
@@ -162,5 +162,33 @@ fn said(event: &ExecutorEvent) -> String {
             )
         }
         ExecutorEvent::Shutdown { grace } => format!("shutdown in {grace:?}"),
+    }
+}
+
+/// Whether a launch is skipped with it.
+pub(super) fn is_launch(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Launch { .. }
+            | Effect::Executor {
+                order: ExecutorOrder::Launch { .. }
+                    | ExecutorOrder::Tell {
+                        event: ExecutorEvent::Launch(_),
+                        ..
+                    },
+                ..
+            }
+    )
+}
+
+/// What an order is skipped for when its checkpoint failed.
+pub(super) fn owner(container_id: ContainerId, order: &ExecutorOrder) -> Option<ContainerId> {
+    match order {
+        ExecutorOrder::Launch { .. } => Some(container_id),
+        ExecutorOrder::Tell { record, .. } => *record,
+        ExecutorOrder::Adopt { .. }
+        | ExecutorOrder::Resize { .. }
+        | ExecutorOrder::Disconnect { .. }
+        | ExecutorOrder::Destroy { .. } => None,
     }
 }
