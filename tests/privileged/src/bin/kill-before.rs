@@ -15,6 +15,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::prctl;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -40,6 +41,8 @@ struct Tracer {
 
 #[expect(clippy::print_stdout, reason = "its output is what the test reads")]
 fn main() -> Result<()> {
+    // A test that is killed takes all with it.
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
     let mut args = std::env::args().skip(1);
     let mut arg = || args.next().context("LOG DIR STEP NTH PROGRAM..");
     let (log, dir, step, nth) = (arg()?, arg()?, arg()?, arg()?.parse()?);

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cap::Cap;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use proffer_agent::{Config, FilePolicy, NetworkConfig, Pool};
 use proffer_privileged_tests::steps;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
 fn main() -> Result<()> {
+    // A test that is killed has it end its tasks.
+    prctl::set_pdeathsig(Signal::SIGTERM)?;
     let mut args = std::env::args().skip(1).peekable();
     if args.next_if(|first| first == "--traced").is_some() {
         steps::stop_before_each()?;

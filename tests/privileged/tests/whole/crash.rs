@@ -55,9 +55,11 @@ fn kind(name: &str) -> String {
     } else if path.starts_with("data/sandboxes/") && parts.len() > 3 {
         parts.remove(3);
     }
+    let is_root = |part: &&str| ["fs", "upper", "rootfs"].contains(part);
     if let Some(place) = parts
         .iter()
-        .position(|part| ["fs", "upper", "rootfs"].contains(part))
+        .position(is_root)
+        .filter(|_| path.starts_with("data/"))
     {
         parts.truncate(place + 1);
     } else if who == "proffer-init" && path.starts_with("//") {
@@ -66,21 +68,26 @@ fn kind(name: &str) -> String {
     format!("{who} {call} {}", parts.join("/"))
 }
 
-/// One step of each kind, another one for each next kind, so that all tasks have their turn; of those that tell nothing but
-/// the call some more.
+/// One step of each kind, not always the first, so that all tasks have their turn; of those that tell nothing but the call
+/// some more.
 fn sample(steps: Vec<Step>) -> Vec<Step> {
     let mut kinds: BTreeMap<String, Vec<Step>> = BTreeMap::new();
     for step in steps {
         kinds.entry(kind(&step.0)).or_default().push(step);
     }
     let mut chosen = Vec::new();
-    for (place, (kind, steps)) in kinds.into_iter().enumerate() {
+    for (kind, steps) in kinds {
         let n_wanted = if kind.ends_with(' ') { N_NAMELESS } else { 1 };
         let stride = steps.len().div_ceil(n_wanted);
-        let first = place % stride;
+        let first = turn(&kind, stride);
         chosen.extend(steps.into_iter().skip(first).step_by(stride));
     }
     chosen
+}
+
+/// Spreads names over numbers, in the same way in every run and world.
+fn turn(name: &str, n: usize) -> usize {
+    usize::try_from(crc32fast::hash(name.as_bytes())).unwrap_or_default() % n
 }
 
 #[test]
@@ -96,7 +103,7 @@ fn an_agent_killed_before_any_step_leaves_nothing_once_the_next_has_taken_over()
     })
 }
 
-/// Dies before every so manieth step, from the nth on.
+/// Dies before each of the nth part of the steps.
 async fn die_often(world: &World, n: usize) -> Result<()> {
     let _sweep = Sweep(world);
     let mut master = Master::start().await?;
@@ -112,7 +119,8 @@ async fn die_often(world: &World, n: usize) -> Result<()> {
         Some(_) => all,
         None => sample(all),
     };
-    let own: Vec<&Step> = chosen.iter().skip(n).step_by(N_WORLDS).collect();
+    let is_own = |(name, nth): &&Step| (turn(name, N_WORLDS) + nth) % N_WORLDS == n;
+    let own: Vec<&Step> = chosen.iter().filter(is_own).collect();
     let started = Instant::now();
     let mut found = Found {
         left: left(world)?,
