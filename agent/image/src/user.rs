@@ -27,9 +27,9 @@ pub struct User {
 /// Why nobody can be found.
 #[derive(Debug, Error)]
 pub enum ResolveUserError {
-    #[error("user `{0}` is not in the image's /etc/passwd")]
+    #[error("user `{0}` is not in the task's /etc/passwd")]
     NoUser(String),
-    #[error("group `{0}` is not in the image's /etc/group")]
+    #[error("group `{0}` is not in the task's /etc/group")]
     NoGroup(String),
     #[error("`{}` is not `user[:group]`", .0.escape_debug())]
     Malformed(String),

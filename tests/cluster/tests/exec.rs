@@ -154,6 +154,30 @@ fn exec_passes_output_input_and_exit_codes_and_survives_no_agent() -> Result<()>
 
     let killed = cluster.run(&["exec", &task, "--", "sh", "-c", "kill -KILL $$"])?;
     assert_eq!(killed.status.code(), Some(137), "{}", text(&killed.stderr));
+    // As the container's own files know them.
+    for (who, ids) in [
+        ("nobody", "65534 65534\n"),
+        ("root:7", "0 7\n"),
+        ("7:nogroup", "7 65534\n"),
+    ] {
+        let as_user = [
+            "exec",
+            "-u",
+            who,
+            &task,
+            "--",
+            "sh",
+            "-c",
+            "echo $(id -u) $(id -g)",
+        ];
+        assert_eq!(cluster.ok(&as_user)?, ids, "{who}");
+    }
+    let nobody = cluster.run(&["exec", "-u", "no-such-user", &task, "--", "true"])?;
+    assert!(
+        text(&nobody.stderr).contains("`no-such-user`"),
+        "{}",
+        text(&nobody.stderr)
+    );
     let missing = cluster.run(&["exec", &task, "--", "no-such-command-anywhere"])?;
     assert_eq!(missing.status.code(), Some(127), "{}", text(&missing.stderr));
     let unknown = cluster.run(&["exec", "no-such-task", "--", "true"])?;

@@ -416,6 +416,22 @@ fn a_device_of_a_task_is_in_its_dev_and_no_other_tasks() -> Result<()> {
 }
 
 #[test]
+fn what_is_above_the_agents_root_is_handed_down_as_it_was_found() -> Result<()> {
+    // On a host other agents come and go meanwhile.
+    if !guest::is_inside() {
+        return Ok(());
+    }
+    let handed_down = || fs::read_to_string("/sys/fs/cgroup/cgroup.subtree_control");
+    let before = handed_down()?;
+    on_host(|_| {
+        ensure!(handed_down()? != before, "nothing was handed down: {before}");
+        Ok(())
+    })?;
+    ensure!(handed_down()? == before, "{before} became {}", handed_down()?);
+    Ok(())
+}
+
+#[test]
 fn the_same_holds_in_a_guest_with_cgroup_v2() -> Result<()> {
     guest::run_tests(
         &std::env::current_exe()?,
