@@ -10,7 +10,9 @@ use proffer_linux::ProjectQuota;
 use proffer_privileged_tests::guest::{self, FileSystem};
 use proffer_types::container::{VolumeSource, VolumeSpec};
 use proffer_types::task::TaskStatus;
+use proffer_types::{OperationState, ResourceChange, VolumeId};
 
+use super::resources::{create, reserve};
 use super::*;
 
 const MIB: u64 = 1 << 20;
@@ -178,6 +180,47 @@ async fn what_a_group_shares_counts_once_against_the_disk_of_all() {
         "{ends:?}"
     );
     assert_eq!(ends[1].state, TaskState::Killed, "{ends:?}");
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_persistent_volume_holds_what_it_is_for_and_goes_whole() {
+    if !can_run() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    // Of the host's directories one that tasks get to, wherever the tests keep theirs.
+    let (data, mnt) = (dir.path().join("data"), Path::new("/mnt"));
+    let disk = |amount: u64| format!("disk(+prod)[v:{}]:{amount}MiB", mnt.display());
+    let uses = |id: &str, script: &str| {
+        let mut task = shell(id, script);
+        task.resources.add(&disk(16).parse().unwrap());
+        task
+    };
+    let mut master = Master::start().await;
+    let agent = Agent::start(&master, &data, true).await;
+    let (mut stream, _) = master.register(1).await;
+    for change in [reserve("disk:16MiB"), create("disk(+prod):16MiB", mnt)] {
+        assert_eq!(stream.change(change).await, OperationState::Finished);
+    }
+    let fits = format!("head -c 12M /dev/zero >{}/file", mnt.display());
+    stream.run(uses("fits", &fits)).await;
+    assert_eq!(stream.end_of("fits").await.state, TaskState::Finished);
+    let more = writes(&format!("{}/more", mnt.display()));
+    stream.run(uses("more", &more)).await;
+    assert_over(&stream.end_of("more").await, "the files of its volume `v`");
+    let volume = data.join("volumes/roles/prod/v");
+    let project = quota(&data).map(|quota| (quota.project(&volume).unwrap(), quota));
+
+    let destroy = ResourceChange::Destroy {
+        volume: VolumeId::new("v").unwrap(),
+    };
+    assert_eq!(stream.change(destroy).await, OperationState::Finished);
+    if let Some((project, quota)) = project {
+        assert_ne!(project, 0);
+        let is_free = || quota.usage(project).unwrap().n_inodes == 0;
+        until("a project without files", is_free).await;
+    }
     agent.stop().await;
 }
 

@@ -17,14 +17,14 @@ fn parse(text: &str) -> Resources {
     text.parse().unwrap()
 }
 
-fn reserve(text: &str) -> ResourceChange {
+pub(crate) fn reserve(text: &str) -> ResourceChange {
     ResourceChange::Reserve {
         resources: parse(text),
         reservation: Reservation::dynamic(Role::new("prod").unwrap()),
     }
 }
 
-fn create(disk: &str, container_path: &Path) -> ResourceChange {
+pub(crate) fn create(disk: &str, container_path: &Path) -> ResourceChange {
     ResourceChange::Create {
         disk: parse(disk),
         volume: Volume {
