@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 const KERNEL: &str = "/usr/bin/linux.uml";
 
 /// Seconds until it is given up.
-const TIMEOUT_S: &str = "300";
+const TIMEOUT_S: &str = "120";
 
 /// Says that a process runs in a guest.
 const IN_GUEST: &str = "PROFFER_BENCH_GUEST";
