@@ -59,7 +59,7 @@ impl Pool {
 }
 
 fn primes_below(n: u32) -> usize {
-    let is_prime = |n: &u32| (2..).take_while(|d| d * d <= *n).all(|d| n % d != 0);
+    let is_prime = |n: &u32| (2..).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d));
     (2..n).filter(is_prime).count()
 }
 
