@@ -82,6 +82,10 @@ impl Ours {
     /// Launches a container, waits for its end and destroys it.
     pub(crate) fn run(&self, kind: Kind<'_>) -> Result<Took> {
         let dir = self.dir.join("container");
+        if dir.exists() {
+            // Of a launch that failed.
+            fs::remove_dir_all(&dir)?;
+        }
         fs::create_dir(&dir)?;
         let id = ContainerId::new("container")?;
         let start = stamp::now();
