@@ -40,9 +40,9 @@ pub(crate) struct MasterArgs {
     /// listens on
     #[arg(long, env = "PROFFER_ADVERTISE", value_name = "ADDRESS", value_parser = advertised)]
     advertise: Option<String>,
-    /// With etcd: how long a master that died is still held for the leader, in whole seconds from 2s
-    #[arg(long, env = "PROFFER_LEASE", default_value = "3s", value_name = "DURATION", value_parser = lease)]
-    lease: Duration,
+    /// With etcd: how long a master that died is still held for the leader, in whole seconds from 2s; absent means 3s
+    #[arg(long, env = "PROFFER_LEASE", value_name = "DURATION", value_parser = lease)]
+    lease: Option<Duration>,
     /// Who decides on offers: `drf` is Dominant Resource Fairness, `random` draws lots by weight, `fifo` serves the
     /// first to come, `priority` the role of the highest priority, or one that this binary adds
     #[arg(long, env = "PROFFER_ALLOCATOR", default_value = "drf", value_name = "NAME")]
@@ -104,7 +104,29 @@ fn lease(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("`{text}` is not 2 to 300 whole seconds"))
 }
 
+/// How long a dead leader is missed at most, and one that is only slow is waited for.
+const DEFAULT_LEASE: Duration = Duration::from_secs(3);
+
 impl MasterArgs {
+    /// Refuses what the store has no use for, and what it lacks.
+    fn check_store(&self) -> Result<(), WrongUse> {
+        let is_alone = self.store == StoreKind::Rocksdb;
+        let anywhere = self.listen.port() == 0 || self.listen.ip().is_unspecified();
+        let wrong = match is_alone {
+            true if self.data_dir.is_none() => "--data-dir is missing",
+            true if self.advertise.is_some() => "--advertise is for masters that share an etcd",
+            true if self.lease.is_some() => "--lease is for masters that share an etcd",
+            false if self.data_dir.is_some() => {
+                "--data-dir is of no use to a master whose registry is in etcd"
+            }
+            false if self.advertise.is_none() && anywhere => {
+                "--advertise is missing: others must be told where this master is"
+            }
+            true | false => return Ok(()),
+        };
+        Err(WrongUse(wrong.to_owned()))
+    }
+
     fn core(&self) -> proffer_master_core::Config {
         let default = proffer_master_core::Config::default();
         let or = |span: Option<Span>, default| span.map_or(default, |span| span.0);
@@ -136,24 +158,65 @@ pub(super) async fn master(args: MasterArgs, allocators: &Allocators) -> Result<
 
 /// The store, what it is called, and the election of those who share it.
 async fn open(args: &MasterArgs) -> Result<(Arc<dyn Store>, String, Option<Standing>)> {
+    args.check_store()?;
     match &args.store {
         StoreKind::Rocksdb => {
-            let missing = || WrongUse("--data-dir is missing".to_owned());
-            let store = Rocks::open(args.data_dir.clone().ok_or_else(missing)?).await?;
+            let store = Rocks::open(args.data_dir.clone().unwrap_or_default()).await?;
             Ok((Arc::new(store), "rocksdb".to_owned(), None))
         }
         StoreKind::Etcd(address) => {
-            if args.advertise.is_none() && (args.listen.port() == 0 || args.listen.ip().is_unspecified()) {
-                let which = "--advertise is missing: others must be told where this master is".to_owned();
-                return Err(WrongUse(which).into());
-            }
             let store = Etcd::open(address.clone()).await?;
-            let candidate = Candidate::new(address, args.lease).await;
+            let candidate = Candidate::new(address, args.lease.unwrap_or(DEFAULT_LEASE)).await;
             let standing = Standing {
                 election: Box::new(candidate.map_err(anyhow::Error::msg)?),
                 address: args.advertise.clone().unwrap_or_else(|| args.listen.to_string()),
             };
             Ok((Arc::new(store), address.to_string(), Some(standing)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: MasterArgs,
+    }
+
+    #[test]
+    fn what_a_store_has_no_use_for_is_refused() {
+        let check = |line: &str| {
+            let line = Line::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?;
+            line.args.check_store().map_err(|error| error.0)
+        };
+        let etcd = "master --store etcd://10.0.0.7:2379";
+        for good in [
+            "master --data-dir /d",
+            etcd,
+            &format!("{etcd} --lease 5s --listen 0.0.0.0:5050 --advertise m1:5050"),
+        ] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for (bad, why) in [
+            ("master".to_owned(), "--data-dir is missing"),
+            ("master --data-dir /d --lease 5s".to_owned(), "--lease is for"),
+            (
+                "master --data-dir /d --advertise m1:5050".to_owned(),
+                "--advertise is for",
+            ),
+            (format!("{etcd} --data-dir /d"), "--data-dir is of no use"),
+            (format!("{etcd} --listen 0.0.0.0:5050"), "--advertise is missing"),
+            (format!("{etcd} --lease 1s"), "not 2 to 300 whole seconds"),
+            (format!("{etcd} --advertise nowhere"), "not host:port"),
+            ("master --store sqlite".to_owned(), "not rocksdb or etcd"),
+        ] {
+            let refusal = check(&bad).expect_err(&bad);
+            assert!(refusal.contains(why), "{bad}: {refusal}");
         }
     }
 }
