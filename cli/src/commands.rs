@@ -16,6 +16,7 @@ mod logs;
 mod master;
 mod offers;
 mod ps;
+mod registry;
 mod role;
 mod roles;
 mod run;
@@ -71,6 +72,8 @@ pub(crate) enum Command {
     Frameworks(frameworks::FrameworksArgs),
     Offers(offers::OffersArgs),
     Roles(roles::RolesArgs),
+    #[command(subcommand)]
+    Registry(registry::RegistryCommand),
     Logs(logs::LogsArgs),
     Exec(exec::ExecArgs),
     Attach(attach::AttachArgs),
@@ -122,6 +125,7 @@ impl Command {
             Self::Frameworks(args) => client(&log, frameworks::frameworks(args)),
             Self::Offers(args) => client(&log, offers::offers(args)),
             Self::Roles(args) => client(&log, roles::roles(args)),
+            Self::Registry(command) => client(&log, registry::registry(command)),
             Self::Logs(args) => client(&log, logs::logs(args)),
             Self::Exec(args) => client(&log, exec::exec(args)),
             Self::Attach(args) => client(&log, attach::attach(args)),

@@ -41,6 +41,16 @@ impl Rocks {
         })
     }
 
+    /// Opens the store in `path`, where there must be one.
+    pub async fn open_existing(path: impl Into<PathBuf>) -> Result<Self, OpenError> {
+        let path: PathBuf = path.into();
+        // RocksDB would make a directory before it notices.
+        if !path.join("CURRENT").exists() {
+            return Err(OpenError::Missing { path });
+        }
+        Self::open(path).await
+    }
+
     /// Runs `work` on the database, off the runtime's threads. Opens it first where a failed write closed it.
     async fn with<T, E>(
         &self,

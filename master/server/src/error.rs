@@ -26,6 +26,10 @@ pub enum MasterError {
     Record { key: String, detail: String },
     #[error("the registry has counted {0} starts, which is as far as it goes; use an empty data directory")]
     TermsExhausted(u64),
+    #[error("a restore into this store was cut off; do it again, or start with an empty store")]
+    Restoring,
+    #[error("the registry was moved to {to}; start the master there")]
+    Moved { to: String },
     #[error("another master uses this store: it has begun term {found}, after ours, {ours}")]
     Deposed { ours: u32, found: u64 },
     #[error("the system gives no randomness")]

@@ -25,4 +25,5 @@ mod serve;
 
 pub use config::{Config, NewAllocator, Standing};
 pub use error::MasterError;
+pub use registry::{Backup, BackupError, transfer};
 pub use run::run;

@@ -6,15 +6,19 @@ mod views;
 
 use std::sync::Arc;
 
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
 use proffer_grpc::status;
 use proffer_grpc::v1::operator_server::Operator;
 use proffer_master_core::{OperatorRequest, Snapshot, TaskView};
+use proffer_store::Store;
 use proffer_types::KillPolicy;
 use proffer_wire::{ConvertError, v1};
 use tonic::{Request, Response, Status};
 
 pub(crate) use views::role_share;
 
+use crate::Backup;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 
@@ -22,14 +26,37 @@ use crate::inbox::Inbox;
 #[derive(Debug)]
 pub(crate) struct OperatorApi {
     pub(crate) inbox: Inbox,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) store_name: String,
     pub(crate) clock: Clock,
 }
+
+/// Of one message of a backup; a frame of HTTP/2 times some.
+const BACKUP_CHUNK_BYTES: usize = 256 << 10;
 
 type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl Operator for OperatorApi {
+    type BackupRegistryStream = BoxStream<'static, Result<v1::BackupRegistryResponse, Status>>;
+
+    async fn backup_registry(
+        &self,
+        _request: Request<v1::BackupRegistryRequest>,
+    ) -> Answer<Self::BackupRegistryStream> {
+        // Whoever leads not says who does.
+        self.inbox.snapshot().await?;
+        let backup = Backup::take(&*self.store, self.clock.now()).await;
+        let backup = backup
+            .map_err(|error| Status::unavailable(chain(&error)))?
+            .to_bytes();
+        let chunks: Vec<_> = backup.chunks(BACKUP_CHUNK_BYTES).map(<[u8]>::to_vec).collect();
+        let messages = chunks
+            .into_iter()
+            .map(|data| Ok(v1::BackupRegistryResponse { data }));
+        Ok(Response::new(stream::iter(messages).boxed()))
+    }
+
     async fn get_cluster(&self, _request: Request<v1::GetClusterRequest>) -> Answer<v1::Cluster> {
         let snapshot = self.inbox.snapshot().await?;
         Ok(Response::new(v1::Cluster {
@@ -147,6 +174,14 @@ fn listed<'a>(
             any_or(&wanted.framework_id, task.framework_id.as_str())
                 && any_or(&wanted.task_id, task.info.id.as_str())
         })
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
 }
 
 fn parse<T>(field: &str, text: &str) -> Result<T, ConvertError>

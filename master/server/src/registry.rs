@@ -8,8 +8,10 @@
 //! Every write is guarded by the revision of `meta`, which each start changes: a master that was overtaken
 //! cannot write.
 
+mod backup;
 mod records;
 
+pub use backup::{Backup, BackupError, transfer};
 use proffer_master_core::{Registry, RegistryChange};
 use proffer_store::{Batch, CommitError, Entry, Revision, Store};
 use proffer_wire::v1;
@@ -48,11 +50,18 @@ pub(crate) async fn begin_term(store: &dyn Store, last: &mut Option<u32>) -> Res
             found: meta.term,
         });
     }
+    if meta.restoring {
+        return Err(MasterError::Restoring);
+    }
+    if !meta.moved_to.is_empty() {
+        return Err(MasterError::Moved { to: meta.moved_to });
+    }
     let term = u32::try_from(meta.term + 1).map_err(|_| MasterError::TermsExhausted(meta.term))?;
     *last = Some(term);
     let next = v1::RegistryMeta {
         format: FORMAT,
         term: term.into(),
+        ..v1::RegistryMeta::default()
     };
     let batch = Batch::new()
         .put(META, next.encode_to_vec())
@@ -61,19 +70,28 @@ pub(crate) async fn begin_term(store: &dyn Store, last: &mut Option<u32>) -> Res
     Ok(Fence { term, revision })
 }
 
-/// Reads everything but `meta`.
+/// Reads everything but `meta`, as of one moment.
 pub(crate) async fn load(store: &dyn Store) -> Result<Registry, MasterError> {
+    read(&store.scan("").await?)
+}
+
+fn read(entries: &[Entry]) -> Result<Registry, MasterError> {
     let mut registry = Registry::default();
-    for entry in store.scan(AGENTS).await? {
-        registry.agents.push(convert::<v1::RegistryAgent, _>(&entry)?);
-    }
-    for entry in store.scan(FRAMEWORKS).await? {
-        registry
-            .frameworks
-            .push(convert::<v1::RegistryFramework, _>(&entry)?);
-    }
-    for entry in store.scan(ROLES).await? {
-        registry.roles.push(convert::<v1::RegistryRole, _>(&entry)?);
+    for entry in entries {
+        if entry.key.starts_with(AGENTS) {
+            registry.agents.push(convert::<v1::RegistryAgent, _>(entry)?);
+        } else if entry.key.starts_with(FRAMEWORKS) {
+            registry
+                .frameworks
+                .push(convert::<v1::RegistryFramework, _>(entry)?);
+        } else if entry.key.starts_with(ROLES) {
+            registry.roles.push(convert::<v1::RegistryRole, _>(entry)?);
+        } else if entry.key != META {
+            return Err(MasterError::Record {
+                key: entry.key.clone(),
+                detail: "it belongs to no registry".to_owned(),
+            });
+        }
     }
     Ok(registry)
 }

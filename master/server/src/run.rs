@@ -57,6 +57,7 @@ pub async fn run(
         },
         OperatorApi {
             inbox: inbox.clone(),
+            store: store.clone(),
             store_name: config.store_name,
             clock,
         },

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends by panicking")]
 
+mod backup;
 mod election;
 mod harness;
 mod roles;

@@ -26,6 +26,8 @@ pub enum OpenError {
     Format { path: PathBuf, found: u32, known: u32 },
     #[error("the data directory {} has vanished while it was in use", path.display())]
     Vanished { path: PathBuf },
+    #[error("there is no store in {}", path.display())]
+    Missing { path: PathBuf },
     #[error("cannot open the data directory {}: {detail}", path.display())]
     Other { path: PathBuf, detail: String },
 }
@@ -54,6 +56,7 @@ impl From<OpenError> for ReadError {
             | OpenError::Permission { .. }
             | OpenError::DiskFull { .. }
             | OpenError::Vanished { .. }
+            | OpenError::Missing { .. }
             | OpenError::Other { .. } => Self::Unavailable {
                 detail: error.to_string(),
             },
@@ -72,6 +75,7 @@ impl From<OpenError> for CommitError {
             | OpenError::Corrupt { .. }
             | OpenError::Format { .. }
             | OpenError::Vanished { .. }
+            | OpenError::Missing { .. }
             | OpenError::Other { .. } => Self::Failed { detail },
         }
     }
