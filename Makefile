@@ -6,6 +6,8 @@
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/proffer
 ROCKSDB_VERSION := $(shell sed -n '/^name = "librocksdb-sys"/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
 BENCH ?= all
+FUZZ ?= messages master agent text records
+SECONDS_EACH ?= 60
 
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 export ROCKSDB_LIB_DIR := $(CACHE)/rocksdb-$(ROCKSDB_VERSION)
@@ -14,7 +16,7 @@ export ROCKSDB_STATIC := 1
 export BINDGEN_EXTRA_CLANG_ARGS := -I$(shell gcc -print-file-name=include 2>/dev/null)
 export PROFFER_CACHE := $(CACHE)
 
-.PHONY: help demo test crash verify fix bench env build release deps deps-test deps-bench clean
+.PHONY: help demo test crash fuzz verify fix bench env build release deps deps-test deps-bench clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,6 +30,10 @@ test: deps-test $(ROCKSDB_LIB_DIR)/librocksdb.a verify ## everything that proves
 # The tests proper take one step of each kind.
 crash: deps-test $(ROCKSDB_LIB_DIR)/librocksdb.a ## kills a whole agent before each of some 1,200 steps, in about half an hour
 	PROFFER_EVERY_STEP=1 cargo test --locked -p proffer-privileged-tests --test whole -- --nocapture before_any_step
+
+# Needs rustup, for a nightly compiler; what it finds is written to tests/fuzz/found and tried by every `make test`.
+fuzz: ## searches for inputs that break a decoder or a core, FUZZ=messages|master|agent|text|records, SECONDS_EACH=60
+	@scripts/fuzz.sh "$(CACHE)/fuzz" "$(FUZZ)" "$(SECONDS_EACH)"
 
 verify: deps $(ROCKSDB_LIB_DIR)/librocksdb.a ## checks format and lints; writes nothing
 	cargo fmt --all -- --check

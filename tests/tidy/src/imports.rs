@@ -67,6 +67,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "fuzz",
+        &["types", "wire", "allocator", "master-core", "agent-core", "init"],
+    ),
+    (
         "privileged-tests",
         &["types", "container", "linux", "init", "agent"],
     ),

@@ -1,0 +1,145 @@
+//! Every message that a peer sends, through its conversion and back: what is taken must mean the same when it is sent on.
+
+use std::fmt::Debug;
+
+use proffer_types::agent_link::MasterMessage;
+use proffer_types::{ExecutorInfo, FrameworkInfo, Offer, OperationStatus, Resources, TaskInfo, TaskStatus};
+use proffer_wire::agent_link::{Registration, agent_frames, from_master_frame, master_frames};
+use proffer_wire::scheduler_link::{call_frames, event_frames, from_call_frame, from_event_frame};
+use proffer_wire::{ConvertError, v1};
+use prost::Message;
+
+use crate::master;
+
+pub(crate) fn run(input: &[u8]) {
+    let Some((kind, bytes)) = input.split_first() else {
+        return;
+    };
+    match kind % 12 {
+        0 => agent_frame(bytes),
+        1 => master_frame(bytes),
+        2 => calls(bytes),
+        3 => events(bytes),
+        4 => both_ways::<v1::TaskInfo, TaskInfo>(bytes),
+        5 => both_ways::<v1::TaskStatus, TaskStatus>(bytes),
+        6 => both_ways::<v1::Resources, Resources>(bytes),
+        7 => both_ways::<v1::FrameworkInfo, FrameworkInfo>(bytes),
+        8 => both_ways::<v1::Offer, Offer>(bytes),
+        9 => both_ways::<v1::OperationStatus, OperationStatus>(bytes),
+        10 => both_ways::<v1::ExecutorInfo, ExecutorInfo>(bytes),
+        _ => both_ways::<v1::AgentInfo, proffer_types::AgentInfo>(bytes),
+    }
+}
+
+fn both_ways<M, T>(bytes: &[u8])
+where
+    M: Message + Default + for<'a> From<&'a T>,
+    T: TryFrom<M, Error = ConvertError> + PartialEq + Debug,
+{
+    let Ok(message) = M::decode(bytes) else {
+        return;
+    };
+    if let Ok(value) = T::try_from(message) {
+        let again = T::try_from(M::from(&value));
+        assert_eq!(again.as_ref(), Ok(&value));
+    }
+}
+
+fn agent_frame(bytes: &[u8]) {
+    let Ok(frame) = v1::AgentFrame::decode(bytes) else {
+        return;
+    };
+    let Ok((session, messages)) = Registration::default().push(frame) else {
+        return;
+    };
+    let mut again = Registration::default();
+    let mut received = Vec::new();
+    for frame in agent_frames(session, &messages) {
+        received.extend(
+            again
+                .push(frame)
+                .map(|(_, messages)| messages)
+                .into_iter()
+                .flatten(),
+        );
+    }
+    assert_eq!(received, messages);
+}
+
+fn master_frame(bytes: &[u8]) {
+    let Ok(frame) = v1::MasterFrame::decode(bytes) else {
+        return;
+    };
+    let Ok((session, messages)) = from_master_frame(frame) else {
+        return;
+    };
+    let mut received: Vec<MasterMessage> = Vec::new();
+    for frame in master_frames(session, &messages) {
+        received.extend(
+            from_master_frame(frame)
+                .map(|(_, messages)| messages)
+                .into_iter()
+                .flatten(),
+        );
+    }
+    assert_eq!(received, messages);
+}
+
+fn calls(bytes: &[u8]) {
+    let Ok(frame) = v1::SchedulerCalls::decode(bytes) else {
+        return;
+    };
+    if let Ok(calls) = from_call_frame(frame) {
+        let received = call_frames(&calls).into_iter().map(from_call_frame);
+        // Tasks that were refused on the way in are known as such, and not sent on.
+        assert!(received.into_iter().all(|calls| calls.is_ok()));
+    }
+}
+
+fn events(bytes: &[u8]) {
+    let Ok(frame) = v1::SchedulerEvents::decode(bytes) else {
+        return;
+    };
+    if let Ok(events) = from_event_frame(frame) {
+        let received: Result<Vec<_>, _> = event_frames(&events).into_iter().map(from_event_frame).collect();
+        assert_eq!(received.map(|events| events.concat()), Ok(events));
+    }
+}
+
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    let task = master::task("t", &master::agent_id());
+    let status = v1::TaskStatus {
+        task_id: "t".to_owned(),
+        agent_id: master::agent_id(),
+        state: v1::TaskState::TaskRunning.into(),
+        source: v1::StatusSource::SourceAgent.into(),
+        uuid: vec![7; 16],
+        ..v1::TaskStatus::default()
+    };
+    let run = v1::master_message::RunTask {
+        framework_id: master::id().framework(0).to_string(),
+        role: "web".to_owned(),
+        task_info: Some(task.clone()),
+    };
+    let frame = v1::MasterFrame {
+        session: 1,
+        messages: vec![v1::MasterMessage {
+            message: Some(v1::master_message::Message::RunTask(run)),
+        }],
+    };
+    let seed = |kind: u8, bytes: Vec<u8>| [vec![kind], bytes].concat();
+    vec![
+        seed(0, master::registration().encode_to_vec()),
+        seed(1, frame.encode_to_vec()),
+        seed(2, master::subscription().encode_to_vec()),
+        seed(
+            2,
+            master::acceptance(master::id().offer(0).as_str()).encode_to_vec(),
+        ),
+        seed(4, task.encode_to_vec()),
+        seed(5, status.encode_to_vec()),
+        seed(6, master::resources().encode_to_vec()),
+        seed(7, master::framework_info().encode_to_vec()),
+        seed(11, master::agent_info().encode_to_vec()),
+    ]
+}
