@@ -10,6 +10,7 @@ mod explain;
 mod give_up;
 mod offers;
 mod recover;
+mod recur;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -25,9 +26,12 @@ use crate::avoided::Avoided;
 use crate::cut_off::CutOff;
 use crate::job::{Job, Phase, Place};
 use crate::queue::Queue;
-use crate::{JobSummary, JobView, records};
+use crate::{JobSummary, JobView, RecurringView, records};
 
 pub use cancel::CancelError;
+pub use recur::SteerError;
+
+use self::recur::Recurrings;
 
 /// Ended jobs that are kept for people to look at.
 const MAX_ENDED_JOBS: usize = 1000;
@@ -43,8 +47,9 @@ pub struct NoSuchJob(pub String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     jobs: BTreeMap<u64, Job>,
-    /// The latest job of each name.
+    /// The latest job of each name; runs of recurring jobs are jobs too.
     names: BTreeMap<String, u64>,
+    recurrings: Recurrings,
     /// How many jobs were ever submitted; the number of the latest.
     submissions: u64,
     queue: Queue,
@@ -69,6 +74,7 @@ impl Batch {
         Self {
             jobs: BTreeMap::new(),
             names: BTreeMap::new(),
+            recurrings: Recurrings::default(),
             submissions: 0,
             queue: Queue::default(),
             running: BTreeMap::new(),
@@ -92,6 +98,21 @@ impl Batch {
     /// One job with its instances.
     pub fn get(&self, name: &str) -> Result<JobView, NoSuchJob> {
         self.named(name).map(JobView::of)
+    }
+
+    /// All recurring jobs, in the order of submission, without their windows.
+    #[must_use]
+    pub fn list_recurring(&self) -> Vec<RecurringView> {
+        let jobs = self.recurrings.jobs.values();
+        jobs.map(RecurringView::summary).collect()
+    }
+
+    /// One recurring job with what is kept of its windows.
+    #[must_use]
+    pub fn get_recurring(&self, name: &str) -> Option<RecurringView> {
+        let number = self.recurrings.names.get(name)?;
+        let job = self.recurrings.jobs.get(number)?;
+        Some(RecurringView::of(job, |run| self.jobs.get(&run)))
     }
 
     fn named(&self, name: &str) -> Result<&Job, NoSuchJob> {
@@ -175,6 +196,7 @@ impl Batch {
             if let Some(job) = self.jobs.get(&number) {
                 put(cx, records::end(job));
             }
+            self.run_ended(number, cx);
             self.drop_oldest(cx);
         }
         self.state_demand(cx);
@@ -203,9 +225,10 @@ impl Batch {
         };
         records::keys(&job).into_iter().for_each(|key| cx.delete(key));
         self.ended.retain(|(_, other)| *other != number);
-        if self.names.get(&job.spec.name) == Some(&number) {
-            self.names.remove(&job.spec.name);
+        if self.names.get(&job.name) == Some(&number) {
+            self.names.remove(&job.name);
         }
+        self.run_dropped(&job);
     }
 }
 
@@ -223,15 +246,21 @@ impl Scheduler for Batch {
 
     fn subscribed(&mut self, cx: &mut Context<'_>, _: &FrameworkId) {
         self.connected = true;
+        let wall = self.wall(cx);
+        self.recurrings.clock.connected(wall);
+        self.fire(None, cx);
         self.state_demand(cx);
     }
 
-    fn disconnected(&mut self, _: &mut Context<'_>) {
+    fn disconnected(&mut self, cx: &mut Context<'_>) {
         self.connected = false;
+        let wall = self.wall(cx);
+        self.recurrings.clock.disconnected(wall);
         self.cut_off.clear();
     }
 
     fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
+        self.fire(None, cx);
         self.take_all(offers, cx);
     }
 
@@ -250,10 +279,13 @@ impl Scheduler for Batch {
 
     fn tick(&mut self, cx: &mut Context<'_>) {
         self.give_up_overdue(cx);
+        self.fire(None, cx);
+        self.state_demand(cx);
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.cut_off.next_deadline()
+        let deadlines = [self.cut_off.next_deadline(), self.next_window()];
+        deadlines.into_iter().flatten().min()
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use proffer_types::{TaskId, TaskStatus, Timestamp};
 
+use crate::schedule::{MissedPolicy, compact};
 use crate::{JobSpec, TaskSpec};
 
 /// Where an instance of a task is.
@@ -60,7 +61,11 @@ pub(crate) struct Place {
 pub(crate) struct Job {
     /// Counts submissions, and tells jobs of the same name apart.
     pub(crate) number: u64,
+    /// That of the spec; of a run, that and its window.
+    pub(crate) name: String,
     pub(crate) spec: Arc<JobSpec>,
+    /// Absent where the job was submitted by itself.
+    pub(crate) run: Option<Run>,
     pub(crate) submitted: Timestamp,
     pub(crate) cancelled: bool,
     pub(crate) ended: Option<Timestamp>,
@@ -68,6 +73,27 @@ pub(crate) struct Job {
     pub(crate) tasks: Vec<Task>,
     /// Indexes of the tasks, each after those it comes after.
     pub(crate) order: Vec<usize>,
+}
+
+/// What a job is the run of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// The number of the recurring job.
+    pub(crate) recurring: u64,
+    /// The window.
+    pub(crate) at: Timestamp,
+    /// Somebody asked for it; it is of no window.
+    pub(crate) triggered: bool,
+    /// When the first task of it was launched.
+    pub(crate) started: Option<Timestamp>,
+}
+
+impl Run {
+    /// `<job>@<window>`: no name that is submitted has an `@`, so no job is named twice.
+    pub(crate) fn name(&self, job: &str) -> String {
+        let now = if self.triggered { "now-" } else { "" };
+        format!("{job}@{now}{}", compact(self.at))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +111,8 @@ pub(crate) struct Instance {
     pub(crate) attempts: u32,
     /// Launches that count against the retries.
     pub(crate) failures: u32,
+    /// Launches that certainly never came to pass.
+    pub(crate) never_launched: u32,
     /// Of the latest attempt.
     pub(crate) status: Option<Box<TaskStatus>>,
 }
@@ -99,6 +127,7 @@ impl Job {
                 phase: Phase::Blocked,
                 attempts: 0,
                 failures: 0,
+                never_launched: 0,
                 status: None,
             };
             Task {
@@ -110,12 +139,35 @@ impl Job {
         Self {
             tasks: tasks.collect(),
             number,
+            name: spec.name.clone(),
             spec,
+            run: None,
             submitted,
             cancelled: false,
             ended: None,
             order,
         }
+    }
+
+    /// Makes it a run.
+    pub(crate) fn as_run(self, run: Run) -> Self {
+        Self {
+            name: run.name(&self.spec.name),
+            run: Some(run),
+            ..self
+        }
+    }
+
+    /// Whether no task of it may be launched a second time unless it certainly never ran.
+    pub(crate) fn at_most_once(&self) -> bool {
+        let schedule = self.spec.schedule.as_ref();
+        schedule.is_some_and(|schedule| schedule.missed == MissedPolicy::AtMostOnce)
+    }
+
+    /// Whether some task of it may have run.
+    pub(crate) fn may_have_run(&self) -> bool {
+        let mut instances = self.tasks.iter().flat_map(|task| &task.instances);
+        instances.any(|instance| instance.attempts > instance.never_launched)
     }
 
     /// One of the job's instances.
@@ -187,7 +239,7 @@ impl Job {
             1 => String::new(),
             attempt => format!("-{attempt}"),
         };
-        let (job, number, name) = (&self.spec.name, self.number, &self.spec.tasks[task].name);
+        let (job, number, name) = (&self.name, self.number, &self.spec.tasks[task].name);
         // Cannot fail: the names are checked and short.
         TaskId::new(format!("{job}-{number}.{name}.{index}{attempt}")).ok()
     }

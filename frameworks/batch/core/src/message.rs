@@ -10,7 +10,7 @@ use proffer_wire::demand::{Budget, placement_rules};
 use proffer_wire::task::limits;
 use proffer_wire::{ConvertError, v1};
 
-use crate::{JobSpec, TaskSpec};
+use crate::{JobSpec, Schedule, TaskSpec};
 
 impl TryFrom<v1::JobSpec> for JobSpec {
     type Error = ConvertError;
@@ -31,6 +31,11 @@ impl TryFrom<v1::JobSpec> for JobSpec {
                 .map(task)
                 .collect::<Result<_, _>>()?,
             gang: message.gang,
+            schedule: message
+                .schedule
+                .map(Schedule::try_from)
+                .transpose()
+                .map_err(|error| error.under("schedule"))?,
         })
     }
 }
@@ -75,6 +80,7 @@ impl From<&JobSpec> for v1::JobSpec {
             priority: spec.priority,
             tasks: spec.tasks.iter().map(task_message).collect(),
             gang: spec.gang,
+            schedule: spec.schedule.as_ref().map(Into::into),
         }
     }
 }

@@ -3,12 +3,16 @@
 //! | key | value | written |
 //! |---|---|---|
 //! | `batch/submissions` | `Counter` | with each submission |
-//! | `job/<number>` | `JobRecord` | when submitted |
+//! | `batch/recurring/<number>` | `RecurringRecord` | when submitted |
+//! | `batch/recurring/<number>/ledger` | `LedgerRecord` | when a window is decided about |
+//! | `job/<number>` | `JobRecord` | when submitted; the run of a window, when it is due, with the ledger, and when it starts |
 //! | `job/<number>/end` | `EndRecord` | when cancelled, and when ended |
 //! | `job/<number>/<task>.<index>` | `InstanceRecord` | when launched, and when an attempt ended |
 //!
 //! The number has twenty digits, so that the order of keys is the order of submission. An instance without a record was
 //! never launched; its phase follows from the others. Numbers of fields are for ever.
+
+mod recurring;
 
 use proffer_session::RecoverError;
 use proffer_types::Timestamp;
@@ -16,7 +20,10 @@ use proffer_wire::{ConvertError, v1};
 use prost::Message;
 
 use crate::JobSpec;
-use crate::job::{Instance, Job, Phase, Place};
+use crate::job::{Instance, Job, Phase, Place, Run};
+use crate::recurring::Ledger;
+
+pub(crate) use self::recurring::{ledger, recurring, recurring_keys};
 
 const SUBMISSIONS: &str = "batch/submissions";
 const JOBS: &str = "job/";
@@ -32,8 +39,23 @@ struct Counter {
 struct JobRecord {
     #[prost(uint64, tag = "5")]
     submitted_ms: u64,
+    /// A run has that of its recurring job.
     #[prost(message, optional, tag = "7")]
     spec: Option<v1::JobSpec>,
+    #[prost(message, optional, tag = "8")]
+    run: Option<RunRecord>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct RunRecord {
+    #[prost(uint64, tag = "1")]
+    recurring: u64,
+    #[prost(uint64, tag = "2")]
+    at_ms: u64,
+    #[prost(bool, tag = "3")]
+    triggered: bool,
+    #[prost(uint64, optional, tag = "4")]
+    started_ms: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -57,12 +79,28 @@ struct InstanceRecord {
     failures: u32,
     #[prost(message, optional, tag = "5")]
     status: Option<v1::TaskStatus>,
+    #[prost(uint32, tag = "6")]
+    never_launched: u32,
 }
 
 /// One record, understood.
 #[derive(Debug)]
 pub(crate) enum Record {
     Submissions(u64),
+    Recurring {
+        number: u64,
+        spec: JobSpec,
+        submitted: Timestamp,
+    },
+    Ledger {
+        number: u64,
+        ledger: Ledger,
+    },
+    Run {
+        number: u64,
+        run: Run,
+        submitted: Timestamp,
+    },
     Job {
         number: u64,
         spec: JobSpec,
@@ -88,7 +126,13 @@ pub(crate) fn submissions(value: u64) -> (String, Vec<u8>) {
 pub(crate) fn job(job: &Job) -> (String, Vec<u8>) {
     let record = JobRecord {
         submitted_ms: job.submitted.0,
-        spec: Some(job.spec.as_ref().into()),
+        spec: job.run.is_none().then(|| job.spec.as_ref().into()),
+        run: job.run.as_ref().map(|run| RunRecord {
+            recurring: run.recurring,
+            at_ms: run.at.0,
+            triggered: run.triggered,
+            started_ms: run.started.map(|started| started.0),
+        }),
     };
     (job_key(job), record.encode_to_vec())
 }
@@ -113,6 +157,7 @@ pub(crate) fn instance(job: &Job, place: Place) -> (String, Vec<u8>) {
         attempts: instance.attempts,
         failures: instance.failures,
         status: status.map(Into::into),
+        never_launched: instance.never_launched,
     };
     (instance_key(job, place.task, place.index), record.encode_to_vec())
 }
@@ -145,12 +190,27 @@ pub(crate) fn read(key: &str, value: &[u8]) -> Result<Record, RecoverError> {
     if key == SUBMISSIONS {
         return Ok(Record::Submissions(decode::<Counter>(key, value)?.value));
     }
+    if let Some(rest) = key.strip_prefix(recurring::RECURRING) {
+        return recurring::read(key, rest, value);
+    }
     let rest = key.strip_prefix(JOBS).ok_or_else(unknown)?;
     let (number, rest) = rest.split_once('/').unwrap_or((rest, ""));
     let number = number.parse().map_err(|error| RecoverError::new(key, error))?;
     match (rest, rest.split_once('.')) {
         ("", _) => {
             let record = decode::<JobRecord>(key, value)?;
+            if let Some(run) = record.run {
+                return Ok(Record::Run {
+                    number,
+                    run: Run {
+                        recurring: run.recurring,
+                        at: Timestamp(run.at_ms),
+                        triggered: run.triggered,
+                        started: run.started_ms.map(Timestamp),
+                    },
+                    submitted: Timestamp(record.submitted_ms),
+                });
+            }
             let spec = record
                 .spec
                 .ok_or_else(|| RecoverError::new(key, "it has no spec"))?;
@@ -184,6 +244,7 @@ fn read_instance(key: &str, record: InstanceRecord) -> Result<Instance, RecoverE
         phase: *phase.ok_or_else(|| RecoverError::new(key, format!("{} is no phase", record.phase)))?,
         attempts: record.attempts,
         failures: record.failures,
+        never_launched: record.never_launched,
         status: record
             .status
             .map(|status| status.try_into().map(Box::new))

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources, Role};
 
+use crate::Schedule;
+
 /// A job: tasks, and the order between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobSpec {
@@ -15,6 +17,8 @@ pub struct JobSpec {
     pub tasks: Vec<TaskSpec>,
     /// All tasks are one gang; none of them comes after another.
     pub gang: bool,
+    /// Absent means that the job runs once, now.
+    pub schedule: Option<Schedule>,
 }
 
 /// A task of a job: an array of like instances.

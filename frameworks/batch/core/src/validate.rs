@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use proffer_types::demand::MAX_GANG_TASKS;
 use proffer_types::resources::format::format_scalar;
+use proffer_types::container::RestartOn;
 use proffer_types::{Limit, ResourceName, Resources, Role};
 use proffer_wire::container::encoded_bytes;
 use thiserror::Error;
 
-use crate::{JobSpec, TaskSpec};
+use crate::{JobSpec, MissedPolicy, Schedule, ScheduleError, TaskSpec};
 
 /// The longest name of a job or task, in bytes: two of them and three numbers fit in a task id.
 pub const MAX_NAME_BYTES: usize = 63;
@@ -94,6 +95,8 @@ pub enum SubmitError {
     LargeContainer { task: String, n_bytes: usize },
     #[error("task `{task}` has {retries} retries, at most {MAX_RETRIES} are allowed")]
     Retries { task: String, retries: u32 },
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     #[error("priority {0} is not between -{MAX_PRIORITY} and {MAX_PRIORITY}")]
     Priority(i32),
     /// The name may be used again once that job has ended.
@@ -152,6 +155,17 @@ fn check_gang(tasks: &[TaskSpec]) -> Result<(), SubmitError> {
     match n_bytes.sum() {
         n_bytes if n_bytes > MAX_GANG_BYTES as u64 => Err(SubmitError::LargeGang { n_bytes }),
         _ => Ok(()),
+    }
+}
+
+/// Refuses what would run a task of an at_most_once window a second time.
+pub(crate) fn check_once(spec: &JobSpec, schedule: &Schedule) -> Result<(), ScheduleError> {
+    let runs_again = |task: &&TaskSpec| task.retries > 0 || task.container.restart.on != RestartOn::Never;
+    match spec.tasks.iter().find(runs_again) {
+        Some(task) if schedule.missed == MissedPolicy::AtMostOnce => {
+            Err(ScheduleError::Retries(task.name.clone()))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Jobs as the framework's API shows them.
 
+mod recurring;
+
 use std::sync::Arc;
 
 use proffer_types::{TaskId, TaskStatus, Timestamp};
@@ -7,9 +9,13 @@ use proffer_types::{TaskId, TaskStatus, Timestamp};
 use crate::job::Job;
 use crate::{JobSpec, JobState, Phase};
 
+pub use self::recurring::{Fate, RecurringState, RecurringView, WindowView};
+
 /// A job with all of its instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobView {
+    /// That of the spec; of a run, that and its window.
+    pub name: String,
     pub spec: Arc<JobSpec>,
     pub state: JobState,
     pub submitted: Timestamp,
@@ -36,6 +42,8 @@ pub struct InstanceView {
 /// A job in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobSummary {
+    /// As that of a [`JobView`].
+    pub name: String,
     pub spec: Arc<JobSpec>,
     pub state: JobState,
     pub submitted: Timestamp,
@@ -63,6 +71,7 @@ impl JobView {
                 })
         });
         Self {
+            name: job.name.clone(),
             spec: job.spec.clone(),
             state: job.state(),
             submitted: job.submitted,
@@ -75,6 +84,7 @@ impl JobView {
 impl JobSummary {
     pub(crate) fn of(job: &Job) -> Self {
         Self {
+            name: job.name.clone(),
             spec: job.spec.clone(),
             state: job.state(),
             submitted: job.submitted,

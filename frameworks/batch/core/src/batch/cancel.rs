@@ -11,12 +11,30 @@ pub type CancelError = NoSuchJob;
 impl Batch {
     /// Cancels a job. Cancelling one that has ended, or again, changes nothing.
     pub fn cancel(&mut self, name: &str, cx: &mut Context<'_>) -> Result<(), CancelError> {
-        let number = self.named(name)?.number;
-        let Some(job) = self.jobs.get_mut(&number) else {
+        self.cancel_named(name, false, cx)
+    }
+
+    /// Cancels the windows of a recurring job that are to come, and lets its runs go on; any other job is cancelled.
+    pub fn cancel_schedule(&mut self, name: &str, cx: &mut Context<'_>) -> Result<(), CancelError> {
+        self.cancel_named(name, true, cx)
+    }
+
+    fn cancel_named(&mut self, name: &str, keep_runs: bool, cx: &mut Context<'_>) -> Result<(), CancelError> {
+        if let Some(number) = self.recurrings.names.get(name).copied() {
+            self.cancel_recurring(number, keep_runs, cx);
             return Ok(());
+        }
+        let number = self.named(name)?.number;
+        self.cancel_run(number, cx);
+        Ok(())
+    }
+
+    pub(super) fn cancel_job(&mut self, number: u64, cx: &mut Context<'_>) {
+        let Some(job) = self.jobs.get_mut(&number) else {
+            return;
         };
         if job.cancelled || job.ended.is_some() {
-            return Ok(());
+            return;
         }
         job.cancelled = true;
         put(cx, records::end(job));
@@ -26,6 +44,5 @@ impl Batch {
             }
         }
         self.conclude(number, cx);
-        Ok(())
     }
 }

@@ -9,13 +9,17 @@ use super::demand::shape_id;
 use super::{Batch, NoSuchJob};
 use crate::job::{Job, Phase};
 use crate::validate::{check_fit, is_amounts};
-use crate::{JobState, SubmitError, TaskSpec};
+use crate::schedule::rfc3339;
+use crate::{Fate, JobState, RecurringState, RecurringView, SubmitError, TaskSpec};
 
 impl Batch {
     /// Says what each task of a job waits for. Takes the name of a job or the id of one of its tasks.
     pub fn explain(&self, name: &str, now: Timestamp) -> Result<Vec<String>, NoSuchJob> {
+        if let Some(job) = self.get_recurring(name) {
+            return Ok(self.explain_recurring(&job, now));
+        }
         let job = self.named(name).or_else(|error| self.owner(name).ok_or(error))?;
-        let title = format!("job `{}`", job.spec.name);
+        let title = format!("job `{}`", job.name);
         let mut reasons = match job.state() {
             JobState::Finished => return Ok(vec![format!("{title} has finished.")]),
             JobState::Failed => vec![format!("{title} has failed.")],
@@ -44,7 +48,40 @@ impl Batch {
         let (job, _) = rest.rsplit_once('.')?;
         let (name, number) = job.rsplit_once('-')?;
         let found = self.jobs.get(&number.parse().ok()?)?;
-        (found.spec.name == name).then_some(found)
+        (found.name == name).then_some(found)
+    }
+
+    fn explain_recurring(&self, job: &RecurringView, now: Timestamp) -> Vec<String> {
+        let title = format!("job `{}`", job.spec.name);
+        let mut reasons = match (job.state, job.next) {
+            (RecurringState::Cancelled, _) => vec![format!("{title} was cancelled.")],
+            (RecurringState::Paused(since), _) => {
+                vec![format!("{title} is paused since {}.", rfc3339(since))]
+            }
+            (RecurringState::Scheduled, Some(next)) => {
+                vec![format!("{title} is due next at {}.", rfc3339(next))]
+            }
+            (RecurringState::Scheduled, None) => vec![format!("{title} is never due again.")],
+        };
+        for window in &job.windows {
+            match &window.fate {
+                Fate::Run { name, state, .. } if matches!(state, JobState::Pending | JobState::Running) => {
+                    let why = self.explain(name, now).unwrap_or_default();
+                    reasons.extend(why.into_iter().map(|why| format!("`{name}`: {why}")));
+                }
+                Fate::Run { .. } | Fate::Missed(_) => {}
+            }
+        }
+        let missed = job.windows.iter().rev().find_map(|window| match &window.fate {
+            Fate::Missed(missed) => Some(missed),
+            Fate::Run { .. } => None,
+        });
+        reasons.extend(missed.map(|missed| {
+            let windows = if missed.n == 1 { "window" } else { "windows" };
+            let n = missed.n;
+            format!("{n} {windows} up to {} did not run: {}", rfc3339(missed.last), missed.reason.why)
+        }));
+        reasons
     }
 
     fn explain_task(&self, job: &Job, task: usize, now: Timestamp, reasons: &mut Vec<String>) {
@@ -89,7 +126,7 @@ impl Batch {
         });
     }
 
-    fn explain_waiting(&self, job: &Job, task: usize, now: Timestamp) -> String {
+    pub(super) fn explain_waiting(&self, job: &Job, task: usize, now: Timestamp) -> String {
         if let Some((_, n)) = job.gang_start(task).filter(|(_, n_running)| *n_running > 0) {
             let whom = instances(n);
             return format!("{whom} of the gang must end first, whose kill is on its way.");

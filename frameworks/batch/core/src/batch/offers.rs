@@ -13,6 +13,7 @@ use super::{Batch, put};
 use crate::TaskSpec;
 use crate::job::{Job, Phase, Place};
 use crate::records;
+use crate::schedule::rfc3339;
 use crate::validate::{MAX_GANG_BYTES, launch_bytes};
 
 /// The bytes of commands and environments sent for one offer; with ids and names it stays well under the 4 MiB a
@@ -219,6 +220,8 @@ impl Batch {
         self.move_to(place, Phase::Running);
         let job = self.jobs.get(&place.job)?;
         put(cx, records::instance(job, place));
+        self.run_launched(place, cx);
+        let job = self.jobs.get(&place.job)?;
         let spec = job.task_spec(place.task);
         let mut container = spec.container.clone();
         container.env.extend([
@@ -226,6 +229,9 @@ impl Batch {
             ("PROFFER_TASK_NAME".to_owned(), spec.name.clone()),
             ("PROFFER_TASK_INDEX".to_owned(), place.index.to_string()),
         ]);
+        let window = job.run.as_ref().map(|run| rfc3339(run.at));
+        let window = window.map(|window| ("PROFFER_WINDOW".to_owned(), window));
+        container.env.extend(window);
         Some(TaskInfo {
             id: job.task_id(place.task, place.index)?,
             name: format!("{}.{}", job.spec.name, spec.name),

@@ -8,7 +8,9 @@ use proffer_types::Timestamp;
 
 use super::Batch;
 use crate::job::{Instance, Job, Phase, Place};
+use crate::JobSpec;
 use crate::records::{Record, read};
+use crate::recurring::Recurring;
 use crate::validate::order;
 
 pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverError> {
@@ -18,14 +20,34 @@ pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverErr
         let orphan = |number: u64| RecoverError::new(key, format!("there is no job {number}"));
         match read(key, value)? {
             Record::Submissions(n) => batch.submissions = n,
+            Record::Recurring {
+                number,
+                spec,
+                submitted,
+            } => batch.restore_recurring(key, number, spec, submitted)?,
+            Record::Ledger { number, ledger } => {
+                let job = batch.recurrings.jobs.get_mut(&number);
+                job.ok_or_else(|| orphan(number))?.ledger = ledger;
+            }
+            Record::Run {
+                number,
+                run,
+                submitted,
+            } => {
+                let of = batch.recurrings.jobs.get(&run.recurring);
+                let of = of.ok_or_else(|| orphan(run.recurring))?;
+                let job = Job::new(number, of.spec.clone(), of.order.clone(), submitted).as_run(run);
+                at = places(&job.spec);
+                batch.names.insert(job.name.clone(), number);
+                batch.jobs.insert(number, job);
+            }
             Record::Job {
                 number,
                 spec,
                 submitted,
             } => {
                 let order = order(&spec.tasks).map_err(|error| RecoverError::new(key, error))?;
-                let places = spec.tasks.iter().enumerate();
-                at = places.map(|(index, task)| (task.name.clone(), index)).collect();
+                at = places(&spec);
                 batch.roles.insert(spec.role.clone());
                 batch.names.insert(spec.name.clone(), number);
                 batch
@@ -61,12 +83,37 @@ pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverErr
     for number in batch.jobs.keys().copied().collect::<Vec<_>>() {
         batch.settle(number, Timestamp::default());
     }
+    batch.recover_windows();
     // Nothing was stated yet.
     batch.changed.clone_from(&batch.roles);
     Ok(batch)
 }
 
+/// The tasks of a spec by their names.
+fn places(spec: &JobSpec) -> BTreeMap<String, usize> {
+    let places = spec.tasks.iter().enumerate();
+    places.map(|(index, task)| (task.name.clone(), index)).collect()
+}
+
 impl Batch {
+    fn restore_recurring(
+        &mut self,
+        key: &str,
+        number: u64,
+        spec: JobSpec,
+        submitted: Timestamp,
+    ) -> Result<(), RecoverError> {
+        let order = order(&spec.tasks).map_err(|error| RecoverError::new(key, error))?;
+        let schedule = spec.schedule.clone();
+        let schedule = schedule.ok_or_else(|| RecoverError::new(key, "it has no schedule"))?;
+        let job = Recurring::new(number, Arc::new(spec), schedule, order, submitted);
+        let job = job.map_err(|error| RecoverError::new(key, error))?;
+        self.roles.insert(job.spec.role.clone());
+        self.recurrings.names.insert(job.spec.name.clone(), number);
+        self.recurrings.jobs.insert(number, job);
+        Ok(())
+    }
+
     fn restore(&mut self, place: Place, instance: Instance) -> Option<()> {
         let job = self.jobs.get_mut(&place.job)?;
         let blank = job.tasks.get_mut(place.task)?.instances.get_mut(place.index)?;

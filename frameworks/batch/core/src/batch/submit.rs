@@ -21,11 +21,11 @@ impl Batch {
     /// Takes a job in; returns how many instances it has. A job of the same name that has ended is replaced.
     /// An error changes nothing.
     pub fn submit(&mut self, spec: JobSpec, cx: &mut Context<'_>) -> Result<usize, SubmitError> {
-        let order = validate(&spec, &self.largest)?;
-        let earlier = self.names.get(&spec.name).copied();
-        if earlier.is_some_and(|number| !self.has_ended(number)) {
-            return Err(SubmitError::NameInUse(spec.name));
+        if let Some(schedule) = spec.schedule.clone() {
+            return self.submit_recurring(spec, schedule, cx);
         }
+        let order = validate(&spec, &self.largest)?;
+        let earlier = self.free_name(&spec.name)?;
         let job = Job::new(self.submissions + 1, Arc::new(spec), order, cx.now());
         if !can_be_stated(&job) {
             return Err(SubmitError::LargeStatement(job.spec.name.clone()));
@@ -34,7 +34,7 @@ impl Batch {
         self.check_room(n_instances)?;
         self.enter(&job.spec.role)?;
         if let Some(number) = earlier {
-            self.drop_job(number, cx);
+            self.forget(number, cx);
         }
         let number = job.number;
         self.submissions = number;
@@ -47,10 +47,12 @@ impl Batch {
     }
 
     /// Makes the role one of the framework's; those that no open job is in make room.
-    fn enter(&mut self, role: &Role) -> Result<(), SubmitError> {
+    pub(super) fn enter(&mut self, role: &Role) -> Result<(), SubmitError> {
         if !self.roles.contains(role) && self.roles.len() >= MAX_ROLES {
             let open = self.jobs.values().filter(|job| job.ended.is_none());
-            let used: BTreeSet<_> = open.map(|job| &job.spec.role).collect();
+            let recurring = self.recurrings.jobs.values().filter(|job| !job.has_ended());
+            let open = open.map(|job| &job.spec.role);
+            let used: BTreeSet<_> = open.chain(recurring.map(|job| &job.spec.role)).collect();
             self.roles
                 .retain(|role| used.contains(role) || *role == Role::default());
             self.changed.retain(|role| self.roles.contains(role));
@@ -62,7 +64,7 @@ impl Batch {
         Ok(())
     }
 
-    fn check_room(&self, n_instances: usize) -> Result<(), SubmitError> {
+    pub(super) fn check_room(&self, n_instances: usize) -> Result<(), SubmitError> {
         let open = self.jobs.values().filter(|job| job.ended.is_none());
         let (n_jobs, n_open) = open.fold((1, n_instances), |(n_jobs, n_open), job| {
             (n_jobs + 1, n_open + job.n_instances())

@@ -25,7 +25,9 @@ pub(super) enum Outcome {
     Killed,
     /// Its description is wrong; it would fail again.
     Invalid,
-    /// The cluster lost it; no fault of its own.
+    /// It was never launched; no fault of its own.
+    NeverLaunched,
+    /// The cluster lost it, and it may have run; no fault of its own.
     Lost,
 }
 
@@ -52,11 +54,17 @@ impl Batch {
         if matches!(outcome, Outcome::Failed | Outcome::Killed) {
             instance.failures += 1;
         }
+        if outcome == Outcome::NeverLaunched {
+            instance.never_launched += 1;
+        }
         let phase = phase_after(job, place, outcome);
         if status.state == TaskState::Unreachable {
             self.cut_off.insert(place, cx.now());
         } else {
             self.cut_off.remove(place);
+        }
+        if outcome == Outcome::NeverLaunched {
+            self.run_not_launched(place.job, cx);
         }
         if phase != Phase::Running {
             self.end_attempt(place, phase, cx);
@@ -118,11 +126,14 @@ pub(super) fn phase_after(job: &Job, place: Place, outcome: Outcome) -> Phase {
     match outcome {
         Outcome::Alive => Phase::Running,
         Outcome::Finished => Phase::Finished,
-        Outcome::Killed | Outcome::Lost if job.cancelled => Phase::Cancelled,
+        Outcome::Killed | Outcome::Lost | Outcome::NeverLaunched if job.cancelled => Phase::Cancelled,
         Outcome::Failed | Outcome::Killed if failures() <= retries && !job.cancelled => Phase::Waiting,
         Outcome::Failed | Outcome::Killed | Outcome::Invalid => Phase::Failed,
-        Outcome::Lost if attempts.saturating_sub(failures()) > MAX_LOSSES => Phase::Failed,
-        Outcome::Lost => Phase::Waiting,
+        Outcome::Lost if job.at_most_once() => Phase::Failed,
+        Outcome::Lost | Outcome::NeverLaunched if attempts.saturating_sub(failures()) > MAX_LOSSES => {
+            Phase::Failed
+        }
+        Outcome::Lost | Outcome::NeverLaunched => Phase::Waiting,
     }
 }
 
@@ -136,10 +147,10 @@ fn outcome(status: &TaskStatus) -> Outcome {
         TaskState::Finished => Outcome::Finished,
         TaskState::Failed => Outcome::Failed,
         TaskState::Killed => Outcome::Killed,
-        TaskState::Error if status.reason == Some(StatusReason::InvalidOffers) => Outcome::Lost,
+        TaskState::Dropped => Outcome::NeverLaunched,
+        TaskState::Error if status.reason == Some(StatusReason::InvalidOffers) => Outcome::NeverLaunched,
         TaskState::Error => Outcome::Invalid,
         TaskState::Lost
-        | TaskState::Dropped
         | TaskState::Gone
         | TaskState::GoneByOperator
         | TaskState::Unknown => Outcome::Lost,

@@ -151,6 +151,7 @@ fn more_than_a_statement_holds_is_asked_for_when_some_of_it_runs() {
             .map(|n| spec_of(&format!("t{n}"), 1, None, Resources::of(1000, 1 << 20, 0)))
             .collect(),
         gang: false,
+        schedule: None,
     };
     world
         .run(|batch, cx| batch.submit(spec(1000, "J".to_owned()), cx))
@@ -201,6 +202,7 @@ fn in_role(name: &str, role: &str) -> JobSpec {
         priority: 0,
         tasks: vec![spec_of("a", 1, None, Resources::of(1000, 1 << 20, 0))],
         gang: false,
+        schedule: None,
     }
 }
 

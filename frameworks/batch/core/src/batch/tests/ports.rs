@@ -28,6 +28,7 @@ fn an_instance_gets_a_port_for_each_mapping_that_leaves_the_hosts_open() {
         priority: 0,
         tasks: vec![task],
         gang: false,
+        schedule: None,
     };
     let mut world = World::new();
     world.run(|batch, cx| batch.submit(job, cx)).0.unwrap();

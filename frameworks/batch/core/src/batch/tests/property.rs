@@ -274,6 +274,7 @@ fn apply(world: &mut World, cluster: &mut Cluster, step: Step) {
                 priority: i32::from(name),
                 tasks,
                 gang: gang == Gang::Job,
+                schedule: None,
             };
             let (_, calls) = world.run(|batch, cx| batch.submit(spec, cx));
             cluster.hear(&calls);

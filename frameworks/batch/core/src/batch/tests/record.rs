@@ -16,6 +16,7 @@ fn job(name: &str) -> JobSpec {
         priority: 5,
         tasks: vec![spec_of("a", 2, None, Resources::of(1000, 1 << 20, 0))],
         gang: false,
+        schedule: None,
     }
 }
 

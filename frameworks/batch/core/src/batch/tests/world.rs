@@ -164,6 +164,7 @@ fn job(words: &[&str]) -> JobSpec {
         priority: 0,
         tasks: Vec::new(),
         gang: false,
+        schedule: None,
     };
     let number = |word: &str| word[1..].parse::<i32>().ok();
     for word in &words[1..] {
