@@ -9,6 +9,7 @@ mod file;
 mod job;
 mod quantity;
 mod rules;
+mod schedule;
 mod service;
 mod task;
 

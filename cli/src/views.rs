@@ -19,7 +19,7 @@ pub(crate) use agent::AgentView;
 pub(crate) use file::{FileView, is_directory, is_plain_file};
 pub(crate) use framework::FrameworkView;
 pub(crate) use image::ImageView;
-pub(crate) use job::{JobSummaryView, JobView};
+pub(crate) use job::{JobSummaryView, JobView, WindowView};
 pub(crate) use offer::OfferView;
 pub(crate) use role::RoleView;
 pub(crate) use service::{ServiceSummaryView, ServiceView};

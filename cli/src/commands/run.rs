@@ -142,6 +142,7 @@ impl RunArgs {
                 gang: false,
             }],
             gang: false,
+            schedule: None,
         }
     }
 }

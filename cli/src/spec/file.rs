@@ -160,6 +160,7 @@ mod tests {
             priority: 50,
             tasks: vec![count, sum],
             gang: false,
+            schedule: None,
         };
         assert_eq!(job, expected);
     }
@@ -202,6 +203,27 @@ mod tests {
     }
 
     #[test]
+    fn a_schedule_is_an_interval_or_a_cron_expression() {
+        let read = |schedule: &str| {
+            let text = format!("name: j\ntasks: []\nschedule: {schedule}\n");
+            match parse::<JobFile>("job.yaml", &text).map(v1::JobSpec::from) {
+                Ok(job) => format!("{:?}", job.schedule.unwrap()),
+                Err(error) => error.to_string(),
+            }
+        };
+        expect![].assert_eq(&read(
+            "{every: 30s, start: \"2026-11-22T00:00:00+01:00\", epsilon: 10s, overlap: skip}",
+        ));
+        expect![].assert_eq(&read(
+            "{cron: \"*/5 * * * *\", timezone: Europe/Berlin, missed: at_least_once, history: 5}",
+        ));
+        expect![].assert_eq(&read("{every: 30s, cron: \"* * * * *\"}"));
+        expect![].assert_eq(&read("{every: 30s, timezone: UTC}"));
+        expect![].assert_eq(&read("{every: 30s, start: tomorrow}"));
+        expect![].assert_eq(&read("{every: 0s}"));
+    }
+
+    #[test]
     fn an_unknown_field_is_refused_where_it_stands() {
         let text = "name: j\ntasks:\n  - name: t\n    command: [a]\n    imago: alpine\n";
         let error = parse::<JobFile>("job.yaml", text).unwrap_err().to_string();
@@ -211,7 +233,7 @@ mod tests {
         check_job(
             "name: j\ntask: []\n",
             expect![
-                "job.yaml:2:1: task: unknown field `task`, expected one of name, role, priority, tasks, gang"
+                "job.yaml:2:1: task: unknown field `task`, expected one of name, role, priority, tasks, gang, schedule"
             ],
         );
         check_service(

@@ -4,6 +4,7 @@ use proffer_wire::v1;
 use serde::Deserialize;
 
 use super::Whole;
+use super::schedule::ScheduleFile;
 use super::task::JobTaskFile;
 
 /// A job file.
@@ -19,6 +20,8 @@ pub(crate) struct JobFile {
     /// All tasks start at one moment or not at all.
     #[serde(default)]
     gang: bool,
+    /// Makes it a recurring job.
+    schedule: Option<ScheduleFile>,
 }
 
 impl From<JobFile> for v1::JobSpec {
@@ -29,6 +32,7 @@ impl From<JobFile> for v1::JobSpec {
             priority: job.priority.0,
             tasks: job.tasks.into_iter().map(v1::JobTask::from).collect(),
             gang: job.gang,
+            schedule: job.schedule.map(Into::into),
         }
     }
 }

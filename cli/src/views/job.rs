@@ -1,5 +1,7 @@
 //! Jobs.
 
+mod recurring;
+
 use std::collections::BTreeMap;
 
 use proffer_wire::v1;
@@ -7,9 +9,13 @@ use proffer_wire::v1::list_jobs_response::JobSummary;
 use serde::Serialize;
 
 use super::task::StatusView;
-use super::text::{State, ago, bundle_json, instance_name, state_name, took};
+use super::text::{State, ago, bundle_json, instance_name, state_name, took, until};
 use crate::output::{Answer, Column, Row, left, render, right};
 use crate::spec::RulesView;
+
+pub(crate) use self::recurring::WindowView;
+
+use self::recurring::RecurrenceView;
 
 /// One job of a list.
 #[derive(Debug, Serialize)]
@@ -23,6 +29,8 @@ pub(crate) struct JobSummaryView {
     n_failed: u32,
     submitted_ms: u64,
     ended_ms: u64,
+    /// Of a recurring job; 0 means none.
+    next_ms: u64,
 }
 
 impl From<JobSummary> for JobSummaryView {
@@ -37,6 +45,7 @@ impl From<JobSummary> for JobSummaryView {
             n_failed: job.n_failed,
             submitted_ms: job.submitted_ms,
             ended_ms: job.ended_ms,
+            next_ms: job.next_ms,
         }
     }
 }
@@ -52,6 +61,7 @@ impl Row for JobSummaryView {
         right("FAILED"),
         right("TOOK"),
         right("SUBMITTED"),
+        right("NEXT"),
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -65,6 +75,7 @@ impl Row for JobSummaryView {
             self.n_failed.to_string(),
             took(self.submitted_ms, self.ended_ms),
             ago(self.submitted_ms),
+            until(self.next_ms),
         ]
     }
 }
@@ -83,6 +94,9 @@ pub(crate) struct JobView {
     gang: bool,
     specs: Vec<SpecView>,
     tasks: Vec<InstanceView>,
+    /// Of a recurring job, whose tasks are those of its runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recurrence: Option<RecurrenceView>,
 }
 
 /// What was asked for of one task of a job.
@@ -149,7 +163,11 @@ impl From<v1::Job> for JobView {
             attempts: instance.attempts,
             latest_status: instance.status.map(StatusView::from),
         };
+        let schedule = spec.schedule.clone().unwrap_or_default();
         Self {
+            recurrence: job
+                .recurrence
+                .map(|recurrence| RecurrenceView::new(schedule, recurrence)),
             tasks: job.tasks.into_iter().map(instance).collect(),
             gang: spec.gang,
             specs: spec.tasks.iter().map(SpecView::from).collect(),
@@ -199,6 +217,9 @@ impl Row for InstanceView {
 
 impl Answer for JobView {
     fn text(&self, width: usize) -> String {
+        if let Some(recurrence) = &self.recurrence {
+            return self.recurring_text(recurrence, width);
+        }
         let head = format!(
             "job {}  {}  role {}  submitted {}  took {}\n",
             self.name,
@@ -209,5 +230,24 @@ impl Answer for JobView {
         );
         let rows: Vec<_> = self.tasks.iter().map(Row::cells).collect();
         head + &render(InstanceView::COLUMNS, &rows, width)
+    }
+}
+
+impl JobView {
+    fn recurring_text(&self, recurrence: &RecurrenceView, width: usize) -> String {
+        let head = format!(
+            "job {}  {}  role {}  {}  next {}  ran {}  missed {}  late {}  extra {}\n",
+            self.name,
+            self.state,
+            self.role,
+            recurrence.schedule.text(),
+            until(recurrence.next_ms),
+            recurrence.n_ran,
+            recurrence.n_missed,
+            recurrence.n_late,
+            recurrence.n_extra,
+        );
+        let rows: Vec<_> = recurrence.windows.iter().map(Row::cells).collect();
+        head + &render(WindowView::COLUMNS, &rows, width)
     }
 }

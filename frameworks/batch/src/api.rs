@@ -4,9 +4,9 @@
 mod tests;
 mod watch;
 
-use proffer_batch_core::{Batch, NoSuchJob, SubmitError};
+use proffer_batch_core::{Batch, NoSuchJob, SteerError, SubmitError};
 use proffer_grpc::v1::jobs_server;
-use proffer_sdk::Handle;
+use proffer_sdk::{Context, Handle};
 use proffer_wire::v1;
 use tonic::{Request, Response, Status};
 
@@ -51,17 +51,22 @@ impl jobs_server::Jobs for Api {
         &self,
         _request: Request<v1::ListJobsRequest>,
     ) -> Result<Response<v1::ListJobsResponse>, Status> {
-        let jobs = self.handle.call(|batch, _| batch.list()).await?;
+        let lists = |batch: &mut Batch, _: &mut Context<'_>| (batch.list_recurring(), batch.list());
+        let (recurring, jobs) = self.handle.call(lists).await?;
+        let recurring = recurring.iter().map(convert::recurring_summary);
         Ok(Response::new(v1::ListJobsResponse {
-            jobs: jobs.into_iter().map(convert::summary).collect(),
+            jobs: recurring.chain(jobs.into_iter().map(convert::summary)).collect(),
         }))
     }
 
     async fn get_job(&self, request: Request<v1::GetJobRequest>) -> Result<Response<v1::Job>, Status> {
         let name = request.into_inner().name;
-        let job = self.handle.call(move |batch, _| batch.get(&name)).await?;
+        let job = self
+            .handle
+            .call(move |batch, _| watch::look(batch, &name))
+            .await?;
         let job = job.map_err(|error| not_found(&error))?;
-        Ok(Response::new(convert::job(&job, &self.framework_id())))
+        Ok(Response::new(job.message(&self.framework_id())))
     }
 
     async fn watch_job(
@@ -76,10 +81,47 @@ impl jobs_server::Jobs for Api {
         &self,
         request: Request<v1::CancelJobRequest>,
     ) -> Result<Response<v1::CancelJobResponse>, Status> {
-        let name = request.into_inner().name;
-        let cancelled = self.handle.call(move |batch, cx| batch.cancel(&name, cx)).await?;
+        let v1::CancelJobRequest { name, keep_runs } = request.into_inner();
+        let cancel = move |batch: &mut Batch, cx: &mut Context<'_>| match keep_runs {
+            true => batch.cancel_schedule(&name, cx),
+            false => batch.cancel(&name, cx),
+        };
+        let cancelled = self.handle.call(cancel).await?;
         cancelled.map_err(|error| not_found(&error))?;
         Ok(Response::new(v1::CancelJobResponse {}))
+    }
+
+    async fn pause_job(
+        &self,
+        request: Request<v1::PauseJobRequest>,
+    ) -> Result<Response<v1::PauseJobResponse>, Status> {
+        let name = request.into_inner().name;
+        let paused = self.handle.call(move |batch, cx| batch.pause(&name, cx)).await?;
+        paused.map_err(|error| not_steered(&error))?;
+        Ok(Response::new(v1::PauseJobResponse {}))
+    }
+
+    async fn resume_job(
+        &self,
+        request: Request<v1::ResumeJobRequest>,
+    ) -> Result<Response<v1::ResumeJobResponse>, Status> {
+        let name = request.into_inner().name;
+        let resumed = self.handle.call(move |batch, cx| batch.resume(&name, cx)).await?;
+        resumed.map_err(|error| not_steered(&error))?;
+        Ok(Response::new(v1::ResumeJobResponse {}))
+    }
+
+    async fn trigger_job(
+        &self,
+        request: Request<v1::TriggerJobRequest>,
+    ) -> Result<Response<v1::TriggerJobResponse>, Status> {
+        let name = request.into_inner().name;
+        let run = self
+            .handle
+            .call(move |batch, cx| batch.trigger(&name, cx))
+            .await?;
+        let run = run.map_err(|error| not_steered(&error))?;
+        Ok(Response::new(v1::TriggerJobResponse { run }))
     }
 
     async fn explain_job(
@@ -98,6 +140,16 @@ impl jobs_server::Jobs for Api {
 
 fn not_found(error: &NoSuchJob) -> Status {
     Status::not_found(error.to_string())
+}
+
+fn not_steered(error: &SteerError) -> Status {
+    let message = error.to_string();
+    match error {
+        SteerError::NotRecurring(_) => Status::not_found(message),
+        SteerError::Cancelled(_) | SteerError::StillRunning(_) => Status::failed_precondition(message),
+        SteerError::Twice(_) => Status::already_exists(message),
+        SteerError::TooManyRuns(_) | SteerError::NoRoom(_) => Status::resource_exhausted(message),
+    }
 }
 
 fn refuse(error: &SubmitError) -> Status {
@@ -127,6 +179,7 @@ fn refuse(error: &SubmitError) -> Status {
         | SubmitError::NoCommand(_)
         | SubmitError::LargeContainer { .. }
         | SubmitError::Retries { .. }
+        | SubmitError::Schedule(_)
         | SubmitError::Priority(_) => Status::invalid_argument(message),
     }
 }

@@ -1,9 +1,13 @@
 //! Between the messages of `proffer.v1.Jobs` and the scheduler's types.
 
+mod recurring;
+
 use proffer_batch_core::{InstanceView, JobSpec, JobState, JobSummary, JobView, Phase};
 use proffer_wire::frame::MAX_MESSAGE_BYTES;
 use proffer_wire::{ConvertError, v1};
 use prost::Message as _;
+
+pub(crate) use self::recurring::{recurring, recurring_summary};
 
 /// Checks what a client sent; what the scheduler checks itself is left to it.
 pub(crate) fn spec(message: Option<v1::JobSpec>) -> Result<JobSpec, ConvertError> {
@@ -15,7 +19,12 @@ pub(crate) fn spec(message: Option<v1::JobSpec>) -> Result<JobSpec, ConvertError
 /// fail are left out, then the last instances.
 pub(crate) fn job(view: &JobView, framework_id: &str) -> v1::Job {
     let mut job = v1::Job {
-        spec: Some(view.spec.as_ref().into()),
+        spec: Some(v1::JobSpec {
+            name: view.name.clone(),
+            // Of a run, which is not a recurring job itself.
+            schedule: None,
+            ..view.spec.as_ref().into()
+        }),
         state: job_state(view.state).into(),
         submitted_ms: view.submitted.0,
         ended_ms: view.ended.map_or(0, |ended| ended.0),
@@ -25,6 +34,7 @@ pub(crate) fn job(view: &JobView, framework_id: &str) -> v1::Job {
             .map(|instance| instance_message(view, instance))
             .collect(),
         framework_id: framework_id.to_owned(),
+        recurrence: None,
     };
     if job.encoded_len() > MAX_MESSAGE_BYTES {
         let failed = i32::from(v1::JobTaskState::JobTaskFailed);
@@ -48,7 +58,7 @@ fn drop_last(tasks: &mut Vec<v1::JobTaskInstance>, excess: usize) {
 
 pub(crate) fn summary(summary: JobSummary) -> v1::list_jobs_response::JobSummary {
     v1::list_jobs_response::JobSummary {
-        name: summary.spec.name.clone(),
+        name: summary.name.clone(),
         role: summary.spec.role.to_string(),
         state: job_state(summary.state).into(),
         submitted_ms: summary.submitted.0,
@@ -57,6 +67,7 @@ pub(crate) fn summary(summary: JobSummary) -> v1::list_jobs_response::JobSummary
         n_running: count(summary.n_running),
         n_finished: count(summary.n_finished),
         n_failed: count(summary.n_failed),
+        next_ms: 0,
     }
 }
 
@@ -80,7 +91,7 @@ fn instance_message(job: &JobView, instance: &InstanceView) -> v1::JobTaskInstan
     }
 }
 
-fn job_state(state: JobState) -> v1::JobState {
+pub(super) fn job_state(state: JobState) -> v1::JobState {
     match state {
         JobState::Pending => v1::JobState::JobPending,
         JobState::Running => v1::JobState::JobRunning,

@@ -5,13 +5,14 @@
 
 mod api;
 mod convert;
+mod wall_clock;
 
 use std::sync::Arc;
 
 use proffer_batch_core::Batch;
 use proffer_grpc::v1::jobs_server::{JobsServer, SERVICE_NAME};
 use proffer_sdk::store::Store;
-use proffer_sdk::{CancellationToken, DaemonConfig, DaemonError, serve};
+use proffer_sdk::{CancellationToken, DaemonConfig, DaemonError, Handle, serve};
 use tonic::service::Routes;
 
 use crate::api::Api;
@@ -22,6 +23,9 @@ pub async fn run(
     store: Arc<dyn Store>,
     shutdown: CancellationToken,
 ) -> Result<(), DaemonError> {
-    let api = |handle| Routes::new(JobsServer::new(Api::new(handle)));
+    let api = |handle: Handle<Batch>| {
+        tokio::spawn(wall_clock::follow(handle.clone()));
+        Routes::new(JobsServer::new(Api::new(handle)))
+    };
     serve(config, store, Batch::new(), SERVICE_NAME, api, shutdown).await
 }

@@ -214,6 +214,7 @@ fn draw_batches(dice: &mut Dice, role: &Role, jobs: &[Job]) -> Vec<(Timestamp, J
             priority: 0,
             tasks: tasks.collect(),
             gang: false,
+            schedule: None,
         };
         (chunk[0].arrives, spec)
     });

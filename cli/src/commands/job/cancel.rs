@@ -7,17 +7,23 @@ use proffer_wire::v1;
 use crate::client::{Cluster, MasterArgs};
 use crate::failure::refused;
 
-/// Kill what runs of a job and drop what waits
+/// Kill what runs of a job and drop what waits; a recurring job is never due again
 #[derive(Debug, Args)]
 pub(crate) struct CancelArgs {
     name: String,
+    /// Let the runs of a recurring job go on that are under way
+    #[arg(long, env = "PROFFER_KEEP_RUNS")]
+    keep_runs: bool,
     #[command(flatten)]
     master: MasterArgs,
 }
 
 pub(super) async fn cancel(args: CancelArgs) -> Result<u8> {
     let cluster = Cluster::connect(&args.master).await?;
-    let request = v1::CancelJobRequest { name: args.name };
+    let request = v1::CancelJobRequest {
+        name: args.name,
+        keep_runs: args.keep_runs,
+    };
     cluster
         .jobs()
         .cancel_job(request)

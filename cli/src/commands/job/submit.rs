@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 use console::Term;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -31,10 +31,14 @@ pub(crate) struct SubmitArgs {
 
 pub(super) async fn submit(args: SubmitArgs) -> Result<u8> {
     let job: JobFile = spec::read(&args.file)?;
+    let spec = v1::JobSpec::from(job);
+    ensure!(
+        !args.wait || spec.schedule.is_none(),
+        "a job with a schedule has no end to wait for; `proffer job runs {}` shows its windows",
+        spec.name
+    );
     let cluster = Cluster::connect(&args.master).await?;
-    let request = v1::SubmitJobRequest {
-        spec: Some(job.into()),
-    };
+    let request = v1::SubmitJobRequest { spec: Some(spec) };
     let answer = cluster
         .jobs()
         .submit_job(request)

@@ -205,7 +205,10 @@ async fn next_result(readers: &mut JoinSet<Result<()>>) -> Result<()> {
 
 async fn cancel(cluster: Cluster, name: String) {
     let mut contact = Contact::with("the batch framework");
-    let request = v1::CancelJobRequest { name };
+    let request = v1::CancelJobRequest {
+        name,
+        keep_runs: false,
+    };
     while let Err(status) = cluster.jobs().cancel_job(request.clone()).await {
         if let Err(error) = contact.lost(&status).await {
             eprintln!("proffer: cannot cancel: {error:#}");

@@ -190,6 +190,12 @@ impl Batch {
 
     /// What every change ends with: the job settles, its end is recorded, and what is wanted is stated.
     fn conclude(&mut self, number: u64, cx: &mut Context<'_>) {
+        self.conclude_one(number, cx);
+        self.state_demand(cx);
+    }
+
+    /// As [`Batch::conclude`], where more changes follow before what is wanted is stated.
+    fn conclude_one(&mut self, number: u64, cx: &mut Context<'_>) {
         let had_ended = self.has_ended(number);
         self.settle(number, cx.now());
         if self.has_ended(number) && !had_ended {
@@ -199,7 +205,6 @@ impl Batch {
             self.run_ended(number, cx);
             self.drop_oldest(cx);
         }
-        self.state_demand(cx);
     }
 
     fn has_ended(&self, number: u64) -> bool {
@@ -240,7 +245,11 @@ impl Default for Batch {
 
 impl Scheduler for Batch {
     fn recover(&mut self, records: &[(String, Vec<u8>)]) -> Result<(), RecoverError> {
-        *self = recover::recover(records)?;
+        let recovered = recover::recover(records)?;
+        // After a failed write the host's clock is still what it was.
+        let clock = self.recurrings.clock.after_a_start(recovered.recurrings.clock);
+        *self = recovered;
+        self.recurrings.clock = clock;
         Ok(())
     }
 

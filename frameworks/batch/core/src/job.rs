@@ -150,7 +150,7 @@ impl Job {
     }
 
     /// Makes it a run.
-    pub(crate) fn as_run(self, run: Run) -> Self {
+    pub(crate) fn into_run(self, run: Run) -> Self {
         Self {
             name: run.name(&self.spec.name),
             run: Some(run),

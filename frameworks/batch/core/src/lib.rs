@@ -21,14 +21,12 @@ pub use batch::{Batch, CancelError, NoSuchJob, SteerError};
 pub use job::{JobState, Phase};
 pub use recurring::{Counts, Missed, MissedCause, Reason};
 pub use schedule::{
-    DEFAULT_EPSILON, DEFAULT_HISTORY, MAX_EPSILON, MAX_HISTORY, MAX_INTERVAL, MIN_INTERVAL, MissedPolicy, Overlap,
-    Schedule, ScheduleError, When,
+    DEFAULT_EPSILON, DEFAULT_HISTORY, MAX_EPSILON, MAX_HISTORY, MAX_INTERVAL, MIN_INTERVAL, MissedPolicy,
+    Overlap, Schedule, ScheduleError, When,
 };
 pub use spec::{JobSpec, TaskSpec};
 pub use validate::{
     MAX_CONSTRAINTS, MAX_CONTAINER_BYTES, MAX_GANG_BYTES, MAX_INSTANCES, MAX_NAME_BYTES, MAX_PRIORITY,
     MAX_RETRIES, MAX_ROLES, MAX_TASKS, SubmitError,
 };
-pub use view::{
-    Fate, InstanceView, JobSummary, JobView, RecurringState, RecurringView, WindowView,
-};
+pub use view::{Fate, InstanceView, JobSummary, JobView, RecurringState, RecurringView, WindowView};

@@ -139,6 +139,9 @@ impl Schedule {
         if self.history > MAX_HISTORY {
             return Err(ScheduleError::History(self.history));
         }
+        if let When::Every { interval, start } = self.when {
+            check_interval(interval, start)?;
+        }
         let epsilon = self.epsilon();
         if epsilon.is_zero() {
             return Err(ScheduleError::NoEpsilon);
@@ -147,17 +150,15 @@ impl Schedule {
             return Err(ScheduleError::LongEpsilon(epsilon));
         }
         match self.when {
-            When::Every { interval, start } => check_interval(interval, start, epsilon),
-            When::Cron { .. } => Ok(()),
+            When::Every { interval, .. } if epsilon > interval => {
+                Err(ScheduleError::EpsilonOverInterval { epsilon, interval })
+            }
+            When::Every { .. } | When::Cron { .. } => Ok(()),
         }
     }
 }
 
-fn check_interval(
-    interval: Duration,
-    start: Option<Timestamp>,
-    epsilon: Duration,
-) -> Result<(), ScheduleError> {
+fn check_interval(interval: Duration, start: Option<Timestamp>) -> Result<(), ScheduleError> {
     if interval < MIN_INTERVAL {
         return Err(ScheduleError::ShortInterval(interval));
     }
@@ -174,9 +175,6 @@ fn check_interval(
     if start > Duration::from_millis(LAST) {
         return Err(ScheduleError::LateStart);
     }
-    if epsilon > interval {
-        return Err(ScheduleError::EpsilonOverInterval { epsilon, interval });
-    }
     Ok(())
 }
 
@@ -184,10 +182,7 @@ fn check_interval(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Plan {
     /// In milliseconds, both whole seconds, the interval not 0.
-    Every {
-        start: u64,
-        interval: u64,
-    },
+    Every { start: u64, interval: u64 },
     Cron {
         cron: Box<Cron>,
         zone: TimeZone,
@@ -201,7 +196,9 @@ impl Plan {
     pub(crate) fn new(when: &When, submitted: Timestamp) -> Result<Self, ScheduleError> {
         match when {
             When::Every { interval, start } => {
-                let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX).max(SECOND);
+                let interval = u64::try_from(interval.as_millis())
+                    .unwrap_or(u64::MAX)
+                    .max(SECOND);
                 let submitted = submitted.0.div_ceil(SECOND).saturating_mul(SECOND);
                 let start = start.map_or(submitted, |start| start.0);
                 // What would have been due before the job was there never was a window.
@@ -209,10 +206,7 @@ impl Plan {
                 let start = start.saturating_add(passed.saturating_mul(interval));
                 Ok(Self::Every { start, interval })
             }
-            When::Cron {
-                expression,
-                timezone,
-            } => Self::cron(expression, timezone, submitted),
+            When::Cron { expression, timezone } => Self::cron(expression, timezone, submitted),
         }
     }
 
@@ -232,7 +226,9 @@ impl Plan {
             .seconds(Seconds::Disallowed)
             .year(Year::Disallowed)
             .build();
-        let cron = parser.parse(expression).map_err(|error| refuse(error.to_string()))?;
+        let cron = parser
+            .parse(expression)
+            .map_err(|error| refuse(error.to_string()))?;
         let plan = Self::Cron {
             cron: Box::new(cron),
             zone: zone(timezone)?,
@@ -293,7 +289,10 @@ impl Plan {
                 let n = self.count(first, until).saturating_sub(1);
                 Timestamp(first.0.saturating_add(n.saturating_mul(*interval)))
             }
-            Self::Cron { .. } => self.cron_last_before(until).filter(|at| *at >= first).unwrap_or(first),
+            Self::Cron { .. } => self
+                .cron_last_before(until)
+                .filter(|at| *at >= first)
+                .unwrap_or(first),
         }
     }
 
@@ -313,9 +312,15 @@ impl Plan {
 fn zone(name: &str) -> Result<TimeZone, ScheduleError> {
     match name {
         "" => Ok(TimeZone::UTC),
-        name => TimeZoneDatabase::bundled()
-            .get(name)
-            .map_err(|_| ScheduleError::Timezone(name.chars().take(80).collect::<String>().escape_debug().to_string())),
+        name => TimeZoneDatabase::bundled().get(name).map_err(|_| {
+            ScheduleError::Timezone(
+                name.chars()
+                    .take(80)
+                    .collect::<String>()
+                    .escape_debug()
+                    .to_string(),
+            )
+        }),
     }
 }
 

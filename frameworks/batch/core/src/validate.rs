@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use proffer_types::container::RestartOn;
 use proffer_types::demand::MAX_GANG_TASKS;
 use proffer_types::resources::format::format_scalar;
-use proffer_types::container::RestartOn;
 use proffer_types::{Limit, ResourceName, Resources, Role};
 use proffer_wire::container::encoded_bytes;
 use thiserror::Error;

@@ -103,9 +103,12 @@ async fn watching_shows_the_job_now_and_after_each_change_until_it_has_ended() {
     let first = views.next().await.unwrap().unwrap();
     assert_eq!(first.state(), v1::JobState::JobPending);
     let name = "J".to_owned();
-    api.cancel_job(Request::new(v1::CancelJobRequest { name }))
-        .await
-        .unwrap();
+    api.cancel_job(Request::new(v1::CancelJobRequest {
+        name,
+        ..Default::default()
+    }))
+    .await
+    .unwrap();
     let last = views.next().await.unwrap().unwrap();
     assert_eq!(last.state(), v1::JobState::JobCancelled);
     assert!(last.ended_ms > 0);

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use proffer_batch_core::{Batch, JobView};
+use proffer_batch_core::{Batch, JobView, NoSuchJob, RecurringView};
 use proffer_sdk::Handle;
 use proffer_wire::v1;
 use tokio::sync::mpsc;
@@ -21,6 +21,44 @@ pub(crate) type JobStream = ReceiverStream<Result<v1::Job, Status>>;
 const PAUSE_PER_INSTANCE: Duration = Duration::from_micros(50);
 /// Jobs up to this size are told of every change at once: someone waits for each.
 const SMALL_JOB: usize = 16;
+
+/// What goes by one name: a job, or a recurring one.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Shown {
+    Job(JobView),
+    Recurring(RecurringView),
+}
+
+/// Finds what goes by a name.
+pub(crate) fn look(batch: &Batch, name: &str) -> Result<Shown, NoSuchJob> {
+    match batch.get_recurring(name) {
+        Some(job) => Ok(Shown::Recurring(job)),
+        None => batch.get(name).map(Shown::Job),
+    }
+}
+
+impl Shown {
+    pub(crate) fn message(&self, framework_id: &str) -> v1::Job {
+        match self {
+            Self::Job(job) => convert::job(job, framework_id),
+            Self::Recurring(job) => convert::recurring(job, framework_id),
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        match self {
+            Self::Job(job) => job.ended.is_some(),
+            Self::Recurring(job) => job.ended.is_some(),
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Job(job) => job.instances.len(),
+            Self::Recurring(job) => job.windows.len(),
+        }
+    }
+}
 
 /// Starts the stream. Fails when there is no such job.
 pub(crate) async fn watch(handle: Handle<Batch>, name: String) -> Result<JobStream, Status> {
@@ -45,18 +83,18 @@ pub(crate) async fn watch(handle: Handle<Batch>, name: String) -> Result<JobStre
 async fn tell(
     handle: &Handle<Batch>,
     name: &str,
-    first: JobView,
+    first: Shown,
     views: &mpsc::Sender<Result<v1::Job, Status>>,
 ) -> Result<(), Status> {
     let mut changes = handle.watch();
     let mut job = first;
     loop {
         let id = changes.borrow().framework_id.clone();
-        let message = convert::job(&job, &id.map(|id| id.to_string()).unwrap_or_default());
-        if views.send(Ok(message)).await.is_err() || job.ended.is_some() {
+        let message = job.message(&id.map(|id| id.to_string()).unwrap_or_default());
+        if views.send(Ok(message)).await.is_err() || job.has_ended() {
             return Ok(());
         }
-        let size = job.instances.len();
+        let size = job.size();
         if size > SMALL_JOB {
             tokio::time::sleep(PAUSE_PER_INSTANCE.saturating_mul(u32::try_from(size).unwrap_or(u32::MAX)))
                 .await;
@@ -72,8 +110,8 @@ async fn tell(
     }
 }
 
-async fn view(handle: &Handle<Batch>, name: &str) -> Result<JobView, Status> {
+async fn view(handle: &Handle<Batch>, name: &str) -> Result<Shown, Status> {
     let name = name.to_owned();
-    let view = handle.call(move |batch, _| batch.get(&name)).await;
+    let view = handle.call(move |batch, _| look(batch, &name)).await;
     view?.map_err(|error| not_found(&error))
 }

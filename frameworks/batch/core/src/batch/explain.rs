@@ -8,8 +8,8 @@ use proffer_types::{Resources, Timestamp};
 use super::demand::shape_id;
 use super::{Batch, NoSuchJob};
 use crate::job::{Job, Phase};
-use crate::validate::{check_fit, is_amounts};
 use crate::schedule::rfc3339;
+use crate::validate::{check_fit, is_amounts};
 use crate::{Fate, JobState, RecurringState, RecurringView, SubmitError, TaskSpec};
 
 impl Batch {
@@ -65,7 +65,11 @@ impl Batch {
         };
         for window in &job.windows {
             match &window.fate {
-                Fate::Run { name, state, .. } if matches!(state, JobState::Pending | JobState::Running) => {
+                Fate::Run {
+                    name,
+                    state: JobState::Pending | JobState::Running,
+                    ..
+                } => {
                     let why = self.explain(name, now).unwrap_or_default();
                     reasons.extend(why.into_iter().map(|why| format!("`{name}`: {why}")));
                 }
@@ -79,7 +83,11 @@ impl Batch {
         reasons.extend(missed.map(|missed| {
             let windows = if missed.n == 1 { "window" } else { "windows" };
             let n = missed.n;
-            format!("{n} {windows} up to {} did not run: {}", rfc3339(missed.last), missed.reason.why)
+            format!(
+                "{n} {windows} up to {} did not run: {}",
+                rfc3339(missed.last),
+                missed.reason.why
+            )
         }));
         reasons
     }

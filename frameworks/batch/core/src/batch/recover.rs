@@ -7,8 +7,8 @@ use proffer_session::RecoverError;
 use proffer_types::Timestamp;
 
 use super::Batch;
-use crate::job::{Instance, Job, Phase, Place};
 use crate::JobSpec;
+use crate::job::{Instance, Job, Phase, Place};
 use crate::records::{Record, read};
 use crate::recurring::Recurring;
 use crate::validate::order;
@@ -36,7 +36,7 @@ pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverErr
             } => {
                 let of = batch.recurrings.jobs.get(&run.recurring);
                 let of = of.ok_or_else(|| orphan(run.recurring))?;
-                let job = Job::new(number, of.spec.clone(), of.order.clone(), submitted).as_run(run);
+                let job = Job::new(number, of.spec.clone(), of.order.clone(), submitted).into_run(run);
                 at = places(&job.spec);
                 batch.names.insert(job.name.clone(), number);
                 batch.jobs.insert(number, job);

@@ -44,7 +44,8 @@ pub(super) struct Recurrings {
 }
 
 impl Batch {
-    /// Acts upon all windows whose time has come, and takes back what can start no more.
+    /// Acts upon all windows whose time has come, and takes back what can start no more. What is wanted has yet to be
+    /// stated.
     pub(super) fn fire(&mut self, jump: Option<(Timestamp, Timestamp)>, cx: &mut Context<'_>) {
         let wall = self.wall(cx);
         self.take_back_overdue(wall, jump, cx);
@@ -137,9 +138,7 @@ impl Batch {
         job.ledger.next = job.plan.after(at);
         let deadline = job.at_most_once().then(|| at.after(job.schedule.epsilon()));
         let run = self.begin(number, at, false, cx);
-        self.recurrings
-            .pending
-            .extend(deadline.zip(run));
+        self.recurrings.pending.extend(deadline.zip(run));
         self.record(number, cx);
     }
 
@@ -148,7 +147,7 @@ impl Batch {
         let recurring = self.recurrings.jobs.get_mut(&number)?;
         self.submissions += 1;
         let (spec, order) = (recurring.spec.clone(), recurring.order.clone());
-        let run = Job::new(self.submissions, spec, order, cx.now()).as_run(Run {
+        let run = Job::new(self.submissions, spec, order, cx.now()).into_run(Run {
             recurring: number,
             at,
             triggered,
@@ -161,7 +160,7 @@ impl Batch {
         let run_number = run.number;
         self.names.insert(run.name.clone(), run_number);
         self.jobs.insert(run_number, run);
-        self.conclude(run_number, cx);
+        self.conclude_one(run_number, cx);
         Some(run_number)
     }
 
@@ -176,7 +175,12 @@ impl Batch {
             && deadline < wall
         {
             self.recurrings.pending.pop_first();
-            let Some(at) = self.jobs.get(&run).and_then(|job| job.run.as_ref()).map(|run| run.at) else {
+            let Some(at) = self
+                .jobs
+                .get(&run)
+                .and_then(|job| job.run.as_ref())
+                .map(|run| run.at)
+            else {
                 continue;
             };
             let clock = &self.recurrings.clock;
@@ -214,7 +218,6 @@ impl Batch {
         }
         self.record(run.recurring, cx);
         self.arm(run.recurring);
-        self.state_demand(cx);
     }
 
     /// Cancels a run: one of a window that was never launched is a window that was missed.
@@ -403,11 +406,24 @@ impl Batch {
             return String::new();
         };
         let dropped = job.tasks[task].instances.iter().find_map(|instance| {
-            let status = instance.status.as_deref().filter(|_| instance.never_launched > 0)?;
-            Some(format!(" The last launch was dropped: {}.", status.message))
+            let status = instance
+                .status
+                .as_deref()
+                .filter(|_| instance.never_launched > 0)?;
+            let reason = status
+                .reason
+                .map_or("no reason is given", |reason| reason.as_str());
+            Some(format!(
+                " The last launch was dropped: {} {reason}.",
+                status.message
+            ))
         });
         let why = self.explain_waiting(job, task, now);
-        format!("`{}` had to wait: {why}{}", job.task_spec(task).name, dropped.unwrap_or_default())
+        format!(
+            "`{}` had to wait: {why}{}",
+            job.task_spec(task).name,
+            dropped.unwrap_or_default()
+        )
     }
 }
 

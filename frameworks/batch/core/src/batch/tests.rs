@@ -4,6 +4,7 @@ mod demand;
 mod ports;
 mod property;
 mod record;
+mod recurring;
 mod world;
 
 use expect_test::expect;

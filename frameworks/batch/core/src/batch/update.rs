@@ -150,9 +150,6 @@ fn outcome(status: &TaskStatus) -> Outcome {
         TaskState::Dropped => Outcome::NeverLaunched,
         TaskState::Error if status.reason == Some(StatusReason::InvalidOffers) => Outcome::NeverLaunched,
         TaskState::Error => Outcome::Invalid,
-        TaskState::Lost
-        | TaskState::Gone
-        | TaskState::GoneByOperator
-        | TaskState::Unknown => Outcome::Lost,
+        TaskState::Lost | TaskState::Gone | TaskState::GoneByOperator | TaskState::Unknown => Outcome::Lost,
     }
 }

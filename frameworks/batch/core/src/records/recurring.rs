@@ -126,7 +126,10 @@ pub(super) fn read(key: &str, rest: &str, value: &[u8]) -> Result<Record, Recove
             let ledger = read_ledger(key, decode(key, value)?)?;
             Ok(Record::Ledger { number, ledger })
         }
-        _ => Err(RecoverError::new(key, "no such record; is it of a newer version?")),
+        _ => Err(RecoverError::new(
+            key,
+            "no such record; is it of a newer version?",
+        )),
     }
 }
 

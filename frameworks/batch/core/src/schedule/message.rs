@@ -13,7 +13,10 @@ impl TryFrom<v1::JobSchedule> for Schedule {
     fn try_from(message: v1::JobSchedule) -> Result<Self, ConvertError> {
         let overlap = match message.overlap() {
             v1::JobOverlap::Unspecified if message.overlap != 0 => {
-                return Err(ConvertError::new("overlap", format!("{} is unknown", message.overlap)));
+                return Err(ConvertError::new(
+                    "overlap",
+                    format!("{} is unknown", message.overlap),
+                ));
             }
             v1::JobOverlap::Unspecified | v1::JobOverlap::Allow => Overlap::Allow,
             v1::JobOverlap::Skip => Overlap::Skip,
@@ -21,12 +24,17 @@ impl TryFrom<v1::JobSchedule> for Schedule {
         };
         let missed = match message.missed() {
             v1::JobMissed::Unspecified if message.missed != 0 => {
-                return Err(ConvertError::new("missed", format!("{} is unknown", message.missed)));
+                return Err(ConvertError::new(
+                    "missed",
+                    format!("{} is unknown", message.missed),
+                ));
             }
             v1::JobMissed::Unspecified | v1::JobMissed::AtMostOnce => MissedPolicy::AtMostOnce,
             v1::JobMissed::AtLeastOnce => MissedPolicy::AtLeastOnce,
         };
-        let when = message.when.ok_or_else(|| ConvertError::new("when", "is missing"))?;
+        let when = message
+            .when
+            .ok_or_else(|| ConvertError::new("when", "is missing"))?;
         Ok(Self {
             when: when.into(),
             epsilon: (message.epsilon_ms > 0).then(|| Duration::from_millis(message.epsilon_ms)),
@@ -60,10 +68,7 @@ impl From<&Schedule> for v1::JobSchedule {
                 interval_ms: millis(*interval),
                 start_ms: start.map_or(0, |start| start.0),
             }),
-            When::Cron {
-                expression,
-                timezone,
-            } => v1::job_schedule::When::Cron(v1::JobCron {
+            When::Cron { expression, timezone } => v1::job_schedule::When::Cron(v1::JobCron {
                 expression: expression.clone(),
                 timezone: timezone.clone(),
             }),

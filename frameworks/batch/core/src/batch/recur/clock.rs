@@ -14,7 +14,7 @@ use crate::schedule::rfc3339;
 /// hundred.
 const LATE: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in super::super) struct Clock {
     /// By how many milliseconds the host's clock is ahead of the session's.
     ahead: i64,
@@ -45,6 +45,14 @@ impl Clock {
         self.ahead = i64::try_from(ahead).unwrap_or(0);
     }
 
+    /// What stays of this clock when the scheduler begins anew with what `recovered` knows.
+    pub(in super::super) fn after_a_start(&self, recovered: Self) -> Self {
+        Self {
+            ahead: self.ahead,
+            ..recovered
+        }
+    }
+
     pub(in super::super) fn connected(&mut self, wall: Timestamp) {
         if let Some(since) = self.cut_off.take() {
             self.was_cut_off = Some((since, wall));
@@ -66,7 +74,7 @@ impl Clock {
             cause,
             from,
             to,
-            why: format!("{what} from {} to {}.", rfc3339(from), rfc3339(to)),
+            why: format!("from {} to {} {what}.", rfc3339(from), rfc3339(to)),
         };
         match (jump, self.seen) {
             (Some((from, to)), _) => reason(MissedCause::ClockJumped, from, to, "the clock was set forward"),
@@ -104,7 +112,11 @@ impl Clock {
             cause: MissedCause::CutOff,
             from,
             to,
-            why: format!("no master was connected from {} to {}.", rfc3339(from), rfc3339(to)),
+            why: format!(
+                "no master was connected from {} to {}.",
+                rfc3339(from),
+                rfc3339(to)
+            ),
         })
     }
 }

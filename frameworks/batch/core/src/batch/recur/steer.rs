@@ -59,8 +59,13 @@ impl Batch {
         }
         self.check_room(n_instances)?;
         let recurrings = &self.recurrings.jobs;
-        let oldest = recurrings.values().find(|job| job.has_ended()).map(|job| job.number);
-        let makes_room = earlier.filter(|number| recurrings.contains_key(number)).or(oldest);
+        let oldest = recurrings
+            .values()
+            .find(|job| job.has_ended())
+            .map(|job| job.number);
+        let makes_room = earlier
+            .filter(|number| recurrings.contains_key(number))
+            .or(oldest);
         if recurrings.len() >= MAX_RECURRING && makes_room.is_none() {
             return Err(SubmitError::Full);
         }
@@ -126,6 +131,7 @@ impl Batch {
         }
         self.record(number, cx);
         self.arm(number);
+        self.state_demand(cx);
         Ok(())
     }
 
@@ -143,6 +149,7 @@ impl Batch {
             self.arm(number);
         }
         self.fire(None, cx);
+        self.state_demand(cx);
         Ok(())
     }
 
@@ -177,6 +184,7 @@ impl Batch {
             (Overlap::Allow | Overlap::Skip | Overlap::Replace, _) => {}
         }
         self.begin(number, at, true, cx);
+        self.state_demand(cx);
         Ok(run)
     }
 
@@ -202,14 +210,21 @@ impl Batch {
         self.record(number, cx);
         self.arm(number);
         for run in open {
-            self.end_early(run, MissedCause::Cancelled, "the job was cancelled before it started.", cx);
+            self.end_early(
+                run,
+                MissedCause::Cancelled,
+                "the job was cancelled before it started.",
+                cx,
+            );
         }
         self.state_demand(cx);
     }
 
     /// Cancels a run by itself.
     pub(in crate::batch) fn cancel_run(&mut self, number: u64, cx: &mut Context<'_>) {
-        self.end_early(number, MissedCause::Cancelled, "it was cancelled before it started.", cx);
+        let why = "it was cancelled before it started.";
+        self.end_early(number, MissedCause::Cancelled, why, cx);
+        self.state_demand(cx);
     }
 
     /// Says what the clock of the host shows now. What it went forward over is missed; when it went back, windows that
@@ -236,10 +251,5 @@ impl Batch {
 }
 
 fn reason(cause: MissedCause, from: Timestamp, to: Timestamp, why: String) -> Reason {
-    Reason {
-        cause,
-        from,
-        to,
-        why,
-    }
+    Reason { cause, from, to, why }
 }

@@ -319,6 +319,7 @@ fn durable(batch: &Batch) -> Batch {
             instance.status = None;
         }
     }
+    batch.recurrings.clock = Default::default();
     Batch {
         changed: BTreeSet::new(),
         connected: false,

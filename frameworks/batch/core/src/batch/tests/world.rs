@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use expect_test::Expect;
 use proffer_session::{Context, Output, Scheduler, Write};
@@ -15,7 +16,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::batch::demand::{of_shape, shape_id};
-use crate::{Batch, JobSpec, TaskSpec};
+use crate::{Batch, JobSpec, MissedPolicy, Overlap, Schedule, TaskSpec, When};
 
 #[derive(Debug)]
 pub(super) struct World {
@@ -55,6 +56,14 @@ impl World {
         (result, out.calls)
     }
 
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(super) fn set_now(&mut self, now: Timestamp) {
+        self.now = now;
+    }
+
     /// Lets time pass.
     pub(super) fn wait(&mut self, seconds: u64) {
         self.now.0 += seconds * 1000;
@@ -66,6 +75,19 @@ impl World {
             Some(at) if at <= self.now => self.run(Batch::tick).1,
             Some(_) | None => Vec::new(),
         }
+    }
+
+    /// Lets time pass, as a driver would: every deadline is met.
+    pub(super) fn pass(&mut self, seconds: u64) -> Vec<Call> {
+        let end = Timestamp(self.now.0 + seconds * 1000);
+        let mut calls = Vec::new();
+        while let Some(due) = self.batch.next_deadline().filter(|due| *due <= end) {
+            // `run` adds a millisecond.
+            self.now = self.now.max(Timestamp(due.0.saturating_sub(1)));
+            calls.extend(self.run(Batch::tick).1);
+        }
+        self.now = self.now.max(end);
+        calls
     }
 
     pub(super) fn subscribe(&mut self) -> Vec<Call> {
@@ -137,6 +159,32 @@ fn apply(world: &mut World, step: &str) -> String {
             world.wait(words[1].parse().unwrap());
             (String::new(), world.tick_if_due())
         }
+        "pass" => (String::new(), world.pass(words[1].parse().unwrap())),
+        "away" => {
+            world.wait(words[1].parse().unwrap());
+            (String::new(), world.crash())
+        }
+        "disconnect" => world.run(|batch, cx| {
+            batch.disconnected(cx);
+            String::new()
+        }),
+        "subscribe" => (String::new(), world.subscribe()),
+        "clock" => {
+            let ahead: i64 = words[1].parse().unwrap();
+            world.run(|batch, cx| {
+                let wall = Timestamp(cx.now().0.saturating_add_signed(ahead * 1000));
+                batch.set_clock(wall, cx);
+                String::new()
+            })
+        }
+        "pause" => steered(world.run(|batch, cx| batch.pause(words[1], cx).map(|()| String::new()))),
+        "resume" => steered(world.run(|batch, cx| batch.resume(words[1], cx).map(|()| String::new()))),
+        "trigger" => steered(world.run(|batch, cx| batch.trigger(words[1], cx))),
+        "cancel-schedule" => world.run(|batch, cx| {
+            batch.cancel_schedule(words[1], cx).unwrap();
+            String::new()
+        }),
+        "windows" => (super::recurring::show(&world.batch, words[1]), Vec::new()),
         "crash" => (String::new(), world.crash()),
         "show" => (show(&world.batch, words[1]), Vec::new()),
         "explain" => (
@@ -156,8 +204,46 @@ fn apply(world: &mut World, step: &str) -> String {
     all.join("; ")
 }
 
+fn steered((result, calls): (Result<String, crate::SteerError>, Vec<Call>)) -> (String, Vec<Call>) {
+    (result.unwrap_or_else(|error| error.to_string()), calls)
+}
+
+/// `every:5`, `start:100`, `cron:*/5_*_*_*_*`, `in:Europe/Berlin`, `epsilon:2`, `skip`, `replace`, `least`, `history:3`.
+fn set_schedule(spec: &mut JobSpec, word: &str) {
+    let schedule = spec.schedule.get_or_insert(Schedule {
+        when: When::Every {
+            interval: Duration::from_secs(10),
+            start: None,
+        },
+        epsilon: None,
+        overlap: Overlap::Allow,
+        missed: MissedPolicy::AtMostOnce,
+        history: 0,
+    });
+    let (key, value) = word.split_once(':').unwrap_or((word, ""));
+    let seconds = || Duration::from_secs_f64(value.parse().unwrap());
+    match (key, &mut schedule.when) {
+        ("every", When::Every { interval, .. }) => *interval = seconds(),
+        ("start", When::Every { start, .. }) => *start = Some(Timestamp(0).after(seconds())),
+        ("cron", when) => {
+            *when = When::Cron {
+                expression: value.replace('_', " "),
+                timezone: String::new(),
+            };
+        }
+        ("in", When::Cron { timezone, .. }) => *timezone = value.to_owned(),
+        ("epsilon", _) => schedule.epsilon = Some(seconds()),
+        ("history", _) => schedule.history = value.parse().unwrap(),
+        ("skip", _) => schedule.overlap = Overlap::Skip,
+        ("replace", _) => schedule.overlap = Overlap::Replace,
+        ("least", _) => schedule.missed = MissedPolicy::AtLeastOnce,
+        _ => panic!("{word} is no part of a schedule"),
+    }
+}
+
 /// `J a*2 b<a c:cpus:4 r1 p5 m2 rack=r1 gang @role`: tasks, then what holds for all of them. `a*2!` is a gang itself.
-fn job(words: &[&str]) -> JobSpec {
+/// What begins with `~` is of the schedule.
+pub(super) fn job(words: &[&str]) -> JobSpec {
     let mut spec = JobSpec {
         name: words[0].to_owned(),
         role: Role::default(),
@@ -180,6 +266,8 @@ fn job(words: &[&str]) -> JobSpec {
             spec.tasks
                 .iter_mut()
                 .for_each(|task| task.rules.max_per_agent = Some(most.try_into().unwrap()));
+        } else if let Some(word) = word.strip_prefix('~') {
+            set_schedule(&mut spec, word);
         } else if let Some((name, value)) = word.split_once('=') {
             let constraint = Constraint {
                 selector: Selector::Attribute(name.to_owned()),
