@@ -211,16 +211,21 @@ mod tests {
                 Err(error) => error.to_string(),
             }
         };
-        expect![].assert_eq(&read(
+        expect!["JobSchedule { epsilon_ms: 10000, overlap: Skip, missed: Unspecified, history: 0, when: Some(Interval(JobInterval { interval_ms: 30000, start_ms: 1795302000000 })) }"].assert_eq(&read(
             "{every: 30s, start: \"2026-11-22T00:00:00+01:00\", epsilon: 10s, overlap: skip}",
         ));
-        expect![].assert_eq(&read(
+        expect![[r#"JobSchedule { epsilon_ms: 0, overlap: Unspecified, missed: AtLeastOnce, history: 5, when: Some(Cron(JobCron { expression: "*/5 * * * *", timezone: "Europe/Berlin" })) }"#]].assert_eq(&read(
             "{cron: \"*/5 * * * *\", timezone: Europe/Berlin, missed: at_least_once, history: 5}",
         ));
-        expect![].assert_eq(&read("{every: 30s, cron: \"* * * * *\"}"));
-        expect![].assert_eq(&read("{every: 30s, timezone: UTC}"));
-        expect![].assert_eq(&read("{every: 30s, start: tomorrow}"));
-        expect![].assert_eq(&read("{every: 0s}"));
+        expect!["job.yaml:3:11: schedule: a schedule needs one of `every` and `cron`, such as `every: 30s`"]
+            .assert_eq(&read("{every: 30s, cron: \"* * * * *\"}"));
+        expect!["job.yaml:3:11: schedule: `timezone` belongs to `cron`; an interval has none"]
+            .assert_eq(&read("{every: 30s, timezone: UTC}"));
+        expect!["job.yaml:3:31: schedule.start: `tomorrow` is not a moment after 1970; write it like 2026-11-21T23:00:00Z"].assert_eq(&read("{every: 30s, start: tomorrow}"));
+        expect![
+            "job.yaml:3:19: schedule.every: `0s` is less than a millisecond; leave it out to have no limit"
+        ]
+        .assert_eq(&read("{every: 0s}"));
     }
 
     #[test]

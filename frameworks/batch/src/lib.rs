@@ -27,5 +27,6 @@ pub async fn run(
         tokio::spawn(wall_clock::follow(handle.clone()));
         Routes::new(JobsServer::new(Api::new(handle)))
     };
-    serve(config, store, Batch::new(), SERVICE_NAME, api, shutdown).await
+    // The scheduler lies in the future; callers need not carry it about.
+    Box::pin(serve(config, store, Batch::new(), SERVICE_NAME, api, shutdown)).await
 }

@@ -56,12 +56,12 @@ pub(crate) struct WindowView {
 impl From<v1::JobSchedule> for ScheduleView {
     fn from(schedule: v1::JobSchedule) -> Self {
         let overlap = match schedule.overlap() {
-            v1::JobOverlap::Unspecified => v1::JobOverlap::Allow,
-            said => said,
+            v1::JobOverlap::Unspecified | v1::JobOverlap::Allow => v1::JobOverlap::Allow,
+            said @ (v1::JobOverlap::Skip | v1::JobOverlap::Replace) => said,
         };
         let missed = match schedule.missed() {
-            v1::JobMissed::Unspecified => v1::JobMissed::AtMostOnce,
-            said => said,
+            v1::JobMissed::Unspecified | v1::JobMissed::AtMostOnce => v1::JobMissed::AtMostOnce,
+            said @ v1::JobMissed::AtLeastOnce => said,
         };
         let (every, cron) = match schedule.when {
             Some(v1::job_schedule::When::Interval(every)) => (Some(every), None),

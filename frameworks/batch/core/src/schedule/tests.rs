@@ -137,7 +137,7 @@ proptest! {
     ) {
         let plan = cron(expression, timezone, Timestamp(0)).unwrap();
         let next = plan.at_or_after(Timestamp(from)).unwrap();
-        prop_assert!(next.0 >= from && next.0 % 60_000 == 0);
+        prop_assert!(next.0 >= from && next.0.is_multiple_of(60_000));
         // Nothing lies between, and the window itself is found from the last instant before it.
         let between = Timestamp(from.saturating_add(step).min(next.0));
         prop_assert_eq!(plan.at_or_after(between), Some(next));

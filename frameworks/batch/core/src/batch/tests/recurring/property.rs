@@ -359,9 +359,11 @@ impl Play {
 }
 
 fn launches(calls: &[Call]) -> Vec<TaskId> {
-    let operations = calls.iter().filter_map(|call| match call {
-        Call::Accept { operations, .. } => Some(operations),
-        _ => None,
+    let operations = calls.iter().filter_map(|call| {
+        let Call::Accept { operations, .. } = call else {
+            return None;
+        };
+        Some(operations)
     });
     operations
         .flat_map(|operations| launched(operations).map(|task| task.id.clone()))
