@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
-use proffer_sdk::{CancellationToken, DaemonConfig, DaemonError};
+use proffer_sdk::types::FrameworkId;
+use proffer_sdk::{CancellationToken, DaemonConfig, DaemonError, UnknownTasks};
 use proffer_store::{Rocks, Store};
 use proffer_wire::v1;
 
@@ -60,9 +61,30 @@ pub(crate) struct FrameworkArgs {
     /// How long its tasks go on while it is away; absent means a week
     #[arg(long, env = "PROFFER_FAILOVER_TIMEOUT", value_name = "DURATION")]
     failover_timeout: Option<Span>,
+    /// Take over what runs under this id, as `proffer frameworks` shows it, although the records of the framework or of
+    /// the master are lost
+    #[arg(long, env = "PROFFER_ADOPT", requires = "unknown_tasks", value_name = "ID")]
+    adopt: Option<FrameworkId>,
+    /// What becomes of tasks that run under the framework's id and that it has no record of: keep leaves them alone.
+    /// Without it the framework kills those it hears of
+    #[arg(
+        long,
+        env = "PROFFER_UNKNOWN_TASKS",
+        value_parser = unknown_tasks,
+        value_name = "keep|kill"
+    )]
+    unknown_tasks: Option<UnknownTasks>,
     /// Listen off loopback although nobody has to prove who they are
     #[arg(long, env = "PROFFER_INSECURE_LISTEN")]
     insecure_listen: bool,
+}
+
+fn unknown_tasks(text: &str) -> Result<UnknownTasks, String> {
+    match text {
+        "keep" => Ok(UnknownTasks::Keep),
+        "kill" => Ok(UnknownTasks::Kill),
+        _ => Err("it is neither keep nor kill".to_owned()),
+    }
 }
 
 pub(super) async fn batch(args: FrameworkArgs) -> Result<u8> {
@@ -97,6 +119,8 @@ impl FrameworkArgs {
         let mut config = DaemonConfig::new(self.master, name);
         config.listen = self.listen;
         config.insecure_listen = self.insecure_listen;
+        config.adopt = self.adopt;
+        config.unknown_tasks = self.unknown_tasks.unwrap_or_default();
         if let Some(span) = self.failover_timeout {
             config.failover_timeout = span.0;
         }

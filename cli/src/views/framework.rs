@@ -6,7 +6,7 @@ use proffer_wire::v1::list_frameworks_response::Framework;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::text::{State, bundle, bundle_json, percent, state_name, until};
+use super::text::{State, ago, bundle, bundle_json, percent, state_name, until};
 use crate::output::{Column, Row, left, right};
 
 /// One framework.
@@ -20,6 +20,7 @@ pub(crate) struct FrameworkView {
     n_tasks: u32,
     dominant_share_permille: u32,
     failover_deadline_ms: u64,
+    orphaned_since_ms: u64,
     used: BTreeMap<String, Value>,
     offered: BTreeMap<String, Value>,
     #[serde(skip)]
@@ -46,6 +47,7 @@ impl From<Framework> for FrameworkView {
             n_tasks: framework.n_tasks,
             dominant_share_permille: framework.dominant_share_permille,
             failover_deadline_ms: framework.failover_deadline_ms,
+            orphaned_since_ms: framework.orphaned_since_ms,
         }
     }
 }
@@ -60,6 +62,7 @@ impl Row for FrameworkView {
         right("SHARE"),
         left("USED"),
         left("DEADLINE"),
+        left("ORPHANED"),
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -72,6 +75,7 @@ impl Row for FrameworkView {
             percent(self.dominant_share_permille),
             self.used_text.clone(),
             until(self.failover_deadline_ms),
+            ago(self.orphaned_since_ms),
         ]
     }
 }

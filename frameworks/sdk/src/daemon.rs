@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proffer_grpc::net::{ListenError, check_listen};
-use proffer_session::Scheduler;
+use proffer_session::{Scheduler, UnknownTasks};
 use proffer_store::Store;
-use proffer_types::AdvertisedService;
 use proffer_types::framework::DEFAULT_FAILOVER_TIMEOUT;
+use proffer_types::{AdvertisedService, FrameworkId};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,10 @@ pub struct DaemonConfig {
     pub name: String,
     /// How long tasks outlive this daemon.
     pub failover_timeout: Duration,
+    /// The id to take over, as in [`Config`].
+    pub adopt: Option<FrameworkId>,
+    /// What becomes of tasks without a record, as in [`Config`].
+    pub unknown_tasks: UnknownTasks,
 }
 
 impl DaemonConfig {
@@ -48,6 +52,8 @@ impl DaemonConfig {
             insecure_listen: false,
             name: name.to_owned(),
             failover_timeout: DEFAULT_FAILOVER_TIMEOUT,
+            adopt: None,
+            unknown_tasks: UnknownTasks::default(),
         }
     }
 }
@@ -116,6 +122,8 @@ async fn bind(config: &DaemonConfig) -> Result<TcpListener, DaemonError> {
 fn driver_config(config: DaemonConfig, service: &str, address: SocketAddr) -> Config {
     let mut driver = Config::new(config.masters, config.name);
     driver.info.failover_timeout = config.failover_timeout;
+    driver.adopt = config.adopt;
+    driver.unknown_tasks = config.unknown_tasks;
     driver.info.services = vec![AdvertisedService {
         name: service.to_owned(),
         address: address.to_string(),

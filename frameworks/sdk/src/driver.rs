@@ -9,10 +9,10 @@ mod serve;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use proffer_session::{RecoverError, Scheduler};
+use proffer_session::{RecoverError, Scheduler, UnknownTasks};
 use proffer_store::Store;
 use proffer_types::framework::DEFAULT_FAILOVER_TIMEOUT;
-use proffer_types::{Capabilities, FrameworkInfo, Role};
+use proffer_types::{Capabilities, FrameworkId, FrameworkInfo, Role};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,11 @@ pub struct Config {
     /// `host:port` of each master, tried in turn.
     pub masters: Vec<String>,
     pub info: FrameworkInfo,
+    /// The id to take over, although the master may have no record of it and the framework's own store none either;
+    /// where that has one, it must be the same.
+    pub adopt: Option<FrameworkId>,
+    /// What becomes of tasks of the framework that its store has no record of.
+    pub unknown_tasks: UnknownTasks,
 }
 
 impl Config {
@@ -46,7 +51,12 @@ impl Config {
             capabilities: Capabilities::default(),
             preferences: BTreeMap::new(),
         };
-        Self { masters, info }
+        Self {
+            masters,
+            info,
+            adopt: None,
+            unknown_tasks: UnknownTasks::default(),
+        }
     }
 }
 
@@ -59,6 +69,8 @@ pub enum RunError {
     Store(#[source] proffer_store::ReadError),
     #[error("cannot recover the framework")]
     Recover(#[from] RecoverError),
+    #[error("the framework's store is that of framework `{kept}`, so it cannot adopt `{adopt}`")]
+    Adopt { adopt: FrameworkId, kept: FrameworkId },
     /// The message is the master's.
     #[error("the master refused the framework: {0}")]
     Refused(String),
@@ -106,7 +118,7 @@ impl<S: Scheduler + 'static> Driver<S> {
         self.handle.clone()
     }
 
-    /// Runs until `shutdown`, and returns the scheduler. Masters that cannot be reached are tried for ever.
+    /// Runs until `shutdown`, or until the framework is torn down as it asked for, and returns the scheduler. Masters that cannot be reached are tried for ever.
     pub async fn run(self, shutdown: CancellationToken) -> Result<S, RunError> {
         if self.config.masters.is_empty() {
             return Err(RunError::NoMaster);

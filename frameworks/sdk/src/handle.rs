@@ -81,6 +81,12 @@ impl<S: proffer_session::Scheduler> Handle<S> {
         answered.await.map_err(|_| CallError::Stopped)?
     }
 
+    /// Ends the framework for good: its tasks are killed, its id is spent, and the driver ends.
+    /// As [`Context::teardown`]; returns once that is certain to happen.
+    pub async fn teardown(&self) -> Result<(), CallError> {
+        self.call(|_, cx| cx.teardown()).await
+    }
+
     /// The id the master gave; none before the first subscription.
     #[must_use]
     pub fn framework_id(&self) -> Option<FrameworkId> {

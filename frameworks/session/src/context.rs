@@ -28,6 +28,9 @@ pub struct Output {
     pub disconnect: bool,
     /// The master ended the subscription for good, with this message: dialling again will not help.
     pub refused: Option<String>,
+    /// The framework is torn down, as it asked for; its id and the session's records are gone. There is nothing left to
+    /// drive.
+    pub torn_down: bool,
 }
 
 /// Handed to every method of a scheduler.
@@ -165,6 +168,13 @@ impl<'a> Context<'a> {
         if !roles.is_empty() {
             self.output.calls.push(Call::Revive { roles });
         }
+    }
+
+    /// Ends the framework for good: the master kills all its tasks, and its id is spent. Asked for once it is asked until
+    /// the master has done it, over crashes too; then the driver ends ([`Output::torn_down`]), and the next start begins
+    /// as a new framework. What the scheduler keeps in records of its own is the scheduler's to delete.
+    pub fn teardown(&mut self) {
+        self.output.calls.push(Call::Teardown);
     }
 
     /// Writes a durable record. Keys that start with `session/` are the session's own: writing one is a bug of the

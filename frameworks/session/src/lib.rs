@@ -13,4 +13,4 @@ pub use context::{Context, Output, Write};
 pub use executor::{Deliver, Executor, ExecutorSession};
 pub use records::{RecoverError, SESSION_PREFIX};
 pub use scheduler::Scheduler;
-pub use session::{Input, Session};
+pub use session::{Input, Session, UnknownTasks};

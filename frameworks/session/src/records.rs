@@ -5,6 +5,7 @@
 //! | `session/framework_id` | the id, as text |
 //! | `session/task/<task id>` | a `TaskRecord` |
 //! | `session/operation/<operation id>` | an `OperationRecord` |
+//! | `session/teardown` | empty: the framework is to be torn down |
 //!
 //! They are committed in the same batch as the scheduler's, so the two never disagree.
 
@@ -20,6 +21,7 @@ use crate::Write;
 /// What the keys of the session's records start with.
 pub const SESSION_PREFIX: &str = "session/";
 const FRAMEWORK_ID: &str = "session/framework_id";
+const TEARDOWN: &str = "session/teardown";
 const TASK_PREFIX: &str = "session/task/";
 const OPERATION_PREFIX: &str = "session/operation/";
 
@@ -81,6 +83,7 @@ struct TaskRecord {
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
     pub(crate) framework_id: Option<FrameworkId>,
+    pub(crate) teardown: bool,
     pub(crate) tasks: BTreeMap<TaskId, Live>,
     pub(crate) operations: BTreeMap<OperationId, LiveOperation>,
     /// The scheduler's records.
@@ -92,6 +95,8 @@ pub(crate) fn read(records: Vec<(String, Vec<u8>)>) -> Result<Recovered, Recover
     for (key, value) in records {
         if key == FRAMEWORK_ID {
             recovered.framework_id = Some(read_framework_id(&key, &value)?);
+        } else if key == TEARDOWN {
+            recovered.teardown = true;
         } else if let Some(id) = key.strip_prefix(TASK_PREFIX) {
             let id = TaskId::new(id).map_err(|error| RecoverError::new(&key, error))?;
             recovered.tasks.insert(id, read_task(&key, &value)?);
@@ -147,6 +152,25 @@ pub(crate) fn put_framework_id(id: &FrameworkId) -> Write {
     Write::Put {
         key: FRAMEWORK_ID.to_owned(),
         value: id.as_str().as_bytes().to_vec(),
+    }
+}
+
+pub(crate) fn delete_framework_id() -> Write {
+    Write::Delete {
+        key: FRAMEWORK_ID.to_owned(),
+    }
+}
+
+pub(crate) fn put_teardown() -> Write {
+    Write::Put {
+        key: TEARDOWN.to_owned(),
+        value: Vec::new(),
+    }
+}
+
+pub(crate) fn delete_teardown() -> Write {
+    Write::Delete {
+        key: TEARDOWN.to_owned(),
     }
 }
 

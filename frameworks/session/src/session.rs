@@ -11,6 +11,7 @@ mod demand;
 mod events;
 mod info;
 mod offers;
+mod ownership;
 mod reconcile;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,8 @@ use crate::{Context, Output, RecoverError, Scheduler};
 
 use self::demand::Demand;
 use self::offers::Offers;
+use self::ownership::Ownership;
+pub use self::ownership::UnknownTasks;
 use self::reconcile::Reconcile;
 
 /// Until the master tells its own: how often it sends a heartbeat, and we a ping.
@@ -73,6 +76,7 @@ pub struct Session<S> {
     offers: Offers,
     suppressed: BTreeSet<Role>,
     demand: Demand,
+    ownership: Ownership,
     /// Updates of our own making, told at the next input.
     local: VecDeque<Local>,
     /// The time of the last input.
@@ -118,6 +122,7 @@ impl<S: Scheduler> Session<S> {
     ) -> Result<Self, RecoverError> {
         let recovered = records::read(records)?;
         scheduler.recover(&recovered.others)?;
+        let ownership = Ownership::new(recovered.framework_id.is_some(), recovered.teardown);
         let id = recovered.framework_id.or(info.id);
         let mut session = Self {
             scheduler,
@@ -131,6 +136,7 @@ impl<S: Scheduler> Session<S> {
             offers: Offers::default(),
             suppressed: BTreeSet::new(),
             demand: Demand::default(),
+            ownership,
             local: VecDeque::new(),
             now: Timestamp::default(),
         };
@@ -225,6 +231,7 @@ impl<S: Scheduler> Session<S> {
         out.calls.push(Call::Subscribe {
             info: self.info.clone(),
             suppressed_roles: self.suppressed.clone(),
+            adopt: self.ownership.adopts,
         });
     }
 

@@ -56,11 +56,11 @@ pub enum Event {
         info: FrameworkInfo,
         suppressed_roles: BTreeSet<Role>,
     },
-    /// Agents run tasks of a framework the master had no record of; it has until `deadline` to subscribe.
-    FrameworkRecovered {
+    /// An agent runs tasks of a framework the master has no record of. They go on until it subscribes or is torn down.
+    FrameworkOrphaned {
         framework_id: FrameworkId,
         info: FrameworkInfo,
-        deadline: Timestamp,
+        since: Timestamp,
     },
     /// A framework is away; its tasks are killed at `deadline`.
     FrameworkDisconnected {
@@ -226,7 +226,7 @@ impl Event {
             | Self::AgentForgotten { .. }
             | Self::FrameworkSubscribed { .. }
             | Self::FrameworkUpdated { .. }
-            | Self::FrameworkRecovered { .. }
+            | Self::FrameworkOrphaned { .. }
             | Self::FrameworkDisconnected { .. }
             | Self::FrameworkCompleted { .. }
             | Self::FrameworkForgotten { .. }

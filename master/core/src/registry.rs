@@ -34,6 +34,8 @@ pub struct FrameworkRecord {
     pub failover_deadline: Option<Timestamp>,
     /// The id is spent.
     pub completed: bool,
+    /// Present while only its tasks are known.
+    pub orphaned_since: Option<Timestamp>,
 }
 
 /// A role of which an operator set something.

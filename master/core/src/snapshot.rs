@@ -59,8 +59,10 @@ pub struct AgentView {
 pub enum FrameworkState {
     Active,
     Disconnected,
-    /// Known from the registry or from agents, not back since the master started.
+    /// Known from the registry, not back since the master started.
     Recovered,
+    /// Known only by its tasks: the registry had no record of it when an agent reported them.
+    Orphaned,
 }
 
 /// One framework.
@@ -76,6 +78,8 @@ pub struct FrameworkView {
     pub dominant_share_permille: u32,
     /// When its tasks are killed if it stays away.
     pub failover_deadline: Option<Timestamp>,
+    /// Since when its tasks are nobody's, while they are.
+    pub orphaned_since: Option<Timestamp>,
 }
 
 /// One task.
@@ -182,6 +186,7 @@ fn framework_view(state: &State, id: &FrameworkId, framework: &Framework) -> Opt
         FrameworkPresence::Active { .. } => FrameworkState::Active,
         FrameworkPresence::Disconnected { .. } => FrameworkState::Disconnected,
         FrameworkPresence::Recovered { .. } => FrameworkState::Recovered,
+        FrameworkPresence::Orphaned { .. } => FrameworkState::Orphaned,
         FrameworkPresence::Completed => return None,
     };
     let tasks = state.tasks_of(id).map(|(_, task)| task);
@@ -196,6 +201,7 @@ fn framework_view(state: &State, id: &FrameworkId, framework: &Framework) -> Opt
         n_tasks: sums.n_tasks,
         dominant_share_permille: state.ledger().share(id).permille(),
         failover_deadline: framework.deadline(),
+        orphaned_since: framework.orphaned_since(),
     })
 }
 

@@ -54,6 +54,8 @@ pub struct State {
     master_id: MasterId,
     term: u32,
     started: bool,
+    /// When the agents that the store may not know of have had their time to come back, too.
+    settled_at: Timestamp,
     n_sessions: u32,
     agents: Agents,
     frameworks: Frameworks,
@@ -87,6 +89,7 @@ impl State {
             master_id,
             term,
             started: false,
+            settled_at: Timestamp(0),
             n_sessions: 0,
             agents: Agents::default(),
             frameworks: Frameworks::default(),
@@ -139,11 +142,11 @@ impl State {
                 info,
                 suppressed_roles,
             } => self.framework_updated(framework_id, info, suppressed_roles),
-            Event::FrameworkRecovered {
+            Event::FrameworkOrphaned {
                 framework_id,
                 info,
-                deadline,
-            } => self.framework_recovered(framework_id, info, *deadline),
+                since,
+            } => self.framework_orphaned(framework_id, info, *since),
             Event::FrameworkDisconnected {
                 framework_id,
                 deadline,
@@ -274,6 +277,7 @@ impl State {
 
     fn start(&mut self, deadline: Timestamp) -> Vec<Change> {
         self.started = true;
+        self.settled_at = deadline;
         self.expect_recovered_agents(deadline);
         Vec::new()
     }
@@ -287,7 +291,7 @@ impl State {
             Event::AgentForgotten { agent_id } => Some(RegistryChange::DeleteAgent(agent_id.clone())),
             Event::FrameworkSubscribed { framework_id, .. }
             | Event::FrameworkUpdated { framework_id, .. }
-            | Event::FrameworkRecovered { framework_id, .. }
+            | Event::FrameworkOrphaned { framework_id, .. }
             | Event::FrameworkDisconnected { framework_id, .. }
             | Event::FrameworkCompleted { framework_id } => self
                 .framework_record(framework_id)
@@ -335,6 +339,13 @@ impl State {
     #[must_use]
     pub fn is_started(&self) -> bool {
         self.started
+    }
+
+    /// From when on what nobody reported is not there: a store that was lost, or is an older one, does not know every
+    /// agent that runs tasks.
+    #[must_use]
+    pub fn settled_at(&self) -> Timestamp {
+        self.settled_at
     }
 
     /// Why no offers are made at all, if that is so.

@@ -15,6 +15,9 @@ pub enum Call {
     Subscribe {
         info: FrameworkInfo,
         suppressed_roles: BTreeSet<Role>,
+        /// Takes the id of `info` over although the master has no record of it: whatever runs under it is the
+        /// framework's from now on.
+        adopt: bool,
     },
     /// Changes what the framework said of itself, without a new subscription: its name, roles, services, labels,
     /// capabilities and preferences. Whole or not at all.

@@ -87,6 +87,7 @@ fn subscribe(message: c::Subscribe) -> Result<Call, ConvertError> {
     Ok(Call::Subscribe {
         info: framework_info(message.framework_info)?,
         suppressed_roles: parse_roles("suppressed_roles", &message.suppressed_roles)?,
+        adopt: message.adopt,
     })
 }
 
@@ -161,9 +162,11 @@ impl From<&Call> for v1::SchedulerCall {
             Call::Subscribe {
                 info,
                 suppressed_roles,
+                adopt,
             } => FromScheduler::Subscribe(c::Subscribe {
                 framework_info: Some(info.into()),
                 suppressed_roles: roles_text(suppressed_roles),
+                adopt: *adopt,
             }),
             Call::Update {
                 info,

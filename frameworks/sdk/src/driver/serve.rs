@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use proffer_grpc::leader::Masters;
 use proffer_session::{Input, Output, Scheduler, Session, Write};
 use proffer_store::CommitError;
+use proffer_types::FrameworkInfo;
 use proffer_types::scheduler_link::{Call, Event};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -44,6 +45,8 @@ pub(super) struct Running<S> {
     /// Keeps the queue open when nobody else holds a handle.
     _handle: Handle<S>,
     progress: watch::Sender<Progress>,
+    /// How many tasks without a record were left to run, when last looked.
+    n_kept: usize,
     clock: Clock,
     backoff: Backoff,
     masters: Masters,
@@ -82,7 +85,7 @@ impl<S: Scheduler + 'static> Running<S> {
             progress,
         } = driver;
         let found = records.load().await.map_err(RunError::Store)?;
-        let session = Session::recover(config.info.clone(), seed(), found, scheduler)?;
+        let session = recover(&config, found, scheduler)?;
         let mut running = Self {
             masters: Masters::new(config.masters.clone()),
             config,
@@ -94,6 +97,7 @@ impl<S: Scheduler + 'static> Running<S> {
             queue,
             _handle: handle,
             progress,
+            n_kept: 0,
             clock: Clock::start(),
             backoff: Backoff::new(ChaCha8Rng::seed_from_u64(seed())),
         };
@@ -115,7 +119,13 @@ impl<S: Scheduler + 'static> Running<S> {
                 return Ok(self.session.into_scheduler());
             }
             let step = self.step(happened);
-            if let Err(error) = self.carry_out(step).await? {
+            let is_torn_down = step.out.torn_down;
+            let carried_out = self.carry_out(step).await?;
+            if is_torn_down && carried_out.is_ok() {
+                info!("the framework is torn down");
+                return Ok(self.session.into_scheduler());
+            }
+            if let Err(error) = carried_out {
                 match self.recover(error, shutdown).await? {
                     ControlFlow::Continue(recovered) => self = recovered,
                     ControlFlow::Break(scheduler) => return Ok(scheduler),
@@ -205,6 +215,11 @@ impl<S: Scheduler + 'static> Running<S> {
     }
 
     fn show_progress(&mut self, changed: bool) {
+        let n_kept = self.session.kept_tasks().len();
+        if n_kept > self.n_kept {
+            warn!(n_tasks = n_kept, "tasks without a record are left to run");
+        }
+        self.n_kept = n_kept;
         let subscribed = self.session.is_subscribed();
         let framework_id = self.session.framework_id();
         self.progress.send_if_modified(|progress| {
@@ -260,13 +275,35 @@ impl<S: Scheduler + 'static> Running<S> {
             }
         };
         let scheduler = self.session.into_scheduler();
-        self.session = Session::recover(self.config.info.clone(), seed(), records, scheduler)?;
+        self.session = recover(&self.config, records, scheduler)?;
         self.lost = None;
         self.backlog.clear();
         self.dial(Duration::ZERO);
         self.show_progress(true);
         info!("recovered from the store");
         Ok(ControlFlow::Continue(self))
+    }
+}
+
+fn recover<S: Scheduler>(
+    config: &Config,
+    records: Vec<(String, Vec<u8>)>,
+    scheduler: S,
+) -> Result<Session<S>, RunError> {
+    let adopt = config.adopt.clone();
+    let info = FrameworkInfo {
+        id: adopt.clone().or_else(|| config.info.id.clone()),
+        ..config.info.clone()
+    };
+    let session = Session::recover(info, seed(), records, scheduler)?;
+    let session = session.with_unknown_tasks(config.unknown_tasks);
+    match (adopt, session.framework_id()) {
+        (Some(adopt), Some(kept)) if adopt != *kept => Err(RunError::Adopt {
+            adopt,
+            kept: kept.clone(),
+        }),
+        (Some(_), _) => Ok(session.adopting()),
+        (None, _) => Ok(session),
     }
 }
 

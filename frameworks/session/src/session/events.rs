@@ -43,19 +43,13 @@ impl<S: Scheduler> Session<S> {
             Event::Shapes { n_agents, largest } => {
                 self.run(out, |scheduler, cx| scheduler.shapes(cx, n_agents, &largest));
             }
-            Event::Error { message } => {
-                out.refused = Some(message);
-                out.disconnect = true;
-            }
+            Event::Error { message } => self.refused(message, out),
             Event::Heartbeat => {}
         }
     }
 
     fn subscribed(&mut self, framework_id: FrameworkId, out: &mut Output) {
-        if self.info.id.as_ref() != Some(&framework_id) {
-            out.writes.push(records::put_framework_id(&framework_id));
-            self.info.id = Some(framework_id.clone());
-        }
+        self.keep_id(&framework_id, out);
         let (suppressed, outdated) = match &self.link {
             Link::Subscribing {
                 suppressed, outdated, ..
@@ -67,7 +61,11 @@ impl<S: Scheduler> Session<S> {
             ping: self.now.after(self.heartbeat_interval),
             reconcile: None,
         };
+        if self.ownership.ends {
+            return out.calls.push(Call::Teardown);
+        }
         self.reconcile_all(out);
+        self.ask_for_unknown(out);
         self.kill_again(out);
         if outdated {
             self.tell_info(out);
@@ -116,8 +114,10 @@ impl<S: Scheduler> Session<S> {
     }
 
     fn updated(&mut self, status: &TaskStatus, out: &mut Output) {
-        self.track(status, out);
-        self.run(out, |scheduler, cx| scheduler.update(cx, status));
+        if !self.keeps_unknown(status) {
+            self.track(status, out);
+            self.run(out, |scheduler, cx| scheduler.update(cx, status));
+        }
         if let (Some(uuid), Some(agent_id)) = (status.uuid, &status.agent_id) {
             out.calls.push(Call::Acknowledge {
                 agent_id: agent_id.clone(),
@@ -191,9 +191,10 @@ impl<S: Scheduler> Session<S> {
         } else {
             let live = Live {
                 agent_id: status.agent_id.clone(),
-                kill: None,
+                kill: self.ownership.kill_of_unknown(),
                 answered,
             };
+            out.calls.extend(kill_of(id, &live));
             out.writes.push(records::put_task(id, &live));
             self.tasks.insert(id.clone(), live);
         }

@@ -421,3 +421,82 @@ fn an_unreadable_record_is_named() {
     expect!["record `session/task/T1` cannot be read: failed to decode Protobuf message: invalid varint"]
         .assert_eq(&error);
 }
+
+#[test]
+fn an_adopted_id_is_stored_and_its_tasks_are_asked_for() {
+    check(
+        "adopt F7 keep | connected | subscribed F7 | crash | connected",
+        expect![[r#"
+            connected: subscribe adopting F7
+            subscribed F7: put session/framework_id; reconcile; [subscribed F7]
+            connected: subscribe F7
+        "#]],
+    );
+}
+
+#[test]
+fn unknown_tasks_are_killed_on_request_until_they_are_dead() {
+    check(
+        "adopt F1 kill | up | update T1 RUNNING 1 | disconnected | crash | connected | subscribed F1 \
+         | update T1 KILLED 2",
+        expect![[r#"
+            update T1 RUNNING 1: put session/task/T1; put seen/T1; kill T1; ack T1 1; [update T1 RUNNING]
+            disconnected: [disconnected]
+            connected: subscribe F1
+            subscribed F1: reconcile T1@A1; kill T1; [subscribed F1]
+            update T1 KILLED 2: delete session/task/T1; put seen/T1; ack T1 2; [update T1 KILLED]
+        "#]],
+    );
+}
+
+#[test]
+fn unknown_tasks_are_left_alone_on_request_and_what_they_say_is_acknowledged() {
+    check(
+        "up | offer O1 | launch T1 O1 | holding | offer O2 | launch T2 O2 | adopt F1 keep | up \
+         | update T2 RUNNING 3 | update T9 RUNNING 1 | update T9 FINISHED 2",
+        expect![[r#"
+            offer O1: decline O1 5s; [offers O1]
+            launch T1 O1: put session/task/T1
+            holding: delete session/task/T1; [update T1 DROPPED]
+            offer O2: [offers O2]
+            launch T2 O2: put session/task/T2; accept O2 T2
+            update T2 RUNNING 3: put seen/T2; ack T2 3; [update T2 RUNNING]
+            update T9 RUNNING 1: ack T9 1
+            update T9 FINISHED 2: ack T9 2
+        "#]],
+    );
+}
+
+#[test]
+fn a_teardown_is_asked_for_until_it_is_done_and_leaves_no_record() {
+    check(
+        "up | holding | offer O1 | launch T1 O1 | disconnected | teardown | connected | subscribed F1 | disconnected \
+         | crash | connected | error F1 is completed | connected",
+        expect![[r#"
+            offer O1: [offers O1]
+            launch T1 O1: put session/task/T1; accept O1 T1
+            disconnected: [disconnected]
+            teardown: put session/teardown
+            connected: subscribe F1
+            subscribed F1: teardown
+            disconnected: [disconnected]
+            connected: subscribe F1
+            error F1 is completed: delete session/task/T1; delete session/framework_id; delete session/teardown; disconnect; torn down
+            connected: subscribe
+        "#]],
+    );
+}
+
+#[test]
+fn a_takeover_during_a_teardown_is_not_taken_for_its_end() {
+    check(
+        "up | teardown | error another instance subscribed | disconnected | connected | subscribed F1",
+        expect![[r#"
+            teardown: put session/teardown; teardown
+            error another instance subscribed: disconnect
+            disconnected: [disconnected]
+            connected: subscribe F1
+            subscribed F1: teardown
+        "#]],
+    );
+}

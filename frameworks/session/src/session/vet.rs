@@ -48,13 +48,13 @@ impl<S: Scheduler> Session<S> {
                 let call = self.kill(&task_id, kill_policy, out);
                 self.send(call, out);
             }
+            Call::Teardown => self.teardown(out),
             Call::Subscribe { .. }
             | Call::Update { .. }
             | Call::Acknowledge { .. }
             | Call::AcknowledgeOperation { .. }
             | Call::Reconcile { .. }
             | Call::ReconcileOperations { .. }
-            | Call::Teardown
             | Call::Ping => self.send(call, out),
         }
     }

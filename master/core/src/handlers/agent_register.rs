@@ -9,7 +9,7 @@ use proffer_types::agent_link::{MasterMessage, RegisteredOperation, RegisteredTa
 use proffer_types::framework::DEFAULT_FAILOVER_TIMEOUT;
 use proffer_types::{
     AgentId, AgentInfo, Capabilities, FrameworkId, FrameworkInfo, KillPolicy, Role, Session, StatusReason,
-    StatusSource, TaskId, TaskInfo, TaskState, TaskStatus,
+    StatusSource, TaskId, TaskInfo, TaskState, TaskStatus, scheduler_link,
 };
 
 use super::agent_status::is_of_an_agent;
@@ -36,6 +36,7 @@ pub(crate) fn handle(
     }
     let agent_id = agent_id.unwrap_or_else(|| cx.state.next_agent_id());
     let known = cx.state.agent(&agent_id);
+    let is_stranger = known.is_none();
     if known
         .and_then(|agent| agent.latest_link)
         .is_some_and(|latest| latest > link)
@@ -49,6 +50,9 @@ pub(crate) fn handle(
     }
     open(cx, link, &agent_id, info);
     compare(cx, &agent_id, tasks, operations);
+    if is_stranger {
+        introduce(cx, &agent_id);
+    }
 }
 
 fn refuse(cx: &mut Cx<'_>, link: LinkId, message: String) {
@@ -93,7 +97,7 @@ fn compare(
     let listed: BTreeSet<_> = keys.collect();
     let frameworks: BTreeSet<_> = listed.iter().map(|(framework, _)| framework.clone()).collect();
     for framework in &frameworks {
-        recover_framework(cx, framework);
+        orphan(cx, framework);
     }
     let owners = operations.iter().map(|operation| operation.framework_id.clone());
     let owners: BTreeSet<_> = owners.chain(frameworks).collect();
@@ -120,8 +124,29 @@ fn compare(
     }
 }
 
-/// A framework of which only its tasks are left: it may come back under its id.
-fn recover_framework(cx: &mut Cx<'_>, framework: &FrameworkId) {
+/// Of what runs on an agent that the store did not know of, frameworks that are here already may not know either.
+fn introduce(cx: &mut Cx<'_>, agent_id: &AgentId) {
+    let tasks = cx.state.agent(agent_id).map(|agent| agent.tasks.clone());
+    for (framework, task) in tasks.unwrap_or_default() {
+        let live = cx.state.task(&framework, &task);
+        let Some(live) = live.filter(|live| !live.view.state.is_terminal()) else {
+            continue;
+        };
+        let status = TaskStatus {
+            state: live.view.state,
+            source: StatusSource::Master,
+            reason: Some(StatusReason::AgentReregistered),
+            timestamp: cx.now,
+            uuid: None,
+            ..live.view.status.clone()
+        };
+        cx.tell_framework(&framework, scheduler_link::Event::Update(status));
+    }
+}
+
+/// A framework of which only its tasks are left: the registry was lost, is an older one, or has forgotten that it was
+/// completed. Nobody but its own scheduler or an operator can say what is to become of them.
+fn orphan(cx: &mut Cx<'_>, framework: &FrameworkId) {
     if cx.state.framework(framework).is_some() {
         return;
     }
@@ -135,10 +160,10 @@ fn recover_framework(cx: &mut Cx<'_>, framework: &FrameworkId) {
         capabilities: Capabilities::default(),
         preferences: Default::default(),
     };
-    cx.emit(Event::FrameworkRecovered {
+    cx.emit(Event::FrameworkOrphaned {
         framework_id: framework.clone(),
         info,
-        deadline: cx.now.after(DEFAULT_FAILOVER_TIMEOUT),
+        since: cx.now,
     });
 }
 

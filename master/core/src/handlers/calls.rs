@@ -19,7 +19,8 @@ pub(crate) fn handle(cx: &mut Cx<'_>, link: LinkId, calls: Vec<Call>) {
             Some(Call::Subscribe {
                 info,
                 suppressed_roles,
-            }) => subscribe::handle(cx, link, info, suppressed_roles),
+                adopt,
+            }) => subscribe::handle(cx, link, info, suppressed_roles, adopt),
             Some(_) => cx.close(link, CloseReason::NotRegistered),
             None => {}
         }

@@ -1,6 +1,7 @@
 //! Reconciliation: what the master knows of a task, asked outright.
 //!
-//! Silence means "ask later": an agent that may run the task is not back yet since the master's start.
+//! Silence means "ask later": an agent that may run the task is not back yet since the master's start, or may not be
+//! known to the store.
 
 use proffer_types::{
     AgentId, FrameworkId, StatusReason, StatusSource, TaskId, TaskState, TaskStatus, scheduler_link,
@@ -48,16 +49,17 @@ pub(crate) fn explicit(cx: &mut Cx<'_>, framework: &FrameworkId, task: &TaskId, 
 }
 
 fn state_of_unknown(cx: &Cx<'_>, agent: Option<&AgentId>) -> Option<TaskState> {
+    let is_settled = cx.now >= cx.state.settled_at();
     let Some(id) = agent else {
         let mut agents = cx.state.agents();
-        let waiting = agents.any(|(_, agent)| agent.is_recovered());
+        let waiting = !is_settled || agents.any(|(_, agent)| agent.is_recovered());
         return (!waiting).then_some(TaskState::Unknown);
     };
     match cx.state.agent(id).map(|agent: &Agent| &agent.presence) {
         Some(AgentPresence::Recovered { .. }) => None,
         Some(AgentPresence::Active { .. } | AgentPresence::Disconnected { .. }) => Some(TaskState::Gone),
         Some(AgentPresence::Unreachable { .. }) => Some(TaskState::Unreachable),
-        None => Some(TaskState::Unknown),
+        None => is_settled.then_some(TaskState::Unknown),
     }
 }
 

@@ -14,11 +14,17 @@ use crate::{CloseReason, Event, LinkId};
 /// The way out for whoever comes with an id that is no good, for people.
 const ANEW: &str = "to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)";
 
-pub(crate) fn handle(cx: &mut Cx<'_>, link: LinkId, info: FrameworkInfo, suppressed: BTreeSet<Role>) {
+pub(crate) fn handle(
+    cx: &mut Cx<'_>,
+    link: LinkId,
+    info: FrameworkInfo,
+    suppressed: BTreeSet<Role>,
+    adopt: bool,
+) {
     if let Err(message) = check_info(&info, &suppressed) {
         return cx.refuse_scheduler(link, message);
     }
-    let framework_id = match known_id(cx, &info) {
+    let framework_id = match known_id(cx, &info, adopt) {
         Ok(id) => id,
         Err(message) => return cx.refuse_scheduler(link, message),
     };
@@ -44,13 +50,16 @@ pub(crate) fn handle(cx: &mut Cx<'_>, link: LinkId, info: FrameworkInfo, suppres
     operation::resend(cx, &framework_id);
 }
 
-fn known_id(cx: &Cx<'_>, info: &FrameworkInfo) -> Result<FrameworkId, String> {
+/// An id of which there is no record is taken as given only when that is asked for: at another cluster's master, a
+/// framework would take its tasks for lost, and start them a second time.
+fn known_id(cx: &Cx<'_>, info: &FrameworkInfo, adopt: bool) -> Result<FrameworkId, String> {
     let Some(id) = &info.id else {
         return Ok(cx.state.next_framework_id());
     };
     match cx.state.framework(id) {
+        None if adopt => Ok(id.clone()),
         None => Err(format!(
-            "framework id `{id}` was never given out by this cluster; {ANEW}"
+            "the master has no record of framework id `{id}`; if this is its cluster all the same, subscribe with adoption (--adopt {id}); {ANEW}"
         )),
         Some(framework) if framework.is_completed() => Err(format!(
             "framework `{id}` is completed (torn down, or away for longer than its failover timeout) and its id is spent; {ANEW}"

@@ -21,6 +21,7 @@ pub(crate) fn start(cx: &mut Cx<'_>) {
             FrameworkPresence::Recovered { deadline } => deadline,
             FrameworkPresence::Active { .. }
             | FrameworkPresence::Disconnected { .. }
+            | FrameworkPresence::Orphaned { .. }
             | FrameworkPresence::Completed => return None,
         };
         let given = deadline.unwrap_or_else(|| cx.now.after(framework.info.failover_timeout));

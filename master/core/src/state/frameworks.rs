@@ -1,6 +1,7 @@
 //! Frameworks: subscribed, away for a while, or completed for good.
 //!
 //! `Active --link lost--> Disconnected --subscribe--> Active`; `--deadline | teardown--> Completed`, never back.
+//! `Orphaned --subscribe--> Active | --teardown--> Completed`, and no time ends it.
 //! A completed framework keeps its spent id, and its claims until agents report its tasks dead.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -20,9 +21,13 @@ pub enum FrameworkPresence {
     Disconnected {
         deadline: Timestamp,
     },
-    /// Known from the registry or from agents, not back since the start.
+    /// Known from the registry, not back since the start.
     Recovered {
         deadline: Option<Timestamp>,
+    },
+    /// Known only by its tasks.
+    Orphaned {
+        since: Timestamp,
     },
     Completed,
 }
@@ -48,6 +53,7 @@ impl Framework {
             FrameworkPresence::Active { link } => Some(link),
             FrameworkPresence::Disconnected { .. }
             | FrameworkPresence::Recovered { .. }
+            | FrameworkPresence::Orphaned { .. }
             | FrameworkPresence::Completed => None,
         }
     }
@@ -64,7 +70,21 @@ impl Framework {
         match self.presence {
             FrameworkPresence::Disconnected { deadline } => Some(deadline),
             FrameworkPresence::Recovered { deadline } => deadline,
-            FrameworkPresence::Active { .. } | FrameworkPresence::Completed => None,
+            FrameworkPresence::Active { .. }
+            | FrameworkPresence::Orphaned { .. }
+            | FrameworkPresence::Completed => None,
+        }
+    }
+
+    /// Since when its tasks are nobody's, while they are.
+    #[must_use]
+    pub fn orphaned_since(&self) -> Option<Timestamp> {
+        match self.presence {
+            FrameworkPresence::Orphaned { since } => Some(since),
+            FrameworkPresence::Active { .. }
+            | FrameworkPresence::Disconnected { .. }
+            | FrameworkPresence::Recovered { .. }
+            | FrameworkPresence::Completed => None,
         }
     }
 }
@@ -113,6 +133,7 @@ impl State {
             order: framework.order,
             failover_deadline: framework.deadline(),
             completed: framework.is_completed(),
+            orphaned_since: framework.orphaned_since(),
         })
     }
 
@@ -124,6 +145,8 @@ impl State {
             let presence = if record.completed {
                 self.frameworks.completed.push_back(id.clone());
                 FrameworkPresence::Completed
+            } else if let Some(since) = record.orphaned_since {
+                FrameworkPresence::Orphaned { since }
             } else {
                 FrameworkPresence::Recovered {
                     deadline: record.failover_deadline,
@@ -189,15 +212,13 @@ impl State {
         self.ledger_mut().set_framework(id, entry)
     }
 
-    pub(super) fn framework_recovered(
+    pub(super) fn framework_orphaned(
         &mut self,
         id: &FrameworkId,
         info: &FrameworkInfo,
-        deadline: Timestamp,
+        since: Timestamp,
     ) -> Vec<Change> {
-        let presence = FrameworkPresence::Recovered {
-            deadline: Some(deadline),
-        };
+        let presence = FrameworkPresence::Orphaned { since };
         self.insert_framework(id, info, self.frameworks.next_order, presence);
         Vec::new()
     }

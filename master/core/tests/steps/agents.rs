@@ -221,3 +221,45 @@ fn a_registration_that_was_long_under_way_does_not_undo_a_later_one() {
         "#]],
     );
 }
+
+#[test]
+fn an_agent_that_comes_back_smaller_than_its_tasks_offers_nothing_until_they_end() {
+    check(
+        "framework f0 | agent a0 cpus:4;mem:1GiB | accept f0 o0 t1@a0:cpus:2 t2@a0:cpus:1 | status a0 f0/t1 RUNNING
+         status a0 f0/t2 RUNNING | lost a0 | agent a0 cpus:2 f0/t1=RUNNING f0/t2=RUNNING | wait 6 | show roles
+         status a0 f0/t2 FINISHED | wait 6 | status a0 f0/t1 FINISHED | lost a0 | agent a0 cpus:5",
+        expect![[r#"
+            > framework f0
+            f0 <- subscribed as f0
+            > agent a0 cpus:4;mem:1GiB
+            a0 <- registered as a0
+            f0 <- offer o0 a0 * cpus:4;mem:1GiB
+            > accept f0 o0 t1@a0:cpus:2 t2@a0:cpus:1
+            a0 <- run f0/t1 cpus:2
+            a0 <- run f0/t2 cpus:1
+            f0 <- offer o1 a0 * cpus:1;mem:1GiB
+            > status a0 f0/t1 RUNNING
+            f0 <- t1 RUNNING #1
+            > status a0 f0/t2 RUNNING
+            f0 <- t2 RUNNING #2
+            > lost a0
+            f0 <- rescind o1
+            > agent a0 cpus:2 f0/t1=RUNNING f0/t2=RUNNING
+            a0 <- registered as a0
+            > wait 6
+            > show roles
+            role * has cpus:3
+            > status a0 f0/t2 FINISHED
+            f0 <- t2 FINISHED #5
+            > wait 6
+            > status a0 f0/t1 FINISHED
+            f0 <- t1 FINISHED #6
+            f0 <- offer o2 a0 * cpus:2
+            > lost a0
+            f0 <- rescind o2
+            > agent a0 cpus:5
+            a0 <- registered as a0
+            f0 <- offer o3 a0 * cpus:5
+        "#]],
+    );
+}

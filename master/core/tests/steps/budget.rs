@@ -48,6 +48,7 @@ fn subscribe(link: u64) -> Command {
         calls: vec![Call::Subscribe {
             info,
             suppressed_roles,
+            adopt: false,
         }],
     }
 }

@@ -135,13 +135,13 @@ fn a_second_subscription_takes_over_from_the_first() {
 }
 
 #[test]
-fn an_id_that_was_never_given_out_cannot_subscribe() {
+fn an_id_without_a_record_cannot_subscribe_without_asking_for_adoption() {
     check(
         "framework f0 id f7",
         expect![[r#"
             > framework f0 id f7
-            f0 <- error: framework id `f7` was never given out by this cluster; to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)
-            f0 closed: the peer was refused: framework id `f7` was never given out by this cluster; to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)
+            f0 <- error: the master has no record of framework id `f7`; if this is its cluster all the same, subscribe with adoption (--adopt f7); to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)
+            f0 closed: the peer was refused: the master has no record of framework id `f7`; if this is its cluster all the same, subscribe with adoption (--adopt f7); to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)
         "#]],
     );
 }

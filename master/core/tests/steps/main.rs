@@ -13,6 +13,7 @@ mod frameworks;
 mod gangs;
 mod offers;
 mod operations;
+mod orphans;
 mod quota;
 mod random;
 mod restart;

@@ -2,7 +2,7 @@
 //!
 //!     agent a0 cpus:4;mem:1GiB [f0/t1=RUNNING..]   registers, with its tasks    frame-of-old-session a0
 //!         [f0!p1=FINISHED..]                       and its operations
-//!     framework f0 [role r]* [failover 5] [id f0]  subscribes                   lost a0 | mute a0
+//!     framework f0 [role r]* [failover 5] [id f0] [adopt yes]   subscribes                 lost a0 | mute a0
 //!         [shared yes] [host host-a1] [min cpus:1] what it can use and wants    update f0 ..  the same options
 //!     accept f0 o0[,o1] [refuse 5] [OPERATION | t2!what-is-wrong]*              decline f0 o0 [refuse 5]
 //!     demand f0 r SHAPE* | undemand f0 r           see `words` for operations, shapes and settings
@@ -326,6 +326,7 @@ impl World {
                     wanted.constraints = OfferConstraints::all_of(vec![Constraint { selector, predicate }]);
                 }
                 ["min", minimum] => wanted.min_allocatable = Some(vec![minimum.parse().unwrap()]),
+                ["adopt", "yes"] => {}
                 ["id", name] => id = Some(self.framework_id(name)),
                 unknown => panic!("no such option: {unknown:?}"),
             }
@@ -358,6 +359,7 @@ impl World {
             Call::Subscribe {
                 info,
                 suppressed_roles,
+                adopt: options.contains(&"adopt"),
             },
         );
     }

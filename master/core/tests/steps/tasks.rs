@@ -159,13 +159,14 @@ fn a_kill_is_passed_on_and_that_of_an_ended_task_needs_nothing() {
 #[test]
 fn the_kill_of_an_unknown_task_is_answered_as_a_reconciliation() {
     check(
-        "framework f0 | kill f0 t1",
+        "framework f0 | wait 75 | kill f0 t1",
         expect![[r#"
-        > framework f0
-        f0 <- subscribed as f0
-        > kill f0 t1
-        f0 <- t1 UNKNOWN RECONCILIATION
-    "#]],
+            > framework f0
+            f0 <- subscribed as f0
+            > wait 75
+            > kill f0 t1
+            f0 <- t1 UNKNOWN RECONCILIATION
+        "#]],
     );
 }
 

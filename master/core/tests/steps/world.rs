@@ -426,8 +426,10 @@ fn record(change: &RegistryChange) -> String {
             let until = r.failover_deadline.map(|until| format!(" away until {until:?}"));
             let completed = if r.completed { " completed" } else { "" };
             let until = until.unwrap_or_default();
+            let orphaned = r.orphaned_since.map(|since| format!(" orphaned since {since:?}"));
+            let orphaned = orphaned.unwrap_or_default();
             format!(
-                "store framework {} order {}{until}{completed}",
+                "store framework {} order {}{until}{orphaned}{completed}",
                 r.framework_id, r.order
             )
         }

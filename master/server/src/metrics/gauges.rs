@@ -18,10 +18,11 @@ const AGENT_STATES: [AgentState; 4] = [
     AgentState::Recovered,
     AgentState::Unreachable,
 ];
-const FRAMEWORK_STATES: [FrameworkState; 3] = [
+const FRAMEWORK_STATES: [FrameworkState; 4] = [
     FrameworkState::Active,
     FrameworkState::Disconnected,
     FrameworkState::Recovered,
+    FrameworkState::Orphaned,
 ];
 
 #[derive(Debug, Clone, Default)]
@@ -29,6 +30,7 @@ pub(super) struct Gauges {
     agents: Family<State, Gauge>,
     frameworks: Family<State, Gauge>,
     tasks: Family<State, Gauge>,
+    orphan_tasks: Gauge,
     offers: Gauge,
     filters: Gauge,
     roles: roles::Roles,
@@ -42,6 +44,11 @@ impl Gauges {
         registry.register("agents", "Agents, by state", gauges.agents.clone());
         registry.register("frameworks", "Frameworks, by state", gauges.frameworks.clone());
         registry.register("tasks", "Tasks not yet completed, by state", gauges.tasks.clone());
+        registry.register(
+            "orphan_tasks",
+            "Tasks that hold resources and whose framework the master has no record of",
+            gauges.orphan_tasks.clone(),
+        );
         registry.register(
             "offers_outstanding",
             "Offers not yet answered",
@@ -79,6 +86,12 @@ impl Gauges {
             FRAMEWORK_STATES.map(framework_label),
             frameworks,
         );
+        let orphaned = snapshot
+            .frameworks
+            .iter()
+            .filter(|framework| framework.state == FrameworkState::Orphaned);
+        let n_orphans: i64 = orphaned.map(|framework| i64::from(framework.n_tasks)).sum();
+        self.orphan_tasks.set(n_orphans);
         let tasks = snapshot.tasks.iter().map(|task| state_label(task.state));
         set_all(&self.tasks, TaskState::ALL.map(state_label), tasks);
     }
@@ -117,5 +130,6 @@ fn framework_label(state: FrameworkState) -> &'static str {
         FrameworkState::Active => "active",
         FrameworkState::Disconnected => "disconnected",
         FrameworkState::Recovered => "recovered",
+        FrameworkState::Orphaned => "orphaned",
     }
 }

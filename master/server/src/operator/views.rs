@@ -31,6 +31,7 @@ pub(super) fn framework(view: &FrameworkView) -> v1::list_frameworks_response::F
         FrameworkState::Active => v1::FrameworkState::FrameworkActive,
         FrameworkState::Disconnected => v1::FrameworkState::FrameworkDisconnected,
         FrameworkState::Recovered => v1::FrameworkState::FrameworkRecovered,
+        FrameworkState::Orphaned => v1::FrameworkState::FrameworkOrphaned,
     };
     v1::list_frameworks_response::Framework {
         framework_id: view.framework_id.to_string(),
@@ -41,6 +42,7 @@ pub(super) fn framework(view: &FrameworkView) -> v1::list_frameworks_response::F
         n_tasks: view.n_tasks,
         dominant_share_permille: view.dominant_share_permille,
         failover_deadline_ms: view.failover_deadline.map_or(0, |at| at.0),
+        orphaned_since_ms: view.orphaned_since.map_or(0, |at| at.0),
     }
 }
 

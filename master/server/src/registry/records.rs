@@ -38,6 +38,7 @@ impl Record<FrameworkRecord> for v1::RegistryFramework {
             order: self.order,
             failover_deadline: self.failover_deadline_ms.map(Timestamp),
             completed: self.completed,
+            orphaned_since: self.orphaned_since_ms.map(Timestamp),
         })
     }
 }
@@ -77,6 +78,7 @@ pub(super) fn framework_message(record: &FrameworkRecord) -> v1::RegistryFramewo
         order: record.order,
         failover_deadline_ms: record.failover_deadline.map(|at| at.0),
         completed: record.completed,
+        orphaned_since_ms: record.orphaned_since.map(|at| at.0),
     }
 }
 

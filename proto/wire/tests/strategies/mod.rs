@@ -302,9 +302,12 @@ fn uuid() -> impl Strategy<Value = StatusUuid> {
 pub(crate) fn call() -> impl Strategy<Value = Call> {
     let roles = || btree_set(role(), 0..3);
     prop_oneof![
-        (framework_info(), roles()).prop_map(|(info, suppressed_roles)| Call::Subscribe {
-            info,
-            suppressed_roles
+        (framework_info(), roles(), any::<bool>()).prop_map(|(info, suppressed_roles, adopt)| {
+            Call::Subscribe {
+                info,
+                suppressed_roles,
+                adopt,
+            }
         }),
         (vec(id(), 0..3), vec(operation::operation(), 0..3), filters()).prop_map(
             |(offers, operations, filters)| Call::Accept {

@@ -14,7 +14,7 @@ use proffer_types::{
     TaskStatus, Timestamp, VolumeId,
 };
 
-use crate::{Context, Input, Output, RecoverError, Scheduler, Session, Write};
+use crate::{Context, Input, Output, RecoverError, Scheduler, Session, UnknownTasks, Write};
 
 #[derive(Debug, Default)]
 pub(in crate::session) struct Probe {
@@ -77,8 +77,15 @@ impl Scheduler for Probe {
 }
 
 pub(super) fn recover(records: Vec<(String, Vec<u8>)>) -> Result<Session<Probe>, RecoverError> {
+    recover_as(None, records)
+}
+
+fn recover_as(
+    id: Option<FrameworkId>,
+    records: Vec<(String, Vec<u8>)>,
+) -> Result<Session<Probe>, RecoverError> {
     let info = FrameworkInfo {
-        id: None,
+        id,
         name: "probe".to_owned(),
         roles: [Role::default()].into(),
         failover_timeout: Duration::ZERO,
@@ -90,6 +97,19 @@ pub(super) fn recover(records: Vec<(String, Vec<u8>)>) -> Result<Session<Probe>,
     Session::recover(info, 1, records, Probe::default())
 }
 
+/// An id, and what becomes of tasks without a record.
+fn adopt(words: &str, records: Vec<(String, Vec<u8>)>) -> Session<Probe> {
+    let (id, unknown) = words.split_once(' ').unwrap();
+    let unknown = match unknown {
+        "keep" => UnknownTasks::Keep,
+        "kill" => UnknownTasks::Kill,
+        other => panic!("no such choice: {other}"),
+    };
+    let id = FrameworkId::new(id).unwrap();
+    let session = recover_as(Some(id), records).unwrap();
+    session.with_unknown_tasks(unknown).adopting()
+}
+
 /// Runs the steps, separated by `|`; shows those that led to anything. `up` stands for a fresh subscription,
 /// `crash` for a restart from the store, and after each step everything that is due is ticked.
 pub(super) fn check(steps: &str, expected: Expect) {
@@ -98,6 +118,10 @@ pub(super) fn check(steps: &str, expected: Expect) {
     let mut now = Timestamp(0);
     let mut trace = String::new();
     for step in steps.split('|').map(str::trim) {
+        if let Some(words) = step.strip_prefix("adopt ") {
+            session = adopt(words, store.clone().into_iter().collect());
+            continue;
+        }
         if step == "crash" {
             session = recover(store.clone().into_iter().collect()).unwrap();
             continue;
@@ -131,6 +155,7 @@ fn apply(session: &mut Session<Probe>, now: &mut Timestamp, step: &str, out: &mu
         "tick" => return session.step(*now, Input::Tick, out),
         "holding" => return session.with(*now, out, |probe, _| probe.holding = true),
         "suppress" => return session.with(*now, out, |_, cx| cx.suppress()),
+        "teardown" => return session.with(*now, out, |_, cx| cx.teardown()),
         "revive" => return session.with(*now, out, |_, cx| cx.revive()),
         "roles" => {
             let roles = words[1..].iter().map(|role| Role::new(role).unwrap()).collect();
@@ -320,10 +345,12 @@ fn show(out: &Output, heard: &[String]) -> String {
     });
     let disconnect = out.disconnect.then(|| "disconnect".to_owned());
     let refused = out.refused.iter().map(|message| format!("refused {message}"));
+    let torn_down = out.torn_down.then(|| "torn down".to_owned());
     let heard = (!heard.is_empty()).then(|| format!("[{}]", heard.join(", ")));
     let all: Vec<_> = writes
         .chain(disconnect)
         .chain(refused)
+        .chain(torn_down)
         .chain(out.calls.iter().map(show_call))
         .chain(heard)
         .collect();
@@ -352,12 +379,14 @@ fn show_call(call: &Call) -> String {
         Call::Subscribe {
             info,
             suppressed_roles,
+            adopt,
         } => {
+            let adopting = if *adopt { " adopting" } else { "" };
             let roles: String = suppressed_roles
                 .iter()
                 .map(|role| format!(" suppressed:{role}"))
                 .collect();
-            format!("subscribe{}{}{roles}", list(&info.id), show_own(info))
+            format!("subscribe{adopting}{}{}{roles}", list(&info.id), show_own(info))
         }
         Call::Update {
             info,
@@ -393,7 +422,8 @@ fn show_call(call: &Call) -> String {
         Call::Kill {
             task_id, kill_policy, ..
         } => {
-            format!("kill {task_id} {:?}", kill_policy.grace_period.unwrap())
+            let grace = kill_policy.grace_period.map(|grace| format!(" {grace:?}"));
+            format!("kill {task_id}{}", grace.unwrap_or_default())
         }
         Call::Acknowledge { task_id, uuid, .. } => format!("ack {task_id} {}", uuid.0[0]),
         Call::Reconcile { tasks } => {
