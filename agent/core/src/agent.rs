@@ -3,7 +3,7 @@
 //! All change of a task goes through [`Agent::update`] and [`Agent::save`], which put the checkpoint before the
 //! report. The sum of live tasks' resources never passes the agent's own through anything a master sends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_types::agent_link::{AgentMessage, RegisteredOperation};
 use proffer_types::{
@@ -45,6 +45,8 @@ pub struct Agent {
     pub(crate) report_until: Option<Timestamp>,
     /// `Exit` went out; nothing more is done.
     pub(crate) exited: bool,
+    /// Containers from before the host was last rebooted, which are not reported yet.
+    pub(crate) before_reboot: BTreeSet<ContainerId>,
     /// What was found on disk at start holds more than the agent now says it has.
     pub(crate) recovered_over: bool,
 }
@@ -121,6 +123,7 @@ impl Agent {
             stopping: None,
             report_until: None,
             exited: false,
+            before_reboot: recovered.before_reboot,
             recovered_over: false,
         };
         let mut out = Output::new();

@@ -3,6 +3,7 @@
 //! A task has two records: one that never changes, written before the launch, and one that is replaced at
 //! each change. Refused tasks have none: the master concludes their fate from the next registration.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -136,6 +137,8 @@ pub struct Recovered {
     pub executors: Vec<RecoveredExecutor>,
     /// Those of the [`ResourcesRecord`]; its other half is in [`crate::Config`].
     pub operations: Vec<RegisteredOperation>,
+    /// Those that were there before the host was last rebooted: whatever ran in them is dead.
+    pub before_reboot: BTreeSet<ContainerId>,
 }
 
 /// One task found on disk.

@@ -42,6 +42,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) phase: Phase,
     pub(crate) kill: Option<&'a KillCause>,
     pub(crate) end: &'a ContainerEnd,
+    /// The host was rebooted since it was last seen.
+    pub(crate) is_rebooted: bool,
     pub(crate) usage: Option<&'a Usage>,
     pub(crate) mem_limit: Limit,
     pub(crate) max_completion_time: Option<Duration>,
@@ -91,6 +93,9 @@ fn of_kill(cause: &KillCause, max_completion_time: Option<Duration>) -> Verdict 
 
 fn of_end(evidence: &Evidence<'_>) -> Verdict {
     use TaskState::{Failed, Finished};
+    if evidence.is_rebooted && is_of_reboot(evidence.end) {
+        return rebooted();
+    }
     match evidence.end {
         ContainerEnd::Exit(TaskExit::Code(0)) => verdict(Finished, None, ""),
         ContainerEnd::Exit(exit) => of_failure(*exit, evidence),
@@ -108,6 +113,24 @@ fn of_end(evidence: &Evidence<'_>) -> Verdict {
             "its container is gone and left no exit status",
         ),
     }
+}
+
+/// What ends with the host may have left no word, or that of the signal it was ended by; only an exit code is the
+/// command's own.
+fn is_of_reboot(end: &ContainerEnd) -> bool {
+    match end {
+        ContainerEnd::Unknown | ContainerEnd::Exit(TaskExit::Signal(_)) => true,
+        ContainerEnd::Exit(TaskExit::Code(_)) | ContainerEnd::NotStarted { .. } => false,
+    }
+}
+
+/// The agent is there, the task is not, and that is no fault of its own.
+pub(crate) fn rebooted() -> Verdict {
+    verdict(
+        TaskState::Gone,
+        Some(StatusReason::AgentRebooted),
+        "its host was rebooted",
+    )
 }
 
 fn of_failure(exit: TaskExit, evidence: &Evidence<'_>) -> Verdict {
@@ -181,6 +204,8 @@ pub(crate) struct ExecutorEvidence<'a> {
     pub(crate) id: &'a ExecutorId,
     pub(crate) cause: Option<&'a EndCause>,
     pub(crate) end: &'a ContainerEnd,
+    /// As of a task.
+    pub(crate) is_rebooted: bool,
     pub(crate) usage: Option<&'a Usage>,
     pub(crate) mem_limit: Limit,
     pub(crate) was_subscribed: bool,
@@ -230,6 +255,9 @@ impl ExecutorEvidence<'_> {
     fn of_end(&self) -> Verdict {
         let id = self.id;
         let failed = |reason, message: String| verdict(TaskState::Failed, Some(reason), message);
+        if self.is_rebooted && is_of_reboot(self.end) {
+            return rebooted();
+        }
         match self.end {
             ContainerEnd::NotStarted { error, .. } => {
                 failed(StatusReason::ContainerLaunchFailed, error.clone())

@@ -4,6 +4,8 @@
 //! A file that cannot be read costs one task: it is put aside, and the rest is taken. Where it is the one of the
 //! resources, the agent does not start: volumes would be given to somebody else.
 
+mod boot;
+mod facts;
 mod file;
 mod log;
 mod record;
@@ -148,7 +150,7 @@ impl Checkpoints {
             agent_id,
             tasks,
             executors,
-            operations: Vec::new(),
+            ..Recovered::default()
         })
     }
 

@@ -11,6 +11,8 @@ use proffer_types::container::Capability;
 use proffer_types::{Attribute, FaultDomain, Resources};
 use tokio::sync::oneshot;
 
+use crate::ReconfigurationPolicy;
+
 /// Where Linux mounts cgroups.
 const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 
@@ -50,6 +52,8 @@ pub struct Config {
     pub images: proffer_image::Config,
     /// What tasks may do beyond running.
     pub security: SecurityPolicy,
+    /// How much of what the operator says may differ from the last start.
+    pub reconfiguration_policy: ReconfigurationPolicy,
     /// Told the bound address, for those who listen on port 0.
     pub listening: Option<oneshot::Sender<SocketAddr>>,
 }
@@ -231,6 +235,7 @@ impl Config {
             network: NetworkConfig::default(),
             images: proffer_image::Config::default(),
             security: SecurityPolicy::default(),
+            reconfiguration_policy: ReconfigurationPolicy::default(),
             listening: None,
         }
     }

@@ -3,6 +3,8 @@
 //! ```text
 //! lock                                   held while an agent runs
 //! agent_id                               given by the master
+//! boot                                   which boot of the host this is, and which containers are of an earlier one
+//! facts                                  what the operator said of the agent at its last start
 //! tasks/<container>                      checkpoints of the container's task
 //! tasks/<container>.exit                 how it ended, written by proffer-init
 //! sandboxes/<framework>/<task>/          kept after the task until collected; holds
@@ -96,6 +98,14 @@ impl DataDir {
 
     pub(crate) fn agent_id(&self) -> PathBuf {
         self.root.join("agent_id")
+    }
+
+    pub(crate) fn boot(&self) -> PathBuf {
+        self.root.join("boot")
+    }
+
+    pub(crate) fn facts(&self) -> PathBuf {
+        self.root.join("facts")
     }
 
     pub(crate) fn tasks(&self) -> PathBuf {

@@ -8,6 +8,8 @@ use proffer_container::IdMap;
 use proffer_grpc::net::ListenError;
 use thiserror::Error;
 
+use crate::ReconfigurationPolicy;
+
 /// Why an agent does not start, or ends; says what to do.
 #[derive(Debug, Error)]
 pub enum AgentError {
@@ -21,6 +23,21 @@ pub enum AgentError {
     DataDirInUse { path: PathBuf },
     #[error("cannot write the agent's id to `{}`: free some space or fix its permissions", path.display())]
     SaveAgentId { path: PathBuf, source: io::Error },
+    #[error("cannot write `{}`: free some space or fix its permissions", path.display())]
+    SaveBoot { path: PathBuf, source: io::Error },
+    #[error("cannot write `{}`: free some space or fix its permissions", path.display())]
+    SaveFacts { path: PathBuf, source: io::Error },
+    #[error(
+        "this agent is known otherwise, and --reconfiguration-policy {policy} does not let it change so: {}; start it as before{}, or drain it, wait for its tasks to end, and remove `{}`, to have it known as a new agent (its volumes stay)",
+        differences.join("; "),
+        if *policy == ReconfigurationPolicy::Equal { ", or with --reconfiguration-policy additive to give it more" } else { "" },
+        agent_id.display()
+    )]
+    Reconfigured {
+        policy: ReconfigurationPolicy,
+        differences: Vec<String>,
+        agent_id: PathBuf,
+    },
     #[error(transparent)]
     ListenAddress(#[from] ListenError),
     #[error("cannot listen on {address}: stop what uses the port, or give another --listen")]

@@ -166,6 +166,16 @@ pub(crate) fn ids(stated: Option<IdMap>, rootless: Option<IdMap>) -> Result<IdMa
     }
 }
 
+/// Tells one boot of this host from another.
+pub(crate) fn boot_id() -> Result<String, AgentError> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    let id = id.map_err(|source| AgentError::Detect {
+        what: "boot id",
+        source: source.into(),
+    })?;
+    Ok(id.trim().to_owned())
+}
+
 /// The host's own name; `localhost` when it has none.
 pub(crate) fn name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")

@@ -20,6 +20,7 @@ mod link;
 mod metrics;
 mod perform;
 mod provision;
+mod reconfiguration;
 pub mod rootless;
 mod run;
 mod sandbox;
@@ -31,4 +32,5 @@ pub use config::{Config, DiskQuota, FilePolicy, NetworkConfig, ProjectIds, Secur
 pub use error::AgentError;
 pub use proffer_container::{CountedDevices, IdMap, Pool};
 pub use proffer_network::Subnet;
+pub use reconfiguration::ReconfigurationPolicy;
 pub use run::run;

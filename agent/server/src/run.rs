@@ -16,7 +16,7 @@ use proffer_image::{ImageStore, LayerForm};
 use proffer_linux::Containerizer;
 use proffer_network::{Networks, Tag};
 use proffer_types::agent_link::RegisteredOperation;
-use proffer_types::{AgentInfo, Attribute, ResourceName};
+use proffer_types::{AgentInfo, Attribute, ResourceName, Resources};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,7 @@ use crate::executors::Executors;
 use crate::metrics::Metrics;
 use crate::perform::Performer;
 use crate::provision::{Provisioner, image};
+use crate::reconfiguration::Facts;
 use crate::shared::Shared;
 use crate::{AgentError, Config, api, host, link, sandbox};
 
@@ -47,6 +48,8 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let checkpoints = Checkpoints::new(Arc::clone(&data_dir));
     let kept = checkpoints.recover_resources()?;
     let resources = host::resources(&config, &kept.changed, data_dir.root())?;
+    let hostname = config.hostname.take().unwrap_or_else(host::name);
+    check_facts(&checkpoints, &data_dir, &config, &hostname, &resources)?;
     let resources = proffer_agent_core::restore(&resources, &kept.changed)?;
     let containerizer = Containerizer::new(&proffer_linux::Config {
         cgroup_root: data_dir.cgroup_root(),
@@ -75,7 +78,6 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         pool,
         offered_ports,
     )?;
-    let hostname = config.hostname.take().unwrap_or_else(host::name);
     let info = AgentInfo {
         address: config
             .advertise
@@ -229,6 +231,42 @@ fn attributes(mut stated: Vec<Attribute>, disk: &Disk) -> Vec<Attribute> {
     stated
 }
 
+/// Holds what the agent is told now against what it was told before, and keeps it for the next start.
+fn check_facts(
+    checkpoints: &Checkpoints,
+    data_dir: &DataDir,
+    config: &Config,
+    hostname: &str,
+    total: &Resources,
+) -> Result<(), AgentError> {
+    let facts = Facts {
+        hostname: hostname.to_owned(),
+        address: config
+            .advertise
+            .clone()
+            .unwrap_or_else(|| config.listen.to_string()),
+        domain: config.domain.clone(),
+        attributes: config.attributes.clone(),
+        stated: config
+            .resources
+            .plus(&config.devices.resources())
+            .plus(&config.revocable),
+        total: total.clone(),
+    };
+    let policy = config.reconfiguration_policy;
+    if let Some(before) = checkpoints.recover_facts() {
+        let differences = policy.differences(&before, &facts);
+        if !differences.is_empty() {
+            return Err(AgentError::Reconfigured {
+                policy,
+                differences,
+                agent_id: data_dir.agent_id(),
+            });
+        }
+    }
+    checkpoints.save_facts(&facts)
+}
+
 async fn networks(data_dir: &DataDir, config: &Config, is_rootless: bool) -> Result<Networks, AgentError> {
     let config = config.network.clone();
     let opened = Networks::open(proffer_network::Config {
@@ -289,10 +327,11 @@ fn recover(
     info: AgentInfo,
     operations: Vec<RegisteredOperation>,
 ) -> Result<(Agent, Output), AgentError> {
-    let found = Recovered {
+    let mut found = Recovered {
         operations,
         ..checkpoints.recover()?
     };
+    found.before_reboot = checkpoints.before_reboot(&host::boot_id()?, &found)?;
     if !found.tasks.is_empty() {
         info!(n_tasks = found.tasks.len(), "taking tasks back");
     }

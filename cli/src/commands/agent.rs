@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use proffer_agent::{CountedDevices, DiskQuota, FilePolicy, Pool, ProjectIds};
+use proffer_agent::{CountedDevices, DiskQuota, FilePolicy, Pool, ProjectIds, ReconfigurationPolicy};
 use proffer_types::{Attribute, FaultDomain, Resources};
 
 use self::images::ImageArgs;
@@ -94,6 +94,15 @@ pub(crate) struct AgentArgs {
     images: ImageArgs,
     #[command(flatten)]
     security: SecurityArgs,
+    /// How much of these facts may differ from the agent's last start: equal means nothing, additive that there may be
+    /// more resources, more attributes and a domain where there was none. What is detected may always differ
+    #[arg(
+        long,
+        env = "PROFFER_RECONFIGURATION_POLICY",
+        default_value = "additive",
+        value_name = "equal|additive"
+    )]
+    reconfiguration_policy: ReconfigurationPolicy,
     /// End all tasks when the agent is asked to stop; without it they go on, and the next agent takes them back
     #[arg(long, env = "PROFFER_KILL_TASKS_ON_STOP")]
     kill_tasks_on_stop: bool,
@@ -266,6 +275,7 @@ impl AgentArgs {
             hostname: self.hostname,
             insecure_listen: self.insecure_listen,
             kill_tasks_on_stop: self.kill_tasks_on_stop,
+            reconfiguration_policy: self.reconfiguration_policy,
             files: self.files.policy(),
             network: self.network.config(),
             images: self.images.config(),

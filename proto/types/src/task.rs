@@ -237,7 +237,8 @@ pub enum StatusReason {
     CommandFailed,
     MaxCompletionTimeReached,
     TaskKilledDuringLaunch,
-    TaskUnknown,
+    /// The host was rebooted while it ran.
+    AgentRebooted,
     /// The container is gone and left no exit status.
     ContainerStatusUnknown,
     /// The task, or another one of its group, is invalid.
@@ -278,7 +279,7 @@ impl StatusReason {
         Self::CommandFailed,
         Self::MaxCompletionTimeReached,
         Self::TaskKilledDuringLaunch,
-        Self::TaskUnknown,
+        Self::AgentRebooted,
         Self::ContainerStatusUnknown,
         Self::TaskGroupInvalid,
         Self::ContainerPreparing,
@@ -310,7 +311,7 @@ impl StatusReason {
             Self::CommandFailed => "COMMAND_FAILED",
             Self::MaxCompletionTimeReached => "MAX_COMPLETION_TIME_REACHED",
             Self::TaskKilledDuringLaunch => "TASK_KILLED_DURING_LAUNCH",
-            Self::TaskUnknown => "TASK_UNKNOWN",
+            Self::AgentRebooted => "AGENT_REBOOTED",
             Self::ContainerStatusUnknown => "CONTAINER_STATUS_UNKNOWN",
             Self::TaskGroupInvalid => "TASK_GROUP_INVALID",
             Self::ContainerPreparing => "CONTAINER_PREPARING",

@@ -211,7 +211,7 @@ reasons! {
     ReasonCommandFailed <=> CommandFailed,
     ReasonMaxCompletionTimeReached <=> MaxCompletionTimeReached,
     ReasonTaskKilledDuringLaunch <=> TaskKilledDuringLaunch,
-    ReasonTaskUnknown <=> TaskUnknown,
+    ReasonAgentRebooted <=> AgentRebooted,
     ReasonContainerStatusUnknown <=> ContainerStatusUnknown,
     ReasonTaskGroupInvalid <=> TaskGroupInvalid,
     ReasonContainerPreparing <=> ContainerPreparing,

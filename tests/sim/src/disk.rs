@@ -78,6 +78,7 @@ impl Disk {
             state: state.clone(),
         };
         Recovered {
+            before_reboot: Default::default(),
             executors: Vec::new(),
             agent_id: self.agent_id.clone(),
             tasks: self.records.iter().map(task).collect(),

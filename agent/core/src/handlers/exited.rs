@@ -26,15 +26,17 @@ pub(crate) fn handle(
     let Some(task) = agent.tasks.get(&key).filter(|task| task.is_live()) else {
         return;
     };
+    let is_rebooted = agent.before_reboot.remove(&container_id);
     let is_cut_short = task.phase == Phase::Launching && *end == ContainerEnd::Unknown;
-    if is_cut_short && task.kill.is_none() && task.condition.restarts > 0 {
+    if is_cut_short && !is_rebooted && task.kill.is_none() && task.condition.restarts > 0 {
         return restart::launch_again(agent, now, &key, out);
     }
-    let restarts = !is_cut_short && restart::follows(task, end);
+    let restarts = !is_cut_short && !is_rebooted && restart::follows(task, end);
     let verdict = judge(&Evidence {
         phase: task.phase,
         kill: task.kill.as_ref().map(|kill| &kill.cause),
         end,
+        is_rebooted,
         usage: usage.as_ref(),
         mem_limit: mem_limit(task),
         max_completion_time: task.info.max_completion_time,

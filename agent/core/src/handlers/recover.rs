@@ -5,7 +5,7 @@ use proffer_types::{TaskCondition, TaskState, Timestamp};
 use super::check_result;
 use crate::agent::Report;
 use crate::task::{Failures, Phase, Task};
-use crate::{Agent, Effect, Output, RecoveredTask, Signal, StateRecord, TaskKey};
+use crate::{Agent, ContainerId, Effect, Output, RecoveredTask, Signal, StateRecord, TaskKey, verdict};
 
 pub(crate) fn task(agent: &mut Agent, now: Timestamp, found: RecoveredTask, out: &mut Output) {
     let RecoveredTask {
@@ -57,11 +57,39 @@ pub(crate) fn task(agent: &mut Agent, now: Timestamp, found: RecoveredTask, out:
         save_at: None,
     };
     // An executor's tasks have no container of their own.
+    let is_dead = agent.before_reboot.contains(&container_id);
+    if task.info.executor.is_none() && is_dead && task.is_live() {
+        agent.containers.insert(container_id, key.clone());
+        agent.tasks.insert(key.clone(), task);
+        return rebooted(agent, now, container_id, &key, out);
+    }
     if task.info.executor.is_none() {
         take_back(&task, now, out);
     }
     agent.containers.insert(container_id, key.clone());
     agent.tasks.insert(key, task);
+}
+
+/// The container went with the host. It may have ended before; and where it waited for another one, that is not started:
+/// by now its framework may have one elsewhere.
+fn rebooted(agent: &mut Agent, now: Timestamp, container_id: ContainerId, key: &TaskKey, out: &mut Output) {
+    let is_waiting = |task: &Task| matches!(task.phase, Phase::Waiting { .. });
+    if agent.tasks.get(key).is_some_and(is_waiting) {
+        let verdict = verdict::rebooted();
+        let report = Report {
+            reason: verdict.reason,
+            message: verdict.message,
+            ..Report::default()
+        };
+        agent.update(now, key, verdict.state, report, out);
+        return out.effect(Effect::Destroy { container_id });
+    }
+    // Its process would be another one's by now.
+    let process = None;
+    out.effect(Effect::Adopt {
+        container_id,
+        process,
+    });
 }
 
 /// The launch was cut short before its state was written, or the state cannot be read.

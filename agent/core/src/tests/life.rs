@@ -378,3 +378,67 @@ fn an_agent_that_leaves_its_tasks_ends_after_the_launches_under_way() {
         "#]],
     );
 }
+
+#[test]
+fn what_a_reboot_took_is_gone_and_not_restarted_but_an_exit_code_stands() {
+    check(
+        RUNNING,
+        "reboot | gone t | up | registered",
+        expect![[r#"
+            adopt launch of t
+            checkpoint t GONE
+            destroy t
+            -> register a t=GONE
+            -> t GONE AGENT_REBOOTED: its host was rebooted
+        "#]],
+    );
+    check(
+        RUNNING,
+        "reboot | exit t 0",
+        expect![[r#"
+        adopt launch of t
+        checkpoint t FINISHED
+        destroy t
+    "#]],
+    );
+    check(
+        RUNNING,
+        "kill t 5 | reboot | gone t",
+        expect![[r#"
+        checkpoint t KILLING
+        SIGTERM t
+        -> t KILLING
+        adopt launch of t
+        checkpoint t KILLED
+        destroy t
+    "#]],
+    );
+    check(
+        "up | registered | run t cpus:1",
+        "reboot | gone t | up | registered",
+        expect![[r#"
+            adopt launch of t
+            checkpoint t GONE
+            destroy t
+            -> register a t=GONE
+            -> t STARTING (now GONE)
+        "#]],
+    );
+    check(
+        "up | registered | run t cpus:1 restart=always | launched t",
+        "reboot | gone t",
+        expect![[r#"
+            adopt launch of t
+            checkpoint t GONE
+            destroy t
+        "#]],
+    );
+    check(
+        "up | registered | run t cpus:1 restart=always | launched t | exit t 1",
+        "reboot | wait 10",
+        expect![[r#"
+            checkpoint t GONE
+            destroy t
+        "#]],
+    );
+}

@@ -263,7 +263,8 @@ impl World {
             ["stop", "with", "tasks"] => self.step(Command::Stop { kill_tasks: true }),
             ["stop"] => self.step(Command::Stop { kill_tasks: false }),
             ["wait", seconds] => self.wait(Duration::from_secs(seconds.parse().unwrap())),
-            ["crash"] => self.crash(),
+            ["crash"] => self.crash(false),
+            ["reboot"] => self.crash(true),
             _ => panic!("unknown command `{text}`"),
         }
     }
@@ -382,7 +383,8 @@ impl World {
         self.now = until;
     }
 
-    fn crash(&mut self) {
+    /// The agent dies and another one starts; `is_reboot`, all that ran is dead, too.
+    fn crash(&mut self, is_reboot: bool) {
         self.seed += 1;
         let tasks = self
             .disk
@@ -392,7 +394,9 @@ impl World {
                 task: task.clone(),
                 state: state.clone(),
             });
+        let containers = self.disk.keys().chain(self.executors.keys()).copied();
         let recovered = Recovered {
+            before_reboot: containers.filter(|_| is_reboot).collect(),
             agent_id: self.agent_id.clone(),
             tasks: tasks.collect(),
             executors: self.recovered_executors(),

@@ -109,6 +109,7 @@ impl Running {
         let subscribe = v1::scheduler_call::Subscribe {
             framework_info: Some(info),
             suppressed_roles: vec![],
+            ..Default::default()
         };
         calls
             .send(frame(v1::scheduler_call::Call::Subscribe(subscribe)))

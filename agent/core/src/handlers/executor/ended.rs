@@ -27,6 +27,7 @@ pub(crate) fn handle(
         id: &executor.info.id,
         cause,
         end,
+        is_rebooted: agent.before_reboot.remove(&container_id),
         usage,
         mem_limit: Limit::At(executor.resources.mem_bytes()),
         was_subscribed: executor.was_subscribed,
