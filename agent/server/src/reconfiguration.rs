@@ -50,7 +50,7 @@ pub(crate) struct Facts {
     pub(crate) domain: Option<FaultDomain>,
     /// Those of the operator.
     pub(crate) attributes: Vec<Attribute>,
-    /// Resources the operator named.
+    /// Resources the operator named, devices among them; revocable ones are in the total.
     pub(crate) stated: Resources,
     /// All resources before any operation, the detected ones too.
     pub(crate) total: Resources,
@@ -90,11 +90,19 @@ impl ReconfigurationPolicy {
             .cloned()
             .collect::<BTreeSet<_>>()
         {
-            let (old, new) = (named(&old.total, name), named(&new.total, name));
+            let of = |facts: &Facts| named(&facts.total.without_revocable(), name);
+            let (old, new) = (of(old), of(new));
             let may_differ = self == Self::Additive && new.contains(&old);
             if old != new && !may_differ {
                 differs(&format!("`{name}`"), format!("`{old}`"), format!("`{new}`"));
             }
+        }
+        // They are never detected.
+        let revocable = |facts: &Facts| facts.total.only(|kind| kind.revocable);
+        let (old, new) = (revocable(old), revocable(new));
+        let may_differ = self == Self::Additive && new.contains(&old);
+        if old != new && !may_differ {
+            differs("revocable resources", format!("`{old}`"), format!("`{new}`"));
         }
         differences
     }
@@ -174,6 +182,19 @@ mod tests {
         let new = facts("cpus:4", "mem:7GiB;disk:3GiB");
         assert_eq!(Equal.differences(&old, &new), [""; 0]);
         assert_eq!(Additive.differences(&old, &new), [""; 0]);
+    }
+
+    #[test]
+    fn revocable_resources_are_compared_for_themselves() {
+        let old = facts("", "cpus:8;cpus{rev}:2");
+        assert_eq!(
+            Additive.differences(&old, &facts("", "cpus:4;cpus{rev}:3")),
+            [""; 0]
+        );
+        assert_eq!(
+            Additive.differences(&old, &facts("", "cpus:8")),
+            ["revocable resources: `cpus{rev}:2` before, `nothing` now"]
+        );
     }
 
     #[test]

@@ -247,10 +247,7 @@ fn check_facts(
             .unwrap_or_else(|| config.listen.to_string()),
         domain: config.domain.clone(),
         attributes: config.attributes.clone(),
-        stated: config
-            .resources
-            .plus(&config.devices.resources())
-            .plus(&config.revocable),
+        stated: config.resources.plus(&config.devices.resources()),
         total: total.clone(),
     };
     let policy = config.reconfiguration_policy;
