@@ -178,3 +178,78 @@ fn a_silent_framework_is_lost_after_three_heartbeats() {
         "#]],
     );
 }
+
+#[test]
+fn tasks_of_a_framework_torn_down_while_their_agent_was_unreachable_hold_resources_again_until_dead() {
+    check(
+        &format!(
+            "{RUNNING} | status a0 f0/t1 RUNNING | ack f0 t1 | lost a0 | wait 75 | operator-teardown f0 | show roles
+             agent a0 cpus:4;mem:1GiB f0/t1=RUNNING | show roles | status a0 f0/t1 KILLED | show roles"
+        ),
+        expect![[r#"
+            > framework f0 failover 100
+            f0 <- subscribed as f0
+            > agent a0 cpus:4;mem:1GiB
+            a0 <- registered as a0
+            f0 <- offer o0 a0 * cpus:4;mem:1GiB
+            > accept f0 o0 refuse 600 t1@a0:cpus:1
+            a0 <- run f0/t1 cpus:1
+            > status a0 f0/t1 RUNNING
+            f0 <- t1 RUNNING #1
+            > ack f0 t1
+            a0 <- acknowledge f0/t1 #1
+            > lost a0
+            > wait 75
+            f0 <- agent a0 lost
+            f0 <- t1 UNREACHABLE AGENT_REMOVED (the agent is unreachable)
+            > operator-teardown f0
+            f0 <- error: an operator tore the framework down
+            f0 closed: the framework is completed
+            operator <- done
+            > show roles
+            > agent a0 cpus:4;mem:1GiB f0/t1=RUNNING
+            a0 <- registered as a0
+            a0 <- shut down f0
+            > show roles
+            role * has cpus:1
+            > status a0 f0/t1 KILLED
+            a0 <- acknowledge f0/t1 #3
+            > show roles
+        "#]],
+    );
+}
+
+#[test]
+fn a_framework_that_is_not_back_since_the_masters_start_is_torn_down_with_its_tasks() {
+    check(
+        &format!(
+            "{RUNNING} | status a0 f0/t1 RUNNING | restart | agent a0 cpus:4;mem:1GiB f0/t1=RUNNING
+             operator-teardown f0 | show roles | status a0 f0/t1 KILLED | show roles | framework f0"
+        ),
+        expect![[r#"
+            > framework f0 failover 100
+            f0 <- subscribed as f0
+            > agent a0 cpus:4;mem:1GiB
+            a0 <- registered as a0
+            f0 <- offer o0 a0 * cpus:4;mem:1GiB
+            > accept f0 o0 refuse 600 t1@a0:cpus:1
+            a0 <- run f0/t1 cpus:1
+            > status a0 f0/t1 RUNNING
+            f0 <- t1 RUNNING #1
+            > restart
+            > agent a0 cpus:4;mem:1GiB f0/t1=RUNNING
+            a0 <- registered as a0
+            > operator-teardown f0
+            a0 <- shut down f0
+            operator <- done
+            > show roles
+            role * has cpus:1
+            > status a0 f0/t1 KILLED
+            a0 <- acknowledge f0/t1 #3
+            > show roles
+            > framework f0
+            f0 <- error: framework `f0` is completed (torn down, or away for longer than its failover timeout) and its id is spent; to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)
+            f0 closed: the peer was refused: framework `f0` is completed (torn down, or away for longer than its failover timeout) and its id is spent; to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)
+        "#]],
+    );
+}

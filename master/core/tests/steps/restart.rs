@@ -244,3 +244,23 @@ fn a_framework_whose_time_ran_out_while_the_master_was_away_still_gets_to_come_b
         "#]],
     );
 }
+
+#[test]
+fn a_failover_deadline_goes_on_over_restarts() {
+    check(
+        "framework f0 failover 1000 | lost f0 | wait 500 | restart | wait 100 | restart | wait 399 | show registry | wait 1",
+        expect![[r#"
+            > framework f0 failover 1000
+            f0 <- subscribed as f0
+            > lost f0
+            > wait 500
+            > restart
+            > wait 100
+            > restart
+            > wait 399
+            > show registry
+            > wait 1
+            store framework f0 order 0 completed
+        "#]],
+    );
+}
