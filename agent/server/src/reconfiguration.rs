@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use proffer_types::{Attribute, FaultDomain, ResourceName, Resources};
+use proffer_types::{Attribute, FaultDomain, Kind, ResourceName, Resources};
 
 /// How much may differ between two starts of an agent that keeps its id; the policies of Mesos.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,7 +98,7 @@ impl ReconfigurationPolicy {
             }
         }
         // They are never detected.
-        let revocable = |facts: &Facts| facts.total.only(|kind| kind.revocable);
+        let revocable = |facts: &Facts| facts.total.of_kind(&Kind::revocable());
         let (old, new) = (revocable(old), revocable(new));
         let may_differ = self == Self::Additive && new.contains(&old);
         if old != new && !may_differ {
@@ -124,7 +124,8 @@ fn attributes(attributes: &BTreeSet<Attribute>) -> String {
 
 fn names(resources: &Resources) -> BTreeSet<ResourceName> {
     let mut names = BTreeSet::new();
-    for (_, bundle) in resources.kinds() {
+    let kinds = resources.kinds().map(|(_, bundle)| bundle);
+    for bundle in kinds.chain([&resources.plain()]) {
         names.extend(bundle.scalars().map(|(name, _)| name.clone()));
         names.extend(bundle.all_ranges().map(|(name, _)| name.clone()));
         names.extend(bundle.all_sets().map(|(name, _)| name.clone()));
@@ -134,8 +135,7 @@ fn names(resources: &Resources) -> BTreeSet<ResourceName> {
 
 /// All there is of one name, each reservation for itself.
 fn named(resources: &Resources, name: &ResourceName) -> Resources {
-    let mut all = Resources::new();
-    for (kind, bundle) in resources.kinds() {
+    let of = |bundle: &Resources| {
         let mut one = Resources::new().with(name.clone(), bundle.scalar(name));
         if let Some(ranges) = bundle.ranges(name) {
             one = one.with_ranges(name.clone(), ranges.clone());
@@ -143,8 +143,12 @@ fn named(resources: &Resources, name: &ResourceName) -> Resources {
         if let Some(set) = bundle.set(name) {
             one = one.with_set(name.clone(), set.clone());
         }
+        one
+    };
+    let mut all = of(&resources.plain());
+    for (kind, bundle) in resources.kinds() {
         // It was of this kind before, so it can be.
-        if let Ok(one) = Resources::new().with_kind(kind.clone(), one) {
+        if let Ok(one) = Resources::new().with_kind(kind.clone(), of(bundle)) {
             all.add(&one);
         }
     }
@@ -193,7 +197,7 @@ mod tests {
         );
         assert_eq!(
             Additive.differences(&old, &facts("", "cpus:8")),
-            ["revocable resources: `cpus{rev}:2` before, `nothing` now"]
+            ["revocable resources: `cpus:2` before, `nothing` now"]
         );
     }
 

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::inbox::Inbox;
 use crate::links::{Links, Opened, Responses};
-use crate::scheduler_link::stream_status;
+use crate::scheduler_link::{OPENING, never_opened, stream_status};
 
 /// The gRPC service.
 #[derive(Debug)]
@@ -57,8 +57,17 @@ impl AgentLink for AgentLinks {
 /// Reads until the stream ends; returns what to end our half with.
 async fn read(link: LinkId, mut frames: Streaming<v1::AgentFrame>, inbox: &Inbox) -> Status {
     let mut registration = Registration::default();
+    let opened_by = tokio::time::Instant::now() + OPENING;
+    let mut is_open = false;
     loop {
-        let frame = match frames.message().await {
+        let heard = match is_open {
+            true => frames.message().await,
+            false => match tokio::time::timeout_at(opened_by, frames.message()).await {
+                Ok(heard) => heard,
+                Err(_) => return never_opened(),
+            },
+        };
+        let frame = match heard {
             Ok(Some(frame)) => frame,
             Ok(None) => return Status::ok(""),
             Err(status) => return stream_status(status),
@@ -69,7 +78,10 @@ async fn read(link: LinkId, mut frames: Streaming<v1::AgentFrame>, inbox: &Inbox
         };
         for command in commands(link, session, messages) {
             match command {
-                Ok(command) => inbox.command(command).await,
+                Ok(command) => {
+                    is_open = true;
+                    inbox.command(command).await;
+                }
                 Err(status) => return status,
             }
         }

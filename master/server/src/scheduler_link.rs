@@ -54,6 +54,15 @@ impl Scheduler for SchedulerLinks {
     }
 }
 
+/// How long a peer may take from the opening of its stream to the call that says who it is; until then nobody else
+/// looks after the stream.
+pub(crate) const OPENING: Duration = Duration::from_secs(30);
+
+/// What somebody is told who did not say it in time.
+pub(crate) fn never_opened() -> Status {
+    Status::deadline_exceeded(format!("nobody said who this is within {OPENING:?}"))
+}
+
 /// How long a scheduler that will say nothing more is still told what it asked for. A living one pings.
 const HALF_CLOSED: Duration = Duration::from_secs(10);
 
@@ -64,8 +73,17 @@ async fn read(
     inbox: &Inbox,
     gone: &CancellationToken,
 ) -> Status {
+    let opened_by = tokio::time::Instant::now() + OPENING;
+    let mut is_open = false;
     loop {
-        let frame = match frames.message().await {
+        let heard = match is_open {
+            true => frames.message().await,
+            false => match tokio::time::timeout_at(opened_by, frames.message()).await {
+                Ok(heard) => heard,
+                Err(_) => return never_opened(),
+            },
+        };
+        let frame = match heard {
             Ok(Some(frame)) => frame,
             Ok(None) => {
                 // One that ended altogether is not waited for: its services would be dead ends meanwhile.
@@ -76,7 +94,10 @@ async fn read(
         };
         match from_call_frame(frame) {
             Ok(calls) if calls.is_empty() => {}
-            Ok(calls) => inbox.command(Command::SchedulerCalls { link, calls }).await,
+            Ok(calls) => {
+                is_open = true;
+                inbox.command(Command::SchedulerCalls { link, calls }).await;
+            }
             Err(error) => return status(error),
         }
     }

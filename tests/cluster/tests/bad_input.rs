@@ -211,7 +211,7 @@ async fn a_wrong_message_is_refused_and_nothing_dies_of_it() -> Result<()> {
             let subscribe = v1::scheduler_call::Subscribe {
                 framework_info: Some(info),
                 suppressed_roles: vec![],
-            ..Default::default()
+                ..Default::default()
             };
             let call = v1::SchedulerCall {
                 call: Some(v1::scheduler_call::Call::Subscribe(subscribe)),

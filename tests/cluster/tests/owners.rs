@@ -56,7 +56,15 @@ impl Daemons {
 
     fn start_agent(&mut self, resources: &str, more: &[&str]) -> Result<()> {
         let data = self.data("agent");
-        let args = ["agent", "--data-dir", &data, "--resources", resources, "--listen", "127.0.0.1:0"];
+        let args = [
+            "agent",
+            "--data-dir",
+            &data,
+            "--resources",
+            resources,
+            "--listen",
+            "127.0.0.1:0",
+        ];
         self.spawn("agent", &[&args[..], more].concat())
     }
 
@@ -94,7 +102,9 @@ impl Daemons {
 
     fn rows(&self, listing: &str) -> Vec<Value> {
         let output = self.run(&[listing, "-o", "json"]);
-        let listed = output.ok().and_then(|output| serde_json::from_slice(&output.stdout).ok());
+        let listed = output
+            .ok()
+            .and_then(|output| serde_json::from_slice(&output.stdout).ok());
         listed.unwrap_or_default()
     }
 
@@ -106,7 +116,9 @@ impl Daemons {
     /// State and tasks of a framework.
     fn framework(&self, id: &str) -> Option<(String, u64)> {
         let frameworks = self.rows("frameworks");
-        let framework = frameworks.iter().find(|framework| framework["framework_id"] == id)?;
+        let framework = frameworks
+            .iter()
+            .find(|framework| framework["framework_id"] == id)?;
         Some((
             framework["state"].as_str()?.to_owned(),
             framework["n_tasks"].as_u64()?,
@@ -116,12 +128,19 @@ impl Daemons {
     fn id_of(&self, name: &str) -> Option<String> {
         let frameworks = self.rows("frameworks");
         let is_it = |framework: &&Value| framework["name"] == name && framework["state"] == "active";
-        Some(frameworks.iter().find(is_it)?["framework_id"].as_str()?.to_owned())
+        Some(
+            frameworks.iter().find(is_it)?["framework_id"]
+                .as_str()?
+                .to_owned(),
+        )
     }
 
     /// The id of a framework that has come up.
     fn framework_id(&self, name: &str) -> Result<String> {
-        ensure!(wait_for(PATIENCE, || self.id_of(name).is_some()), "{name} does not come up");
+        ensure!(
+            wait_for(PATIENCE, || self.id_of(name).is_some()),
+            "{name} does not come up"
+        );
         self.id_of(name).context("it came up")
     }
 
@@ -173,7 +192,8 @@ impl Drop for Daemons {
     }
 }
 
-const JOB: &str = "name: long\ntasks:\n  - name: t\n    cpus: 0.1\n    mem: 16MiB\n    command: [sleep, '1000']\n";
+const JOB: &str =
+    "name: long\ntasks:\n  - name: t\n    cpus: 0.1\n    mem: 16MiB\n    command: [sleep, '1000']\n";
 const SERVICE: &str =
     "name: web\nreplicas: 1\ntask:\n  cpus: 0.1\n  mem: 16MiB\n  command: [sleep, '1000']\n";
 
@@ -223,11 +243,23 @@ fn tasks_of_a_lost_registry_run_on_until_they_are_torn_down_or_adopted() -> Resu
 
     // Records of another framework adopt nobody.
     let data = daemons.data("batch-2");
-    let other = ["framework", "batch", "--data-dir", &data, "--adopt", "f-1", "--unknown-tasks", "kill"];
+    let other = [
+        "framework",
+        "batch",
+        "--data-dir",
+        &data,
+        "--adopt",
+        "f-1",
+        "--unknown-tasks",
+        "kill",
+    ];
     daemons.kill("batch")?;
     let refused = daemons.run(&other)?;
     let error = text(&refused.stderr);
-    assert!(error.contains(&batch) && error.contains("cannot adopt `f-1`"), "{error}");
+    assert!(
+        error.contains(&batch) && error.contains("cannot adopt `f-1`"),
+        "{error}"
+    );
     Ok(())
 }
 
@@ -250,7 +282,10 @@ fn an_agent_comes_back_with_more_and_not_with_less() -> Result<()> {
         }
         let status = child.wait()?;
         let log = daemons.log("agent");
-        ensure!(ended && !status.success() && log.contains(difference), "{status}: {log}");
+        ensure!(
+            ended && !status.success() && log.contains(difference),
+            "{status}: {log}"
+        );
         Ok(())
     };
 
