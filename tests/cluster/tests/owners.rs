@@ -42,8 +42,8 @@ impl Daemons {
     }
 
     fn spawn(&mut self, name: &'static str, args: &[&str]) -> Result<()> {
-        let log = File::options().create(true).append(true);
-        let log = log.clone().open(self.dir.path().join(format!("{name}.log")))?;
+        let log = self.dir.path().join(format!("{name}.log"));
+        let log = File::options().create(true).append(true).open(log)?;
         let child = self.command(args).stdout(log.try_clone()?).stderr(log).spawn()?;
         self.running.insert(name, child);
         Ok(())
@@ -221,11 +221,15 @@ fn tasks_of_a_lost_registry_run_on_until_they_are_torn_down_or_adopted() -> Resu
 
     // One is torn down: its task is killed, and its id is spent.
     daemons.ok(&["framework", "teardown", &service])?;
-    let only_batch = || {
+    let only_batch = |daemons: &Daemons| {
         let tasks = daemons.rows("ps");
         tasks.len() == 1 && tasks[0]["framework_id"] == batch.as_str()
     };
-    ensure!(wait_for(PATIENCE, only_batch), "{:?}", daemons.rows("ps"));
+    ensure!(
+        wait_for(PATIENCE, || only_batch(&daemons)),
+        "{:?}",
+        daemons.rows("ps")
+    );
     daemons.start_framework("service", "service", &[])?;
     let refused = || daemons.log("service").contains("its id is spent");
     ensure!(wait_for(PATIENCE, refused), "a spent id is taken");
@@ -236,7 +240,7 @@ fn tasks_of_a_lost_registry_run_on_until_they_are_torn_down_or_adopted() -> Resu
     daemons.becomes(&batch, "active", 1)?;
     let kept = || daemons.log("batch").contains("left to run");
     ensure!(wait_for(PATIENCE, kept), "nobody asked for the task");
-    ensure!(only_batch(), "{:?}", daemons.rows("ps"));
+    ensure!(only_batch(&daemons), "{:?}", daemons.rows("ps"));
     daemons.kill("batch")?;
     daemons.start_framework("batch", "batch-2", &["--unknown-tasks", "kill"])?;
     daemons.becomes(&batch, "active", 0)?;

@@ -235,6 +235,7 @@ pub(crate) fn subscription() -> v1::SchedulerCalls {
     call(Call::Subscribe(v1::scheduler_call::Subscribe {
         framework_info: Some(framework_info()),
         suppressed_roles: Vec::new(),
+        adopt: false,
     }))
 }
 
