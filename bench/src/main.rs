@@ -3,15 +3,24 @@
 //! Machines are shared and noisy: an absolute time proves nothing, so every case alternates with its reference where
 //! it can. Nothing fails by a stopwatch. A table goes to stdout, one JSON object a row to `bench.jsonl`.
 
+mod agents;
 mod allocator;
 mod cluster;
 mod containers;
 mod crowd;
+mod failover;
+mod files;
+mod fleet;
+mod floor;
 mod footprint;
 mod launches;
+mod masters;
 mod networks;
+mod owner;
 mod reference;
 mod report;
+mod throughput;
+mod updates;
 
 use std::path::PathBuf;
 
@@ -29,6 +38,10 @@ struct Args {
     /// Where the JSON lines go; appended to.
     #[arg(long, default_value = "bench.jsonl")]
     json: PathBuf,
+    #[command(flatten)]
+    agents: agents::AgentsArgs,
+    #[command(flatten)]
+    floor: floor::FloorArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,13 +61,29 @@ enum Bench {
     Cluster,
     /// Memory, idle and a task.
     Footprint,
+    /// A killed master with ten thousand simulated agents: until all are back, until the first offer. Needs no root.
+    Failover,
+    /// Statuses through the master, acknowledged. Needs no root.
+    Updates,
+    /// Launches through the master, and `proffer ps` meanwhile. Needs no root.
+    Throughput,
+    /// What plays the agents.
+    #[value(hide = true)]
+    Agents,
+    /// What does nothing but answer them.
+    #[value(hide = true)]
+    Floor,
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    if args.bench == Bench::LaunchesInside {
-        return launches::run_inside();
+    match args.bench {
+        Bench::LaunchesInside => return launches::run_inside(),
+        Bench::Agents => return agents::run(args.agents),
+        Bench::Floor => return floor::run(&args.floor),
+        _ => {}
     }
+    files::allow_all()?;
     let wants = |bench| args.bench == Bench::All || args.bench == bench;
     let mut report = Report::create(&args.json)?;
     if wants(Bench::Allocator) {
@@ -70,10 +99,34 @@ fn main() -> Result<()> {
             None => {}
         }
     }
-    if !matches!(args.bench, Bench::Allocator | Bench::Launches | Bench::Networks) {
+    if [Bench::Failover, Bench::Updates, Bench::Throughput]
+        .into_iter()
+        .any(wants)
+    {
+        with_agents(&args, wants, &mut report)?;
+    }
+    if [Bench::Containers, Bench::Cluster, Bench::Footprint]
+        .into_iter()
+        .any(wants)
+    {
         with_cluster(&args, wants, &mut report)?;
     }
     report.print();
+    Ok(())
+}
+
+/// The benchmarks of masters with simulated agents.
+fn with_agents(args: &Args, wants: impl Fn(Bench) -> bool, report: &mut Report) -> Result<()> {
+    let proffer = args.proffer.as_deref().context("--proffer is missing")?;
+    if wants(Bench::Failover) {
+        failover::run(proffer, report)?;
+    }
+    if wants(Bench::Updates) {
+        updates::run(proffer, report)?;
+    }
+    if wants(Bench::Throughput) {
+        throughput::run(proffer, report)?;
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::task::Check;
 use super::task::ServiceTaskFile;
-use super::{Condition, Whole};
+use super::{Condition, Span, Whole};
 
 /// A service file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -16,6 +16,8 @@ pub(crate) struct ServiceFile {
     role: String,
     replicas: Whole<u32>,
     task: ServiceTaskFile,
+    /// For how long nothing is heard of an agent before its replicas are started elsewhere.
+    lost_after: Option<Span>,
     /// As in the task.
     health: Option<Check>,
     /// Beside those of the task.
@@ -32,6 +34,7 @@ impl From<ServiceFile> for v1::ServiceSpec {
             name: service.name,
             role: service.role,
             replicas: service.replicas.0,
+            lost_after_ms: service.lost_after.map(Span::millis),
             task: Some(v1::ServiceTask {
                 resources: Some(task.resources()),
                 container: Some(task.container()),

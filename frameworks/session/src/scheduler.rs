@@ -1,6 +1,7 @@
 //! The trait an author implements.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use proffer_types::{
     AgentId, FrameworkId, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role, TaskStatus,
@@ -46,6 +47,13 @@ pub trait Scheduler: Send {
 
     /// A hint that an agent became unreachable; updates of its tasks follow.
     fn agent_lost(&mut self, _cx: &mut Context<'_>, _agent: &AgentId) {}
+
+    /// An agent with tasks of the framework is cut off, or dead: nothing was heard of it for so long. Its tasks keep
+    /// their states until it is given up, or comes back with them. Told again on every subscription.
+    fn agent_away(&mut self, _cx: &mut Context<'_>, _agent: &AgentId, _away_for: Duration) {}
+
+    /// An agent that was away is connected again; what became of its tasks follows, where anything did.
+    fn agent_back(&mut self, _cx: &mut Context<'_>, _agent: &AgentId) {}
 
     /// The largest agents there are: a request that fits in none of them cannot be placed.
     fn shapes(&mut self, _cx: &mut Context<'_>, _n_agents: u32, _largest: &[Resources]) {}

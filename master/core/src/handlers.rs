@@ -5,6 +5,7 @@ pub(crate) mod acknowledge;
 pub(crate) mod agent_lost;
 pub(crate) mod agent_register;
 pub(crate) mod agent_status;
+pub(crate) mod away;
 pub(crate) mod calls;
 pub(crate) mod demand;
 pub(crate) mod framework_gone;

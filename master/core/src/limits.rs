@@ -1,5 +1,7 @@
 //! How much a peer may send, and how much the master remembers.
 
+use std::time::Duration;
+
 /// The largest weight of a role, in thousandths: a million to one is far beyond any use.
 pub const MAX_WEIGHT_MILLIS: u64 = 1_000_000_000;
 /// Roles with a setting of their own: more than any organisation has, small enough to keep.
@@ -38,3 +40,8 @@ pub const MAX_RANGES: usize = 1_000;
 pub const MAX_SHAPES: usize = 16;
 /// Heartbeat intervals of silence after which a link is lost.
 pub const MISSED_HEARTBEATS: u32 = 3;
+/// How often an agent and the master say something to each other, where there is nothing to say: the death of a host is
+/// noticed after three times that.
+pub const AGENT_HEARTBEAT: Duration = Duration::from_secs(1);
+/// The most heartbeats of agents in a second, some hundredths of a core: beyond, they are as much rarer.
+pub const MAX_AGENT_HEARTBEATS_A_SECOND: u32 = 2_000;

@@ -3,8 +3,6 @@
 //! A step is: the command's handler; then one round of allocation, if anything changed that could lead to an offer.
 //! Nothing in a step depends on anything but the state, the command, the time and the seed.
 
-use std::collections::BTreeMap;
-
 use proffer_allocator::{Allocator, Change};
 use proffer_types::{MasterId, Timestamp, scheduler_link};
 use rand::{Rng, SeedableRng};
@@ -12,10 +10,11 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::cx::Cx;
 use crate::handlers::{agent_lost, agent_register, agent_status, calls, framework_gone, operator, tick};
+use crate::links::Heartbeats;
 use crate::round::allocate;
 use crate::snapshot::{Snapshot, snapshot};
 use crate::state::{State, Withheld};
-use crate::{Command, Config, Event, LinkId, Output, Registry, links};
+use crate::{Command, Config, Event, Output, Registry, links};
 
 /// The master's state machine.
 #[derive(Debug)]
@@ -24,9 +23,7 @@ pub struct Master {
     state: State,
     allocator: Box<dyn Allocator>,
     rng: ChaCha8Rng,
-    /// When each link was last heard of.
-    heard: BTreeMap<LinkId, Timestamp>,
-    next_heartbeat: Option<Timestamp>,
+    heartbeats: Heartbeats,
     /// When to allocate though nothing changes: a filter expires, or the last round was cut short.
     next_round: Option<Timestamp>,
     /// What frameworks were last told of the agents' sizes.
@@ -57,8 +54,7 @@ impl Master {
             state,
             allocator,
             rng,
-            heard: BTreeMap::new(),
-            next_heartbeat: None,
+            heartbeats: Heartbeats::default(),
             next_round: None,
             shapes,
         }
@@ -99,16 +95,9 @@ impl Master {
             Command::Tick => tick::handle(&mut cx),
         }
         if let Some(link) = link.filter(|link| cx.state.peer(*link).is_some()) {
-            self.heard.insert(link, now);
+            self.heartbeats.heard(link, now);
         }
-        if self.next_heartbeat.is_some_and(|at| at <= now) {
-            links::beat(&mut cx, &mut self.heard);
-            self.heard.retain(|link, _| cx.state.peer(*link).is_some());
-            self.next_heartbeat = None;
-        }
-        if self.next_heartbeat.is_none() && !self.heard.is_empty() {
-            self.next_heartbeat = Some(now.after(self.config.heartbeat_interval));
-        }
+        self.heartbeats.beat(&mut cx);
         if resume(&mut cx) {
             self.next_round = Some(now);
         }
@@ -171,7 +160,7 @@ impl Master {
         let filters = self.state.ledger().next_filter_expiry();
         let all = [
             self.state.next_deadline(),
-            self.next_heartbeat,
+            self.heartbeats.next(),
             self.next_round,
             filters,
         ];

@@ -105,6 +105,14 @@ pub enum Event {
     OperationUpdate(OperationStatus),
     /// A hint: updates of the agent's tasks follow.
     AgentLost(AgentId),
+    /// An agent with tasks of the framework was cut off, and was silent for so long before: nothing is known of them
+    /// since. No state changes; that comes when the agent is given up.
+    AgentAway {
+        agent_id: AgentId,
+        away_for: Duration,
+    },
+    /// It is connected again. What became of its tasks follows, where anything did.
+    AgentBack(AgentId),
     /// The largest agents: every admitted agent fits in one of these. Sent after `Subscribed` and on change.
     Shapes {
         n_agents: u32,

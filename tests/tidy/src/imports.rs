@@ -79,10 +79,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "bench",
         &[
             "types",
+            "wire",
+            "grpc",
             "allocator",
             "container",
             "linux",
             "network",
+            "sdk",
             "cluster-tests",
         ],
     ),

@@ -2,6 +2,7 @@
 
 use proffer_types::{TaskStatus, Timestamp};
 
+use crate::losses::{AGENTS_A_MINUTE, ONE_AGENT_OF};
 use crate::replica::{Phase, Replica};
 use crate::service::Service;
 use crate::services::Cluster;
@@ -12,6 +13,7 @@ pub(crate) fn explain(service: &Service, cluster: &Cluster, now: Timestamp) -> V
     if !service.index.waiting.is_empty() {
         reasons.extend(waiting(service, cluster));
     }
+    reasons.extend(losing(service, cluster, now));
     reasons.extend(backing_off(service, now));
     reasons.extend(replacing(service));
     reasons
@@ -66,6 +68,17 @@ fn too_few_agents(service: &Service, cluster: &Cluster) -> Option<u32> {
     let max = service.spec.task.rules.max_per_agent?;
     let most = max.saturating_mul(cluster.n_agents);
     (most < service.spec.replicas).then_some(most)
+}
+
+fn losing(service: &Service, cluster: &Cluster, now: Timestamp) -> Option<String> {
+    let given_up_at = |since: Timestamp| since.after(service.spec.lost_after());
+    let n = cluster.losses.n_waiting(&service.spec.name, given_up_at, now);
+    (n > 0).then(|| {
+        format!(
+            "agents with replicas that are away, and wait for their turn: {n}; {AGENTS_A_MINUTE} agents are given up in a \
+             minute, or one of {ONE_AGENT_OF}"
+        )
+    })
 }
 
 fn backing_off(service: &Service, now: Timestamp) -> Option<String> {

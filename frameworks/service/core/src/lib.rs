@@ -7,6 +7,7 @@
 mod demand;
 mod explain;
 mod index;
+mod losses;
 mod message;
 mod offers;
 mod records;
@@ -20,12 +21,14 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use losses::{AGENTS_A_MINUTE, ONE_AGENT_OF};
 pub use replica::{BACK_OFF_FIRST, BACK_OFF_MAX, STEADY};
 pub use services::{
     Applied, ApplyError, FullError, MAX_ROLES, MAX_SERVICES, MAX_TOTAL_REPLICAS, NoSuchServiceError,
     ScaleError, Services,
 };
 pub use spec::{
-    MAX_CONSTRAINTS, MAX_CONTAINER_BYTES, MAX_NAME_BYTES, MAX_REPLICAS, ServiceSpec, ServiceTask, SpecError,
+    DEFAULT_LOST_AFTER, MAX_CONSTRAINTS, MAX_CONTAINER_BYTES, MAX_LOST_AFTER, MAX_NAME_BYTES, MAX_REPLICAS,
+    MIN_LOST_AFTER, ServiceSpec, ServiceTask, SpecError,
 };
 pub use view::{ReplicaState, ReplicaView, ServiceView};

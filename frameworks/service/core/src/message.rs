@@ -2,6 +2,8 @@
 //!
 //! What the wire can check is checked here; what only the scheduler knows is left to `spec`.
 
+use std::time::Duration;
+
 use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources, Role};
 use proffer_wire::container::check_memory;
 use proffer_wire::demand::{Budget, placement_rules};
@@ -20,6 +22,7 @@ impl TryFrom<v1::ServiceSpec> for ServiceSpec {
             role: role(&message.role)?,
             replicas: message.replicas,
             task: service_task(task).map_err(|error| error.under("task"))?,
+            lost_after: message.lost_after_ms.map(Duration::from_millis),
         })
     }
 }
@@ -60,8 +63,13 @@ impl From<&ServiceSpec> for v1::ServiceSpec {
             role: spec.role.to_string(),
             replicas: spec.replicas,
             task: Some(task_message(&spec.task)),
+            lost_after_ms: spec.lost_after.map(millis),
         }
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn task_message(task: &ServiceTask) -> v1::ServiceTask {

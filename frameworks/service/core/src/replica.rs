@@ -95,6 +95,13 @@ impl Replica {
         self.phase = Phase::Starting;
     }
 
+    /// Its agent was away for too long: another task takes its place, wherever this one is.
+    pub(crate) fn lost(&mut self) {
+        if matches!(self.phase, Phase::Starting | Phase::Running { .. }) {
+            self.phase = Phase::Waiting;
+        }
+    }
+
     pub(crate) fn stop(&mut self) {
         self.phase = match self.phase {
             Phase::Starting => Phase::Stopping { since: None },

@@ -4,6 +4,7 @@
 //! records always match the replicas. The target is `replicas`, or 0 while the service is being deleted.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proffer_session::Context;
 use proffer_types::{
@@ -83,6 +84,10 @@ impl Service {
         self.deleting && self.replicas.is_empty()
     }
 
+    pub(crate) fn set_lost_after(&mut self, lost_after: Option<Duration>) {
+        self.spec.lost_after = lost_after;
+    }
+
     pub(crate) fn scale(&mut self, replicas: u32, cx: &mut Context<'_>) {
         self.spec.replicas = replicas;
         self.store(cx);
@@ -129,6 +134,33 @@ impl Service {
         {
             self.edit(slot, cx, Replica::back_off_over);
         }
+    }
+
+    /// Whether there is a task on that agent that could be started elsewhere.
+    pub(crate) fn is_on(&self, agent: &AgentId) -> bool {
+        self.on(agent).next().is_some()
+    }
+
+    fn on(&self, agent: &AgentId) -> impl Iterator<Item = &Replica> {
+        let there = move |replica: &&Replica| replica.agent_id.as_ref() == Some(agent);
+        let replicas = self.replicas.values().filter(there);
+        replicas.filter(|replica| replica.has_task() && !replica.is_stopping())
+    }
+
+    /// Gives up what runs on an agent. The tasks are killed when it is back, however long that takes: the session and the
+    /// master see to it.
+    pub(crate) fn lose(&mut self, agent: &AgentId, cx: &mut Context<'_>) {
+        let slots: Vec<_> = self
+            .on(agent)
+            .map(|replica| (replica.slot, replica.start))
+            .collect();
+        for (slot, start) in slots {
+            self.edit(slot, cx, Replica::lost);
+            if let Some(id) = self.parts(slot, start).id() {
+                cx.kill(&id, KillPolicy::default());
+            }
+        }
+        self.roll(cx);
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {

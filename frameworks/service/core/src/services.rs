@@ -2,15 +2,19 @@
 //!
 //! A command changes everything it has to before it returns, or nothing. Any task of the framework that is
 //! not the latest of a slot is surplus, and killed when it is heard of alive: so a replica that was cut off
-//! and replaced ends when its agent comes back.
+//! and replaced ends when its agent comes back, though it was asked to already when it was given up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use proffer_session::{Context, RecoverError, Scheduler};
-use proffer_types::{FrameworkId, KillPolicy, Offer, Resources, Role, TaskState, TaskStatus, Timestamp};
+use proffer_types::{
+    AgentId, FrameworkId, KillPolicy, Offer, Resources, Role, TaskState, TaskStatus, Timestamp,
+};
 use thiserror::Error;
 
 use crate::demand::Stated;
+use crate::losses::Losses;
 use crate::service::Service;
 use crate::spec::{ServiceSpec, SpecError, check_fit, check_replicas};
 use crate::task_id::Parts;
@@ -44,6 +48,7 @@ pub(crate) struct Cluster {
     pub(crate) n_agents: u32,
     /// Empty as long as none is known.
     pub(crate) largest: Vec<Resources>,
+    pub(crate) losses: Losses,
 }
 
 /// What an apply did.
@@ -142,7 +147,10 @@ impl Services {
         let old = self.services.get_mut(&name);
         let created = old.is_none();
         match old {
-            Some(service) if same_task => service.scale(spec.replicas, cx),
+            Some(service) if same_task => {
+                service.set_lost_after(spec.lost_after);
+                service.scale(spec.replicas, cx);
+            }
             Some(service) => service.change(spec, cx),
             None => {
                 let latest = self.services.values().map(|service| service.number).max();
@@ -299,6 +307,7 @@ impl Scheduler for Services {
 
     fn disconnected(&mut self, _cx: &mut Context<'_>) {
         self.cluster.connected = false;
+        self.cluster.losses.clear();
     }
 
     fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
@@ -318,6 +327,24 @@ impl Scheduler for Services {
         self.state_demand(cx);
     }
 
+    fn agent_away(&mut self, cx: &mut Context<'_>, agent: &AgentId, away_for: Duration) {
+        let millis = u64::try_from(away_for.as_millis()).unwrap_or(u64::MAX);
+        let since = Timestamp(cx.now().0.saturating_sub(millis));
+        let since = self.cluster.losses.add(agent, since);
+        for (name, service) in self.services.iter().filter(|(_, service)| service.is_on(agent)) {
+            let at = since.after(service.spec.lost_after());
+            self.cluster.losses.expect(at, agent, name);
+        }
+    }
+
+    fn agent_back(&mut self, _cx: &mut Context<'_>, agent: &AgentId) {
+        self.cluster.losses.remove(agent);
+    }
+
+    fn agent_lost(&mut self, _cx: &mut Context<'_>, agent: &AgentId) {
+        self.cluster.losses.remove(agent);
+    }
+
     fn shapes(&mut self, _cx: &mut Context<'_>, n_agents: u32, largest: &[Resources]) {
         self.cluster.n_agents = n_agents;
         self.cluster.largest = largest.to_vec();
@@ -325,6 +352,11 @@ impl Scheduler for Services {
 
     fn tick(&mut self, cx: &mut Context<'_>) {
         self.services.values_mut().for_each(|service| service.tick(cx));
+        while let Some((agent, name)) = self.cluster.losses.take(cx.now(), self.cluster.n_agents) {
+            if let Some(service) = self.services.get_mut(&name) {
+                service.lose(&agent, cx);
+            }
+        }
         self.state_demand(cx);
     }
 
@@ -333,6 +365,7 @@ impl Scheduler for Services {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.services.values().filter_map(Service::next_deadline).min()
+        let services = self.services.values().filter_map(Service::next_deadline);
+        services.chain(self.cluster.losses.next()).min()
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A spec that passed [`ServiceSpec::check`] can be turned into tasks without a further look.
 
+use std::time::Duration;
+
 use proffer_types::resources::format::format_scalar;
 use proffer_types::{
     ContainerSpec, KillPolicy, Limit, Limits, PlacementRules, ResourceName, Resources, Role,
@@ -19,6 +21,14 @@ pub const MAX_CONTAINER_BYTES: usize = 64 << 10;
 /// The most constraints of a task, over all of its groups.
 pub const MAX_CONSTRAINTS: usize = 64;
 
+/// For how long nothing is heard of an agent before its replicas are started elsewhere, where the service does not say: an
+/// agent that is upgraded is back in a few seconds.
+pub const DEFAULT_LOST_AFTER: Duration = Duration::from_secs(10);
+/// The shortest such time: below, an agent that starts again would be taken for dead.
+pub const MIN_LOST_AFTER: Duration = Duration::from_secs(2);
+/// The longest: the master gives agents up by itself long before.
+pub const MAX_LOST_AFTER: Duration = Duration::from_secs(60 * 60);
+
 /// A service as its owner wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceSpec {
@@ -28,6 +38,9 @@ pub struct ServiceSpec {
     /// At most [`MAX_REPLICAS`].
     pub replicas: u32,
     pub task: ServiceTask,
+    /// For how long nothing is heard of an agent before its replicas are started elsewhere; [`MIN_LOST_AFTER`] to
+    /// [`MAX_LOST_AFTER`]. Absent means [`DEFAULT_LOST_AFTER`].
+    pub lost_after: Option<Duration>,
 }
 
 /// What every replica runs.
@@ -66,6 +79,10 @@ pub enum SpecError {
     LowLimit { name: String, resource: ResourceName },
     #[error("service `{name}` has {n} constraints, at most {MAX_CONSTRAINTS} are allowed")]
     Constraints { name: String, n: usize },
+    #[error(
+        "service `{name}` gives agents up after {asked:?}; it must be {MIN_LOST_AFTER:?} to {MAX_LOST_AFTER:?}"
+    )]
+    LostAfter { name: String, asked: Duration },
     #[error("service `{name}` allows 0 replicas on one agent")]
     NoneOnAgent { name: String },
     #[error("service `{name}` asks for {asked}, and the largest agent has {largest}")]
@@ -77,6 +94,10 @@ pub enum SpecError {
 }
 
 impl ServiceSpec {
+    pub(crate) fn lost_after(&self) -> Duration {
+        self.lost_after.unwrap_or(DEFAULT_LOST_AFTER)
+    }
+
     /// Checks all that does not depend on the cluster.
     pub fn check(&self) -> Result<(), SpecError> {
         let name = &self.name;
@@ -88,6 +109,11 @@ impl ServiceSpec {
             return Err(SpecError::Name(quoted.escape_debug().to_string()));
         }
         check_replicas(name, self.replicas)?;
+        let asked = self.lost_after();
+        if !(MIN_LOST_AFTER..=MAX_LOST_AFTER).contains(&asked) {
+            let name = name.clone();
+            return Err(SpecError::LostAfter { name, asked });
+        }
         self.task.check(name)
     }
 }

@@ -3,5 +3,6 @@
 mod bounds;
 mod converge;
 mod demand;
+mod losses;
 mod rules;
 mod world;

@@ -40,6 +40,10 @@ impl<S: Scheduler> Session<S> {
             Event::Update(status) => self.updated(&status, out),
             Event::OperationUpdate(status) => self.operation_updated(&status, out),
             Event::AgentLost(agent) => self.run(out, |scheduler, cx| scheduler.agent_lost(cx, &agent)),
+            Event::AgentAway { agent_id, away_for } => {
+                self.run(out, |scheduler, cx| scheduler.agent_away(cx, &agent_id, away_for));
+            }
+            Event::AgentBack(agent) => self.run(out, |scheduler, cx| scheduler.agent_back(cx, &agent)),
             Event::Shapes { n_agents, largest } => {
                 self.run(out, |scheduler, cx| scheduler.shapes(cx, n_agents, &largest));
             }

@@ -1,8 +1,10 @@
 //! An agent leaves: its link is down, then it is unreachable, in the end forgotten.
 
+use std::time::Duration;
+
 use proffer_types::{AgentId, StatusReason, TaskState, Timestamp, scheduler_link};
 
-use super::{framework_gone, offers, operation};
+use super::{away, framework_gone, offers, operation};
 use crate::cx::Cx;
 use crate::limits::MAX_UNREACHABLE_AGENTS;
 use crate::state::{AgentPresence, Framework, Peer};
@@ -11,17 +13,18 @@ use crate::{Event, LinkId};
 /// An agent's stream ended.
 pub(crate) fn link_lost(cx: &mut Cx<'_>, link: LinkId) {
     if let Some(Peer::Agent(agent)) = cx.state.peer(link).cloned() {
-        disconnected(cx, &agent);
+        disconnected(cx, &agent, Duration::ZERO);
     }
 }
 
-/// The session is over; the agent has a while to open another one.
-pub(crate) fn disconnected(cx: &mut Cx<'_>, agent: &AgentId) {
+/// The session is over, after some silence; the agent has a while to open another one.
+pub(crate) fn disconnected(cx: &mut Cx<'_>, agent: &AgentId, silence: Duration) {
     rescind_offers(cx, agent);
     cx.emit(Event::AgentDisconnected {
         agent_id: agent.clone(),
         deadline: cx.now.after(cx.config.agent_reregister_timeout),
     });
+    away::tell(cx, agent, silence);
 }
 
 pub(crate) fn rescind_offers(cx: &mut Cx<'_>, agent: &AgentId) {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proffer_types::agent_link::{MasterMessage, RegisteredOperation, RegisteredTask};
 use proffer_types::framework::DEFAULT_FAILOVER_TIMEOUT;
@@ -13,9 +14,10 @@ use proffer_types::{
 };
 
 use super::agent_status::is_of_an_agent;
-use super::{agent_lost, kill, operation};
+use super::{agent_lost, away, kill, operation};
 use crate::cx::Cx;
-use crate::state::{Agent, Framework};
+use crate::links::agent_interval;
+use crate::state::{Agent, AgentPresence, Framework};
 use crate::validate::check_agent;
 use crate::{CloseReason, Effect, Event, LinkId};
 
@@ -45,7 +47,7 @@ pub(crate) fn handle(
         return cx.close(link, CloseReason::TakenOver);
     }
     if let Some((old, _)) = known.and_then(Agent::link) {
-        agent_lost::disconnected(cx, &agent_id);
+        agent_lost::disconnected(cx, &agent_id, Duration::ZERO);
         cx.close(old, CloseReason::TakenOver);
     }
     open(cx, link, &agent_id, info);
@@ -72,6 +74,8 @@ fn open(cx: &mut Cx<'_>, link: LinkId, agent_id: &AgentId, info: AgentInfo) {
         let (agent_id, info) = (agent_id.clone(), Arc::new(info));
         cx.emit(Event::AgentAdmitted { agent_id, info });
     }
+    let known = cx.state.agent(agent_id).map(|agent| &agent.presence);
+    let was_away = matches!(known, Some(AgentPresence::Disconnected { .. }));
     let session = cx.state.next_session();
     cx.emit(Event::AgentRegistered {
         agent_id: agent_id.clone(),
@@ -81,9 +85,12 @@ fn open(cx: &mut Cx<'_>, link: LinkId, agent_id: &AgentId, info: AgentInfo) {
     let registered = MasterMessage::Registered {
         agent_id: agent_id.clone(),
         master_id: cx.state.master_id().clone(),
-        heartbeat_interval: cx.config.heartbeat_interval,
+        heartbeat_interval: agent_interval(cx.config, cx.state.n_agents()),
     };
     cx.tell_agent(agent_id, registered);
+    if was_away {
+        away::back(cx, agent_id);
+    }
 }
 
 /// Brings what the master knows of the agent's tasks in line with what the agent says.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proffer_types::{FrameworkId, FrameworkInfo, Role, TaskStatus, scheduler_link};
 
-use super::{framework_gone, operation, tick};
+use super::{away, framework_gone, operation, tick};
 use crate::cx::Cx;
 use crate::limits::{MAX_FRAMEWORK_ROLES, MAX_NAME_BYTES, MAX_SERVICES};
 use crate::state::Framework;
@@ -48,6 +48,7 @@ pub(crate) fn handle(
     cx.send(link, tick::shapes(cx.state));
     resend_unacknowledged(cx, &framework_id);
     operation::resend(cx, &framework_id);
+    away::tell_all(cx, &framework_id);
 }
 
 /// An id of which there is no record is taken as given only when that is asked for: at another cluster's master, a

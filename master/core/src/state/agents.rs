@@ -101,6 +101,11 @@ impl State {
         self.agents.by_id.iter()
     }
 
+    /// How many agents are admitted, whatever became of them.
+    pub(crate) fn n_agents(&self) -> usize {
+        self.agents.by_id.len()
+    }
+
     /// The id for the next new agent.
     pub(crate) fn next_agent_id(&self) -> AgentId {
         self.master_id.agent(self.agents.n_admitted)

@@ -162,8 +162,8 @@ fn a_silent_agent_is_lost_after_three_heartbeats() {
             a0 <- registered as a0
             > mute a0
             > wait 14
-            > wait 6
             a0 closed: nothing was heard from it for three heartbeat intervals
+            > wait 6
         "#]],
     );
 }

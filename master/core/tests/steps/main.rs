@@ -7,6 +7,7 @@
 
 mod agents;
 mod allocation;
+mod away;
 mod budget;
 mod demand;
 mod frameworks;

@@ -12,7 +12,7 @@
 //!     sleep 5      the master is dead or stuck meanwhile
 //!     dial a0      the next registration comes on this link, however late
 //!     role r SETTING* | reserve a0 cpus(+r):1 | unreserve a0 cpus(+r):1 | weight role millis
-//!      operator-kill f0 t1 | operator-teardown f0 | wait 5 | restart | show shapes|registry|roles
+//!      operator-kill f0 t1 | operator-teardown f0 | wait 5 | restart | show shapes|away|registry|roles
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -242,6 +242,7 @@ impl World {
             ["sleep", time] => self.now = self.now.after(seconds(time)),
             ["restart"] => self.restart(),
             ["show", "shapes"] => self.shows_shapes = true,
+            ["show", "away"] => self.shows_away = true,
             ["show", "roles"] => self.show_roles(),
             ["show", "registry"] => self.shows_registry = true,
             operator => self.operator(operator),

@@ -37,6 +37,7 @@ pub(crate) struct World {
     pub(crate) roles: BTreeMap<String, Role>,
     pub(crate) muted: BTreeSet<String>,
     pub(crate) shows_shapes: bool,
+    pub(crate) shows_away: bool,
     pub(crate) shows_registry: bool,
     lines: String,
 }
@@ -73,6 +74,7 @@ impl World {
             roles: BTreeMap::new(),
             muted: BTreeSet::new(),
             shows_shapes: false,
+            shows_away: false,
             shows_registry: false,
             lines: String::new(),
         }
@@ -335,7 +337,11 @@ impl World {
                 let calls = vec![Call::Ping];
                 return self.step(Command::SchedulerCalls { link, calls });
             }
-            Event::Shapes { .. } | Event::Heartbeat => return,
+            Event::AgentAway { agent_id, away_for } if self.shows_away => {
+                vec![format!("agent {agent_id} away for {away_for:?}")]
+            }
+            Event::AgentBack(id) if self.shows_away => vec![format!("agent {id} back")],
+            Event::Shapes { .. } | Event::Heartbeat | Event::AgentAway { .. } | Event::AgentBack(_) => return,
         };
         for line in lines {
             self.say(&format!("{name} <- {line}"));

@@ -52,6 +52,13 @@ fn event_messages(event: &Event) -> Vec<v1::SchedulerEvent> {
         Event::AgentLost(agent_id) => FromMaster::AgentLost(e::AgentLost {
             agent_id: agent_id.to_string(),
         }),
+        Event::AgentAway { agent_id, away_for } => FromMaster::AgentAway(e::AgentAway {
+            agent_id: agent_id.to_string(),
+            away_ms: millis(*away_for),
+        }),
+        Event::AgentBack(agent_id) => FromMaster::AgentBack(e::AgentBack {
+            agent_id: agent_id.to_string(),
+        }),
         Event::Shapes { n_agents, largest } => FromMaster::Shapes(e::Shapes {
             n_agents: *n_agents,
             largest: largest.iter().map(Into::into).collect(),
@@ -91,6 +98,11 @@ impl TryFrom<v1::SchedulerEvent> for Event {
                 Ok(Self::OperationUpdate(status.try_into().at("operation_update")?))
             }
             FromMaster::AgentLost(lost) => Ok(Self::AgentLost(parse("agent_lost.agent_id", &lost.agent_id)?)),
+            FromMaster::AgentAway(away) => Ok(Self::AgentAway {
+                agent_id: parse("agent_away.agent_id", &away.agent_id)?,
+                away_for: Duration::from_millis(away.away_ms),
+            }),
+            FromMaster::AgentBack(back) => Ok(Self::AgentBack(parse("agent_back.agent_id", &back.agent_id)?)),
             FromMaster::Shapes(shapes) => {
                 let largest = |(index, item)| Resources::try_from(item).at_item("shapes.largest", index);
                 Ok(Self::Shapes {

@@ -361,6 +361,8 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         status().prop_map(Event::Update),
         operation::status().prop_map(Event::OperationUpdate),
         id().prop_map(Event::AgentLost),
+        (id(), duration()).prop_map(|(agent_id, away_for)| Event::AgentAway { agent_id, away_for }),
+        id().prop_map(Event::AgentBack),
         (any::<u32>(), vec(resources(), 0..3))
             .prop_map(|(n_agents, largest)| Event::Shapes { n_agents, largest }),
         TEXT.prop_map(|message| Event::Error { message }),

@@ -28,6 +28,7 @@ pub(super) struct World {
     /// Of what is applied and offered from now on.
     role: Role,
     rules: PlacementRules,
+    lost_after: Option<Duration>,
 }
 
 impl World {
@@ -39,6 +40,7 @@ impl World {
             n_offers: 0,
             role: Role::default(),
             rules: PlacementRules::default(),
+            lost_after: None,
         }
     }
 
@@ -150,6 +152,7 @@ impl World {
                 let mut spec = spec(name, replicas.parse().unwrap(), resources, command);
                 spec.role = self.role.clone();
                 spec.task.rules = self.rules.clone();
+                spec.lost_after = self.lost_after;
                 let (result, calls) = self.run(|services, cx| services.apply(spec, cx));
                 return match result {
                     Ok(applied) if applied.created => told("created", &calls),
@@ -178,6 +181,20 @@ impl World {
                     .map(|pair| self.offer_of(pair[0], pair[1]))
                     .collect();
                 self.run(|services, cx| services.offers(cx, offers)).1
+            }
+            ["lost-after", time] => {
+                let time: u64 = time.parse().unwrap();
+                self.lost_after = (time > 0).then(|| Duration::from_secs(time));
+                Vec::new()
+            }
+            ["away", agent, time] => {
+                let (agent, time) = (AgentId::new(agent).unwrap(), time.parse().unwrap());
+                let time = Duration::from_secs(time);
+                self.run(|services, cx| services.agent_away(cx, &agent, time)).1
+            }
+            ["back", agent] => {
+                let agent = AgentId::new(agent).unwrap();
+                self.run(|services, cx| services.agent_back(cx, &agent)).1
             }
             ["wait", time] => {
                 self.now = self.now.after(Duration::from_secs(time.parse().unwrap()));
@@ -243,6 +260,7 @@ pub(super) fn spec(name: &str, replicas: u32, resources: &str, command: &[&str])
             limits: Limits::default(),
             rules: PlacementRules::default(),
         },
+        lost_after: None,
     }
 }
 
