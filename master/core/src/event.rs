@@ -159,14 +159,14 @@ pub enum Event {
     TaskLaunched {
         framework_id: FrameworkId,
         role: Role,
-        info: TaskInfo,
+        info: Arc<TaskInfo>,
         at: Timestamp,
     },
     /// An agent runs a task the master did not have: after a master's start, or back from unreachable.
     TaskAdded {
         framework_id: FrameworkId,
         role: Role,
-        info: TaskInfo,
+        info: Arc<TaskInfo>,
         status: TaskStatus,
     },
     /// An agent listed a live task at registration; its statuses follow.

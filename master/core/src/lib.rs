@@ -24,7 +24,9 @@ pub use master::Master;
 pub use output::{CloseReason, Effect, OperatorError, Output};
 pub use proffer_allocator::RoleConfig;
 pub use registry::{AgentRecord, FrameworkRecord, Registry, RegistryChange, RoleRecord};
-pub use snapshot::{AgentState, AgentView, FrameworkState, FrameworkView, RoleView, Snapshot, TaskView};
+pub use snapshot::{
+    AgentState, AgentView, FrameworkState, FrameworkView, RoleView, Snapshot, TaskList, TaskView,
+};
 pub use state::{
     Agent, AgentPresence, Framework, FrameworkPresence, OfferEntry, OperationEntry, Peer, State, Task,
     Withheld,

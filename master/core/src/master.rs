@@ -4,7 +4,7 @@
 //! Nothing in a step depends on anything but the state, the command, the time and the seed.
 
 use proffer_allocator::{Allocator, Change};
-use proffer_types::{MasterId, Timestamp, scheduler_link};
+use proffer_types::{FrameworkId, MasterId, Timestamp, scheduler_link};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -12,7 +12,7 @@ use crate::cx::Cx;
 use crate::handlers::{agent_lost, agent_register, agent_status, calls, framework_gone, operator, tick};
 use crate::links::Heartbeats;
 use crate::round::allocate;
-use crate::snapshot::{Snapshot, snapshot};
+use crate::snapshot::{Snapshot, TaskList, snapshot, task_list};
 use crate::state::{State, Withheld};
 use crate::{Command, Config, Event, Output, Registry, links};
 
@@ -190,6 +190,12 @@ impl Master {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         snapshot(&self.state, self.allocator.as_ref())
+    }
+
+    /// The tasks of some framework, or of all, with what they are listed with. Costs a pointer a task and an agent.
+    #[must_use]
+    pub fn task_list(&self, framework: Option<&FrameworkId>, completed: bool) -> TaskList {
+        task_list(&self.state, framework, completed)
     }
 
     /// Checks every invariant of the state, and what the allocator derives from it. Panics with what is broken; for

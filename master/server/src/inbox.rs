@@ -1,8 +1,9 @@
 //! The one queue into the core, and the questions that travel in it.
 
+use std::fmt;
 use std::sync::Arc;
 
-use proffer_master_core::{Command, OperatorError, OperatorRequest, Snapshot};
+use proffer_master_core::{Command, Master, OperatorError, OperatorRequest, Snapshot};
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
@@ -22,6 +23,23 @@ pub(crate) enum Input {
     },
     /// Answered after the inputs before it took effect.
     Snapshot(oneshot::Sender<Arc<Snapshot>>),
+    /// Likewise; what is read is up to whoever asks, and should be little.
+    Read(Read),
+}
+
+/// A look at the core.
+pub(crate) struct Read(Box<dyn FnOnce(&Master) + Send>);
+
+impl Read {
+    pub(crate) fn perform(self, master: &Master) {
+        (self.0)(master);
+    }
+}
+
+impl fmt::Debug for Read {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Read")
+    }
 }
 
 /// The sending end; cheap to clone.
@@ -67,6 +85,18 @@ impl Inbox {
     /// The state as of now.
     pub(crate) async fn snapshot(&self) -> Result<Arc<Snapshot>, Status> {
         self.ask(Input::Snapshot).await
+    }
+
+    /// What a look at the core finds, as of now.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Master) -> T + Send + 'static,
+    ) -> Result<T, Status> {
+        self.ask(|reply| {
+            // Who went away does not want to know.
+            Input::Read(Read(Box::new(move |master| drop(reply.send(look(master))))))
+        })
+        .await
     }
 
     async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, Status> {

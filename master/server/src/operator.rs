@@ -10,9 +10,9 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use proffer_grpc::status;
 use proffer_grpc::v1::operator_server::Operator;
-use proffer_master_core::{OperatorRequest, Snapshot, TaskView};
+use proffer_master_core::{Master, OperatorRequest, TaskView};
 use proffer_store::Store;
-use proffer_types::KillPolicy;
+use proffer_types::{FrameworkId, KillPolicy};
 use proffer_wire::{ConvertError, v1};
 use tonic::{Request, Response, Status};
 
@@ -45,7 +45,7 @@ impl Operator for OperatorApi {
         _request: Request<v1::BackupRegistryRequest>,
     ) -> Answer<Self::BackupRegistryStream> {
         // Whoever leads not says who does.
-        self.inbox.snapshot().await?;
+        self.inbox.read(|_| ()).await?;
         let backup = Backup::take(&*self.store, self.clock.now()).await;
         let backup = backup
             .map_err(|error| Status::unavailable(chain(&error)))?
@@ -58,11 +58,12 @@ impl Operator for OperatorApi {
     }
 
     async fn get_cluster(&self, _request: Request<v1::GetClusterRequest>) -> Answer<v1::Cluster> {
-        let snapshot = self.inbox.snapshot().await?;
+        let names = |master: &Master| (master.id().to_string(), master.allocator_name());
+        let (master_id, allocator) = self.inbox.read(names).await?;
         Ok(Response::new(v1::Cluster {
-            master_id: snapshot.master_id.to_string(),
+            master_id,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            allocator: snapshot.allocator.to_owned(),
+            allocator: allocator.to_owned(),
             store: self.store_name.clone(),
             started_ms: self.clock.started().0,
         }))
@@ -85,9 +86,17 @@ impl Operator for OperatorApi {
 
     async fn list_tasks(&self, request: Request<v1::ListTasksRequest>) -> Answer<v1::ListTasksResponse> {
         let wanted = request.into_inner();
-        let snapshot = self.inbox.snapshot().await?;
-        let index = views::Index::new(&snapshot);
-        let tasks = listed(&snapshot, &wanted).map(|task| index.task(task)).collect();
+        let framework = match wanted.framework_id.as_str() {
+            "" => None,
+            id => Some(parse::<FrameworkId>("framework_id", id).map_err(status)?),
+        };
+        let completed = wanted.include_completed;
+        let list = move |master: &Master| master.task_list(framework.as_ref(), completed);
+        let list = self.inbox.read(list).await?;
+        let is_wanted =
+            |task: &&Arc<TaskView>| wanted.task_id.is_empty() || wanted.task_id == task.info.id.as_str();
+        let tasks = list.tasks.iter().chain(&list.completed_tasks).filter(is_wanted);
+        let tasks = tasks.map(|task| views::task(&list, task)).collect();
         Ok(Response::new(v1::ListTasksResponse { tasks }))
     }
 
@@ -157,23 +166,6 @@ impl Operator for OperatorApi {
             .map(Response::new)
             .ok_or_else(|| Status::not_found(format!("no framework `{framework_id}`")))
     }
-}
-
-/// The tasks a request asks for: current ones, then, if wanted, completed ones.
-fn listed<'a>(
-    snapshot: &'a Snapshot,
-    wanted: &'a v1::ListTasksRequest,
-) -> impl Iterator<Item = &'a Arc<TaskView>> {
-    let completed = wanted.include_completed.then_some(&snapshot.completed_tasks);
-    let any_or = |wanted: &str, id: &str| wanted.is_empty() || wanted == id;
-    snapshot
-        .tasks
-        .iter()
-        .chain(completed.into_iter().flatten())
-        .filter(move |task| {
-            any_or(&wanted.framework_id, task.framework_id.as_str())
-                && any_or(&wanted.task_id, task.info.id.as_str())
-        })
 }
 
 /// An error with its causes.

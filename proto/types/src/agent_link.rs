@@ -3,6 +3,8 @@
 //! A registration opens a session; every later message belongs to one, and messages of any other session
 //! are refused on both sides. Whatever loses a message must end the session.
 
+use std::sync::Arc;
+
 use crate::{
     AgentId, AgentInfo, FrameworkId, GroupId, KillPolicy, MasterId, OperationId, OperationStatus,
     ResourceChange, Resources, Role, StatusUuid, TaskId, TaskInfo, TaskState, TaskStatus,
@@ -67,7 +69,8 @@ pub enum MasterMessage {
         framework_id: FrameworkId,
         /// Whose share the resources come out of. The agent keeps it for its next registration.
         role: Role,
-        info: TaskInfo,
+        /// Shared with what the master keeps of it.
+        info: Arc<TaskInfo>,
     },
     /// Tasks that start together or not at all.
     RunGroup {

@@ -3,6 +3,8 @@
 //! A frame is taken only on the present link and in the present session. While registering, the only frame
 //! taken is one that opens a session. So a message delayed from an earlier session cannot launch anything.
 
+use std::sync::Arc;
+
 use proffer_types::agent_link::MasterMessage;
 use proffer_types::{Session, Timestamp};
 
@@ -93,7 +95,7 @@ fn handle_message(
                 framework_id,
                 role,
                 group: None,
-                info,
+                info: Arc::unwrap_or_clone(info),
             };
             run_task::handle(agent, now, task, out);
         }

@@ -273,7 +273,7 @@ impl World {
         let message = MasterMessage::RunTask {
             framework_id: framework(),
             role: role(),
-            info,
+            info: std::sync::Arc::new(info),
         };
         self.frame(session, message);
     }

@@ -120,7 +120,7 @@ impl Stream {
         let message = MasterMessage::RunTask {
             framework_id: framework_id(),
             role: Role::default(),
-            info,
+            info: std::sync::Arc::new(info),
         };
         self.send(message).await;
     }

@@ -247,7 +247,7 @@ fn add(
     cx.emit(Event::TaskAdded {
         framework_id: framework.clone(),
         role,
-        info: TaskInfo { agent_id, ..info },
+        info: Arc::new(TaskInfo { agent_id, ..info }),
         status: TaskStatus { uuid: None, ..status },
     });
 }

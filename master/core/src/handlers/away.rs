@@ -40,7 +40,9 @@ pub(crate) fn tell_all(cx: &mut Cx<'_>, framework: &FrameworkId) {
         .into_iter()
         .filter_map(|id| match cx.state.agent(id)?.presence {
             AgentPresence::Disconnected { deadline } => Some((id.clone(), deadline)),
-            _ => None,
+            AgentPresence::Active { .. }
+            | AgentPresence::Recovered { .. }
+            | AgentPresence::Unreachable { .. } => None,
         });
     for (agent_id, deadline) in away.collect::<Vec<_>>() {
         let left = deadline.since(cx.now);

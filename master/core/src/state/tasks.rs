@@ -76,7 +76,7 @@ impl State {
         &mut self,
         framework: &FrameworkId,
         role: &Role,
-        info: &TaskInfo,
+        info: &Arc<TaskInfo>,
         at: Timestamp,
     ) -> Vec<Change> {
         self.tasks.n_launched += 1;
@@ -100,7 +100,7 @@ impl State {
         &mut self,
         framework: &FrameworkId,
         role: &Role,
-        info: &TaskInfo,
+        info: &Arc<TaskInfo>,
         status: &TaskStatus,
     ) -> Vec<Change> {
         self.insert_task(framework, role, info, status.clone(), true)
@@ -191,14 +191,14 @@ impl State {
         &mut self,
         framework: &FrameworkId,
         role: &Role,
-        info: &TaskInfo,
+        info: &Arc<TaskInfo>,
         status: TaskStatus,
         reported: bool,
     ) -> Vec<Change> {
         let view = Arc::new(TaskView {
             framework_id: framework.clone(),
             role: role.clone(),
-            info: info.clone(),
+            info: Arc::clone(info),
             state: status.state,
             status,
         });

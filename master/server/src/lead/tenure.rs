@@ -10,7 +10,7 @@ use proffer_types::Timestamp;
 use tokio::sync::oneshot;
 use tracing::error;
 
-use crate::inbox::Input;
+use crate::inbox::{Input, Read};
 use crate::lead::{Lead, effects};
 use crate::registry::{self, Fence};
 
@@ -35,6 +35,7 @@ pub(super) struct Tenure<'a, 'b> {
     waiting: BTreeMap<RequestId, oneshot::Sender<Result<(), OperatorError>>>,
     n_requests: u64,
     readers: Vec<oneshot::Sender<Arc<Snapshot>>>,
+    reads: Vec<Read>,
     /// Of the state as it is, if somebody asked since it changed.
     snapshot: Option<Arc<Snapshot>>,
     committed: bool,
@@ -50,6 +51,7 @@ impl<'a, 'b> Tenure<'a, 'b> {
             waiting: BTreeMap::new(),
             n_requests: 0,
             readers: Vec::new(),
+            reads: Vec::new(),
             snapshot: None,
             committed: false,
         }
@@ -99,6 +101,7 @@ impl<'a, 'b> Tenure<'a, 'b> {
                 self.step(Command::Operator { request, operation });
             }
             Input::Snapshot(reader) => self.readers.push(reader),
+            Input::Read(read) => self.reads.push(read),
         }
     }
 
@@ -111,7 +114,7 @@ impl<'a, 'b> Tenure<'a, 'b> {
 
     /// Commits, and only then lets anybody know.
     async fn settle(&mut self) -> Result<(), End> {
-        let output = std::mem::take(&mut self.output);
+        let mut output = std::mem::take(&mut self.output);
         if !output.registry.is_empty() {
             let started = Instant::now();
             let result = registry::commit(self.lead.store, self.fence, &output.registry).await;
@@ -138,12 +141,16 @@ impl<'a, 'b> Tenure<'a, 'b> {
             self.lead.services.observe(event);
             effects::log(event);
         }
-        self.perform(output.effects);
+        self.perform(output.effects.drain(..));
+        // Their room is for the next batch, which is as large as a rule.
+        output.events.clear();
+        output.registry.clear();
+        self.output = output;
         self.answer_readers();
         Ok(())
     }
 
-    fn perform(&mut self, effects: Vec<Effect>) {
+    fn perform(&mut self, effects: impl Iterator<Item = Effect>) {
         let mut sends = effects::Sends::default();
         for effect in effects {
             self.lead.metrics.sent(&effect);
@@ -167,6 +174,9 @@ impl<'a, 'b> Tenure<'a, 'b> {
     }
 
     fn answer_readers(&mut self) {
+        for read in self.reads.drain(..) {
+            read.perform(&self.master);
+        }
         if self.readers.is_empty() {
             return;
         }

@@ -1,12 +1,9 @@
 //! A snapshot's views as messages.
 
-use std::collections::BTreeMap;
-
 use proffer_allocator::{Ledger, Quantities, Share};
 use proffer_master_core::{
-    AgentState, AgentView, FrameworkState, FrameworkView, RoleView, Snapshot, TaskView,
+    AgentState, AgentView, FrameworkState, FrameworkView, RoleView, TaskList, TaskView,
 };
-use proffer_types::{AgentId, AgentInfo, FrameworkId};
 use proffer_wire::v1;
 
 pub(super) fn agent(view: &AgentView) -> v1::list_agents_response::Agent {
@@ -65,44 +62,18 @@ pub(crate) fn role_share(view: &RoleView, ledger: &Ledger) -> Share {
     Share::dominant(&claimed, ledger.total(), view.weight_millis)
 }
 
-/// Agents and frameworks by id, to join tasks with.
-pub(super) struct Index<'a> {
-    agents: BTreeMap<&'a AgentId, &'a AgentInfo>,
-    frameworks: BTreeMap<&'a FrameworkId, &'a str>,
-}
-
-impl<'a> Index<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot) -> Self {
-        let agents = snapshot
-            .agents
-            .iter()
-            .map(|agent| (&agent.agent_id, &*agent.info));
-        let frameworks = snapshot
-            .frameworks
-            .iter()
-            .map(|framework| (&framework.framework_id, framework.info.name.as_str()));
-        Self {
-            agents: agents.collect(),
-            frameworks: frameworks.collect(),
-        }
-    }
-
-    /// A task whose agent or framework is gone has those fields empty.
-    pub(super) fn task(&self, task: &TaskView) -> v1::list_tasks_response::Task {
-        let agent = self.agents.get(&task.info.agent_id);
-        v1::list_tasks_response::Task {
-            framework_id: task.framework_id.to_string(),
-            framework_name: self
-                .frameworks
-                .get(&task.framework_id)
-                .map(|name| (*name).to_owned())
-                .unwrap_or_default(),
-            info: Some((&task.info).into()),
-            state: v1::TaskState::from(task.state).into(),
-            latest_status: Some((&task.status).into()),
-            agent_hostname: agent.map(|info| info.hostname.clone()).unwrap_or_default(),
-            agent_address: agent.map(|info| info.address.clone()).unwrap_or_default(),
-            role: task.role.to_string(),
-        }
+/// A task of a list. One whose agent or framework is gone has those fields empty.
+pub(super) fn task(list: &TaskList, task: &TaskView) -> v1::list_tasks_response::Task {
+    let agent = list.agents.get(&task.info.agent_id);
+    let framework = list.frameworks.get(&task.framework_id);
+    v1::list_tasks_response::Task {
+        framework_id: task.framework_id.to_string(),
+        framework_name: framework.cloned().unwrap_or_default(),
+        info: Some((&*task.info).into()),
+        state: v1::TaskState::from(task.state).into(),
+        latest_status: Some((&task.status).into()),
+        agent_hostname: agent.map(|info| info.hostname.clone()).unwrap_or_default(),
+        agent_address: agent.map(|info| info.address.clone()).unwrap_or_default(),
+        role: task.role.to_string(),
     }
 }

@@ -1,5 +1,6 @@
 //! What the master tells an agent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proffer_types::agent_link::MasterMessage;
@@ -46,7 +47,7 @@ impl TryFrom<v1::MasterMessage> for MasterMessage {
             FromMaster::RunTask(run) => Ok(Self::RunTask {
                 framework_id: parse("run_task.framework_id", &run.framework_id)?,
                 role: parse("run_task.role", &run.role)?,
-                info: task_info(run.task_info).at("run_task")?,
+                info: Arc::new(task_info(run.task_info).at("run_task")?),
             }),
             FromMaster::RunGroup(group) => run_group(group).at("run_group"),
             FromMaster::ApplyOperation(apply) => apply_operation(apply).at("apply_operation"),
@@ -121,7 +122,7 @@ impl From<&MasterMessage> for v1::MasterMessage {
                 info,
             } => FromMaster::RunTask(m::RunTask {
                 framework_id: framework_id.to_string(),
-                task_info: Some(info.into()),
+                task_info: Some((&**info).into()),
                 role: role.to_string(),
             }),
             MasterMessage::RunGroup {

@@ -425,7 +425,7 @@ pub(crate) fn master_message() -> impl Strategy<Value = MasterMessage> {
         (id(), role(), task_info()).prop_map(|(framework_id, role, info)| MasterMessage::RunTask {
             framework_id,
             role,
-            info
+            info: Arc::new(info),
         }),
         (id(), role(), id(), vec(task_info(), 0..3)).prop_map(|(framework_id, role, group, tasks)| {
             MasterMessage::RunGroup {

@@ -148,7 +148,7 @@ impl Agent {
         self.send(MasterMessage::RunTask {
             framework_id: framework_id()?,
             role: Role::default(),
-            info,
+            info: std::sync::Arc::new(info),
         });
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! LAUNCH: each task by itself.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use proffer_types::agent_link::MasterMessage;
 use proffer_types::{AgentId, FrameworkId, Resources, Role, StatusReason, TaskId, TaskInfo, TaskState};
@@ -34,6 +35,7 @@ pub(super) fn run(cx: &mut Cx<'_>, remainder: &mut Remainder, tasks: Vec<TaskInf
 
 /// Records a task and sends it to its agent.
 pub(super) fn launch(cx: &mut Cx<'_>, framework: &FrameworkId, role: &Role, info: TaskInfo) {
+    let info = Arc::new(info);
     record(cx, framework, role, &info);
     let agent = info.agent_id.clone();
     let message = MasterMessage::RunTask {
@@ -45,9 +47,11 @@ pub(super) fn launch(cx: &mut Cx<'_>, framework: &FrameworkId, role: &Role, info
 }
 
 /// Notes a task. Its data is for its executor alone, and not kept here.
-pub(super) fn record(cx: &mut Cx<'_>, framework: &FrameworkId, role: &Role, info: &TaskInfo) {
-    let mut info = info.clone();
-    info.data = Vec::new();
+pub(super) fn record(cx: &mut Cx<'_>, framework: &FrameworkId, role: &Role, info: &Arc<TaskInfo>) {
+    let mut info = Arc::clone(info);
+    if !info.data.is_empty() {
+        Arc::make_mut(&mut info).data = Vec::new();
+    }
     cx.emit(Event::TaskLaunched {
         framework_id: framework.clone(),
         role: role.clone(),

@@ -1,5 +1,7 @@
 //! LAUNCH_GROUP: tasks that start together or not at all.
 
+use std::sync::Arc;
+
 use proffer_types::agent_link::MasterMessage;
 use proffer_types::container::NetworkMode;
 use proffer_types::{Resources, StatusReason, TaskId, TaskInfo, TaskState};
@@ -88,7 +90,12 @@ fn start(cx: &mut Cx<'_>, remainder: &Remainder, tasks: Vec<TaskInfo>) {
     }
     let group = cx.state.next_group_id();
     for task in &tasks {
-        launch::record(cx, &remainder.framework_id, &remainder.role, task);
+        launch::record(
+            cx,
+            &remainder.framework_id,
+            &remainder.role,
+            &Arc::new(task.clone()),
+        );
     }
     let message = MasterMessage::RunGroup {
         framework_id: remainder.framework_id.clone(),
