@@ -13,9 +13,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     files.sort();
     prost_build::Config::new()
         .btree_map(["."])
-        // Large beside what else a message of a link may be, and every message takes the room of the largest.
-        .boxed(".proffer.v1.TaskInfo.container")
-        .boxed(".proffer.v1.TaskInfo.executor")
         .compile_fds(protox::compile(&files, [ROOT])?)?;
     println!("cargo:rerun-if-changed={ROOT}/proffer");
     Ok(())

@@ -31,10 +31,10 @@ fn task(offer: &v1::Offer) -> v1::TaskInfo {
         task_id: "t1".into(),
         agent_id: offer.agent_id.clone(),
         resources: Some(resources(1.0, 1e6)),
-        container: Some(Box::new(v1::ContainerSpec {
+        container: Some(v1::ContainerSpec {
             command: vec!["true".into()],
             ..Default::default()
-        })),
+        }),
         ..Default::default()
     }
 }

@@ -28,10 +28,7 @@ impl TryFrom<v1::TaskInfo> for TaskInfo {
         let id = parse("task_id", &message.task_id)?;
         let name = name("name", message.name)?;
         let agent_id = parse("agent_id", &message.agent_id)?;
-        let (container, executor) = container_or_executor(
-            message.container.map(|container| *container),
-            message.executor.map(|executor| *executor),
-        )?;
+        let (container, executor) = container_or_executor(message.container, message.executor)?;
         check_memory(&container, &resources).at("container")?;
         check_ports(&container, &resources).at("container")?;
         Ok(Self {
@@ -61,14 +58,14 @@ impl From<&TaskInfo> for v1::TaskInfo {
             name: info.name.clone(),
             agent_id: info.agent_id.to_string(),
             resources: Some((&info.resources).into()),
-            container: own_container(info).then(|| Box::new((&info.container).into())),
+            container: own_container(info).then(|| (&info.container).into()),
             kill_policy: Some(info.kill_policy.into()),
             labels: info.labels.clone(),
             // 0 means no limit, so the shortest limit there can be is 1 ms.
             max_completion_time_ms: info.max_completion_time.map_or(0, |time| millis(time).max(1)),
             limits: (info.limits != Limits::default()).then(|| info.limits.into()),
             shape_id: info.shape.map(|shape| shape.0),
-            executor: info.executor.as_deref().map(|executor| Box::new(executor.into())),
+            executor: info.executor.as_deref().map(Into::into),
             data: info.data.clone(),
         }
     }
