@@ -3,6 +3,8 @@
 //! A [`Cluster`] owns its data directory and its supervisor process; dropping it stops the supervisor, which ends the
 //! tasks and cleans up. Only processes it started are ever signalled, by pid.
 
+pub mod chronos;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -33,6 +33,9 @@ const PURE_MAY_USE: &[&str] = &[
     "seccompiler",
     "serde",
     "serde_json",
+    // Without its feature `std` it has neither a clock nor files; the time zones are compiled in.
+    "jiff",
+    "croner",
 ];
 
 /// What their build scripts may take from outside: what makes Rust of our protos, without a system's protoc.

@@ -1,0 +1,488 @@
+//! The workload that broke Chronos: recurring jobs, while everything is killed and started again.
+//!
+//! Three masters on a real etcd, two agents and the batch framework; a seed decides what is killed with SIGKILL or hangs (SIGSTOP),
+//! when and for how long. What the tasks wrote is held against the framework's ledger and against what was done; the rules are in
+//! `proffer_cluster_tests::chronos`. `PROFFER_CHRONOS_SECONDS` is how long faults go on, `PROFFER_CHRONOS_SEED` repeats a run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, ensure};
+use proffer_cluster_tests::chronos::{Entry, Fault, Job, Report, Victim};
+use proffer_cluster_tests::{built_binary, get, signal, skipped, text, wait_for};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long faults go on where nobody says.
+const SECONDS: u64 = 45;
+const N_MASTERS: usize = 3;
+const N_AGENTS: usize = 2;
+const N_JOBS: u64 = 14;
+/// Everything is well when it was at so many looks in a row: what has just been killed may not have been missed yet.
+const LOOKS: usize = 3;
+/// A leader whose etcd was away may find out only when its lease is over.
+const LEASE: Duration = Duration::from_secs(4);
+/// How often the witness writes, and how long a write may take on a host that is well.
+const LOOK: Duration = Duration::from_millis(100);
+const SLOW: Duration = Duration::from_millis(500);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
+
+struct Daemon {
+    victim: Victim,
+    program: PathBuf,
+    args: Vec<String>,
+    child: Option<Child>,
+}
+
+/// A cluster on an address of its own, in which anything may be dead.
+struct Stage {
+    binary: PathBuf,
+    dir: tempfile::TempDir,
+    masters: Vec<String>,
+    /// In the order in which they are started.
+    daemons: Vec<(String, Daemon)>,
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An address of loopback's that only this process has.
+fn own_host() -> String {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    format!("127.96.{high}.{low}")
+}
+
+impl Stage {
+    fn start() -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("proffer-chronos-").tempdir()?;
+        let (host, binary) = (own_host(), built_binary()?);
+        let data = |name: &str| dir.path().join(name).display().to_string();
+        let masters: Vec<_> = (0..N_MASTERS).map(|n| format!("{host}:{}", 5050 + n)).collect();
+        let listed = masters.join(",");
+        let (client, peer) = (format!("{host}:2379"), format!("{host}:2380"));
+        let etcd = format!(
+            "--name test --log-level error --data-dir {} --listen-client-urls http://{client} \
+             --advertise-client-urls http://{client} --listen-peer-urls http://{peer} \
+             --initial-advertise-peer-urls http://{peer} --initial-cluster test=http://{peer}",
+            data("etcd")
+        );
+        let mut commands = vec![("etcd".to_owned(), Victim::Etcd, PathBuf::from("etcd"), etcd)];
+        for (n, address) in masters.iter().enumerate() {
+            let args = format!("master --listen {address} --store etcd://{client}/test");
+            commands.push((format!("master-{n}"), Victim::Master, binary.clone(), args));
+        }
+        let out = dir.path().join("out");
+        fs::create_dir(&out)?;
+        fs::set_permissions(&out, std::os::unix::fs::PermissionsExt::from_mode(0o1777))?;
+        for n in 0..N_AGENTS {
+            let name = format!("agent-{n}");
+            let args = format!(
+                "agent --master {listed} --listen {host}:{} --data-dir {} --allow-host-path {}",
+                5060 + n,
+                data(&name),
+                out.display()
+            );
+            commands.push((name, Victim::Agent, binary.clone(), args));
+        }
+        let args = format!("framework batch --master {listed} --data-dir {}", data("batch"));
+        commands.push(("batch".to_owned(), Victim::Framework, binary.clone(), args));
+        let daemon = |(name, victim, program, args): (String, _, _, String)| {
+            let args = args.split(' ').map(str::to_owned).collect();
+            let daemon = Daemon {
+                victim,
+                program,
+                args,
+                child: None,
+            };
+            (name, daemon)
+        };
+        let mut stage = Self {
+            binary,
+            masters,
+            daemons: commands.into_iter().map(daemon).collect(),
+            dir,
+        };
+        for n in 0..stage.daemons.len() {
+            stage.start_one(n)?;
+        }
+        ensure!(stage.is_well_within(PATIENCE), "the cluster does not come up");
+        Ok(stage)
+    }
+
+    fn start_one(&mut self, n: usize) -> Result<()> {
+        let (name, daemon) = &mut self.daemons[n];
+        let log = self.dir.path().join(format!("{name}.log"));
+        let log = File::options().create(true).append(true).open(log)?;
+        let mut command = Command::new(&daemon.program);
+        command.args(&daemon.args).stdin(Stdio::null());
+        command.stdout(log.try_clone()?).stderr(log);
+        daemon.child = Some(command.spawn().with_context(|| name.clone())?);
+        Ok(())
+    }
+
+    /// Kills one with SIGKILL.
+    fn kill(&mut self, n: usize) -> Result<()> {
+        if let Some(mut child) = self.daemons[n].1.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Starts again what ended by itself, as a supervisor would: a master whose term is over does.
+    fn supervise(&mut self) -> Result<()> {
+        for n in 0..self.daemons.len() {
+            let child = self.daemons[n].1.child.as_mut();
+            if child.is_some_and(|child| matches!(child.try_wait(), Ok(Some(_)))) {
+                self.start_one(n)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&self, args: &[&str]) -> Result<Output> {
+        let mut command = Command::new(&self.binary);
+        let command = command.args(args).env("PROFFER_MASTER", self.masters.join(","));
+        Ok(command.stdin(Stdio::null()).output()?)
+    }
+
+    fn json(&self, args: &[&str]) -> Result<Value> {
+        let output = self.run(&[args, &["-o", "json"]].concat())?;
+        ensure!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Whether a master leads that has all agents and the framework.
+    fn is_well(&self) -> bool {
+        let active = |listing: &str| {
+            let listed = self.run(&[listing]).map(|output| text(&output.stdout));
+            listed.map_or(0, |listed| listed.matches(" ACTIVE ").count())
+        };
+        let is_ready =
+            |address: &String| get(address, "/readyz").is_ok_and(|(status, _)| status.contains("200"));
+        self.masters.iter().any(is_ready) && active("agents") == N_AGENTS && active("frameworks") == 1
+    }
+
+    fn is_well_within(&mut self, limit: Duration) -> bool {
+        let start = Instant::now();
+        let mut n_well = 0;
+        while n_well < LOOKS && start.elapsed() < limit {
+            let supervised = self.supervise();
+            n_well = if supervised.is_ok() && self.is_well() {
+                n_well + 1
+            } else {
+                0
+            };
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+        n_well == LOOKS
+    }
+
+    /// Kills one or two, or stops one, lets them be for a while, and waits until all is well again.
+    fn fault(&mut self, rng: &mut ChaCha8Rng) -> Result<Vec<Fault>> {
+        let n_victims = if rng.random_range(0..4) == 0 { 2 } else { 1 };
+        let hangs = rng.random_range(0..4) == 0;
+        let victims: BTreeSet<usize> = (0..n_victims).map(|_| self.draw(rng)).collect();
+        let from_ms = now_ms();
+        for victim in &victims {
+            let (name, daemon) = &self.daemons[*victim];
+            eprintln!("{from_ms} {} {name}", if hangs { "stop" } else { "kill" });
+            match &daemon.child {
+                Some(child) if hangs => signal(child.id(), "STOP")?,
+                Some(_) | None => self.kill(*victim)?,
+            }
+        }
+        std::thread::sleep(Duration::from_millis(rng.random_range(0..6_000)));
+        for victim in &victims {
+            match &self.daemons[*victim].1.child {
+                Some(child) => signal(child.id(), "CONT")?,
+                None => self.start_one(*victim)?,
+            }
+        }
+        if victims.iter().any(|n| self.daemons[*n].1.victim == Victim::Etcd) {
+            std::thread::sleep(LEASE);
+        }
+        ensure!(self.is_well_within(PATIENCE), "the cluster does not come back");
+        let to_ms = now_ms();
+        eprintln!("{to_ms} well");
+        let fault = |victim| Fault {
+            victim,
+            from_ms,
+            to_ms,
+        };
+        Ok(victims
+            .into_iter()
+            .map(|n| fault(self.daemons[n].1.victim))
+            .collect())
+    }
+
+    /// The framework and the leader are the most interesting.
+    fn draw(&self, rng: &mut ChaCha8Rng) -> usize {
+        let of = |victim: Victim| {
+            let all = self.daemons.iter().enumerate();
+            let all = all.filter(move |(_, (_, daemon))| daemon.victim == victim);
+            all.map(|(n, _)| n).collect::<Vec<_>>()
+        };
+        let any = |of: Vec<usize>, rng: &mut ChaCha8Rng| of[rng.random_range(0..of.len())];
+        match rng.random_range(0..10) {
+            0..4 => any(of(Victim::Framework), rng),
+            4..6 => self.leader().unwrap_or_else(|| any(of(Victim::Master), rng)),
+            6 => any(of(Victim::Master), rng),
+            7..9 => any(of(Victim::Agent), rng),
+            _ => any(of(Victim::Etcd), rng),
+        }
+    }
+
+    fn leader(&self) -> Option<usize> {
+        let is_ready =
+            |address: &String| get(address, "/readyz").is_ok_and(|(status, _)| status.contains("200"));
+        let leader = self.masters.iter().position(is_ready)?;
+        self.daemons
+            .iter()
+            .position(|(name, _)| *name == format!("master-{leader}"))
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        for entry in fs::read_dir(self.dir.path()).into_iter().flatten().flatten() {
+            // Shown by the test runner when the test failed.
+            let log = fs::read_to_string(entry.path()).unwrap_or_default();
+            eprintln!("--- {}:\n{log}", entry.path().display());
+        }
+        // Agents first: they end their containers.
+        for (_, daemon) in self.daemons.iter_mut().rev() {
+            let Some(mut child) = daemon.child.take() else {
+                continue;
+            };
+            // One that was stopped must go on to end.
+            let _ = signal(child.id(), "CONT");
+            let _ = signal(child.id(), "TERM");
+            if !wait_for(Duration::from_secs(10), || {
+                matches!(child.try_wait(), Ok(Some(_)))
+            }) {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+    }
+}
+
+/// Writes as the scheduler does, beside it, and notes when that took long: a window that is late then is the host's doing.
+struct Witness {
+    stop: std::sync::mpsc::Sender<()>,
+    writer: std::thread::JoinHandle<Vec<Fault>>,
+}
+
+impl Witness {
+    fn start(path: &Path) -> Result<Self> {
+        let mut file = File::create(path)?;
+        let (stop, stopped) = std::sync::mpsc::channel();
+        let mut stalls = Vec::new();
+        let writer = std::thread::spawn(move || {
+            while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK) {
+                let (from_ms, began) = (now_ms(), Instant::now());
+                let written = file.write_all(b"a line of a log").and_then(|()| file.sync_data());
+                if written.is_err() || began.elapsed() > SLOW {
+                    let (victim, to_ms) = (Victim::Host, now_ms());
+                    stalls.push(Fault {
+                        victim,
+                        from_ms,
+                        to_ms,
+                    });
+                }
+            }
+            stalls
+        });
+        Ok(Self { stop, writer })
+    }
+
+    fn stalls(self) -> Vec<Fault> {
+        drop(self.stop);
+        self.writer.join().unwrap_or_default()
+    }
+}
+
+/// A job that is due every few seconds; its tasks write when they start and end, each a file of its own.
+fn submit(stage: &Stage, n: u64, rng: &mut ChaCha8Rng) -> Result<Job> {
+    let name = format!("j{n}");
+    let interval = rng.random_range(6..14_u64);
+    let epsilon = rng.random_range(4..=interval);
+    let duration = rng.random_range(0..3_u64);
+    let start = now_ms() / 1000 + 3 + rng.random_range(0..5);
+    let at_least_once = n % 4 == 3;
+    let skips_overlaps = n % 5 == 4;
+    let out = stage.dir.path().join("out");
+    let script = format!(
+        "w=$(date -d $PROFFER_WINDOW +%s); f=/tmp/out/$PROFFER_JOB.$w.$(date +%s%N).$$; echo started > $f; \
+         sleep {duration}; echo ended >> $f"
+    );
+    let file = format!(
+        "name: {name}\nschedule:\n  every: {interval}s\n  start: \"{}\"\n  epsilon: {epsilon}s\n  history: 100\n  \
+         missed: {}\n  overlap: {}\ntasks:\n  - name: t\n    cpus: 0.02\n    mem: 16MiB\n    command: [sh, -c, '{script}']\n    \
+         volumes: [{{ path: /tmp/out, host: {} }}]\n",
+        rfc3339(start)?,
+        if at_least_once {
+            "at_least_once"
+        } else {
+            "at_most_once"
+        },
+        if skips_overlaps { "skip" } else { "allow" },
+        out.display()
+    );
+    let path = stage.dir.path().join(format!("{name}.yaml"));
+    fs::write(&path, file)?;
+    let submitted = stage.run(&["job", "submit", &path.display().to_string()])?;
+    ensure!(submitted.status.success(), "{}", text(&submitted.stderr));
+    let first = &stage.json(&["job", "status", &name])?["recurrence"]["next_ms"];
+    Ok(Job {
+        name,
+        first_ms: first.as_u64().context("no next window")?,
+        interval_ms: interval * 1000,
+        epsilon_ms: epsilon * 1000,
+        at_least_once,
+        skips_overlaps,
+        ..Job::default()
+    })
+}
+
+fn rfc3339(seconds: u64) -> Result<String> {
+    let date = Command::new("date")
+        .args(["-u", "-d", &format!("@{seconds}"), "+%FT%TZ"])
+        .output()?;
+    Ok(text(&date.stdout).trim().to_owned())
+}
+
+/// Adds what the framework says of a job's windows; whether none before `until_ms` is open or undecided.
+fn look(stage: &Stage, job: &mut Job, until_ms: u64) -> Result<bool> {
+    let recurrence = stage.json(&["job", "status", &job.name])?["recurrence"].take();
+    let number = |value: &Value, field: &str| value[field].as_u64().unwrap_or_default();
+    let word = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
+    let windows = recurrence["windows"].as_array().context("no windows")?;
+    let mut is_open = false;
+    for window in windows {
+        let entry = Entry {
+            first_ms: number(window, "at_ms"),
+            last_ms: number(window, "last_ms"),
+            cause: word(window, "cause"),
+            why: word(window, "why"),
+            state: word(window, "state"),
+            n_lost: number(window, "n_lost"),
+        };
+        is_open |= entry.first_ms < until_ms && matches!(entry.state.as_str(), "pending" | "running");
+        job.ledger.retain(|earlier| earlier.first_ms != entry.first_ms);
+        job.ledger.push(entry);
+    }
+    job.n_extra = number(&recurrence, "n_extra");
+    Ok(!is_open && number(&recurrence, "next_ms") >= until_ms)
+}
+
+/// What the tasks wrote: the starts of each window of each job, by the names of their files.
+fn starts(out: &Path) -> Result<BTreeMap<String, BTreeMap<u64, Vec<u64>>>> {
+    let mut starts: BTreeMap<String, BTreeMap<u64, Vec<u64>>> = BTreeMap::new();
+    for entry in fs::read_dir(out)? {
+        let path = entry?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let [job, window, start, _] = name.split('.').collect::<Vec<_>>()[..] else {
+            anyhow::bail!("{name} is no file of a run");
+        };
+        let window: u64 = window.parse::<u64>()? * 1000;
+        let of_job = starts.entry(job.to_owned()).or_default();
+        of_job
+            .entry(window)
+            .or_default()
+            .push(start.parse::<u64>()? / 1_000_000);
+    }
+    Ok(starts)
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[expect(clippy::print_stdout, reason = "the run's summary counts these lines")]
+fn no_etcd() -> bool {
+    let found = Command::new("etcd").arg("--version").output();
+    if found.is_err() {
+        println!("skipped: there is no etcd here");
+    }
+    found.is_err()
+}
+
+#[test]
+fn no_window_runs_twice_or_is_missed_without_cause_while_everything_is_killed() -> Result<()> {
+    if skipped() || no_etcd() {
+        return Ok(());
+    }
+    let seed = number("PROFFER_CHRONOS_SEED").unwrap_or_else(now_ms);
+    let seconds = number("PROFFER_CHRONOS_SECONDS").unwrap_or(SECONDS);
+    eprintln!("PROFFER_CHRONOS_SEED={seed} PROFFER_CHRONOS_SECONDS={seconds}");
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut stage = Stage::start()?;
+    let jobs: Result<Vec<_>> = (0..N_JOBS).map(|n| submit(&stage, n, &mut rng)).collect();
+    let mut jobs = jobs?;
+    let witness = Witness::start(&stage.dir.path().join("witness"))?;
+    let (mut faults, began) = (Vec::new(), Instant::now());
+    while began.elapsed() < Duration::from_secs(seconds) {
+        std::thread::sleep(Duration::from_millis(rng.random_range(500..3_000)));
+        faults.extend(stage.fault(&mut rng)?);
+        for job in &mut jobs {
+            // A framework that is away is asked again after the next fault; it forgets nothing so soon.
+            if let Err(error) = look(&stage, job, 0) {
+                eprintln!("{error:#}");
+            }
+        }
+    }
+    let until = now_ms();
+    faults.extend(witness.stalls());
+    for job in &mut jobs {
+        let mut is_decided = || look(&stage, job, until).unwrap_or(false);
+        ensure!(
+            wait_for(PATIENCE, &mut is_decided),
+            "windows of {} stay open",
+            job.name
+        );
+    }
+    let mut starts = starts(&stage.dir.path().join("out"))?;
+    let (mut once, mut least, mut n_extra) = (Report::default(), Report::default(), 0);
+    for job in &mut jobs {
+        job.starts = starts.remove(&job.name).unwrap_or_default();
+        let report = if job.at_least_once { &mut least } else { &mut once };
+        report.add(job, until, &faults);
+        n_extra += job.n_extra;
+    }
+    let n_stalls = faults.iter().filter(|fault| fault.victim == Victim::Host).count();
+    let n_faults = faults.len() - n_stalls;
+    eprintln!(
+        "{n_faults} faults in {:?}; {n_stalls} stalls of the host",
+        began.elapsed()
+    );
+    for (policy, report) in [("at_most_once", &once), ("at_least_once", &least)] {
+        eprintln!(
+            "{policy}: {} windows, {} ran, {} lost, {} starts more, missed: {:?}",
+            report.n_windows, report.n_ran, report.n_lost, report.n_extra, report.missed
+        );
+    }
+    let violations: Vec<_> = once.violations.iter().chain(&least.violations).collect();
+    assert!(violations.is_empty(), "seed {seed}: {violations:#?}\n{faults:#?}");
+    assert!(once.n_ran > 0 && least.n_ran > 0, "nothing ran");
+    assert!(
+        least.n_extra <= n_extra,
+        "{} starts more than one, {n_extra} are counted",
+        least.n_extra
+    );
+    Ok(())
+}
