@@ -22,7 +22,6 @@ fn no_time_ends_an_orphan_and_its_age_outlives_the_master() {
             a0 <- registered as a0
             > sleep 100000000
             > wait 1
-            a0 closed: nothing was heard from it for three heartbeat intervals
             > restart
             > agent a0 cpus:2 f5/t1=RUNNING
             a0 <- registered as a0
