@@ -5,8 +5,9 @@
 
 use alloc::vec::Vec;
 
-/// Stands at the head of a program's file. To be raised whenever an instruction that confines a process changes: a later
-/// agent executes commands in a container by what it finds in the file of its pid 1.
+/// Stands at the head of a program's file. A later agent executes commands in a container by what it finds in the file of
+/// its pid 1: so instructions keep their codes and operands for good, new ones come after the last, and the template keeps
+/// its form. Where that cannot be, this is raised, and what an earlier version wrote is read as well.
 const VERSION: u32 = 2;
 
 /// The file of a program: before the program itself, what another program for the same container is made from.
@@ -30,7 +31,7 @@ pub fn split(file: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((template, reader.0))
 }
 
-/// One kind of instruction.
+/// One kind of instruction. A new one comes last: see [`VERSION`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Op {
@@ -368,6 +369,23 @@ mod tests {
         assert_eq!(split(&bytes), Some((&b"one"[..], &b"two"[..])));
         bytes[0] += 1;
         assert_eq!(split(&bytes), None);
+    }
+
+    #[test]
+    fn instructions_that_confine_a_process_keep_their_codes() {
+        let kept = [
+            (Op::ChangeDirectory, 25),
+            (Op::OomScoreAdj, 26),
+            (Op::LimitResource, 28),
+            (Op::BoundCapabilities, 29),
+            (Op::BecomeUser, 30),
+            (Op::KeepCapabilities, 31),
+            (Op::NoNewPrivileges, 32),
+            (Op::FilterCalls, 33),
+        ];
+        for (op, code) in kept {
+            assert_eq!(op as u8, code, "{op:?}");
+        }
     }
 
     #[test]

@@ -282,22 +282,34 @@ impl Cgroups {
         self.processes_in(id, &[Leaf::Init, Leaf::Task])
     }
 
-    /// The processes in some of a container's leaves.
+    /// The processes in some of a container's leaves. A group that cannot be read is taken for one without any: whoever
+    /// removes it learns better from the kernel.
     pub(crate) fn processes_in(&self, id: &ContainerId, leaves: &[Leaf]) -> BTreeSet<u32> {
-        let mut pids = BTreeSet::new();
-        for leaf in leaves {
-            for home in self.homes(*leaf, |_, _| true) {
-                // A group that cannot be read is gone, and so are its processes.
-                let listed = fs::read_to_string(self.leaf(home, id, *leaf).join("cgroup.procs"));
-                pids.extend(
-                    listed
-                        .unwrap_or_default()
-                        .lines()
-                        .filter_map(|pid| pid.parse::<u32>().ok()),
-                );
-            }
-        }
-        pids
+        let listed = self.lists(id, leaves).into_iter().map(Result::unwrap_or_default);
+        listed.flatten().collect()
+    }
+
+    /// The same, for whoever concludes from no process that there is no container.
+    pub(crate) fn try_processes_in(
+        &self,
+        id: &ContainerId,
+        leaves: &[Leaf],
+    ) -> std::io::Result<BTreeSet<u32>> {
+        let listed = self
+            .lists(id, leaves)
+            .into_iter()
+            .collect::<std::io::Result<Vec<_>>>()?;
+        Ok(listed.into_iter().flatten().collect())
+    }
+
+    fn lists(&self, id: &ContainerId, leaves: &[Leaf]) -> Vec<std::io::Result<Vec<u32>>> {
+        let of_leaf = |leaf: &Leaf| {
+            let homes = self.homes(*leaf, |_, _| true).into_iter();
+            homes
+                .map(|home| list(&self.leaf(home, id, *leaf)))
+                .collect::<Vec<_>>()
+        };
+        leaves.iter().flat_map(of_leaf).collect()
     }
 
     /// Removes a container's groups, all that can be; those that are not there are no error.
@@ -433,6 +445,15 @@ fn check_root(root: &str) -> Result<(), SetupError> {
         Ok(())
     } else {
         Err(SetupError::RootName(root.escape_debug().to_string()))
+    }
+}
+
+/// The processes of a group; none, where it is gone.
+fn list(group: &Path) -> std::io::Result<Vec<u32>> {
+    match fs::read_to_string(group.join("cgroup.procs")) {
+        Ok(listed) => Ok(listed.lines().filter_map(|pid| pid.parse().ok()).collect()),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)) => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 

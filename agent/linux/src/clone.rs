@@ -10,6 +10,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::libc;
 
+use crate::descriptors;
+
 /// clone3(2)'s argument.
 #[derive(Debug, Default)]
 #[repr(C)]
@@ -48,12 +50,14 @@ impl CloneArgs {
     }
 }
 
-/// What the child does: writes itself into `tasks` files, puts descriptors in their places, executes init.
+/// What the child does: writes itself into `tasks` files, puts descriptors in their places, takes the limit of descriptors
+/// that the agent was started with, executes init.
 #[derive(Debug)]
 pub(crate) struct Child<'a> {
     init: RawFd,
     tasks: &'a [RawFd],
     places: &'a [(RawFd, RawFd)],
+    descriptors: Option<libc::rlimit64>,
     /// 0 while nothing has failed.
     errno: i32,
 }
@@ -65,6 +69,7 @@ impl<'a> Child<'a> {
             init: init.as_raw_fd(),
             tasks,
             places,
+            descriptors: descriptors::at_start(),
             errno: 0,
         }
     }
@@ -83,6 +88,10 @@ impl<'a> Child<'a> {
         for (own, theirs) in self.places {
             // SAFETY: a plain system call; the child has a table of descriptors of its own.
             Errno::result(unsafe { libc::dup3(*own, *theirs, 0) })?;
+        }
+        if let Some(limit) = &self.descriptors {
+            // SAFETY: the limit outlives the call, and there is no old one to be written.
+            Errno::result(unsafe { libc::prlimit64(0, libc::RLIMIT_NOFILE, limit, std::ptr::null_mut()) })?;
         }
         let argv = [c"proffer-init".as_ptr(), std::ptr::null()];
         let env = [std::ptr::null::<libc::c_char>()];

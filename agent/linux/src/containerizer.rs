@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -128,34 +129,42 @@ impl Containerizer {
         })
     }
 
-    /// Takes a container back that an earlier agent launched.
-    pub fn adopt(&self, container_id: &ContainerId, pid: u32, start_time: u64) -> Adoption {
-        let same = |process: &Process| process.start_time == start_time;
-        let Some(process) = Process::open(pid).ok().filter(same) else {
-            return Adoption::Gone;
+    /// Takes a container back that an earlier agent launched. An error says nothing of the container: it could not be
+    /// looked at, for want of descriptors as a rule.
+    pub fn adopt(&self, container_id: &ContainerId, pid: u32, start_time: u64) -> io::Result<Adoption> {
+        let process = match Process::open(pid) {
+            Ok(process) if process.start_time == start_time => process,
+            Ok(_) => return Ok(Adoption::Gone),
+            Err(error) if is_gone(&error) => return Ok(Adoption::Gone),
+            Err(error) => return Err(error),
         };
-        let Ok(pidfd) = process.pidfd() else {
-            return Adoption::Gone;
-        };
+        let pidfd = process.pidfd()?;
         self.processes().insert(container_id.clone(), Arc::new(process));
-        Adoption::Adopted { pidfd }
+        Ok(Adoption::Adopted { pidfd })
     }
 
     /// Finds a container whose launch was cut short with its agent: by the process in its init group that is pid 1 of
-    /// a namespace of its own. It may still fail to execute its command; then it ends without an exit record.
-    pub fn find(&self, container_id: &ContainerId) -> Option<Launched> {
-        let pids = self.cgroups.processes_in(container_id, &[Leaf::Init]);
-        let process = pids.into_iter().find_map(|pid| {
-            let process = Process::open(pid).ok()?;
-            process.is_pid_1().then_some(process)
-        })?;
-        let (pid, start_time, pidfd) = (process.pid, process.start_time, process.pidfd().ok()?);
-        self.processes().insert(container_id.clone(), Arc::new(process));
-        Some(Launched {
-            pid,
-            start_time,
-            pidfd,
-        })
+    /// a namespace of its own. It may still fail to execute its command; then it ends without an exit record. An error
+    /// says nothing of the container, as with [`Self::adopt`].
+    pub fn find(&self, container_id: &ContainerId) -> io::Result<Option<Launched>> {
+        for pid in self.cgroups.try_processes_in(container_id, &[Leaf::Init])? {
+            let process = match Process::open(pid) {
+                Ok(process) => process,
+                Err(error) if is_gone(&error) => continue,
+                Err(error) => return Err(error),
+            };
+            if !process.is_pid_1()? {
+                continue;
+            }
+            let (start_time, pidfd) = (process.start_time, process.pidfd()?);
+            self.processes().insert(container_id.clone(), Arc::new(process));
+            return Ok(Some(Launched {
+                pid,
+                start_time,
+                pidfd,
+            }));
+        }
+        Ok(None)
     }
 
     /// The root directory of a running container, to be opened without following any link below it: what is there is the
@@ -272,6 +281,11 @@ impl Containerizer {
         // Every change is one call on the map, so a thread that panicked left it whole.
         self.processes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether an error says that there is no such process: of a pid, of `/proc/PID`, or of a file in it.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ENOENT))
 }
 
 /// Kills pid 1, and with it the whole pid namespace, and waits until it is gone.

@@ -8,6 +8,7 @@ pub mod attach;
 mod cgroups;
 mod clone;
 pub mod containerizer;
+mod descriptors;
 pub mod device;
 mod embedded;
 pub mod error;
@@ -28,6 +29,7 @@ mod userns;
 pub mod watch;
 
 pub use containerizer::{Adoption, Config, Containerizer, Launched};
+pub use descriptors::raise_descriptor_limit;
 pub use device::{DeviceError, device, disk};
 pub use error::{
     DestroyError, DestroyErrors, ExecError, ExitRecordError, LaunchError, ListError, ResizeError, SetupError,

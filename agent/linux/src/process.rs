@@ -47,10 +47,15 @@ impl Process {
     }
 
     /// Whether the process is pid 1 of a namespace below this one: the last of its pids, the innermost, is 1.
-    pub(crate) fn is_pid_1(&self) -> bool {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+    pub(crate) fn is_pid_1(&self) -> io::Result<bool> {
+        let status = match fs::read_to_string(format!("/proc/{}/status", self.pid)) {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ENOENT)) => {
+                return Ok(false);
+            }
+            read => read?,
+        };
         let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
-        pids.and_then(|pids| pids.split_whitespace().skip(1).last()) == Some("1")
+        Ok(pids.and_then(|pids| pids.split_whitespace().skip(1).last()) == Some("1"))
     }
 
     /// Sends a signal.

@@ -159,7 +159,46 @@ fn read_user(reader: &mut Reader<'_>) -> Option<User> {
 
 #[cfg(test)]
 mod tests {
+    use proffer_types::container::{Rlimit, RlimitKind};
+
     use super::*;
+
+    /// What a program's file of version 2 begins with, as the code that wrote it made it.
+    const VERSION_2: &[u8] = include_bytes!("testdata/program-2");
+
+    #[test]
+    fn what_confines_a_container_of_an_earlier_agent_is_read() {
+        let mut expected = Template {
+            bounds: 0b1010,
+            user: User {
+                uid: 1000,
+                gid: 100,
+                groups: vec![5, 6],
+            },
+            directory: b"/srv".to_vec(),
+            permitted: 0b1000,
+            ambient: 0b10,
+            env: vec![b"A=1".to_vec(), b"B=".to_vec()],
+            ..Template::default()
+        };
+        append(&mut expected.limits, &PayloadStep::OomScoreAdj(7));
+        let limit = Rlimit {
+            kind: RlimitKind::Nofile,
+            soft: Some(100),
+            hard: None,
+        };
+        append(&mut expected.limits, &PayloadStep::LimitResource(limit));
+        append(&mut expected.before, &PayloadStep::NoNewPrivileges);
+        append(&mut expected.after, &PayloadStep::NoNewPrivileges);
+        let (template, program) = proffer_init::program::split(VERSION_2).unwrap();
+        assert_eq!(Template::from_bytes(template), Some(expected.clone()));
+        assert_eq!(program, b"the rest");
+        let written = proffer_init::program::file(&expected.to_bytes(), b"the rest");
+        assert_eq!(
+            written, VERSION_2,
+            "another form is another version, with another fixture"
+        );
+    }
 
     #[test]
     fn a_template_reads_as_it_was_written_and_damage_is_noticed() {

@@ -2,14 +2,17 @@
 //! written beside its place and renamed into it. Either way a reader finds what was before a write, or after.
 //!
 //! A file that cannot be read costs one task: it is put aside, and the rest is taken. Where it is the one of the
-//! resources, the agent does not start: volumes would be given to somebody else.
+//! resources, the agent does not start: volumes would be given to somebody else. Nor does it where it has too little to
+//! read with, which says nothing of any file.
 
 mod boot;
 mod facts;
 mod file;
 mod log;
+mod older;
 mod record;
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,14 +23,16 @@ use proffer_agent_core::{
     ContainerId, ExecutorRecord, Recovered, RecoveredExecutor, RecoveredTask, ResourcesRecord, StateRecord,
     TaskRecord,
 };
-use proffer_types::AgentId;
+use proffer_types::{AgentId, Resources};
 use tracing::{info, warn};
 
 use crate::AgentError;
+use crate::clock::Clock;
 use crate::data_dir::{DataDir, remove};
 use crate::volumes;
+use log::Damage;
 
-pub(crate) use file::{Durability, ReadError};
+pub(crate) use file::{Durability, ReadError, content, open_own, replace_text};
 
 /// Synced at once: what the file system is told of together, it puts on disk together.
 const SYNCING_THREADS: usize = 16;
@@ -36,11 +41,13 @@ const SYNCING_THREADS: usize = 16;
 #[derive(Debug, Clone)]
 pub(crate) struct Checkpoints {
     data_dir: Arc<DataDir>,
+    clock: Clock,
 }
 
 impl Checkpoints {
-    pub(crate) fn new(data_dir: Arc<DataDir>) -> Self {
-        Self { data_dir }
+    /// `clock`: what the times of its records count by.
+    pub(crate) fn new(data_dir: Arc<DataDir>, clock: Clock) -> Self {
+        Self { data_dir, clock }
     }
 
     pub(crate) fn save_agent_id(&self, id: &AgentId) -> Result<(), AgentError> {
@@ -70,7 +77,7 @@ impl Checkpoints {
         state: &StateRecord,
     ) -> io::Result<Option<File>> {
         let path = self.data_dir.task(container_id);
-        let file = log::append(&path, &record::encode_state(state))?;
+        let file = log::append(&path, &record::encode_state(state, self.clock.base()))?;
         Ok(state.latest.state.is_terminal().then_some(file))
     }
 
@@ -92,10 +99,16 @@ impl Checkpoints {
     /// aside after.
     pub(crate) fn save_resources(&self, record: &ResourcesRecord, durability: Durability) -> io::Result<()> {
         let path = self.data_dir.resources();
-        // An unreadable one would have kept the agent from starting.
-        let before = file::read(&path).ok();
-        let before = before.and_then(|bytes| record::decode_resources(&bytes).ok());
-        let before = before.unwrap_or_default().0.changed;
+        let before = match file::read(&path) {
+            Ok(bytes) => {
+                record::decode_resources(&bytes)
+                    .map_err(io::Error::other)?
+                    .0
+                    .changed
+            }
+            Err(ReadError::Missing) => Resources::default(),
+            Err(error) => return Err(io::Error::other(error)),
+        };
         let change = volumes::Change::of(&before, &record.changed);
         change.make(&self.data_dir)?;
         let bytes = record::encode_resources(record, change.destroyed.iter().cloned().collect());
@@ -128,7 +141,7 @@ impl Checkpoints {
         remove(&self.data_dir.exit(container_id), |path| fs::remove_file(path))
     }
 
-    /// Reads what an earlier life left of tasks.
+    /// Reads what an earlier life left of tasks. What cannot be read is put aside, and the rest is taken.
     pub(crate) fn recover(&self) -> Result<Recovered, AgentError> {
         let root = self.data_dir.tasks();
         let refuse = |source| AgentError::DataDir {
@@ -139,12 +152,15 @@ impl Checkpoints {
             .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
             .map_err(refuse)?;
         paths.sort();
-        let tasks: Vec<_> = paths.iter().filter_map(|path| self.recover_task(path)).collect();
-        let executors = paths.iter().filter_map(|path| recover_executor(path)).collect();
+        let (mut tasks, mut executors) = (Vec::new(), Vec::new());
+        for path in &paths {
+            tasks.extend(self.recover_task(path)?);
+            executors.extend(self.recover_executor(path)?);
+        }
         paths.iter().for_each(|path| sweep(path));
         // Every task carries the id of the agent it was launched on.
         let agent_id = self
-            .recover_agent_id()
+            .recover_agent_id()?
             .or_else(|| tasks.first().map(|task| task.task.info.agent_id.clone()));
         Ok(Recovered {
             agent_id,
@@ -154,35 +170,116 @@ impl Checkpoints {
         })
     }
 
-    fn recover_agent_id(&self) -> Option<AgentId> {
-        let bytes = read_or_put_aside(&self.data_dir.agent_id())?;
-        let id = String::from_utf8(bytes).ok()?;
-        AgentId::new(id).ok()
+    fn recover_agent_id(&self) -> Result<Option<AgentId>, AgentError> {
+        let path = self.data_dir.agent_id();
+        let bytes = self.or_put_aside(&path, file::read(&path))?;
+        let id = bytes.map(|bytes| {
+            let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
+            AgentId::new(text).map_err(|error| error.to_string())
+        });
+        Ok(id.and_then(|id| self.decoded(&path, id)))
     }
 
-    fn recover_task(&self, path: &Path) -> Option<RecoveredTask> {
-        let container_id = container_id(path)?;
-        let records = or_put_aside(path, log::recover(path))?;
-        let task = record::decode_task(&records.first);
-        let task = task
-            .inspect_err(|error| warn!(path = %path.display(), %error, "a checkpoint holds no valid task"));
-        let Ok(task) = task else {
-            put_aside(path);
-            return None;
+    fn recover_task(&self, path: &Path) -> Result<Option<RecoveredTask>, AgentError> {
+        let Some(container_id) = container_id(path) else {
+            return Ok(None);
         };
-        let state = records.last.and_then(|bytes| {
-            let state = record::decode_state(&bytes);
+        if fs::symlink_metadata(path).is_ok_and(|kind| kind.is_dir()) {
+            // One without what never changes of a task has lost it.
+            let converted = match older::convert(path) {
+                Err(ReadError::Missing) => Err(ReadError::Kind("directory")),
+                converted => converted,
+            };
+            if self.or_put_aside(path, converted)?.is_none() {
+                return Ok(None);
+            }
+        }
+        let keep = |damage| self.keep(path, damage);
+        let Some(records) = self.or_put_aside(path, log::recover(path, keep))? else {
+            return Ok(None);
+        };
+        let Some(task) = self.decoded(path, record::decode_task(&records.first)) else {
+            return Ok(None);
+        };
+        let state = records
+            .last
+            .map(|bytes| record::decode_state(&bytes, self.clock.base()));
+        let state = state.and_then(|state| {
+            let what = "a checkpoint holds no valid state";
             state
-                .inspect_err(
-                    |error| warn!(path = %path.display(), %error, "a checkpoint holds no valid state"),
-                )
+                .inspect_err(|error| warn!(path = %path.display(), %error, what))
                 .ok()
         });
-        Some(RecoveredTask {
+        Ok(Some(RecoveredTask {
             container_id,
             task,
             state,
-        })
+        }))
+    }
+
+    fn recover_executor(&self, path: &Path) -> Result<Option<RecoveredExecutor>, AgentError> {
+        let records = path.with_extension("");
+        let is_its_own = |_: &ContainerId| executor_path(&records) == *path;
+        let Some(container_id) = container_id(&records).filter(is_its_own) else {
+            return Ok(None);
+        };
+        let Some(bytes) = self.or_put_aside(path, file::read(path))? else {
+            return Ok(None);
+        };
+        let executor = self.decoded(path, record::decode_executor(&bytes));
+        Ok(executor.map(|executor| RecoveredExecutor {
+            container_id,
+            executor,
+        }))
+    }
+
+    /// What was read; a file that is damaged is renamed, so that it neither is read again nor lost.
+    fn or_put_aside<T>(&self, path: &Path, read: Result<T, ReadError>) -> Result<Option<T>, AgentError> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(ReadError::Missing) => Ok(None),
+            Err(error @ ReadError::Shortage(_)) => Err(AgentError::Shortage {
+                path: path.to_owned(),
+                source: error.into(),
+            }),
+            Err(error) => {
+                warn!(path = %path.display(), %error, "a checkpoint cannot be read");
+                self.put_aside(path, |from, to| fs::rename(from, to));
+                Ok(None)
+            }
+        }
+    }
+
+    /// What a record says; a file whose record says nothing, although its checksum fits, is put aside like any other.
+    fn decoded<T>(&self, path: &Path, decoded: Result<T, impl Display>) -> Option<T> {
+        decoded
+            .inspect_err(|error| {
+                warn!(path = %path.display(), %error, "a checkpoint holds nothing valid");
+                self.put_aside(path, |from, to| fs::rename(from, to));
+            })
+            .ok()
+    }
+
+    /// Keeps a file that is about to be mended. An end that was cut off is what a power loss leaves.
+    fn keep(&self, path: &Path, damage: Damage) {
+        if damage == Damage::Damaged {
+            warn!(path = %path.display(), "a checkpoint is damaged; the newest state that is whole holds");
+            self.put_aside(path, |from, to| fs::copy(from, to).map(drop));
+        } else {
+            warn!(path = %path.display(), "a checkpoint was cut short; the newest state that is whole holds");
+        }
+    }
+
+    fn put_aside(&self, path: &Path, put: fn(&Path, &Path) -> io::Result<()>) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let mut aside = (0..).map(|n: u64| self.data_dir.damaged().join(format!("{n}-{name}")));
+        let Some(aside) = aside.find(|aside| fs::symlink_metadata(aside).is_err()) else {
+            return;
+        };
+        match put(path, &aside) {
+            Ok(()) => warn!(path = %aside.display(), "put a bad checkpoint aside"),
+            Err(error) => warn!(path = %path.display(), %error, "cannot put a bad checkpoint aside"),
+        }
     }
 }
 
@@ -224,23 +321,6 @@ fn executor_path(records: &Path) -> PathBuf {
     records.with_extension("executor")
 }
 
-fn recover_executor(path: &Path) -> Option<RecoveredExecutor> {
-    let records = path.with_extension("");
-    let container_id = container_id(&records).filter(|_| executor_path(&records) == *path)?;
-    let bytes = read_or_put_aside(path)?;
-    match record::decode_executor(&bytes) {
-        Ok(executor) => Some(RecoveredExecutor {
-            container_id,
-            executor,
-        }),
-        Err(error) => {
-            warn!(path = %path.display(), %error, "a checkpoint holds no valid executor");
-            put_aside(path);
-            None
-        }
-    }
-}
-
 /// The container whose records a file has; other names are not ours to touch.
 fn container_id(path: &Path) -> Option<ContainerId> {
     let name = path.file_name()?.to_str()?;
@@ -258,39 +338,22 @@ fn sweep(path: &Path) {
             is_ours && !records.exists() && !executor_path(&records).exists()
         }
         Some("tmp") => container_id(&records).is_some(),
-        None => container_id(path).is_some() && fs::metadata(path).is_ok_and(|file| file.len() == 0),
+        None => {
+            let is_empty = |file: fs::Metadata| file.is_file() && file.len() == 0;
+            container_id(path).is_some() && fs::symlink_metadata(path).is_ok_and(is_empty)
+        }
         Some(_) => false,
     };
     if is_left {
         info!(path = %path.display(), "removing what is left of a checkpoint");
-        if let Err(error) = fs::remove_file(path) {
+        let is_directory = fs::symlink_metadata(path).is_ok_and(|kind| kind.is_dir());
+        let removed = match is_directory {
+            true => fs::remove_dir_all(path),
+            false => fs::remove_file(path),
+        };
+        if let Err(error) = removed {
             warn!(path = %path.display(), %error, "cannot remove what is left of a checkpoint");
         }
-    }
-}
-
-/// Reads a file; one that is damaged is renamed, so that it neither is read again nor lost.
-fn read_or_put_aside(path: &Path) -> Option<Vec<u8>> {
-    or_put_aside(path, file::read(path))
-}
-
-fn or_put_aside<T>(path: &Path, read: Result<T, ReadError>) -> Option<T> {
-    match read {
-        Ok(read) => Some(read),
-        Err(ReadError::Missing) => None,
-        Err(error) => {
-            warn!(path = %path.display(), %error, "a checkpoint cannot be read");
-            put_aside(path);
-            None
-        }
-    }
-}
-
-fn put_aside(path: &Path) {
-    let aside = path.with_extension("bad");
-    match fs::rename(path, &aside) {
-        Ok(()) => warn!(path = %aside.display(), "put a bad checkpoint aside"),
-        Err(error) => warn!(path = %path.display(), %error, "cannot put a bad checkpoint aside"),
     }
 }
 

@@ -7,6 +7,7 @@ mod blocking;
 mod tokens;
 
 use std::convert::Infallible;
+use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -42,6 +43,9 @@ const DESTROY_ATTEMPTS: u32 = 5;
 
 /// The wait before the second removal; doubles.
 const DESTROY_RETRY: Duration = Duration::from_millis(200);
+
+/// Between two looks at a container that cannot be looked at: a shortage may last, and each look costs next to nothing.
+const LOOK_RETRY: Duration = Duration::from_millis(500);
 
 /// How long a start waits for containers that no checkpoint knows: a killed process is gone in milliseconds, unless it
 /// is stuck in the kernel, and then no wait is long enough.
@@ -263,7 +267,9 @@ impl Containers {
     /// Takes a container back; `Exited` follows when it ends, or at once. Signals may follow the return.
     pub(crate) async fn adopt(&self, container_id: ContainerId, process: Option<Process>) {
         let call = move |inner: &Inner| inner.adopt(container_id, process);
-        let adopted = self.blocking(call).await.flatten();
+        let Some(adopted) = self.insist(container_id, call).await else {
+            return;
+        };
         let this = self.clone();
         self.spawn(async move {
             let Some(launched) = adopted else {
@@ -488,7 +494,9 @@ impl Containers {
 
     async fn ended(&self, container_id: ContainerId) {
         self.inner.checking.end(container_id);
-        let read = self.blocking(move |inner| inner.end(container_id)).await;
+        let read = self
+            .insist(container_id, move |inner| inner.end(container_id))
+            .await;
         let (end, usage) = read.unwrap_or((ContainerEnd::Unknown, None));
         if end != ContainerEnd::Exit(TaskExit::Code(0))
             && let Some(message) = self.inner.disk.over_at_end(container_id)
@@ -501,6 +509,24 @@ impl Containers {
             usage,
         })
         .await;
+    }
+
+    /// Looks at a container until that can be done: for want of descriptors or memory nothing is concluded about it.
+    /// `None` as for [`Self::blocking`].
+    async fn insist<T: Send + 'static>(
+        &self,
+        container_id: ContainerId,
+        look: impl Fn(&Inner) -> io::Result<T> + Copy + Send + 'static,
+    ) -> Option<T> {
+        loop {
+            match self.blocking(look).await? {
+                Ok(seen) => return Some(seen),
+                Err(error) => {
+                    warn!(%container_id, error = chain(&error), "cannot look at a container yet");
+                    tokio::time::sleep(LOOK_RETRY).await;
+                }
+            }
+        }
     }
 
     async fn tell(&self, command: Command) {

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! lock                                   held while an agent runs
+//! format                                 of all that follows; an agent that does not know it changes nothing
+//! damaged/<n>-<file>                     checkpoints that could not be read: the operator's to judge
 //! agent_id                               given by the master
 //! boot                                   which boot of the host this is, and which containers are of an earlier one
 //! facts                                  what the operator said of the agent at its last start
@@ -32,9 +34,22 @@ use proffer_types::GroupId;
 use tracing::warn;
 
 use crate::AgentError;
+use crate::checkpoint::{Durability, ReadError, content, open_own, replace_text};
 
 /// What tasks keep in volumes is theirs: other users of the host do not get in.
 const PRIVATE_MODE: u32 = 0o700;
+
+/// What this agent writes. To be raised with any change that an earlier agent would misread; a fixture of each is in
+/// `checkpoint/testdata`, for every later agent to read.
+///
+/// | format | |
+/// |---|---|
+/// | 1 | a directory a task, with a file for what never changes and one for its state; says no format |
+/// | 2 | a file a task that its states are appended to |
+pub(crate) const FORMAT: u32 = 2;
+
+/// What stands before the number in the file `format`.
+const FORMAT_WORDS: &str = "proffer agent data, format ";
 
 #[derive(Debug)]
 pub(crate) struct DataDir {
@@ -63,10 +78,12 @@ impl DataDir {
             TryLockError::Error(source) => refuse(source),
         })?;
         let data_dir = Self { root, lock };
+        data_dir.check_format()?;
         for dir in [data_dir.tasks(), data_dir.sandboxes()] {
             fs::create_dir_all(dir).map_err(refuse)?;
         }
         let private = [
+            data_dir.damaged(),
             data_dir.containers(),
             data_dir.groups(),
             data_dir.fetched(),
@@ -85,6 +102,37 @@ impl DataDir {
         Ok(data_dir)
     }
 
+    /// Refuses what a newer agent wrote, and marks what an older one did as this one's: it is read all the same, and an
+    /// older agent would not read what is written from now on.
+    fn check_format(&self) -> Result<(), AgentError> {
+        let path = self.root.join("format");
+        let refuse = |source: ReadError| AgentError::FormatUnread {
+            path: path.clone(),
+            source: source.into(),
+        };
+        let found = match open_own(&path, false).and_then(|file| content(&file)) {
+            Ok(bytes) => parse_format(&bytes).ok_or_else(|| refuse(ReadError::NoCheckpoint))?,
+            Err(ReadError::Missing) => 0,
+            Err(error) => return Err(refuse(error)),
+        };
+        if found > FORMAT {
+            return Err(AgentError::NewerFormat {
+                path: self.root.clone(),
+                found,
+                known: FORMAT,
+            });
+        }
+        if found < FORMAT {
+            let text = format!("{FORMAT_WORDS}{FORMAT}\n");
+            let written = replace_text(&path, &text, Durability::Synced);
+            written.map_err(|source| AgentError::DataDir {
+                path: self.root.clone(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
     /// Lets another agent use the directory, whoever still holds this value.
     pub(crate) fn release(&self) {
         if let Err(error) = self.lock.unlock() {
@@ -94,6 +142,16 @@ impl DataDir {
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Where checkpoints are put that cannot be read.
+    pub(crate) fn damaged(&self) -> PathBuf {
+        self.root.join("damaged")
+    }
+
+    /// How many checkpoints were put there and not taken away since.
+    pub(crate) fn n_damaged(&self) -> usize {
+        fs::read_dir(self.damaged()).map_or(0, Iterator::count)
     }
 
     pub(crate) fn agent_id(&self) -> PathBuf {
@@ -221,6 +279,12 @@ impl DataDir {
     }
 }
 
+fn parse_format(bytes: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let number = text.strip_prefix(FORMAT_WORDS)?.strip_suffix('\n')?;
+    number.parse().ok().filter(|number| *number > 0)
+}
+
 fn hash(root: &Path) -> u32 {
     crc32fast::hash(root.as_os_str().as_encoded_bytes())
 }
@@ -278,6 +342,51 @@ mod tests {
         assert!(matches!(second, Err(AgentError::DataDirInUse { .. })));
         drop(first);
         assert!(DataDir::open(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn an_agent_changes_nothing_in_the_directory_of_a_newer_one() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("format"), "proffer agent data, format 3\n").unwrap();
+        let refused = DataDir::open(dir.path()).unwrap_err();
+        assert!(
+            matches!(
+                refused,
+                AgentError::NewerFormat {
+                    found: 3,
+                    known: 2,
+                    ..
+                }
+            ),
+            "{refused}"
+        );
+        let mut left: Vec<_> = names(dir.path());
+        left.sort();
+        assert_eq!(left, ["format", "lock"]);
+    }
+
+    #[test]
+    fn a_format_that_cannot_be_read_is_not_taken_for_any() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(DataDir::open(dir.path()).unwrap());
+        let path = dir.path().join("format");
+        let good = fs::read(&path).unwrap();
+        drop(DataDir::open(dir.path()).unwrap());
+        for length in 0..good.len() {
+            fs::write(&path, &good[..length]).unwrap();
+            let refused = DataDir::open(dir.path()).unwrap_err();
+            assert!(
+                matches!(refused, AgentError::FormatUnread { .. }),
+                "{length}: {refused}"
+            );
+        }
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 
     #[test]

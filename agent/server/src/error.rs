@@ -21,6 +21,18 @@ pub enum AgentError {
     DataDir { path: PathBuf, source: io::Error },
     #[error("the data directory `{}` is in use by another agent: stop that one, or give another --data-dir", path.display())]
     DataDirInUse { path: PathBuf },
+    #[error("the data directory `{}` was written by a newer agent, in format {found}; this one knows {known}: use a newer agent, or give another --data-dir", path.display())]
+    NewerFormat { path: PathBuf, found: u32, known: u32 },
+    #[error("cannot read `{}`, which says what format the data directory has: put it back; if no newer agent was ever started on it, remove the file", path.display())]
+    FormatUnread {
+        path: PathBuf,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("cannot read the checkpoint `{}` now: let the agent have more of what is short, and start it again", path.display())]
+    Shortage {
+        path: PathBuf,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("cannot write the agent's id to `{}`: free some space or fix its permissions", path.display())]
     SaveAgentId { path: PathBuf, source: io::Error },
     #[error("cannot write `{}`: free some space or fix its permissions", path.display())]

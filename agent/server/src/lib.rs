@@ -26,6 +26,7 @@ mod run;
 mod sandbox;
 mod secrets;
 mod shared;
+mod shortage;
 mod volumes;
 
 pub use config::{Config, DiskQuota, FilePolicy, NetworkConfig, ProjectIds, SecurityPolicy};

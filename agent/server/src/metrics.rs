@@ -42,6 +42,7 @@ pub(crate) struct Metrics {
     updates_pending: Gauge,
     updates_retried: Counter,
     checkpoint_failures: Counter,
+    checkpoints_damaged: Gauge,
     operations: Family<OperationLabel, Counter>,
     frames_dropped: Counter,
     sandboxes_collected: Counter,
@@ -67,6 +68,7 @@ impl Metrics {
             updates_pending: Gauge::default(),
             updates_retried: Counter::default(),
             checkpoint_failures: Counter::default(),
+            checkpoints_damaged: Gauge::default(),
             operations: Family::default(),
             frames_dropped: Counter::default(),
             sandboxes_collected: Counter::default(),
@@ -118,6 +120,11 @@ impl Metrics {
             self.checkpoint_failures.clone(),
         );
         r.register(
+            "checkpoints_damaged",
+            "Checkpoints put aside in `damaged` of the data directory, when this agent started",
+            self.checkpoints_damaged.clone(),
+        );
+        r.register(
             "operations",
             "Operations on the agent's resources, by how they ended",
             self.operations.clone(),
@@ -159,6 +166,11 @@ impl Metrics {
 
     pub(crate) fn sandbox_collected(&self) {
         self.sandboxes_collected.inc();
+    }
+
+    /// Says how many checkpoints were put aside so far.
+    pub(crate) fn found_damaged(&self, n: usize) {
+        self.checkpoints_damaged.set(i64::try_from(n).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn launch_failed(&self) {

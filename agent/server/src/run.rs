@@ -20,7 +20,7 @@ use proffer_types::{AgentInfo, Attribute, ResourceName, Resources};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::checkpoint::Checkpoints;
 use crate::clock::Clock;
@@ -42,10 +42,15 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Runs an agent until `shutdown`, or until it cannot go on. Must be called on a tokio runtime with IO and
 /// time enabled.
 pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), AgentError> {
+    match proffer_linux::raise_descriptor_limit() {
+        Ok(limit) => debug!(limit, "descriptors that this agent may have"),
+        Err(error) => warn!(%error, "cannot raise the limit of descriptors"),
+    }
     let masters = link::masters(&config.masters)?;
     let (listener, address) = listen(&config).await?;
     let data_dir = Arc::new(DataDir::open(&config.data_dir)?);
-    let checkpoints = Checkpoints::new(Arc::clone(&data_dir));
+    let clock = Clock::start();
+    let checkpoints = Checkpoints::new(Arc::clone(&data_dir), clock);
     let kept = checkpoints.recover_resources()?;
     let resources = host::resources(&config, &kept.changed, data_dir.root())?;
     let hostname = config.hostname.take().unwrap_or_else(host::name);
@@ -98,6 +103,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let parts = Parts {
         listener,
         data_dir,
+        clock,
         checkpoints,
         operations: kept.operations,
         containerizer,
@@ -119,6 +125,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
 struct Parts {
     listener: TcpListener,
     data_dir: Arc<DataDir>,
+    clock: Clock,
     checkpoints: Checkpoints,
     operations: Vec<RegisteredOperation>,
     containerizer: Containerizer,
@@ -133,11 +140,12 @@ struct Parts {
 
 impl Parts {
     async fn run(self, kill_tasks_on_stop: bool, shutdown: CancellationToken) -> Result<(), AgentError> {
-        let clock = Clock::start();
+        let clock = self.clock;
         let checkpoints = self.checkpoints;
         let (agent, recovered) = recover(&checkpoints, clock, self.info, self.operations)?;
         let shared = Arc::new(Shared::new(&agent));
         let metrics = Arc::new(Metrics::new());
+        metrics.found_damaged(self.data_dir.n_damaged());
         let (driver_tx, driver_rx) = mpsc::channel(MAX_COMMANDS_QUEUED);
         let executor_tx = driver_tx.clone();
         // Ends what goes on after the driver: the API answers while tasks are being killed.

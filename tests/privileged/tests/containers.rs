@@ -400,11 +400,11 @@ fn a_task_outlives_its_agent_and_the_next_agent_takes_it_back() -> Result<()> {
         let id = proffer_container::ContainerId::new("survivor")?;
         let next = Containerizer::new(&host.config)?;
         ensure!(
-            matches!(next.adopt(&id, pid, start_time + 1), Adoption::Gone),
+            matches!(next.adopt(&id, pid, start_time + 1)?, Adoption::Gone),
             "another process was adopted"
         );
         ensure!(matches!(
-            next.adopt(&id, pid, start_time),
+            next.adopt(&id, pid, start_time)?,
             Adoption::Adopted { .. }
         ));
         let dir = host.dir.path().join("survivor");
@@ -430,7 +430,7 @@ fn a_task_that_ended_while_no_agent_watched_has_left_its_exit_status() -> Result
         eventually("the task to end", || Ok((!is_alive(pid)).then_some(())))?;
         let next = Containerizer::new(&host.config)?;
         let id = proffer_container::ContainerId::new("survivor")?;
-        let _ = next.adopt(&id, pid, start_time);
+        let _ = next.adopt(&id, pid, start_time)?;
         let record = next.exit_record(&host.dir.path().join("survivor/exit"))?;
         ensure!(record.context("no record")?.exit == TaskExit::Code(5));
         next.destroy(&id)?;

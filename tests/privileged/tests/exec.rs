@@ -239,7 +239,7 @@ fn a_later_agent_executes_commands_as_confined_as_the_first_one() -> Result<()> 
         let container = waiting(host, |_| {})?;
         let next = Containerizer::new(&host.config)?;
         let launched = &container.launched;
-        next.adopt(&container.id, launched.pid, launched.start_time);
+        next.adopt(&container.id, launched.pid, launched.start_time)?;
         let mut exec = next.exec(&container.id, shell(SHOW))?;
         let Some(ExecIo::Pipes { stdout, .. }) = exec.take_io() else {
             bail!("no pipes");

@@ -8,14 +8,16 @@
 //! | 4 | CRC-32 of the record, little endian |
 //! | length | the record; the next one follows |
 //!
-//! The last record that is whole holds. A new file for each state would have the file system find a free inode each
+//! The last record that is whole holds; one that is not is passed over, wherever it lies. A new file for each state would have the file system find a free inode each
 //! time, and free one: ext4 without a journal looks at all that were freed in the last minutes before it takes one.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::file::{ReadError, word};
+use tracing::warn;
+
+use super::file::{ReadError, content, open_own, word};
 
 const MAGIC: [u8; 4] = *b"PFTL";
 const VERSION: u32 = 1;
@@ -26,23 +28,55 @@ const FRAME_BYTES: usize = 8;
 /// states of some 200 bytes; one that is restarted or checked for weeks has very many.
 const MAX_BYTES: u64 = 64 << 10;
 
+/// So far from where a record is damaged the next one is looked for: longer than a file becomes by its states.
+const MAX_SEARCHED_BYTES: usize = 256 << 10;
+
 /// What a file holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Records {
     pub(super) first: Vec<u8>,
     /// The last one of those that follow.
     pub(super) last: Option<Vec<u8>>,
+    pub(super) damage: Damage,
+}
+
+/// What is wrong with the records that follow the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Damage {
+    None,
+    /// The end is missing, or was never written: a write was cut short.
+    Torn,
+    /// Something else stands there than was written.
+    Damaged,
 }
 
 /// Makes the file of a task.
 pub(super) fn create(path: &Path, first: &[u8]) -> io::Result<()> {
-    let written =
-        File::create(path).and_then(|mut file| file.write_all(&[&header()[..], &frame(first)?].concat()));
+    write(path, &[first])
+}
+
+pub(super) fn write(path: &Path, records: &[&[u8]]) -> io::Result<()> {
+    let written = File::create(path).and_then(|mut file| file.write_all(&whole(records)?));
     if written.is_err() {
         // On a full disk every byte counts; the first error is the one to tell.
         let _ = fs::remove_file(path);
     }
     written
+}
+
+/// Makes or replaces the file of a task by one with these records.
+pub(super) fn replace(path: &Path, records: &[&[u8]]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    write(&temporary, records)?;
+    fs::rename(&temporary, path)
+}
+
+fn whole(records: &[&[u8]]) -> io::Result<Vec<u8>> {
+    let mut bytes = header().to_vec();
+    for record in records {
+        bytes.extend(frame(record)?);
+    }
+    Ok(bytes)
 }
 
 /// Adds a record, all of it or nothing. Returns the file, for whoever wants it synced.
@@ -69,38 +103,45 @@ fn rewrite(path: &Path, before: u64, record: &[u8]) -> io::Result<Option<File>> 
     if before / 2 < kept.len() as u64 {
         return Ok(None);
     }
-    let temporary = path.with_extension("tmp");
-    let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(&[&header()[..], &frame(&kept)?, &frame(record)?].concat())?;
-        fs::rename(&temporary, path)?;
-        Ok(file)
-    });
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written.map(Some)
+    replace(path, &[&kept, record])?;
+    OpenOptions::new().append(true).open(path).map(Some)
 }
 
-/// Reads a file, and cuts off what a write that was cut short left at its end. An empty one counts as missing: its
-/// writer was killed before anything followed from it.
-pub(super) fn recover(path: &Path) -> Result<Records, ReadError> {
-    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+/// Reads a file, and mends it: what a write that was cut short left at its end is cut off, and of records that are
+/// damaged the file is written anew without. An empty one counts as missing: its writer was killed before anything
+/// followed from it. `keep` is told of a file before it is mended.
+pub(super) fn recover(path: &Path, keep: impl FnOnce(Damage)) -> Result<Records, ReadError> {
+    let file = open_own(path, true)?;
+    let bytes = content(&file)?;
     if bytes.is_empty() {
         return Err(ReadError::Missing);
     }
-    let parsed = parse(&bytes)?;
-    if parsed.n_bytes < bytes.len() {
-        file.set_len(parsed.n_bytes as u64)?;
+    let Parsed { records, n_bytes } = parse(&bytes)?;
+    match records.damage {
+        Damage::None => {}
+        Damage::Torn => {
+            keep(Damage::Torn);
+            file.set_len(n_bytes as u64)?;
+        }
+        Damage::Damaged => {
+            keep(Damage::Damaged);
+            let all: Vec<&[u8]> = [&records.first]
+                .into_iter()
+                .chain(&records.last)
+                .map(Vec::as_slice)
+                .collect();
+            if let Err(error) = replace(path, &all) {
+                warn!(path = %path.display(), %error, "cannot mend a checkpoint; the next start tries again");
+            }
+        }
     }
-    Ok(parsed.records)
+    Ok(records)
 }
 
 #[derive(Debug)]
 struct Parsed {
     records: Records,
-    /// The header and all records that are whole.
+    /// The header and all records up to the last one that is whole.
     n_bytes: usize,
 }
 
@@ -113,33 +154,59 @@ fn parse(bytes: &[u8]) -> Result<Parsed, ReadError> {
     if version != VERSION {
         return Err(ReadError::Version(version));
     }
-    let mut rest = &bytes[HEADER_BYTES..];
-    let first = take(&mut rest).ok_or(ReadError::Checksum)?.to_vec();
-    let mut last = None;
-    while let Some(record) = take(&mut rest) {
+    let first = take(bytes, HEADER_BYTES).ok_or(ReadError::Checksum)?;
+    let (mut last, mut damage) = (None, Damage::None);
+    let mut end = HEADER_BYTES + FRAME_BYTES + first.len();
+    let mut at = end;
+    while let Some(next) = find(bytes, at) {
+        if next != at {
+            damage = Damage::Damaged;
+        }
+        let Some(record) = take(bytes, next) else { break };
         last = Some(record);
+        end = next + FRAME_BYTES + record.len();
+        at = end;
+    }
+    if damage == Damage::None {
+        damage = of_end(&bytes[end..]);
     }
     Ok(Parsed {
         records: Records {
-            first,
+            first: first.to_vec(),
             last: last.map(<[u8]>::to_vec),
+            damage,
         },
-        n_bytes: bytes.len() - rest.len(),
+        n_bytes: end,
     })
 }
 
-/// Takes a record that is whole.
-fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let frame = rest.get(..FRAME_BYTES)?;
-    let length = usize::try_from(word(frame, 0)).ok()?;
-    let record = rest[FRAME_BYTES..].get(..length)?;
-    let is_whole = crc32fast::hash(record) == word(frame, 4);
-    *rest = if is_whole {
-        &rest[FRAME_BYTES + length..]
-    } else {
-        rest
-    };
-    is_whole.then_some(record)
+/// Where the next record that is whole begins, from a place on.
+fn find(bytes: &[u8], from: usize) -> Option<usize> {
+    let until = bytes.len().min(from.saturating_add(MAX_SEARCHED_BYTES));
+    (from..until).find(|at| take(bytes, *at).is_some())
+}
+
+/// What an end is in which there is no whole record: the beginning of one, or nothing but zeros where the file system
+/// had made room for it, was cut short.
+fn of_end(end: &[u8]) -> Damage {
+    let is_begun = end.len() < FRAME_BYTES
+        || usize::try_from(word(end, 0)).is_ok_and(|length| length > end.len() - FRAME_BYTES);
+    match end {
+        [] => Damage::None,
+        _ if is_begun || end.iter().all(|byte| *byte == 0) => Damage::Torn,
+        _ => Damage::Damaged,
+    }
+}
+
+/// The record at a place, if it is whole. None is empty: eight zeros are no record.
+fn take(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    let frame = bytes.get(at..at.checked_add(FRAME_BYTES)?)?;
+    let length = usize::try_from(word(frame, 0))
+        .ok()
+        .filter(|length| *length > 0)?;
+    let start = at + FRAME_BYTES;
+    let record = bytes.get(start..start.checked_add(length)?)?;
+    (crc32fast::hash(record) == word(frame, 4)).then_some(record)
 }
 
 fn header() -> [u8; HEADER_BYTES] {
@@ -159,11 +226,16 @@ fn frame(record: &[u8]) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn records(first: &[u8], last: Option<&[u8]>) -> Records {
+    fn records(first: &[u8], last: Option<&[u8]>, damage: Damage) -> Records {
         Records {
             first: first.to_vec(),
             last: last.map(<[u8]>::to_vec),
+            damage,
         }
+    }
+
+    fn read(path: &Path) -> Records {
+        recover(path, |_| ()).unwrap()
     }
 
     #[test]
@@ -171,11 +243,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         create(&path, b"first").unwrap();
-        assert_eq!(recover(&path).unwrap(), records(b"first", None));
+        assert_eq!(read(&path), records(b"first", None, Damage::None));
         for n in 0..200_u8 {
             let record = [n; 1000];
             append(&path, &record).unwrap();
-            assert_eq!(recover(&path).unwrap(), records(b"first", Some(&record)));
+            assert_eq!(read(&path), records(b"first", Some(&record), Damage::None));
         }
         assert!(fs::metadata(&path).unwrap().len() <= MAX_BYTES + 1008);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
@@ -191,22 +263,69 @@ mod tests {
         append(&path, b"a").unwrap();
         append(&path, b"b").unwrap();
         assert_eq!(inode(), before);
-        assert_eq!(recover(&path).unwrap(), records(&[7; 1 << 17], Some(b"b")));
+        assert_eq!(read(&path), records(&[7; 1 << 17], Some(b"b"), Damage::None));
     }
 
     #[test]
     fn a_write_cut_short_leaves_what_was_before_and_room_for_the_next() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        for cut in 1..=15 {
+        for cut in 1..15 {
             create(&path, b"first").unwrap();
             append(&path, b"old").unwrap();
             let file = append(&path, b"cut off").unwrap();
             let whole = file.metadata().unwrap().len();
             file.set_len(whole - cut).unwrap();
-            assert_eq!(recover(&path).unwrap(), records(b"first", Some(b"old")), "{cut}");
+            assert_eq!(
+                read(&path),
+                records(b"first", Some(b"old"), Damage::Torn),
+                "{cut}"
+            );
             append(&path, b"new").unwrap();
-            assert_eq!(recover(&path).unwrap(), records(b"first", Some(b"new")), "{cut}");
+            assert_eq!(
+                read(&path),
+                records(b"first", Some(b"new"), Damage::None),
+                "{cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn room_that_a_power_loss_left_empty_hides_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        create(&path, b"first").unwrap();
+        let file = append(&path, b"old").unwrap();
+        file.set_len(file.metadata().unwrap().len() + 100).unwrap();
+        assert_eq!(read(&path), records(b"first", Some(b"old"), Damage::Torn));
+    }
+
+    #[test]
+    fn records_after_a_damaged_one_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        create(&path, b"first").unwrap();
+        append(&path, b"second").unwrap();
+        append(&path, b"third").unwrap();
+        let whole = fs::read(&path).unwrap();
+        let second = HEADER_BYTES + FRAME_BYTES + 5;
+        for bit in second * 8..(second + FRAME_BYTES + 6) * 8 {
+            let mut damaged = whole.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, damaged).unwrap();
+            let mut kept = None;
+            let found = recover(&path, |damage| kept = Some(damage)).unwrap();
+            assert_eq!(
+                found,
+                records(b"first", Some(b"third"), Damage::Damaged),
+                "bit {bit}"
+            );
+            assert_eq!(kept, Some(Damage::Damaged));
+            assert_eq!(
+                read(&path),
+                records(b"first", Some(b"third"), Damage::None),
+                "mended"
+            );
         }
     }
 
@@ -215,6 +334,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         fs::write(&path, "").unwrap();
-        assert!(matches!(recover(&path), Err(ReadError::Missing)));
+        assert!(matches!(recover(&path, |_| ()), Err(ReadError::Missing)));
     }
 }

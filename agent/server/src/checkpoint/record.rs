@@ -12,6 +12,8 @@ use proffer_wire::{ConvertError, v1};
 use prost::Message;
 use thiserror::Error;
 
+use crate::clock::Base;
+
 /// A record that does not make sense although its checksum fits.
 #[derive(Debug, Error)]
 pub(crate) enum DecodeError {
@@ -70,6 +72,17 @@ struct State {
     short_runs: u32,
     #[prost(uint64, optional, tag = "9")]
     restart_at_ms: Option<u64>,
+    /// What the times above count from; absent in records of older agents. Those of statuses are for people.
+    #[prost(message, optional, tag = "10")]
+    base: Option<BaseMessage>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+struct BaseMessage {
+    #[prost(fixed64, tag = "1")]
+    boot: u64,
+    #[prost(uint64, tag = "2")]
+    booted_at_ms: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -155,7 +168,7 @@ pub(super) fn decode_executor(bytes: &[u8]) -> Result<ExecutorRecord, DecodeErro
     })
 }
 
-pub(super) fn encode_state(state: &StateRecord) -> Vec<u8> {
+pub(super) fn encode_state(state: &StateRecord, base: Base) -> Vec<u8> {
     State {
         process: state.process.map(|process| ProcessMessage {
             pid: process.pid,
@@ -169,23 +182,37 @@ pub(super) fn encode_state(state: &StateRecord) -> Vec<u8> {
         kill: state.kill.as_ref().map(encode_kill),
         latest: Some((&state.latest).into()),
         updates: state.updates.iter().map(Into::into).collect(),
+        base: Some(BaseMessage {
+            boot: base.boot,
+            booted_at_ms: base.booted_at_ms,
+        }),
     }
     .encode_to_vec()
 }
 
-pub(super) fn decode_state(bytes: &[u8]) -> Result<StateRecord, DecodeError> {
+/// Its times count from `base` afterwards.
+pub(super) fn decode_state(bytes: &[u8], base: Base) -> Result<StateRecord, DecodeError> {
     let state = State::decode(bytes)?;
+    let of = state.base.map_or(Base::default(), |of| Base {
+        boot: of.boot,
+        booted_at_ms: of.booted_at_ms,
+    });
+    let time = |at: u64| of.translate(Timestamp(at), base);
+    let kill = state.kill.map(decode_kill).transpose()?;
     Ok(StateRecord {
         process: state.process.map(|process| Process {
             pid: process.pid,
             start_time: process.start_time,
         }),
-        started_at: state.started_at_ms.map(Timestamp),
-        first_started_at: state.first_started_at_ms.map(Timestamp),
+        started_at: state.started_at_ms.map(time),
+        first_started_at: state.first_started_at_ms.map(time),
         restarts: state.restarts,
         short_runs: state.short_runs,
-        restart_at: state.restart_at_ms.map(Timestamp),
-        kill: state.kill.map(decode_kill).transpose()?,
+        restart_at: state.restart_at_ms.map(time),
+        kill: kill.map(|kill| KillRecord {
+            kill_at: time(kill.kill_at.0),
+            ..kill
+        }),
         latest: state.latest.ok_or(DecodeError::Field("latest"))?.try_into()?,
         updates: state
             .updates

@@ -1,5 +1,8 @@
 //! What is written is read back, and what is damaged costs one task.
 
+mod damage;
+mod formats;
+
 use proffer_agent_core::{KillCause, KillRecord, Process};
 use proffer_types::agent_link::RegisteredOperation;
 use proffer_types::{
@@ -7,10 +10,16 @@ use proffer_types::{
     StatusUuid, TaskExit, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp, Usage,
 };
 
+use crate::clock::Base;
+
 use super::*;
 
 fn checkpoints(dir: &Path) -> Checkpoints {
-    Checkpoints::new(Arc::new(DataDir::open(dir).unwrap()))
+    let clock = Clock::of(Base {
+        boot: 0x1234,
+        booted_at_ms: 1_000,
+    });
+    Checkpoints::new(Arc::new(DataDir::open(dir).unwrap()), clock)
 }
 
 fn task(name: &str) -> TaskRecord {
@@ -111,7 +120,7 @@ fn a_damaged_task_record_costs_that_task_only_and_is_kept_for_inspection() {
         let (recovered, dir) = recovered_after(damage);
         assert_eq!(recovered.tasks.len(), 1);
         assert_eq!(recovered.tasks[0].container_id, ContainerId(2));
-        assert!(dir.path().join("tasks/0000000000000001.bad").exists());
+        assert!(dir.path().join("damaged/0-0000000000000001").exists());
     }
 }
 
@@ -250,4 +259,24 @@ fn an_executor_is_found_again_with_its_exit_record_until_it_is_forgotten() {
     checkpoints.forget(id).unwrap();
     assert_eq!(checkpoints.recover().unwrap(), Recovered::default());
     assert!(!exit.exists());
+}
+
+#[test]
+fn a_deadline_is_as_far_away_for_the_next_agent_whatever_the_wall_clock_was_set_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = checkpoints(dir.path());
+    before.save_task(ContainerId(1), &task("t")).unwrap();
+    before
+        .save_state(ContainerId(1), &state("t", TaskState::Running))
+        .unwrap();
+    let set = Clock::of(Base {
+        boot: 0x1234,
+        booted_at_ms: 3_601_000,
+    });
+    let after = Checkpoints::new(Arc::clone(&before.data_dir), set);
+    let found = after.recover().unwrap().tasks.remove(0).state.unwrap();
+    assert_eq!(found.started_at, Some(Timestamp(3_600_006)));
+    assert_eq!(found.first_started_at, Some(Timestamp(3_600_002)));
+    assert_eq!(found.restart_at, Some(Timestamp(3_600_008)));
+    assert_eq!(found.kill.unwrap().kill_at, Timestamp(3_600_009));
 }
