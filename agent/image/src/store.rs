@@ -186,6 +186,7 @@ impl ImageStore {
         let mut state = self.0.state();
         disk::remove_tree(&path)?;
         state.pins.remove(holder);
+        state.unread.remove(holder);
         Ok(())
     }
 

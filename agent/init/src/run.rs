@@ -165,7 +165,10 @@ fn execute(operands: &mut Reader<'static>) -> Outcome<'static> {
     let argv = texts(operands)?;
     let env = texts(operands)?;
     let program = *argv.first().ok_or(DAMAGED)?;
+    // The agent may have died meanwhile; the command is executed all the same.
+    signal::ignore_pipe(true);
     sys::report(&[report::EXECUTES]);
+    signal::ignore_pipe(false);
     let mut pointers = argv.iter().map(|text| text.as_ptr()).collect::<Vec<_>>();
     pointers.push(core::ptr::null());
     Err(process::execute(&pointers, &env, program))

@@ -5,10 +5,13 @@ use std::io;
 use std::path::Path;
 
 use nix::libc;
-use proffer_init::record::Record;
+use proffer_init::record::{LEN, Record};
 use proffer_types::TaskExit;
 
 use crate::ExitRecordError;
+
+/// What stands in the place of a record until it is written, so that there is room for it on a disk that is full by then.
+pub(crate) const NOTHING: [u8; LEN] = [0; LEN];
 
 /// How a container's first process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +32,8 @@ impl ExitRecord {
                 return Err(ExitRecordError::Read { path, source });
             }
         };
-        if bytes.is_empty() {
+        // Without the room that was made for it by an earlier agent.
+        if bytes.is_empty() || bytes == NOTHING {
             return Ok(None);
         }
         match Record::from_bytes(&bytes) {
@@ -68,8 +72,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("exit");
         assert_eq!(ExitRecord::read(&path).unwrap(), None);
-        fs::write(&path, "").unwrap();
-        assert_eq!(ExitRecord::read(&path).unwrap(), None);
+        for nothing in [&b""[..], &NOTHING] {
+            fs::write(&path, nothing).unwrap();
+            assert_eq!(ExitRecord::read(&path).unwrap(), None);
+        }
         let record = Record {
             wait_status: 3 << 8,
             wall_time_us: 5,

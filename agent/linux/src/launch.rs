@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::libc;
@@ -16,7 +16,7 @@ use crate::embedded::{self, out_of_the_way};
 use crate::process::Process;
 use crate::spawn::{self, Descriptors, LAUNCH_TIMEOUT, Place};
 use crate::userns::UserNamespaces;
-use crate::{DestroyError, DestroyErrors, LaunchError};
+use crate::{DestroyError, DestroyErrors, LaunchError, exit};
 
 /// Task output and exit records are the operator's, the task's sandbox the task's; nobody else reads them.
 const FILE_MODE: u32 = 0o640;
@@ -141,10 +141,14 @@ impl Launch<'_> {
                 options.truncate(true);
             }
         }
-        let file = out_of_the_way(options.open(path)?.into())?;
+        let file = options.open(path)?;
         if is_new {
             self.done.push(Done::File(path.to_owned()));
         }
+        if role == FileRole::ExitRecord {
+            file.write_all_at(&exit::NOTHING, 0)?;
+        }
+        let file = out_of_the_way(file.into())?;
         match role {
             FileRole::Stdout => self.files.stdout = Some(file),
             FileRole::Stderr => self.files.stderr = Some(file),

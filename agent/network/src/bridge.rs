@@ -48,6 +48,7 @@ impl Bridge {
     /// Changes nothing yet. Must be called on a runtime.
     pub(crate) fn new(config: &Config) -> io::Result<Self> {
         let links = Links::connect()?;
+        let lock = File::create(config.records.with_extension("lock"))?;
         Ok(Self {
             name: format!("pf{}", config.tag),
             tag: config.tag,
@@ -55,7 +56,7 @@ impl Bridge {
             set_ip_forward: config.set_ip_forward,
             reaper: Reaper::new(links.clone(), config.tag.interface_group()),
             links,
-            rules: Rules::new(&config.tag),
+            rules: Rules::new(&config.tag, lock),
             ready: Mutex::new(None),
         })
     }

@@ -3,7 +3,7 @@
 //! A network is a namespace and what it is connected to. It stands from its first member to its last; a member is a
 //! container, alone or in a group. What is on disk is ahead of the kernel: see `record`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use proffer_linux::netns;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
@@ -44,12 +45,16 @@ struct Inner {
     state: Mutex<State>,
     /// One piece of work on a network at a time.
     turns: Vec<tokio::sync::Mutex<()>>,
+    /// Whenever nobody is given a network any more.
+    attached: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     networks: BTreeMap<String, Record>,
     pool: Pool,
+    /// Containers that are being given a network, whether or not anybody waits for it.
+    attaching: BTreeSet<String>,
 }
 
 impl Networks {
@@ -85,8 +90,13 @@ impl Networks {
             records,
             bridge,
             cni: Cni::new(config.cni_config_dir, config.cni_plugin_dirs),
-            state: Mutex::new(State { networks, pool }),
+            state: Mutex::new(State {
+                networks,
+                pool,
+                attaching: BTreeSet::new(),
+            }),
             turns: (0..N_TURNS).map(|_| tokio::sync::Mutex::default()).collect(),
+            attached: Notify::new(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -96,14 +106,15 @@ impl Networks {
     /// Gives a container its network: makes it, or joins it when another member has made it. On failure nothing of it
     /// is left. Goes on to its end when the caller does not wait for it.
     pub async fn attach(&self, request: Request) -> Result<Attached, AttachError> {
-        let inner = Arc::clone(&self.inner);
-        let work = tokio::spawn(async move { inner.attach(request).await });
+        let attaching = Attaching::new(&self.inner, &request.member);
+        let work = tokio::spawn(async move { attaching.inner.attach(request).await });
         work.await.unwrap_or(Err(AttachError::CutOff))
     }
 
     /// Takes a container out of its network, and the network away with its last member. One that has none is no error.
-    /// Goes on to its end when the caller does not wait for it.
+    /// Goes on to its end when the caller does not wait for it, and begins when nobody gives it one any more.
     pub async fn detach(&self, member: &str) -> Result<(), DetachError> {
+        self.inner.settled(member).await;
         let Some(network_id) = self.inner.network_of(member) else {
             return Ok(());
         };
@@ -178,7 +189,41 @@ impl Networks {
     }
 }
 
+/// A container that is being given a network, until this is dropped.
+struct Attaching {
+    inner: Arc<Inner>,
+    member: String,
+}
+
+impl Attaching {
+    fn new(inner: &Arc<Inner>, member: &str) -> Self {
+        inner.state().attaching.insert(member.to_owned());
+        Self {
+            inner: Arc::clone(inner),
+            member: member.to_owned(),
+        }
+    }
+}
+
+impl Drop for Attaching {
+    fn drop(&mut self) {
+        self.inner.state().attaching.remove(&self.member);
+        self.inner.attached.notify_waiters();
+    }
+}
+
 impl Inner {
+    /// Waits until nobody gives a container a network.
+    async fn settled(&self, member: &str) {
+        loop {
+            let attached = self.attached.notified();
+            if !self.state().attaching.contains(member) {
+                return;
+            }
+            attached.await;
+        }
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         // Every change of the state is one call that does not panic half way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,6 +1,7 @@
 //! What is remembered of each network, so that it can be undone after a crash: one file a network.
 //!
-//! A record is on disk before anything it speaks of is done, and until all of it is undone.
+//! A record is on disk before anything it speaks of is done, and until all of it is undone. It is a line with the CRC-32
+//! of the rest, in hexadecimal digits, and JSON; earlier agents wrote the JSON alone.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -67,7 +68,10 @@ impl Records {
                 Ok(record) => records.push(record),
                 Err(error) => {
                     warn!(path = %path.display(), %error, "removing a damaged record of a network");
-                    fs::remove_file(&path)?;
+                    match fs::symlink_metadata(&path)?.is_dir() {
+                        true => fs::remove_dir_all(&path)?,
+                        false => fs::remove_file(&path)?,
+                    }
                 }
             }
         }
@@ -83,7 +87,9 @@ impl Records {
     pub(crate) fn write(&self, record: &Record) -> io::Result<()> {
         let new = self.dir.join(format!("{}.new", record.network_id));
         let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(record)?)?;
+        let json = serde_json::to_vec(record)?;
+        file.write_all(format!("{:08x}\n", crc32fast::hash(&json)).as_bytes())?;
+        file.write_all(&json)?;
         if record.chain.is_some() {
             file.sync_all()?;
         }
@@ -105,7 +111,7 @@ impl Records {
 fn read(path: &Path) -> io::Result<Record> {
     let mut text = Vec::new();
     File::open(path)?.take(MAX_RECORD_BYTES).read_to_end(&mut text)?;
-    let record: Record = serde_json::from_slice(&text)?;
+    let record: Record = serde_json::from_slice(checked(&text)?)?;
     let is_its_own = path
         .file_name()
         .is_some_and(|name| *name == *format!("{}.json", record.network_id));
@@ -117,9 +123,41 @@ fn read(path: &Path) -> io::Result<Record> {
     Ok(record)
 }
 
+/// The JSON, if its checksum fits.
+fn checked(text: &[u8]) -> io::Result<&[u8]> {
+    if text.starts_with(b"{") {
+        return Ok(text);
+    }
+    let (line, json) = text.split_at_checked(9).unwrap_or((text, b""));
+    match format!("{:08x}\n", crc32fast::hash(json)).as_bytes() == line {
+        true => Ok(json),
+        false => Err(io::Error::other("its checksum does not fit its content")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_flipped_bit_of_a_record_goes_unseen_and_an_earlier_agents_is_read() {
+        let json = br#"{"address":"10.88.0.7"}"#;
+        let whole = [format!("{:08x}\n", crc32fast::hash(json)).as_bytes(), json].concat();
+        assert_eq!(checked(&whole).unwrap(), json);
+        assert_eq!(checked(json).unwrap(), json);
+        for bit in 0..whole.len() * 8 {
+            let mut damaged = whole.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            // What begins like an earlier agent's is no JSON then.
+            assert!(
+                damaged.starts_with(b"{") || checked(&damaged).is_err(),
+                "bit {bit}"
+            );
+        }
+        for length in 0..whole.len() {
+            assert!(checked(&whole[..length]).is_err(), "{length}");
+        }
+    }
 
     #[test]
     fn a_record_is_read_back_and_a_damaged_one_is_removed() {
@@ -137,6 +175,7 @@ mod tests {
         records.write(&record).unwrap();
         fs::copy(records.path("c1"), records.path("c2")).unwrap();
         fs::write(records.path("c3"), "{").unwrap();
+        fs::create_dir(records.path("c4")).unwrap();
         fs::write(dir.path().join("networks/c1.new"), "half").unwrap();
 
         let (records, found) = Records::open(dir.path().join("networks")).unwrap();

@@ -5,6 +5,7 @@
 //! milliseconds, and the kernel takes longer over a removal, however many elements it is of.
 
 use std::fmt::Write as _;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::net::Ipv4Addr;
 use std::process::{Output, Stdio};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
 
 use crate::config::{Subnet, Tag};
 use crate::error::RulesError;
@@ -20,6 +22,9 @@ use crate::request::Port;
 
 /// A run takes milliseconds. Past this the host is in trouble.
 const RUN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Between two looks at whether an earlier agent's run has ended, which takes milliseconds.
+const LOCK_RETRY: Duration = Duration::from_millis(5);
 
 /// The most changes of one run, so that one that fails is looked for among few.
 const MAX_BATCH: usize = 64;
@@ -54,10 +59,11 @@ struct Change {
 }
 
 impl Rules {
-    /// Changes nothing yet. Must be called on a runtime.
-    pub(crate) fn new(tag: &Tag) -> Self {
+    /// Changes nothing yet. Must be called on a runtime. Every run has `lock` open, so that one which outlives its agent
+    /// keeps the next agent from changing anything before it is done.
+    pub(crate) fn new(tag: &Tag, lock: File) -> Self {
         let (queue, changes) = mpsc::channel(MAX_QUEUED);
-        tokio::spawn(run_all(changes));
+        tokio::spawn(run_all(changes, lock));
         Self {
             table: format!("proffer_{tag}"),
             queue,
@@ -180,11 +186,15 @@ table inet {table} {{
     )
 }
 
-async fn run_all(mut changes: mpsc::Receiver<Change>) {
+async fn run_all(mut changes: mpsc::Receiver<Change>, lock: File) {
+    let locked = tokio::time::timeout(RUN_TIMEOUT, take(&lock)).await;
+    if locked.is_err() {
+        warn!("a run of nft that an earlier agent started does not end");
+    }
     let mut batch = Vec::new();
     while changes.recv_many(&mut batch, MAX_BATCH).await > 0 {
         let script: String = batch.iter().map(|change| change.script.as_str()).collect();
-        let whole = run(&script).await;
+        let whole = run(&script, &lock).await;
         let is_one = batch.len() == 1;
         if whole.is_ok() || is_one {
             let mut outcome = Some(whole);
@@ -196,14 +206,21 @@ async fn run_all(mut changes: mpsc::Receiver<Change>) {
         }
         // A run is all or nothing: those that are right must not fail for one that is not.
         for change in batch.drain(..) {
-            let _ = change.done.send(run(&change.script).await);
+            let _ = change.done.send(run(&change.script, &lock).await);
         }
     }
 }
 
-async fn run(script: &str) -> Result<(), RulesError> {
+/// Takes the lock, once nobody has it any more.
+async fn take(lock: &File) {
+    while let Err(TryLockError::WouldBlock) = lock.try_lock() {
+        tokio::time::sleep(LOCK_RETRY).await;
+    }
+}
+
+async fn run(script: &str, lock: &File) -> Result<(), RulesError> {
     for program in PROGRAMS {
-        let ended = tokio::time::timeout(RUN_TIMEOUT, feed(program, script)).await;
+        let ended = tokio::time::timeout(RUN_TIMEOUT, feed(program, script, lock)).await;
         let after = RUN_TIMEOUT;
         match ended.map_err(|_| RulesError::TimedOut { after })? {
             Ok(output) if output.status.success() => return Ok(()),
@@ -215,12 +232,13 @@ async fn run(script: &str) -> Result<(), RulesError> {
     Err(RulesError::Missing)
 }
 
-async fn feed(program: &str, script: &str) -> io::Result<Output> {
+async fn feed(program: &str, script: &str, lock: &File) -> io::Result<Output> {
     let mut child = Command::new(program)
         .args(["-f", "-"])
         .env("LC_ALL", "C")
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        // It says nothing there.
+        .stdout(lock.try_clone()?)
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()?;

@@ -159,15 +159,25 @@ impl Checkpoints {
         }
         paths.iter().for_each(|path| sweep(path));
         // Every task carries the id of the agent it was launched on.
-        let agent_id = self
-            .recover_agent_id()?
-            .or_else(|| tasks.first().map(|task| task.task.info.agent_id.clone()));
+        let agent_id = match self.recover_agent_id()? {
+            None => self.agent_id_of(&tasks),
+            own => own,
+        };
         Ok(Recovered {
             agent_id,
             tasks,
             executors,
             ..Recovered::default()
         })
+    }
+
+    /// The id that is lost, from the tasks; they may be gone the next time.
+    fn agent_id_of(&self, tasks: &[RecoveredTask]) -> Option<AgentId> {
+        let id = tasks.first()?.task.info.agent_id.clone();
+        if let Err(error) = self.save_agent_id(&id) {
+            warn!(%error, "cannot write the agent's id again");
+        }
+        Some(id)
     }
 
     fn recover_agent_id(&self) -> Result<Option<AgentId>, AgentError> {

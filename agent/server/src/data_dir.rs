@@ -16,6 +16,7 @@
 //! groups/<group>/                        what its containers share, gone with the last of them; `members/<container>`,
 //!                                        `disk/<task>` is what a task may have, `volumes` what they share
 //! networks/<network>.json                 what each network of containers is made of, gone with it
+//! networks.lock                          held while packet rules are changed, also by what outlives an agent
 //! fetched/                               files fetched for tasks, kept for others
 //! images/                                unpacked layers of images, and what they belong to
 //! resources                              reservations, volumes and operations not acknowledged

@@ -444,10 +444,10 @@ fn a_container_whose_pid_was_never_written_down_is_found_by_its_groups() -> Resu
         let (pid, start_time) = orphan(host, "while :; do sleep 0.01; done")?;
         let id = proffer_container::ContainerId::new("survivor")?;
         let next = Containerizer::new(&host.config)?;
-        let found = next.find(&id).context("not found")?;
+        let found = next.find(&id)?.context("not found")?;
         ensure!((found.pid, found.start_time) == (pid, start_time), "{found:?}");
         next.destroy(&id)?;
-        ensure!(next.find(&id).is_none(), "a destroyed container was found");
+        ensure!(next.find(&id)?.is_none(), "a destroyed container was found");
         Ok(())
     })
 }

@@ -41,6 +41,9 @@ impl Inner {
         let mut collected = Collected::default();
         let gone = {
             let mut state = self.state();
+            if state.is_uncertain() {
+                return Ok(collected);
+            }
             for id in self.victims(&state, how, now)? {
                 remove_image(&self.disk, &mut state, id)?;
                 collected.images += 1;

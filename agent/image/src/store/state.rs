@@ -33,13 +33,17 @@ pub(crate) struct State {
     pub(crate) names: BTreeMap<String, Digest>,
     pub(crate) layers: BTreeMap<u64, Layer>,
     pub(crate) pins: BTreeMap<String, BTreeSet<Digest>>,
+    /// Containers whose pins cannot be read: they may use anything.
+    pub(crate) unread: BTreeSet<String>,
     pub(crate) next_layer: u64,
 }
 
 impl State {
-    /// Reads the directory; what is not whole is removed.
+    /// Reads the directory; what is not whole is removed, or left as it is while a container uses an image, which it
+    /// may be a part of: then a later start removes it.
     pub(crate) fn load(disk: &Disk) -> io::Result<Self> {
         let mut state = Self::default();
+        state.load_pins(disk)?;
         state.load_layers(disk)?;
         state.load_images(disk)?;
         for file in disk.list("names")? {
@@ -48,17 +52,54 @@ impl State {
                 Some((name, _)) if name.format == FORMAT && state.images.contains_key(&name.id) => {
                     state.names.insert(name.name, name.id);
                 }
-                Some(_) | None => drop_file(&path)?,
+                Some(_) | None => {
+                    tracing::warn!(path = %path.display(), "a name that leads nowhere is removed");
+                    remove_tree(&path)?;
+                }
             }
         }
-        for holder in disk.list("pins")? {
-            let text = fs::read_to_string(disk.path("pins", &holder))?;
-            state.pins.insert(
-                holder,
-                text.lines().filter_map(|line| line.parse().ok()).collect(),
-            );
-        }
         Ok(state)
+    }
+
+    fn load_pins(&mut self, disk: &Disk) -> io::Result<()> {
+        for holder in disk.list("pins")? {
+            let path = disk.path("pins", &holder);
+            let pinned = fs::read_to_string(&path).map_err(|error| error.to_string());
+            let pinned = pinned.and_then(|text| {
+                let digests = text
+                    .lines()
+                    .map(|line| line.parse().map_err(|_| "it is damaged".to_owned()));
+                digests.collect::<Result<BTreeSet<Digest>, String>>()
+            });
+            match pinned {
+                Ok(pinned) if !pinned.is_empty() => {
+                    self.pins.insert(holder, pinned);
+                }
+                pinned => {
+                    let error = pinned.err().unwrap_or_else(|| "it is empty".to_owned());
+                    tracing::warn!(path = %path.display(), error, "cannot read what a container uses; no image goes before it does");
+                    self.pins.insert(holder.clone(), BTreeSet::new());
+                    self.unread.insert(holder);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what is not whole, unless a container may use it.
+    fn drop_damaged(&self, disk: &Disk, path: &Path) -> io::Result<()> {
+        if self.pins.is_empty() {
+            tracing::warn!(path = %path.display(), "what is not whole is removed");
+            return remove_tree(&disk.take(path)?);
+        }
+        tracing::warn!(path = %path.display(), "what is not whole stays until a start without containers that use images");
+        Ok(())
+    }
+
+    /// Whether something of what containers use is not known.
+    pub(crate) fn is_uncertain(&self) -> bool {
+        let mut pinned = self.pins.values().flatten();
+        !self.unread.is_empty() || pinned.any(|id| !self.images.contains_key(id))
     }
 
     fn load_layers(&mut self, disk: &Disk) -> io::Result<()> {
@@ -76,10 +117,7 @@ impl State {
                 (Some(number), Some((file, since))) => {
                     self.layers.insert(number, Layer { file, held: 0, since });
                 }
-                (_, _) => {
-                    tracing::warn!(path = %path.display(), "a layer is not whole and is removed");
-                    remove_tree(&disk.take(&path)?)?;
-                }
+                (_, _) => self.drop_damaged(disk, &path)?,
             }
         }
         Ok(())
@@ -97,10 +135,7 @@ impl State {
                 Some((file, last_used)) if file.format == FORMAT && file.layers.iter().all(has) => {
                     self.images.insert(file.id, Known { file, last_used });
                 }
-                Some(_) | None => {
-                    tracing::warn!(path = %path.display(), "an image is not whole and is removed");
-                    drop_file(&path)?;
-                }
+                Some(_) | None => self.drop_damaged(disk, &path)?,
             }
         }
         Ok(())
@@ -154,13 +189,6 @@ impl State {
     pub(crate) fn is_used(&self, image: &ImageFile) -> bool {
         let is_held =
             |(number, _): &(u64, Digest)| self.layers.get(number).is_some_and(|layer| layer.held > 0);
-        self.holders(&image.id) > 0 || image.layers.iter().any(is_held)
-    }
-}
-
-fn drop_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
+        self.is_uncertain() || self.holders(&image.id) > 0 || image.layers.iter().any(is_held)
     }
 }

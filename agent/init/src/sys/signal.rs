@@ -33,6 +33,23 @@ pub(super) fn reset_all() {
     }
 }
 
+/// Ignores SIGPIPE, or has it end the process again: whoever reads a pipe may be gone.
+pub(crate) fn ignore_pipe(ignores: bool) {
+    /// `SIG_IGN` in the kernel's sigaction.
+    const IGNORE: [u64; 4] = [1, 0, 0, 0];
+    let action = if ignores { IGNORE } else { [0; 4] };
+    // SAFETY: the action has the kernel's layout and outlives the call.
+    unsafe {
+        syscall!(
+            SYS_rt_sigaction,
+            libc::SIGPIPE,
+            action.as_ptr(),
+            0,
+            size_of::<u64>()
+        )
+    };
+}
+
 /// A descriptor that signals are read from; they are blocked, and so wait for it.
 pub(crate) fn open() -> Outcome<'static, i32> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;

@@ -143,9 +143,19 @@ fn list(data_dir: &DataDir, container_id: ContainerId) -> PathBuf {
     data_dir.container(container_id).join("devices")
 }
 
+/// Fails for a list that names what is no device: nobody knows what its container has, until it is gone.
 fn listed(path: &Path) -> Result<Vec<PathBuf>, TakeError> {
     match fs::read_to_string(path) {
-        Ok(text) => Ok(text.lines().map(PathBuf::from).collect()),
+        Ok(text) => {
+            let paths = text.lines().map(PathBuf::from).collect::<Vec<_>>();
+            match paths.iter().find(|path| device(path, OWN).is_err()) {
+                None if text.is_empty() || text.ends_with('\n') => Ok(paths),
+                _ => Err(TakeError::List {
+                    path: path.to_owned(),
+                    source: io::Error::other("it is damaged"),
+                }),
+            }
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(source) => Err(TakeError::List {
             path: path.to_owned(),

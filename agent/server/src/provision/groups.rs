@@ -48,14 +48,17 @@ impl Groups {
     /// Takes a container out of its group, if it is in one, and ends a group that is empty.
     pub(super) fn leave(&self, container_id: ContainerId) {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(group) = self.group_of(container_id) else {
-            return;
-        };
-        let member = self.members(&group).join(container_id.to_string());
+        if let Some(group) = self.group_of(container_id) {
+            self.leave_group(container_id, &group);
+        }
+    }
+
+    fn leave_group(&self, container_id: ContainerId, group: &GroupId) {
+        let member = self.members(group).join(container_id.to_string());
         if let Err(error) = remove(&member, |path| fs::remove_file(path)) {
             warn!(path = %member.display(), %error, "cannot leave a group; the next start tries again");
         }
-        self.end_if_empty(&group);
+        self.end_if_empty(group);
     }
 
     /// Removes members that have no container any more, and groups without members.
@@ -94,16 +97,25 @@ impl Groups {
         self.data_dir.container(container_id).join("group")
     }
 
+    /// The group a container is in. Where its own file does not say, the group's do.
     fn group_of(&self, container_id: ContainerId) -> Option<GroupId> {
         let path = self.membership(container_id);
-        match fs::read_to_string(&path) {
-            Ok(name) => GroupId::new(name).ok(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => {
-                warn!(path = %path.display(), %error, "cannot read a container's group");
-                None
-            }
+        let group = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => Err(error.to_string()),
+            Ok(name) => GroupId::new(name).map_err(|error| error.to_string()),
+        };
+        let has = |group: &GroupId| self.members(group).join(container_id.to_string()).exists();
+        match group {
+            Ok(group) if has(&group) => return Some(group),
+            Ok(_) => warn!(path = %path.display(), "a container's file names a group that it is not in"),
+            Err(error) => warn!(path = %path.display(), error, "cannot read a container's group"),
         }
+        let groups = names(&self.data_dir.groups());
+        groups
+            .into_iter()
+            .filter_map(|name| GroupId::new(name).ok())
+            .find(has)
     }
 }
 

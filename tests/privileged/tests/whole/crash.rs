@@ -10,7 +10,7 @@ use proffer_privileged_tests::say;
 use proffer_privileged_tests::steps::KILLED;
 
 use crate::left::{left, sandboxes, secrets};
-use crate::life::{Daemon, Step, Sweep, live, recover};
+use crate::life::{Daemon, Step, Sweep, live, prepare, recover};
 use crate::master::Master;
 use crate::world::{World, in_own_world};
 
@@ -108,12 +108,7 @@ fn an_agent_killed_before_any_step_leaves_nothing_once_the_next_has_taken_over()
 async fn die_often(world: &World, n: usize) -> Result<()> {
     let _sweep = Sweep(world);
     let mut master = Master::start().await?;
-    let mut daemon = Daemon::start(world, &master)?;
-    let mut agent = daemon.register(&mut master).await?.context("the agent is gone")?;
-    for change in world.changes()? {
-        agent.change(change).await?;
-    }
-    daemon.stop().await?;
+    let left = prepare(world, &mut master).await?;
     let all = steps(world, &mut master).await?;
     let n_all = all.len();
     let chosen = match std::env::var_os(EVERY_STEP) {
@@ -124,7 +119,7 @@ async fn die_often(world: &World, n: usize) -> Result<()> {
     let own: Vec<&Step> = chosen.iter().filter(is_own).collect();
     let started = Instant::now();
     let mut found = Found {
-        left: left(world)?,
+        left,
         kept: sandboxes(world)?,
         complaints: Vec::new(),
     };

@@ -1,7 +1,7 @@
 //! One life of an agent: its tasks come and go, until it stops or is killed; and that of the next one.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use proffer_types::agent_link::RegisteredTask;
 use proffer_types::{StatusReason, TaskId, TaskState};
 
 use crate::left::{groups, left};
@@ -22,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(2);
 
 /// The one with everything, two of a group, and the one that is started again.
-const N_TASKS: usize = 4;
+pub(crate) const N_TASKS: usize = 4;
 
 /// An agent's daemon, alone or with whoever kills it.
 pub(crate) struct Daemon {
@@ -35,10 +36,17 @@ pub(crate) type Step = (String, usize);
 
 impl Daemon {
     pub(crate) fn start(world: &World, master: &Master) -> Result<Self> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(world.dir.join("agent.log"))?;
         let child = Command::new(env!("CARGO_BIN_EXE_whole-agent"))
             .arg(master.address.to_string())
             .arg(&world.dir)
+            // Why it ends is a line.
+            .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
+            .stderr(log)
             .spawn()?;
         let pid = Pid::from_raw(child.id().cast_signed());
         Ok(Self { child, pid })
@@ -70,6 +78,32 @@ impl Daemon {
     /// One that is killed is reaped by whoever traces it, when all of its threads have ended.
     fn is_running(&mut self) -> Result<bool> {
         Ok(self.child.try_wait()?.is_none() && Path::new(&format!("/proc/{}", self.pid)).exists())
+    }
+
+    /// Kills it; its tasks go on.
+    pub(crate) async fn kill(mut self) -> Result<()> {
+        kill(self.pid, Signal::SIGKILL)?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Waits until it registers, or ends by itself.
+    pub(crate) async fn register_or_end(
+        &mut self,
+        master: &mut Master,
+    ) -> Result<Option<(Agent, Vec<RegisteredTask>)>> {
+        loop {
+            // A connection of the agent before may still be waiting here.
+            match tokio::time::timeout(POLL, master.register()).await {
+                Ok(registered) => {
+                    if let Some(registered) = registered? {
+                        return Ok(Some(registered));
+                    }
+                }
+                Err(_) if self.child.try_wait()?.is_none() => {}
+                Err(_) => return Ok(None),
+            }
+        }
     }
 
     /// Waits until one that was killed has ended; what it started may go on.
@@ -169,27 +203,50 @@ pub(crate) async fn idle(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Has an agent run all tasks and end them again. False when it was killed meanwhile.
-pub(crate) async fn live(world: &World, daemon: &mut Daemon, agent: &mut Agent) -> Result<bool> {
+/// Has an agent make what tasks need once, and ends it again; returns everything there is then.
+pub(crate) async fn prepare(world: &World, master: &mut Master) -> Result<BTreeSet<String>> {
+    let mut daemon = Daemon::start(world, master)?;
+    let mut agent = daemon.register(master).await?.context("the agent is gone")?;
+    for change in world.changes()? {
+        agent.change(change).await?;
+    }
+    daemon.stop().await?;
+    left(world)
+}
+
+/// Has an agent run all tasks, until they do. `None` when it was killed meanwhile.
+pub(crate) async fn up(world: &World, agent: &mut Agent) -> Result<Option<BTreeSet<TaskId>>> {
     agent.run(world.rich()?)?;
     agent.run_group(world.group()?)?;
     agent.run(world.again()?)?;
     let mut running = BTreeSet::new();
     let mut has_restarted = false;
+    while running.len() < N_TASKS {
+        let Some(status) = agent.status().await? else {
+            return Ok(None);
+        };
+        ensure!(!status.state.is_terminal(), "{status:?}");
+        has_restarted |= status.reason == Some(StatusReason::TaskRestarted);
+        if status.state == TaskState::Running && (status.task_id.as_str() != "again" || has_restarted) {
+            running.insert(status.task_id.clone());
+        }
+    }
+    Ok(Some(running))
+}
+
+/// Has an agent run all tasks and end them again. False when it was killed meanwhile.
+pub(crate) async fn live(world: &World, daemon: &mut Daemon, agent: &mut Agent) -> Result<bool> {
+    let Some(running) = up(world, agent).await? else {
+        return Ok(false);
+    };
+    for task_id in &running {
+        agent.kill(task_id)?;
+    }
     let mut n_ended = 0;
     while n_ended < N_TASKS {
         let Some(status) = agent.status().await? else {
             return Ok(false);
         };
-        has_restarted |= status.reason == Some(StatusReason::TaskRestarted);
-        if status.state == TaskState::Running && (status.task_id.as_str() != "again" || has_restarted) {
-            running.insert(status.task_id.clone());
-            if running.len() == N_TASKS {
-                for task_id in &running {
-                    agent.kill(task_id)?;
-                }
-            }
-        }
         if status.state.is_terminal() {
             ensure!(status.state == TaskState::Killed, "{status:?}");
             n_ended += 1;

@@ -271,13 +271,14 @@ impl World {
     }
 }
 
-fn task(id: &str, command: &[&str]) -> Result<TaskInfo> {
+/// A task with little.
+pub(crate) fn task(id: &str, command: &[&str]) -> Result<TaskInfo> {
     let resources = Resources::of(100, 64 << 20, 0);
     let command = command.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
     Ok(TaskInfo::new(TaskId::new(id)?, agent_id()?, resources, command))
 }
 
-fn volume(path: &str, source: VolumeSource) -> VolumeSpec {
+pub(crate) fn volume(path: &str, source: VolumeSource) -> VolumeSpec {
     VolumeSpec {
         container_path: path.to_owned(),
         read_only: matches!(source, VolumeSource::Image(_) | VolumeSource::Secret { .. }),
