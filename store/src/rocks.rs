@@ -10,6 +10,7 @@
 
 mod database;
 mod error;
+mod wal;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -7,6 +7,7 @@ use rocksdb::{
 };
 
 use crate::rocks::error::{OpenError, commit_error, corrupt, read_error};
+use crate::rocks::wal;
 use crate::{Batch, CommitError, Entry, Op, ReadError, Revision};
 
 /// The layout of this version. A directory with a greater number is refused.
@@ -57,6 +58,21 @@ impl Database {
     }
 
     fn with_options(path: &Path, options: &Options) -> Result<Self, OpenError> {
+        match wal::damage(path) {
+            Ok(None) => {}
+            Ok(Some(wal::Damage { log, at })) => {
+                return Err(OpenError::Corrupt {
+                    path: path.to_owned(),
+                    detail: format!("`{}` is damaged at byte {at}, and records follow", log.display()),
+                });
+            }
+            Err(source) => {
+                return Err(OpenError::Directory {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        }
         let db = DB::open(options, path).map_err(|error| OpenError::of(path, &error))?;
         let mut database = Self {
             db,

@@ -60,6 +60,73 @@ async fn damage_is_refused_and_not_taken_for_an_empty_store() {
     assert!(matches!(refused, OpenError::Corrupt { .. }), "{refused}");
 }
 
+const N_COMMITS: usize = 5;
+
+/// A store with some commits in its write-ahead log, and that log.
+async fn with_log() -> (tempfile::TempDir, std::path::PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Rocks::open(directory.path()).await.unwrap();
+    for n in 0..N_COMMITS {
+        let batch = Batch::new().put(format!("key-{n}"), vec![b'x'; 20]);
+        store.commit(batch).await.unwrap();
+    }
+    drop(store);
+    let entries = fs::read_dir(directory.path()).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let log = paths.max_by_key(|path| {
+        let is_log = path.extension().is_some_and(|extension| extension == "log");
+        is_log.then(|| fs::metadata(path).unwrap().len())
+    });
+    (directory, log.unwrap())
+}
+
+/// What is left, where the store opens: the first so many commits.
+async fn n_left(directory: &std::path::Path) -> Result<usize, OpenError> {
+    let found = Rocks::open(directory).await?.scan("key-").await.unwrap();
+    for (n, entry) in found.iter().enumerate() {
+        assert_eq!(entry.key, format!("key-{n}"));
+    }
+    Ok(found.len())
+}
+
+/// Nobody was told of what a power loss cut off.
+#[tokio::test]
+async fn the_end_of_a_log_may_be_missing_or_empty() {
+    for (cut, zeros) in [(1, 0), (10, 0), (40, 0), (1, 1), (25, 25), (25, 5000)] {
+        let (directory, log) = with_log().await;
+        let mut bytes = fs::read(&log).unwrap();
+        bytes.truncate(bytes.len() - cut);
+        bytes.resize(bytes.len() + zeros, 0);
+        fs::write(&log, bytes).unwrap();
+        assert_eq!(
+            n_left(directory.path()).await.unwrap(),
+            N_COMMITS - 1,
+            "{cut} {zeros}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_is_damaged_before_its_end_is_refused_and_nothing_is_dropped() {
+    let (_directory, log) = with_log().await;
+    let length = fs::read(&log).unwrap().len();
+    // The first commits, at some bits of each byte.
+    for at in (0..length / 2).step_by(5) {
+        let (directory, log) = with_log().await;
+        let whole = fs::read(&log).unwrap();
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        fs::write(&log, bytes).unwrap();
+        let refused = n_left(directory.path()).await.unwrap_err();
+        assert!(matches!(refused, OpenError::Corrupt { .. }), "{at}: {refused}");
+        let text = refused.to_string();
+        assert!(text.contains("restore it from a backup"), "{text}");
+        assert!(text.contains(&directory.path().display().to_string()), "{text}");
+        fs::write(&log, whole).unwrap();
+        assert_eq!(n_left(directory.path()).await.unwrap(), N_COMMITS, "{at}");
+    }
+}
+
 /// Writes a record behind the store's back.
 fn write_raw(directory: &std::path::Path, key: &[u8], value: &[u8]) {
     rocksdb::DB::open_default(directory)
