@@ -43,7 +43,7 @@ fix: ## formats
 	cargo fmt --all
 
 # The allocator is measured by itself: without root, without the binary.
-bench: $(if $(filter allocator,$(BENCH)),,deps-bench release) ## prints figures beside a reference, BENCH=allocator|containers|launches|networks|cluster|footprint|all
+bench: $(if $(filter allocator,$(BENCH)),,deps-bench release) ## prints figures beside a reference, BENCH=allocator|containers|launches|networks|cluster|footprint|failover|updates|throughput|dead-agent|all
 	cargo build --release --locked -p proffer-bench
 	"$(CARGO_TARGET_DIR)/release/proffer-bench" "$(BENCH)" --proffer "$(CARGO_TARGET_DIR)/release/proffer"
 

@@ -12,7 +12,7 @@ wanted() {
         qemu-system-x86_64=qemu-system-x86 busybox=busybox-static mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs strace=strace etcd=etcd-server \
         curl=curl newuidmap=uidmap nft=nftables ip=iproute2 iptables=iptables /usr/lib/cni/portmap=containernetworking-plugins \
         docker-registry=docker-registry skopeo=skopeo umoci=umoci htpasswd=apache2-utils ;;
-    bench) printf '%s\n' bwrap=bubblewrap crun=crun runc=runc linux.uml=user-mode-linux nft=nftables /usr/lib/cni/portmap=containernetworking-plugins iptables=iptables ;;
+    bench) printf '%s\n' bwrap=bubblewrap crun=crun runc=runc etcd=etcd-server linux.uml=user-mode-linux nft=nftables /usr/lib/cni/portmap=containernetworking-plugins iptables=iptables ;;
     *) echo "deps.sh: unknown purpose '$1'" >&2; exit 2 ;;
     esac
 }

@@ -8,6 +8,7 @@ mod allocator;
 mod cluster;
 mod containers;
 mod crowd;
+mod dead_agent;
 mod failover;
 mod files;
 mod fleet;
@@ -67,6 +68,8 @@ enum Bench {
     Updates,
     /// Launches through the master, and `proffer ps` meanwhile. Needs no root.
     Throughput,
+    /// A host that dies without a word: until the replica of a service that it had runs elsewhere.
+    DeadAgent,
     /// What plays the agents.
     #[value(hide = true)]
     Agents,
@@ -106,9 +109,14 @@ fn main() -> Result<()> {
     {
         with_agents(&args, wants, &mut report)?;
     }
-    if [Bench::Containers, Bench::Cluster, Bench::Footprint]
-        .into_iter()
-        .any(wants)
+    if [
+        Bench::Containers,
+        Bench::Cluster,
+        Bench::Footprint,
+        Bench::DeadAgent,
+    ]
+    .into_iter()
+    .any(wants)
     {
         with_cluster(&args, wants, &mut report)?;
     }
@@ -144,6 +152,9 @@ fn with_cluster(args: &Args, wants: impl Fn(Bench) -> bool, report: &mut Report)
     }
     if wants(Bench::Cluster) {
         cluster::run(proffer, report)?;
+    }
+    if wants(Bench::DeadAgent) {
+        dead_agent::run(proffer, report)?;
     }
     if wants(Bench::Footprint) {
         footprint::run(proffer, report)?;

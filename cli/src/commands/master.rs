@@ -12,6 +12,8 @@ use proffer_grpc::leader;
 use proffer_master::Standing;
 use proffer_store::{AddressError, Candidate, Etcd, EtcdAddress, MAX_LEASE, MIN_LEASE, Rocks, Store};
 use proffer_types::FaultDomain;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::warn;
 
 use crate::allocators::Allocators;
 use crate::daemon::{domain, until_signal};
@@ -50,7 +52,8 @@ pub(crate) struct MasterArgs {
     /// Where the master is; agents of other regions are offered to region-aware frameworks only
     #[arg(long, env = "PROFFER_DOMAIN", value_parser = domain, value_name = "REGION/ZONE")]
     domain: Option<FaultDomain>,
-    /// How often a sign of life is sent on each link; three missed ones end it
+    /// How often a sign of life is sent on each link at least; three missed ones end it. Agents of clusters of fewer than
+    /// 10,000 send one more often, up to every second
     #[arg(long, env = "PROFFER_HEARTBEAT_INTERVAL", value_name = "DURATION")]
     heartbeat_interval: Option<Span>,
     /// How long an agent may be away before its tasks count as unreachable
@@ -140,7 +143,17 @@ impl MasterArgs {
     }
 }
 
+/// Each agent is a connection, so a master takes all the files that the system lets it have.
+fn allow_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current, ..limit }) {
+        warn!(%error, "cannot raise the limit of open files");
+    }
+}
+
 pub(super) async fn master(args: MasterArgs, allocators: &Allocators) -> Result<u8> {
+    allow_files();
     let new_allocator = allocators.get(&args.allocator)?;
     let core = args.core();
     proffer_grpc::net::check_listen(args.listen, args.insecure_listen)?;
