@@ -6,14 +6,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 use proffer_grpc::leader;
 use proffer_master::Standing;
 use proffer_store::{AddressError, Candidate, Etcd, EtcdAddress, MAX_LEASE, MIN_LEASE, Rocks, Store};
 use proffer_types::FaultDomain;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tracing::warn;
 
 use crate::allocators::Allocators;
 use crate::daemon::{domain, until_signal};
@@ -144,16 +143,14 @@ impl MasterArgs {
 }
 
 /// Each agent is a connection, so a master takes all the files that the system lets it have.
-fn allow_files() {
+fn allow_files() -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
     let current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current, ..limit }) {
-        warn!(%error, "cannot raise the limit of open files");
-    }
+    setrlimit(Resource::Nofile, Rlimit { current, ..limit }).context("cannot raise the limit of open files")
 }
 
 pub(super) async fn master(args: MasterArgs, allocators: &Allocators) -> Result<u8> {
-    allow_files();
+    allow_files()?;
     let new_allocator = allocators.get(&args.allocator)?;
     let core = args.core();
     proffer_grpc::net::check_listen(args.listen, args.insecure_listen)?;
