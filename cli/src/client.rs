@@ -194,7 +194,10 @@ impl Cluster {
 
     /// The address of the only agent of the cluster.
     pub(crate) async fn only_agent(&self) -> Result<String> {
-        let answer = self.operator().list_agents(v1::ListAgentsRequest {}).await;
+        let answer = self
+            .operator()
+            .list_agents(v1::ListAgentsRequest::default())
+            .await;
         let mut agents = answer.map_err(|status| refused(&status))?.into_inner().agents;
         let n_agents = agents.len();
         match agents.pop().and_then(|agent| agent.info) {
@@ -208,7 +211,10 @@ impl Cluster {
 
     /// The address of the one agent whose id is, or begins with, `id`.
     pub(crate) async fn find_agent(&self, id: &str) -> Result<String> {
-        let answer = self.operator().list_agents(v1::ListAgentsRequest {}).await;
+        let answer = self
+            .operator()
+            .list_agents(v1::ListAgentsRequest::default())
+            .await;
         let mut agents = answer.map_err(|status| refused(&status))?.into_inner().agents;
         let is_whole = agents.iter().any(|agent| agent.agent_id == id);
         agents.retain(|agent| match is_whole {

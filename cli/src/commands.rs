@@ -95,7 +95,8 @@ impl Command {
             return Some(("master", args.config.clone()?));
         }
         if let Self::Agent(args) = self {
-            return Some(("agent", args.config.clone()?));
+            let is_daemon = args.command.is_none();
+            return Some(("agent", args.config.clone().filter(|_| is_daemon)?));
         }
         None
     }
@@ -105,6 +106,10 @@ impl Command {
         match self {
             Self::Dev(args) => client(&log.clone(), dev::dev(args, log, allocators)),
             Self::Master(args) => daemon(&log, master::master(args, allocators)),
+            Self::Agent(agent::AgentArgs {
+                command: Some(command),
+                ..
+            }) => client(&log, agent::upkeep(command)),
             Self::Agent(args) => match agent::prepare(args) {
                 Ok(config) => daemon(&log, agent::agent(config)),
                 Err(error) => conclude(Err(error)),

@@ -14,6 +14,7 @@ mod service;
 mod statistics;
 mod task;
 mod text;
+mod upkeep;
 
 pub(crate) use agent::AgentView;
 pub(crate) use file::{FileView, is_directory, is_plain_file};

@@ -43,6 +43,8 @@ pub struct Agent {
     pub(crate) stopping: Option<Stopping>,
     /// Until when it waits for acknowledgements before it ends.
     pub(crate) report_until: Option<Timestamp>,
+    /// Why its id is spent, if an operator declared it gone.
+    pub(crate) gone: Option<String>,
     /// `Exit` went out; nothing more is done.
     pub(crate) exited: bool,
     /// Containers from before the host was last rebooted, which are not reported yet.
@@ -122,6 +124,7 @@ impl Agent {
             operations: Operations::recovered(recovered.operations),
             stopping: None,
             report_until: None,
+            gone: None,
             exited: false,
             before_reboot: recovered.before_reboot,
             recovered_over: false,

@@ -7,6 +7,7 @@ pub(crate) mod check_result;
 pub(crate) mod checkpoint_failed;
 pub(crate) mod executor;
 pub(crate) mod exited;
+pub(crate) mod gone;
 pub(crate) mod group;
 pub(crate) mod kill_task;
 pub(crate) mod launch_failed;

@@ -3,6 +3,7 @@
 mod images;
 mod network;
 mod security;
+mod upkeep;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,13 +16,17 @@ use proffer_types::{Attribute, FaultDomain, Resources};
 use self::images::ImageArgs;
 use self::network::NetworkArgs;
 use self::security::SecurityArgs;
+pub(super) use self::upkeep::{AgentCommand, upkeep};
 use crate::daemon::until_signal;
 use crate::failure::WrongUse;
 use crate::spec::{Bytes, Span};
 
-/// Run an agent: offers this machine's resources and runs tasks in containers
+/// Run an agent, which offers this machine's resources and runs tasks in containers; or take agents out of use
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct AgentArgs {
+    #[command(subcommand)]
+    pub(super) command: Option<AgentCommand>,
     /// Addresses of the masters, `host:port`, separated by commas
     #[arg(
         long,

@@ -9,9 +9,12 @@ use crate::failure::refused;
 use crate::output::{OutputArgs, Rows, show};
 use crate::views::AgentView;
 
-/// List agents: what they have, what is used, what enforces limits
+/// List agents: whether they are in use, what they have, what is used, what enforces limits
 #[derive(Debug, Args)]
 pub(crate) struct AgentsArgs {
+    /// Also those that operators declared gone
+    #[arg(long, env = "PROFFER_INCLUDE_GONE")]
+    gone: bool,
     #[command(flatten)]
     master: MasterArgs,
     #[command(flatten)]
@@ -21,7 +24,10 @@ pub(crate) struct AgentsArgs {
 pub(super) async fn agents(args: AgentsArgs) -> Result<u8> {
     let cluster = Cluster::connect(&args.master).await?;
     show(args.output, async || {
-        let answer = cluster.operator().list_agents(v1::ListAgentsRequest {}).await;
+        let request = v1::ListAgentsRequest {
+            include_gone: args.gone,
+        };
+        let answer = cluster.operator().list_agents(request).await;
         let list = answer.map_err(|status| refused(&status))?.into_inner().agents;
         Ok(Rows(list.into_iter().map(AgentView::from).collect()))
     })

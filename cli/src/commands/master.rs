@@ -10,6 +10,8 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use proffer_grpc::leader;
 use proffer_master::Standing;
+use proffer_master_core::RemovalLimit;
+use proffer_master_core::limits::MAX_REMOVALS;
 use proffer_store::{AddressError, Candidate, Etcd, EtcdAddress, MAX_LEASE, MIN_LEASE, Rocks, Store};
 use proffer_types::FaultDomain;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -58,6 +60,14 @@ pub(crate) struct MasterArgs {
     /// How long an agent may be away before its tasks count as unreachable
     #[arg(long, env = "PROFFER_AGENT_REREGISTER_TIMEOUT", value_name = "DURATION")]
     agent_reregister_timeout: Option<Span>,
+    /// How many agents may become unreachable in any span of a length, such as `1/20m`; the others wait, and nothing
+    /// happens to their tasks. Absent means as many as do
+    #[arg(long, env = "PROFFER_AGENT_REMOVAL_RATE_LIMIT", value_name = "COUNT/DURATION", value_parser = removal_limit)]
+    agent_removal_rate_limit: Option<RemovalLimit>,
+    /// When more than this percentage of the known agents does not come back after a start of the master, none of them
+    /// becomes unreachable before an operator looks; absent means 100, so never
+    #[arg(long, env = "PROFFER_RECOVERY_AGENT_REMOVAL_LIMIT", value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=100))]
+    recovery_agent_removal_limit: Option<u32>,
     /// How long an offer may go unanswered before it is rescinded
     #[arg(long, env = "PROFFER_OFFER_TIMEOUT", value_name = "DURATION")]
     offer_timeout: Option<Span>,
@@ -88,6 +98,19 @@ impl FromStr for StoreKind {
                 .map(Self::Etcd)
                 .map_err(|error: AddressError| error.to_string()),
         }
+    }
+}
+
+/// `1/20m`.
+fn removal_limit(text: &str) -> Result<RemovalLimit, String> {
+    let (n, per) = text
+        .split_once('/')
+        .ok_or_else(|| "it is not `count/duration`, such as 1/20m".to_owned())?;
+    let n: u32 = n.parse().unwrap_or(0);
+    let per = per.parse::<Span>()?.0;
+    match (1..=MAX_REMOVALS).contains(&n) && !per.is_zero() {
+        true => Ok(RemovalLimit { n, per }),
+        false => Err(format!("it is not 1 to {MAX_REMOVALS} agents in some time")),
     }
 }
 
@@ -135,6 +158,10 @@ impl MasterArgs {
         proffer_master_core::Config {
             heartbeat_interval: or(self.heartbeat_interval, default.heartbeat_interval),
             agent_reregister_timeout: or(self.agent_reregister_timeout, default.agent_reregister_timeout),
+            removal_limit: self.agent_removal_rate_limit,
+            recovery_removal_percent: self
+                .recovery_agent_removal_limit
+                .unwrap_or(default.recovery_removal_percent),
             offer_timeout: self.offer_timeout.map(|span| span.0).or(default.offer_timeout),
             domain: self.domain.clone(),
             ..default

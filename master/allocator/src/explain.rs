@@ -95,8 +95,10 @@ pub enum Reason {
     PartOfGang,
     /// It has waited for long, so that nobody else is offered what ends there.
     HeldForIt,
-    /// Away, or draining.
+    /// Away.
     Inactive,
+    /// Deactivated or draining, by an operator's word.
+    OutOfUse,
     OtherRegion,
     Constraint(String),
     /// All that is free, or all that would do, is reserved.

@@ -3,6 +3,7 @@
 //! Everything in a command was decoded and checked for form; whether it makes sense now is the master's to judge.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proffer_types::agent_link::{AgentMessage, RegisteredOperation, RegisteredTask};
 use proffer_types::scheduler_link::Call;
@@ -80,6 +81,25 @@ pub enum OperatorRequest {
         /// As they are, with their reservations.
         resources: Resources,
     },
+    /// The agent is not offered until further notice; its tasks stay.
+    DeactivateAgent { agent_id: AgentId },
+    /// The agent is offered again; whatever drain it is in ends.
+    ReactivateAgent { agent_id: AgentId },
+    /// The agent is dead, and its id spent.
+    MarkAgentGone { agent_id: AgentId },
+    /// Agents are not offered, and their tasks killed, a few agents at a time.
+    DrainAgents {
+        /// In the order of their turns; at most [`crate::limits::MAX_AGENTS_PER_REQUEST`].
+        agent_ids: Vec<AgentId>,
+        /// The longest that a task is given to end. Absent means what it asks for itself.
+        max_grace: Option<Duration>,
+        /// Whether each is gone once it is drained.
+        mark_gone: bool,
+        /// The most of them that are draining or drained at a time; absent means all.
+        at_once: Option<u32>,
+    },
+    /// Ends the drains of agents; what was killed stays killed.
+    UndrainAgents { agent_ids: Vec<AgentId> },
     KillTask {
         framework_id: FrameworkId,
         task_id: TaskId,

@@ -12,8 +12,8 @@ use proffer_types::{
     TaskStatus, Timestamp,
 };
 
-use crate::LinkId;
 use crate::state::Withheld;
+use crate::{LinkId, RemovalDelay, Upkeep};
 
 /// One fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +37,20 @@ pub enum Event {
     AgentDisconnected { agent_id: AgentId, deadline: Timestamp },
     /// An agent stayed away too long; its tasks are unreachable and its resources leave the pool.
     AgentUnreachable { agent_id: AgentId, since: Timestamp },
+    /// An agent stayed away too long, but too many would be given up at a time: it is asked about again at `until`.
+    AgentRemovalDelayed {
+        agent_id: AgentId,
+        why: RemovalDelay,
+        until: Timestamp,
+    },
+    /// So many agents did not come back after the start that none is given up before an operator looks.
+    RemovalsHeld { n_away: u32, n_expected: u32 },
     /// An agent was unreachable for so long that its id is dropped.
     AgentForgotten { agent_id: AgentId },
+    /// An operator took an agent out of use or back, or a drain went on; `upkeep` is all of it.
+    AgentUpkeep { agent_id: AgentId, upkeep: Upkeep },
+    /// An operator declared an agent gone: its id is spent. Nothing is left of its tasks, offers and operations.
+    AgentGone { agent_id: AgentId, since: Timestamp },
 
     /// Operations changed an agent's total, or the agent said that it is another than it seemed.
     ResourcesChanged { agent_id: AgentId, total: Resources },
@@ -186,6 +198,8 @@ pub enum Event {
         framework_id: FrameworkId,
         task_id: TaskId,
         kill_policy: KillPolicy,
+        /// That its agent is drained is why.
+        by_drain: bool,
     },
     /// The framework's acknowledgement of the newest status passed by.
     TaskAcknowledged {
@@ -224,6 +238,8 @@ impl Event {
             Self::AgentAdmitted { .. }
             | Self::AgentUnreachable { .. }
             | Self::AgentForgotten { .. }
+            | Self::AgentUpkeep { .. }
+            | Self::AgentGone { .. }
             | Self::FrameworkSubscribed { .. }
             | Self::FrameworkUpdated { .. }
             | Self::FrameworkOrphaned { .. }
@@ -236,6 +252,8 @@ impl Event {
             | Self::OffersResumed
             | Self::AgentRegistered { .. }
             | Self::AgentDisconnected { .. }
+            | Self::AgentRemovalDelayed { .. }
+            | Self::RemovalsHeld { .. }
             | Self::ResourcesChanged { .. }
             | Self::DemandStated { .. }
             | Self::OperationSent { .. }

@@ -15,10 +15,11 @@ mod registry;
 mod round;
 mod snapshot;
 mod state;
+mod upkeep;
 mod validate;
 
 pub use command::{Command, LinkId, OperatorRequest, RequestId};
-pub use config::Config;
+pub use config::{Config, RemovalLimit};
 pub use event::{Bundle, Event, OfferEnd};
 pub use master::Master;
 pub use output::{CloseReason, Effect, OperatorError, Output};
@@ -28,6 +29,7 @@ pub use snapshot::{
     AgentState, AgentView, FrameworkState, FrameworkView, RoleView, Snapshot, TaskList, TaskView,
 };
 pub use state::{
-    Agent, AgentPresence, Framework, FrameworkPresence, OfferEntry, OperationEntry, Peer, State, Task,
-    Withheld,
+    Agent, AgentPresence, Framework, FrameworkPresence, GoneAgent, OfferEntry, OperationEntry, Peer, State,
+    Task, Withheld,
 };
+pub use upkeep::{Drain, DrainPhase, RemovalDelay, Upkeep};

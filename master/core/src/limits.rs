@@ -12,6 +12,12 @@ pub const MAX_COMPLETED_TASKS: usize = 1_000;
 pub const MAX_COMPLETED_FRAMEWORKS: usize = 1_000;
 /// Unreachable agents kept, so that they come back whole; a tenth of what Mesos keeps.
 pub const MAX_UNREACHABLE_AGENTS: usize = 10_000;
+/// Agents that operators declared gone, whose ids stay spent; as many as are kept unreachable.
+pub const MAX_GONE_AGENTS: usize = 10_000;
+/// Agents that a limit may let become unreachable at a time, which are remembered.
+pub const MAX_REMOVALS: u32 = 10_000;
+/// Agents named in one operator's request: a large cluster's, and one store write of some MiB.
+pub const MAX_AGENTS_PER_REQUEST: usize = 1_000;
 /// Roles of one framework.
 pub const MAX_FRAMEWORK_ROLES: usize = 100;
 /// Services one framework may advertise.

@@ -9,7 +9,9 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::cx::Cx;
-use crate::handlers::{agent_lost, agent_register, agent_status, calls, framework_gone, operator, tick};
+use crate::handlers::{
+    agent_lost, agent_register, agent_status, calls, drain, framework_gone, operator, tick,
+};
 use crate::links::Heartbeats;
 use crate::round::allocate;
 use crate::snapshot::{Snapshot, TaskList, snapshot, task_list};
@@ -98,6 +100,7 @@ impl Master {
             self.heartbeats.heard(link, now);
         }
         self.heartbeats.beat(&mut cx);
+        drain::settle(&mut cx, first_event);
         if resume(&mut cx) {
             self.next_round = Some(now);
         }
@@ -109,7 +112,10 @@ impl Master {
         let may_differ = out.events[first_event..].iter().any(|event| {
             matches!(
                 event,
-                Event::AgentAdmitted { .. } | Event::AgentUnreachable { .. } | Event::AgentForgotten { .. }
+                Event::AgentAdmitted { .. }
+                    | Event::AgentUnreachable { .. }
+                    | Event::AgentForgotten { .. }
+                    | Event::AgentGone { .. }
             )
         });
         if !may_differ {

@@ -100,6 +100,16 @@ pub enum OperatorError {
         guaranteed: Resources,
         stated: Resources,
     },
+    #[error("no agent `{0}`")]
+    NoSuchAgent(AgentId),
+    #[error("agent `{0}` is gone, and its id is spent")]
+    AgentGone(AgentId),
+    #[error("agent `{0}` is named twice")]
+    AgentTwice(AgentId),
+    #[error("1 to {limit} agents can be named at once")]
+    WrongNumberOfAgents { limit: usize },
+    #[error("at least one agent must be allowed to drain at once")]
+    NoneAtOnce,
     #[error("no agent `{0}` is connected")]
     UnknownAgent(AgentId),
     #[error("agent `{agent_id}` has {free} that no task holds, and that is too little {name}")]

@@ -5,6 +5,8 @@
 use proffer_allocator::RoleConfig;
 use proffer_types::{AgentId, AgentInfo, FrameworkId, FrameworkInfo, Role, Timestamp};
 
+use crate::Upkeep;
+
 /// Everything a starting master reads from its store.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Registry {
@@ -20,6 +22,10 @@ pub struct AgentRecord {
     pub info: AgentInfo,
     /// Present while the agent is unreachable.
     pub unreachable_since: Option<Timestamp>,
+    /// Present when an operator declared it gone: the id is spent.
+    pub gone_since: Option<Timestamp>,
+    /// What operators decided of it.
+    pub upkeep: Upkeep,
 }
 
 /// A framework that subscribed at least once.

@@ -9,7 +9,8 @@ use proffer_types::{
     TaskInfo, TaskState, TaskStatus, Timestamp,
 };
 
-use crate::state::{Agent, AgentPresence, Framework, FrameworkPresence, State, Task, Withheld};
+use crate::state::{Agent, AgentPresence, Framework, FrameworkPresence, GoneAgent, State, Task, Withheld};
+use crate::{RemovalDelay, Upkeep};
 
 /// The cluster at one moment. Tasks are shared, not copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Snapshot {
     /// The allocator's name.
     pub allocator: &'static str,
     pub agents: Vec<AgentView>,
+    /// Those that operators declared gone; shared until another one is.
+    pub gone_agents: Arc<BTreeMap<AgentId, GoneAgent>>,
     /// Those not completed.
     pub frameworks: Vec<FrameworkView>,
     /// Those a framework has not seen the end of, by framework and id.
@@ -53,6 +56,14 @@ pub struct AgentView {
     pub offered: Resources,
     /// Those that hold resources there.
     pub n_tasks: u32,
+    /// What operators decided of it.
+    pub upkeep: Upkeep,
+    /// Tasks that are not over and seen to be, and operations that are not acknowledged: what a drain waits for.
+    pub n_unfinished: u32,
+    /// Why it is not given up though its time is over, and when that is looked at again.
+    pub removal_delay: Option<(RemovalDelay, Timestamp)>,
+    /// Since when it is unreachable; absent in other states.
+    pub unreachable_since: Option<Timestamp>,
 }
 
 /// Where a framework is in its life.
@@ -120,6 +131,7 @@ pub(crate) fn snapshot(state: &State, allocator: &dyn Allocator) -> Snapshot {
             .agents()
             .map(|(id, agent)| agent_view(state, id, agent))
             .collect(),
+        gone_agents: Arc::clone(state.gone_agents()),
         frameworks: state
             .frameworks()
             .filter_map(|(id, framework)| framework_view(state, id, framework))
@@ -219,6 +231,15 @@ fn agent_view(state: &State, id: &AgentId, agent: &Agent) -> AgentView {
         used: sums.used,
         offered: sums.offered,
         n_tasks: sums.n_tasks,
+        upkeep: agent.upkeep.clone(),
+        removal_delay: agent.removal_delay.zip(agent.deadline()),
+        n_unfinished: u32::try_from(agent.tasks.len() + agent.operations.len()).unwrap_or(u32::MAX),
+        unreachable_since: match agent.presence {
+            AgentPresence::Unreachable { since } => Some(since),
+            AgentPresence::Active { .. }
+            | AgentPresence::Disconnected { .. }
+            | AgentPresence::Recovered { .. } => None,
+        },
     }
 }
 

@@ -9,6 +9,7 @@ mod frameworks;
 mod offers;
 mod operations;
 mod tasks;
+mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,7 +22,9 @@ pub use frameworks::{Framework, FrameworkPresence};
 pub use offers::OfferEntry;
 pub use operations::OperationEntry;
 pub use tasks::Task;
+pub use upkeep::GoneAgent;
 
+use crate::limits::MAX_REMOVALS;
 use crate::{Config, Event, LinkId, Registry, RegistryChange, RoleRecord};
 use agents::Agents;
 use frameworks::Frameworks;
@@ -101,6 +104,8 @@ impl State {
             deadlines: BTreeSet::new(),
             withheld: None,
         };
+        let limit = config.removal_limit.map_or(0, |limit| limit.n.min(MAX_REMOVALS));
+        state.agents.n_removals_kept = usize::try_from(limit).unwrap_or(usize::MAX);
         for role in &registry.roles {
             state.ledger_mut().set_role(&role.role, role.config.clone());
         }
@@ -129,7 +134,13 @@ impl State {
             } => self.agent_registered(agent_id, *link, *session),
             Event::AgentDisconnected { agent_id, deadline } => self.agent_disconnected(agent_id, *deadline),
             Event::AgentUnreachable { agent_id, since } => self.agent_unreachable(agent_id, *since),
+            Event::AgentRemovalDelayed { agent_id, why, until } => {
+                self.agent_removal_delayed(agent_id, *why, *until)
+            }
+            Event::RemovalsHeld { .. } => Vec::new(),
             Event::AgentForgotten { agent_id } => self.agent_forgotten(agent_id),
+            Event::AgentUpkeep { agent_id, upkeep } => self.agent_upkeep(agent_id, upkeep),
+            Event::AgentGone { agent_id, since } => self.agent_gone(agent_id, *since),
             Event::ResourcesChanged { agent_id, total } => self.resources_changed(agent_id, total),
             Event::FrameworkSubscribed {
                 framework_id,
@@ -263,7 +274,8 @@ impl State {
                 framework_id,
                 task_id,
                 kill_policy,
-            } => self.task_kill_requested(framework_id, task_id, *kill_policy),
+                by_drain,
+            } => self.task_kill_requested(framework_id, task_id, *kill_policy, *by_drain),
             Event::TaskAcknowledged {
                 framework_id,
                 task_id,
@@ -285,9 +297,10 @@ impl State {
     /// The record a durable event leaves in the store; asked right after the event was applied.
     pub(crate) fn registry_change(&self, event: &Event) -> Option<RegistryChange> {
         match event {
-            Event::AgentAdmitted { agent_id, .. } | Event::AgentUnreachable { agent_id, .. } => {
-                self.agent_record(agent_id).map(RegistryChange::PutAgent)
-            }
+            Event::AgentAdmitted { agent_id, .. }
+            | Event::AgentUnreachable { agent_id, .. }
+            | Event::AgentUpkeep { agent_id, .. }
+            | Event::AgentGone { agent_id, .. } => self.agent_record(agent_id).map(RegistryChange::PutAgent),
             Event::AgentForgotten { agent_id } => Some(RegistryChange::DeleteAgent(agent_id.clone())),
             Event::FrameworkSubscribed { framework_id, .. }
             | Event::FrameworkUpdated { framework_id, .. }
@@ -305,6 +318,8 @@ impl State {
             | Event::OffersResumed
             | Event::AgentRegistered { .. }
             | Event::AgentDisconnected { .. }
+            | Event::AgentRemovalDelayed { .. }
+            | Event::RemovalsHeld { .. }
             | Event::ResourcesChanged { .. }
             | Event::DemandStated { .. }
             | Event::OperationSent { .. }

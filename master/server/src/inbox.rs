@@ -118,7 +118,12 @@ fn operator_status(error: &OperatorError) -> Status {
     match error {
         OperatorError::UnknownFramework(_)
         | OperatorError::UnknownTask { .. }
+        | OperatorError::NoSuchAgent(_)
         | OperatorError::UnknownAgent(_) => Status::not_found(text),
+        OperatorError::AgentGone(_) => Status::failed_precondition(text),
+        OperatorError::AgentTwice(_)
+        | OperatorError::WrongNumberOfAgents { .. }
+        | OperatorError::NoneAtOnce => Status::invalid_argument(text),
         OperatorError::WeightOutOfRange { .. }
         | OperatorError::QuotaNotScalar { .. }
         | OperatorError::TooManyNames { .. }

@@ -1,5 +1,6 @@
 //! The operators' API. Reads come from a snapshot, changes go through the core and are answered once committed.
 
+mod agents;
 mod changes;
 mod explain;
 mod views;
@@ -16,6 +17,7 @@ use proffer_types::{FrameworkId, KillPolicy};
 use proffer_wire::{ConvertError, v1};
 use tonic::{Request, Response, Status};
 
+pub(crate) use agents::{drain_phase, millis};
 pub(crate) use views::role_share;
 
 use crate::Backup;
@@ -69,10 +71,60 @@ impl Operator for OperatorApi {
         }))
     }
 
-    async fn list_agents(&self, _request: Request<v1::ListAgentsRequest>) -> Answer<v1::ListAgentsResponse> {
+    async fn list_agents(&self, request: Request<v1::ListAgentsRequest>) -> Answer<v1::ListAgentsResponse> {
         let snapshot = self.inbox.snapshot().await?;
-        let agents = snapshot.agents.iter().map(views::agent).collect();
+        let agents = agents::list(&snapshot, request.into_inner().include_gone);
         Ok(Response::new(v1::ListAgentsResponse { agents }))
+    }
+
+    async fn deactivate_agent(
+        &self,
+        request: Request<v1::DeactivateAgentRequest>,
+    ) -> Answer<v1::DeactivateAgentResponse> {
+        let agent_id = parse("agent_id", &request.into_inner().agent_id).map_err(status)?;
+        let operation = OperatorRequest::DeactivateAgent { agent_id };
+        self.inbox.operator(operation).await?;
+        Ok(Response::new(v1::DeactivateAgentResponse {}))
+    }
+
+    async fn reactivate_agent(
+        &self,
+        request: Request<v1::ReactivateAgentRequest>,
+    ) -> Answer<v1::ReactivateAgentResponse> {
+        let agent_id = parse("agent_id", &request.into_inner().agent_id).map_err(status)?;
+        let operation = OperatorRequest::ReactivateAgent { agent_id };
+        self.inbox.operator(operation).await?;
+        Ok(Response::new(v1::ReactivateAgentResponse {}))
+    }
+
+    async fn drain_agents(
+        &self,
+        request: Request<v1::DrainAgentsRequest>,
+    ) -> Answer<v1::DrainAgentsResponse> {
+        self.inbox
+            .operator(agents::drain(request.into_inner()).map_err(status)?)
+            .await?;
+        Ok(Response::new(v1::DrainAgentsResponse {}))
+    }
+
+    async fn undrain_agents(
+        &self,
+        request: Request<v1::UndrainAgentsRequest>,
+    ) -> Answer<v1::UndrainAgentsResponse> {
+        let agent_ids = agents::ids(&request.into_inner().agent_ids).map_err(status)?;
+        let operation = OperatorRequest::UndrainAgents { agent_ids };
+        self.inbox.operator(operation).await?;
+        Ok(Response::new(v1::UndrainAgentsResponse {}))
+    }
+
+    async fn mark_agent_gone(
+        &self,
+        request: Request<v1::MarkAgentGoneRequest>,
+    ) -> Answer<v1::MarkAgentGoneResponse> {
+        let agent_id = parse("agent_id", &request.into_inner().agent_id).map_err(status)?;
+        let operation = OperatorRequest::MarkAgentGone { agent_id };
+        self.inbox.operator(operation).await?;
+        Ok(Response::new(v1::MarkAgentGoneResponse {}))
     }
 
     async fn list_frameworks(

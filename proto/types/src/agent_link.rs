@@ -108,5 +108,10 @@ pub enum MasterMessage {
     Refused {
         message: String,
     },
+    /// An operator declared the agent gone: its id is spent. It kills all its tasks, and ends with this message. Comes
+    /// within a session or in place of one.
+    Gone {
+        message: String,
+    },
     Heartbeat,
 }

@@ -259,11 +259,15 @@ pub enum StatusReason {
     ExecutorReregistrationTimeout,
     /// Its executor ended, or was ended, before the task did.
     ExecutorTerminated,
+    /// An operator declared its agent gone.
+    AgentRemovedByOperator,
+    /// Its agent is drained by an operator; nothing is held against the task.
+    AgentDraining,
 }
 
 impl StatusReason {
     /// Every reason, in the order of the wire's numbers.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Reconciliation,
         Self::InvalidOffers,
         Self::TaskInvalid,
@@ -290,6 +294,8 @@ impl StatusReason {
         Self::ExecutorRegistrationTimeout,
         Self::ExecutorReregistrationTimeout,
         Self::ExecutorTerminated,
+        Self::AgentRemovedByOperator,
+        Self::AgentDraining,
     ];
 
     /// The reason as tables, logs and Mesos write it.
@@ -322,6 +328,8 @@ impl StatusReason {
             Self::ExecutorRegistrationTimeout => "EXECUTOR_REGISTRATION_TIMEOUT",
             Self::ExecutorReregistrationTimeout => "EXECUTOR_REREGISTRATION_TIMEOUT",
             Self::ExecutorTerminated => "EXECUTOR_TERMINATED",
+            Self::AgentRemovedByOperator => "AGENT_REMOVED_BY_OPERATOR",
+            Self::AgentDraining => "AGENT_DRAINING",
         }
     }
 }

@@ -222,6 +222,8 @@ reasons! {
     ReasonExecutorRegistrationTimeout <=> ExecutorRegistrationTimeout,
     ReasonExecutorReregistrationTimeout <=> ExecutorReregistrationTimeout,
     ReasonExecutorTerminated <=> ExecutorTerminated,
+    ReasonAgentRemovedByOperator <=> AgentRemovedByOperator,
+    ReasonAgentDraining <=> AgentDraining,
 }
 
 crate::from_owned!(TaskStatus => v1::TaskStatus);

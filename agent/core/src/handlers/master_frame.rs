@@ -9,7 +9,7 @@ use proffer_types::agent_link::MasterMessage;
 use proffer_types::{Session, Timestamp};
 
 use super::{
-    acknowledge, acknowledge_operation, apply_operation, kill_task, registered, run_group, run_task,
+    acknowledge, acknowledge_operation, apply_operation, gone, kill_task, registered, run_group, run_task,
     shutdown_framework,
 };
 use crate::config::MISSED_HEARTBEATS;
@@ -52,7 +52,11 @@ fn passes(
         Link::Registering { link, .. } => {
             let opens = matches!(
                 messages.first(),
-                Some(MasterMessage::Registered { .. } | MasterMessage::Refused { .. })
+                Some(
+                    MasterMessage::Registered { .. }
+                        | MasterMessage::Refused { .. }
+                        | MasterMessage::Gone { .. }
+                )
             );
             *link == from && opens
         }
@@ -153,6 +157,7 @@ fn handle_message(
             agent.exited = true;
             out.effect(Effect::Exit { error: Some(message) });
         }
+        MasterMessage::Gone { message } => gone::handle(agent, now, message, out),
         MasterMessage::Heartbeat => {}
     }
 }

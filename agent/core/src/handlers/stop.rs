@@ -58,7 +58,8 @@ pub(crate) fn exit_when_done(agent: &mut Agent, now: Timestamp, out: &mut Output
     }
     agent.close_link("the agent is stopping", out);
     agent.exited = true;
-    out.effect(Effect::Exit { error: None });
+    let error = agent.gone.clone();
+    out.effect(Effect::Exit { error });
 }
 
 /// Whether the master may still acknowledge how the tasks ended.

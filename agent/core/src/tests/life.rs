@@ -358,6 +358,25 @@ fn a_refused_agent_ends_with_the_masters_words() {
 }
 
 #[test]
+fn an_agent_that_is_gone_by_an_operators_word_kills_its_tasks_and_ends_with_the_masters_words() {
+    check(
+        RUNNING,
+        "declared-gone spent | up | declared-gone spent | wait 3 | gone t",
+        expect![[r#"
+            close link
+            checkpoint t KILLING
+            SIGTERM t
+            -> register a t=KILLING
+            close link
+            SIGKILL t
+            checkpoint t KILLED
+            destroy t
+            end with spent
+        "#]],
+    );
+}
+
+#[test]
 fn an_agent_that_leaves_its_tasks_ends_after_the_launches_under_way() {
     check(
         RUNNING,

@@ -186,6 +186,7 @@ impl World {
                 },
             ),
             ["refused", why] => self.frame(0, MasterMessage::Refused { message: why.into() }),
+            ["declared-gone", why] => self.frame(self.link, MasterMessage::Gone { message: why.into() }),
             ["run", name, resources, ref options @ ..] => {
                 let mut info = task(name, resources.parse().unwrap());
                 options.iter().for_each(|option| set(&mut info, option));

@@ -38,7 +38,7 @@ pub(super) async fn ready(plan: &Plan) {
 
 async fn missing(operator: &mut OperatorClient<Channel>, plan: &Plan) -> Result<Vec<String>, Status> {
     let agents = operator
-        .list_agents(v1::ListAgentsRequest {})
+        .list_agents(v1::ListAgentsRequest::default())
         .await?
         .into_inner()
         .agents;

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use proffer_types::{AgentId, TaskState, TaskStatus, Timestamp};
+use proffer_types::{AgentId, StatusReason, TaskState, TaskStatus, Timestamp};
 
 /// The pause after the first quick failure; it doubles with each further one.
 pub const BACK_OFF_FIRST: Duration = Duration::from_secs(1);
@@ -124,7 +124,7 @@ impl Replica {
             | TaskState::Unreachable
             | TaskState::Gone
             | TaskState::GoneByOperator
-            | TaskState::Unknown => self.ended(now, status.state),
+            | TaskState::Unknown => self.ended(now, status),
         }
         self.status = Some(TaskStatus {
             uuid: None,
@@ -153,7 +153,7 @@ impl Replica {
         }
     }
 
-    fn ended(&mut self, now: Timestamp, state: TaskState) {
+    fn ended(&mut self, now: Timestamp, status: &TaskStatus) {
         let (asked, since) = match self.phase {
             Phase::Starting => (false, None),
             Phase::Running { since } => (false, Some(since)),
@@ -164,7 +164,8 @@ impl Replica {
         if steady {
             self.n_failures = 0;
         }
-        let taken = since.is_some() && taken_away(state);
+        let drained = status.reason == Some(StatusReason::AgentDraining);
+        let taken = drained || since.is_some() && taken_away(status.state);
         if asked || steady || taken {
             self.phase = Phase::Waiting;
         } else {

@@ -39,7 +39,10 @@ impl<S: Scheduler> Session<S> {
             Event::Rescind(offer) => self.rescinded(&offer, out),
             Event::Update(status) => self.updated(&status, out),
             Event::OperationUpdate(status) => self.operation_updated(&status, out),
-            Event::AgentLost(agent) => self.run(out, |scheduler, cx| scheduler.agent_lost(cx, &agent)),
+            Event::AgentLost(agent) => {
+                self.ask_about(&agent, out);
+                self.run(out, |scheduler, cx| scheduler.agent_lost(cx, &agent));
+            }
             Event::AgentAway { agent_id, away_for } => {
                 self.run(out, |scheduler, cx| scheduler.agent_away(cx, &agent_id, away_for));
             }

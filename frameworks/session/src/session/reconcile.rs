@@ -8,8 +8,8 @@
 
 use std::time::Duration;
 
-use proffer_types::Timestamp;
 use proffer_types::scheduler_link::Call;
+use proffer_types::{AgentId, Timestamp};
 
 use super::{Link, Session};
 use crate::{Output, Scheduler};
@@ -59,6 +59,17 @@ impl<S: Scheduler> Session<S> {
                 delay: MAX_DELAY,
             });
         }
+    }
+
+    /// Asks about what has no answer and is on an agent that is lost: that may be all the answer there will be.
+    pub(super) fn ask_about(&self, agent: &AgentId, out: &mut Output) {
+        let tasks = self.tasks.iter();
+        let tasks = tasks.filter(|(_, live)| !live.answered && live.agent_id.as_ref() == Some(agent));
+        let tasks: Vec<_> = tasks
+            .map(|(id, live)| (id.clone(), live.agent_id.clone()))
+            .collect();
+        let tasks = tasks.chunks(NAMED_PER_CALL).map(<[_]>::to_vec);
+        out.calls.extend(tasks.map(|tasks| Call::Reconcile { tasks }));
     }
 
     fn ask(&mut self, delay: Duration, out: &mut Output) {

@@ -19,6 +19,7 @@ enum Key {
     OwnUse(Option<ResourceName>),
     TooSmall(Option<ResourceName>),
     MaxPerAgent(u32),
+    OutOfUse,
     /// By its place among those that were met.
     Constraint(usize),
     Obstacle(Obstacle),
@@ -82,6 +83,9 @@ impl<'a> Survey<'a> {
 
     /// Asks one agent, and counts its answer.
     pub(super) fn ask(&mut self, agent: AgentIx, entry: &'a AgentEntry) {
+        if entry.out_of_use {
+            return self.count(Key::OutOfUse);
+        }
         if entry.active
             && let Some(failing) = self.failing(entry)
         {
@@ -318,6 +322,7 @@ impl<'a> Survey<'a> {
             Key::OwnUse(name) => Reason::OwnUse(name.clone()),
             Key::TooSmall(name) => Reason::TooSmall(name.clone()),
             Key::MaxPerAgent(max) => Reason::MaxPerAgent(*max),
+            Key::OutOfUse => Reason::OutOfUse,
             Key::Constraint(at) => Reason::Constraint(self.constraints[*at].to_string()),
             Key::Obstacle(obstacle) => self.obstacle_reason(obstacle),
         };

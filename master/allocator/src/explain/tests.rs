@@ -292,7 +292,7 @@ fn every_obstacle_is_counted_under_its_own_name() {
                 1 agent has room: an offer is due
                 1 agent is filtered, as the framework declined it: the filter ends in 90.0s
                 1 agent has 2 of its tasks, the most it wants on one
-                1 agent is away or draining
+                1 agent is away
                 1 agent is in another region, which the framework does not use
                 1 agent is reserved for role ads
         "#]],

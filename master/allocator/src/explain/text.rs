@@ -72,7 +72,8 @@ impl Reason {
                 have(n)
             ),
             Self::HeldForIt => format!("{agents} {is} held for it: what ends there goes to it"),
-            Self::Inactive => format!("{agents} {is} away or draining"),
+            Self::Inactive => format!("{agents} {is} away"),
+            Self::OutOfUse => format!("{agents} {is} deactivated or draining"),
             Self::OtherRegion => format!("{agents} {is} in another region, which the framework does not use"),
             Self::Constraint(constraint) => {
                 format!(

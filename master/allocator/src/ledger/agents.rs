@@ -16,6 +16,8 @@ pub struct AgentEntry {
     pub info: Arc<AgentInfo>,
     /// Only an active agent is offered.
     pub active: bool,
+    /// It is not offered by an operator's word: why it is not active, or would not be.
+    pub out_of_use: bool,
     /// What no claim holds. Shared volumes are always there.
     pub free: Resources,
     /// Claims hold more than there is, or hold something twice.
@@ -81,6 +83,7 @@ impl Ledger {
                     id: agent.clone(),
                     info,
                     active: false,
+                    out_of_use: false,
                     free: total,
                     over_claimed: false,
                     claims: Vec::new(),
@@ -104,6 +107,13 @@ impl Ledger {
             self.count_free(ix, true);
         }
         Some(Change::Agent(ix))
+    }
+
+    /// Notes whether an operator took an agent of the pool out of use, for explanations.
+    pub fn set_agent_out_of_use(&mut self, agent: &AgentId, out_of_use: bool) {
+        if let Some(ix) = self.agent_ix(agent) {
+            self.agents[ix].out_of_use = out_of_use;
+        }
     }
 
     /// Takes an agent out of the pool, with its claims and filters.

@@ -16,7 +16,7 @@ pub(super) const MIN_MEM_BYTES: u64 = 32 << 20;
 pub enum Obstacle {
     /// The framework is away, not in the role, suppressed, or wants nothing more.
     NotWanting,
-    /// The agent is unknown or not active: away or draining.
+    /// The agent is unknown or not active: away, or out of use.
     AgentInactive,
     /// The agent is in another region and the framework does not know how to use it.
     OtherRegion,

@@ -41,10 +41,7 @@ pub(crate) fn unreachable(cx: &mut Cx<'_>, agent: &AgentId) {
         agent_id: agent.clone(),
         since: cx.now,
     });
-    let links: Vec<_> = cx.state.frameworks().filter_map(|(_, f)| f.link()).collect();
-    for link in links {
-        cx.send(link, scheduler_link::Event::AgentLost(agent.clone()));
-    }
+    tell_frameworks(cx, agent);
     operation::unreachable(cx, agent);
     let tasks = cx.state.agent(agent).map(|agent| agent.tasks.clone());
     for (framework, task) in tasks.unwrap_or_default() {
@@ -61,6 +58,14 @@ pub(crate) fn unreachable(cx: &mut Cx<'_>, agent: &AgentId) {
         }
     }
     forget_surplus(cx);
+}
+
+/// Whoever is there hears that an agent is lost.
+pub(crate) fn tell_frameworks(cx: &mut Cx<'_>, agent: &AgentId) {
+    let links: Vec<_> = cx.state.frameworks().filter_map(|(_, f)| f.link()).collect();
+    for link in links {
+        cx.send(link, scheduler_link::Event::AgentLost(agent.clone()));
+    }
 }
 
 /// Beyond the bound, the agent that is unreachable for longest is dropped; its tasks are gone.
@@ -84,7 +89,7 @@ fn forget_surplus(cx: &mut Cx<'_>) {
         let status = cx.status(&task, Some(&oldest), TaskState::Gone, reason, message);
         cx.update_task(&framework, status);
     }
-    operation::agent_forgotten(cx, &oldest);
+    operation::agent_forgotten(cx, &oldest, "the agent is unreachable for too long");
     let agent_id = oldest;
     cx.emit(Event::AgentForgotten { agent_id });
 }

@@ -14,7 +14,7 @@ use proffer_types::{
 };
 
 use super::agent_status::is_of_an_agent;
-use super::{agent_lost, away, kill, operation};
+use super::{agent_gone, agent_lost, away, drain, kill, operation};
 use crate::cx::Cx;
 use crate::links::agent_interval;
 use crate::state::{Agent, AgentPresence, Framework};
@@ -37,6 +37,9 @@ pub(crate) fn handle(
         return refuse(cx, link, message);
     }
     let agent_id = agent_id.unwrap_or_else(|| cx.state.next_agent_id());
+    if cx.state.gone_agents().contains_key(&agent_id) {
+        return agent_gone::refuse(cx, link, &agent_id);
+    }
     let known = cx.state.agent(&agent_id);
     let is_stranger = known.is_none();
     if known
@@ -120,6 +123,7 @@ fn compare(
             missing(cx, agent_id, &framework, &task);
         }
     }
+    drain::again(cx, agent_id);
     for framework_id in owners {
         if cx
             .state

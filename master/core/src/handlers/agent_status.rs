@@ -3,7 +3,7 @@
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
 use proffer_types::{AgentId, FrameworkId, Session, StatusReason, TaskState, TaskStatus, scheduler_link};
 
-use super::{acknowledge, agent_lost, operation};
+use super::{acknowledge, agent_lost, drain, operation};
 use crate::cx::Cx;
 use crate::state::{Agent, Framework, Peer};
 use crate::validate::check_total;
@@ -57,6 +57,10 @@ fn take(cx: &mut Cx<'_>, agent: &AgentId, framework: &FrameworkId, status: TaskS
         agent_id: Some(agent.clone()),
         reason,
         ..status
+    };
+    let status = match completed {
+        true => status,
+        false => drain::blame(cx, agent, framework, status),
     };
     let live = cx.state.task(framework, &status.task_id);
     let is_live = live.is_some_and(|live| live.view.info.agent_id == *agent);

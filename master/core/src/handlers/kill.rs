@@ -23,6 +23,15 @@ pub(crate) fn handle(
 
 /// Wants a live task dead. One that has ended needs nothing: its status is on the way.
 pub(crate) fn request(cx: &mut Cx<'_>, framework: &FrameworkId, task: &TaskId, kill_policy: KillPolicy) {
+    want(cx, framework, task, kill_policy, false);
+}
+
+/// Wants a live task dead because its agent is drained.
+pub(crate) fn drain(cx: &mut Cx<'_>, framework: &FrameworkId, task: &TaskId, kill_policy: KillPolicy) {
+    want(cx, framework, task, kill_policy, true);
+}
+
+fn want(cx: &mut Cx<'_>, framework: &FrameworkId, task: &TaskId, kill_policy: KillPolicy, by_drain: bool) {
     let live = cx.state.task(framework, task);
     if live.is_none_or(|live| live.view.state.is_terminal()) {
         return;
@@ -31,6 +40,7 @@ pub(crate) fn request(cx: &mut Cx<'_>, framework: &FrameworkId, task: &TaskId, k
         framework_id: framework.clone(),
         task_id: task.clone(),
         kill_policy,
+        by_drain,
     });
     send(cx, framework, task);
 }

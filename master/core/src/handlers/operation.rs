@@ -287,12 +287,11 @@ pub(crate) fn unreachable(cx: &mut Cx<'_>, agent_id: &AgentId) {
 }
 
 /// An agent is dropped for good.
-pub(crate) fn agent_forgotten(cx: &mut Cx<'_>, agent_id: &AgentId) {
+pub(crate) fn agent_forgotten(cx: &mut Cx<'_>, agent_id: &AgentId, why: &str) {
     for (framework, id) in of_agent(cx, agent_id) {
         let known = cx.state.operation(&framework, &id);
         if known.is_some_and(|known| !known.status.state.is_terminal()) {
-            let message = "the agent is unreachable for too long";
-            let status = status(cx, &id, Some(agent_id), OperationState::Unknown, message);
+            let status = status(cx, &id, Some(agent_id), OperationState::Unknown, why);
             cx.tell_framework(&framework, scheduler_link::Event::OperationUpdate(status));
         }
         forget(cx, &framework, &id);

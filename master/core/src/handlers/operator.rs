@@ -1,7 +1,7 @@
 //! What an operator asks for. Answered once; the shell commits what it changed before the answer leaves.
 
 use super::set_role::{self, Settings};
-use super::{framework_gone, kill, reserve};
+use super::{agent_gone, drain, framework_gone, kill, reserve, upkeep};
 use crate::cx::Cx;
 use crate::state::Framework;
 use crate::{Effect, OperatorError, OperatorRequest, RequestId};
@@ -24,6 +24,23 @@ pub(crate) fn handle(cx: &mut Cx<'_>, request: RequestId, operation: OperatorReq
             };
             set_role::handle(cx, role, settings, force)
         }
+        OperatorRequest::DeactivateAgent { agent_id } => upkeep::deactivate(cx, &agent_id),
+        OperatorRequest::ReactivateAgent { agent_id } => upkeep::reactivate(cx, &agent_id),
+        OperatorRequest::MarkAgentGone { agent_id } => agent_gone::handle(cx, &agent_id),
+        OperatorRequest::DrainAgents {
+            agent_ids,
+            max_grace,
+            mark_gone,
+            at_once,
+        } => {
+            let wanted = drain::Wanted {
+                max_grace,
+                mark_gone,
+                at_once,
+            };
+            drain::start(cx, &agent_ids, &wanted)
+        }
+        OperatorRequest::UndrainAgents { agent_ids } => drain::stop(cx, &agent_ids),
         OperatorRequest::Reserve { agent_id, resources } => reserve::reserve(cx, &agent_id, &resources),
         OperatorRequest::Unreserve { agent_id, resources } => reserve::unreserve(cx, &agent_id, resources),
         OperatorRequest::KillTask {

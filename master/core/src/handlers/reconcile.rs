@@ -59,14 +59,19 @@ fn state_of_unknown(cx: &Cx<'_>, agent: Option<&AgentId>) -> Option<TaskState> {
         Some(AgentPresence::Recovered { .. }) => None,
         Some(AgentPresence::Active { .. } | AgentPresence::Disconnected { .. }) => Some(TaskState::Gone),
         Some(AgentPresence::Unreachable { .. }) => Some(TaskState::Unreachable),
+        None if cx.state.gone_agents().contains_key(id) => Some(TaskState::GoneByOperator),
         None => is_settled.then_some(TaskState::Unknown),
     }
 }
 
 fn answer(cx: &mut Cx<'_>, framework: &FrameworkId, status: TaskStatus) {
+    // By this reason a framework knows that nothing is held against the task.
+    let kept = status
+        .reason
+        .filter(|reason| *reason == StatusReason::AgentDraining);
     let answer = TaskStatus {
         source: StatusSource::Master,
-        reason: Some(StatusReason::Reconciliation),
+        reason: kept.or(Some(StatusReason::Reconciliation)),
         message: String::new(),
         uuid: None,
         ..status

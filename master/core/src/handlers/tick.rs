@@ -2,7 +2,7 @@
 
 use proffer_types::{Filters, FrameworkId, Resources, Timestamp, scheduler_link};
 
-use super::{agent_lost, framework_gone, offers};
+use super::{framework_gone, offers, removal};
 use crate::Event;
 use crate::cx::Cx;
 use crate::limits::MAX_SHAPES;
@@ -56,9 +56,10 @@ fn withhold(cx: &mut Cx<'_>) {
 }
 
 pub(crate) fn handle(cx: &mut Cx<'_>) {
+    let first_event = cx.out.events.len();
     for whose in cx.state.due(cx.now) {
         match whose {
-            Deadline::Agent(agent) => agent_lost::unreachable(cx, &agent),
+            Deadline::Agent(agent) => removal::overdue(cx, &agent),
             Deadline::Framework(framework) => {
                 framework_gone::evict(cx, &framework, "the framework was away for too long");
             }
@@ -73,6 +74,7 @@ pub(crate) fn handle(cx: &mut Cx<'_>) {
             }
         }
     }
+    removal::tell_held(cx, first_event);
 }
 
 /// The largest agents there are, those expected back included.

@@ -14,6 +14,7 @@ impl State {
         self.check_bundles();
         self.check_operations();
         self.check_agents();
+        self.check_upkeep();
         self.check_links();
         self.check_deadlines();
     }
@@ -127,7 +128,19 @@ impl State {
             match agent.presence {
                 AgentPresence::Active { .. } => {
                     let entry = entry.expect("an active agent is in the ledger");
-                    assert!(entry.active, "agent {id} must be active in the ledger");
+                    assert_eq!(
+                        entry.active,
+                        agent.upkeep.is_offered(),
+                        "whether agent {id} is active in the ledger"
+                    );
+                    assert_eq!(
+                        entry.out_of_use, !entry.active,
+                        "whether agent {id} is out of use"
+                    );
+                    assert!(
+                        entry.active || offers.is_empty(),
+                        "agent {id} is out of use and offered"
+                    );
                     assert_eq!(entry.info, agent.info, "what the ledger knows of agent {id}");
                 }
                 AgentPresence::Disconnected { .. } => {

@@ -101,12 +101,15 @@ impl State {
         if own.is_empty() {
             self.operations.by_framework.remove(framework);
         }
-        let agent = forgotten.and_then(|entry| self.agent_mut(&entry.agent_id));
-        if let Some(agent) = agent {
+        let Some(agent_id) = forgotten.map(|entry| entry.agent_id) else {
+            return Vec::new();
+        };
+        if let Some(agent) = self.agent_mut(&agent_id) {
             agent
                 .operations
                 .retain(|(owner, other)| (owner, other) != (framework, id));
         }
+        self.index_emptied(&agent_id);
         Vec::new()
     }
 
@@ -121,6 +124,7 @@ impl State {
         if let Some(agent) = self.agent_mut(agent_id) {
             agent.operations.push((framework.clone(), id.clone()));
         }
+        self.index_emptied(agent_id);
         let entry = OperationEntry {
             agent_id: agent_id.clone(),
             change,

@@ -23,6 +23,8 @@ pub struct Task {
     pub view: Arc<TaskView>,
     /// A kill that is wanted: repeated when the agent comes back.
     pub kill: Option<KillPolicy>,
+    /// That its agent is drained was the first reason for the kill.
+    pub drained: bool,
     /// Whether `view.status` waits for the framework's acknowledgement.
     pub unacknowledged: bool,
     /// Whether the agent ever spoke of the task.
@@ -140,8 +142,10 @@ impl State {
         framework: &FrameworkId,
         task: &TaskId,
         kill_policy: KillPolicy,
+        by_drain: bool,
     ) -> Vec<Change> {
         if let Some(task) = self.task_mut(&(framework.clone(), task.clone())) {
+            task.drained |= by_drain && task.kill.is_none();
             let old = task.kill.and_then(|kill| kill.grace_period);
             let new = kill_policy.grace_period;
             // A later kill can only shorten the grace.
@@ -205,6 +209,7 @@ impl State {
         let task = Task {
             view,
             kill: None,
+            drained: false,
             unacknowledged: false,
             reported,
             claim: None,
@@ -213,6 +218,7 @@ impl State {
         if let Some(agent) = self.agent_mut(&info.agent_id) {
             agent.tasks.insert(key.clone());
         }
+        self.index_emptied(&info.agent_id);
         let live = self.tasks.live.entry(framework.clone()).or_default();
         live.insert(info.id.clone(), task);
         self.keep_claim(&key).into_iter().collect()
@@ -266,6 +272,7 @@ impl State {
         if let Some(agent) = self.agent_mut(&taken.view.info.agent_id) {
             agent.tasks.remove(&(framework.clone(), task.clone()));
         }
+        self.index_emptied(&taken.view.info.agent_id);
         Some(taken)
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::script::play_what_is_possible;
 
-const COMMANDS: [&str; 74] = [
+const COMMANDS: [&str; 83] = [
     "agent a0 cpus:4;mem:1GiB",
     "agent a1 cpus:2;ports:[1-9]",
     "agent a0 cpus:4;mem:1GiB f0/t0=RUNNING f1/t1=STARTING",
@@ -79,6 +79,15 @@ const COMMANDS: [&str; 74] = [
     "role eng/prod guarantee cpus:1 limit cpus:1 force",
     "role eng guarantee nothing limit nothing",
     "restart",
+    "deactivate a0",
+    "reactivate a0",
+    "gone a0",
+    "gone a1",
+    "drain a0",
+    "drain a0,a1 at-once 1",
+    "drain a1,a0 at-once 1 grace 1 gone yes",
+    "undrain a0",
+    "undrain a1,a0",
 ];
 
 fn command() -> impl Strategy<Value = &'static str> {

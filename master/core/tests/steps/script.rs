@@ -12,13 +12,15 @@
 //!     sleep 5      the master is dead or stuck meanwhile
 //!     dial a0      the next registration comes on this link, however late
 //!     role r SETTING* | reserve a0 cpus(+r):1 | unreserve a0 cpus(+r):1 | weight role millis
+//!     deactivate a0 | reactivate a0 | gone a0 | drain a0,a1 [grace 5] [at-once 1] [gone yes] | undrain a0,a1
+//!     removals 1 20 | recovery-removals 50      what limits removals; first of all
 //!      operator-kill f0 t1 | operator-teardown f0 | wait 5 | restart | show shapes|away|registry|roles
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use expect_test::Expect;
-use proffer_master_core::{Command, OperatorRequest, RequestId};
+use proffer_master_core::{Command, OperatorRequest, RemovalLimit, RequestId};
 use proffer_types::agent_link::{AgentMessage, RegisteredOperation, RegisteredTask};
 use proffer_types::scheduler_link::{Call, RefusedTask};
 use proffer_types::{
@@ -52,7 +54,7 @@ pub(crate) fn play_what_is_possible(allocator: &'static str, script: &[&str]) {
         let is_possible = match words.as_slice() {
             [
                 "agent" | "framework" | "operator-teardown" | "weight" | "role" | "reserve" | "unreserve"
-                | "wait" | "restart",
+                | "wait" | "restart" | "deactivate" | "reactivate" | "gone" | "drain" | "undrain",
                 ..,
             ] => true,
             ["ack", name, task] => {
@@ -238,6 +240,14 @@ impl World {
                     messages,
                 });
             }
+            ["removals", n, per] => {
+                let (n, per) = (n.parse().unwrap(), seconds(per));
+                self.set(|config| config.removal_limit = Some(RemovalLimit { n, per }));
+            }
+            ["recovery-removals", percent] => {
+                let percent = percent.parse().unwrap();
+                self.set(|config| config.recovery_removal_percent = percent);
+            }
             ["wait", time] => self.wait(seconds(time)),
             ["sleep", time] => self.now = self.now.after(seconds(time)),
             ["restart"] => self.restart(),
@@ -269,6 +279,27 @@ impl World {
             ["operator-teardown", name] => OperatorRequest::TeardownFramework {
                 framework_id: self.framework_id(name),
             },
+            ["deactivate", agent] => OperatorRequest::DeactivateAgent {
+                agent_id: self.agent_id(agent),
+            },
+            ["reactivate", agent] => OperatorRequest::ReactivateAgent {
+                agent_id: self.agent_id(agent),
+            },
+            ["gone", agent] => OperatorRequest::MarkAgentGone {
+                agent_id: self.agent_id(agent),
+            },
+            ["undrain", agents] => OperatorRequest::UndrainAgents {
+                agent_ids: agents.split(',').map(|agent| self.agent_id(agent)).collect(),
+            },
+            ["drain", agents, options @ ..] => {
+                let option = |name: &str| options.chunks(2).find(|option| option[0] == name);
+                OperatorRequest::DrainAgents {
+                    agent_ids: agents.split(',').map(|agent| self.agent_id(agent)).collect(),
+                    max_grace: option("grace").map(|option| seconds(option[1])),
+                    mark_gone: option("gone").is_some(),
+                    at_once: option("at-once").map(|option| option[1].parse().unwrap()),
+                }
+            }
             unknown => panic!("no such command: {unknown:?}"),
         };
         let request = RequestId(0);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proffer_master_core::{
-    Command, Config, Effect, LinkId, Master, Output, Registry, RegistryChange, RoleConfig, State,
+    Command, Config, Effect, LinkId, Master, Output, Registry, RegistryChange, RoleConfig, State, Upkeep,
 };
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
 use proffer_types::scheduler_link::{Call, Event};
@@ -78,6 +78,13 @@ impl World {
             shows_registry: false,
             lines: String::new(),
         }
+    }
+
+    /// The same master with another setting. Before anything happens.
+    pub(crate) fn set(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        (self.master, self.folded) = start(self.allocator, &self.config, self.term, &self.registry);
+        self.masters = vec![self.master.id().to_string()];
     }
 
     pub(crate) fn finish(self) -> String {
@@ -291,6 +298,7 @@ impl World {
             } => format!("acknowledge {framework_id}/{task_id} #{}", uuid.0[0]),
             MasterMessage::ShutdownFramework { framework_id } => format!("shut down {framework_id}"),
             MasterMessage::Refused { message } => format!("refused: {message}"),
+            MasterMessage::Gone { message } => format!("gone: {message}"),
             MasterMessage::Heartbeat => {
                 if !self.muted.contains(name) {
                     let messages = vec![AgentMessage::Heartbeat];
@@ -415,17 +423,26 @@ fn describe(change: &ResourceChange) -> String {
     }
 }
 
+fn upkeep(upkeep: &Upkeep) -> String {
+    let deactivated = upkeep.deactivated.map(|_| " deactivated".to_owned());
+    let drain = upkeep.drain.as_ref();
+    let drain = drain.map(|drain| format!(" {:?} {}/{}", drain.phase, drain.request, drain.position));
+    deactivated.into_iter().chain(drain).collect()
+}
+
 fn record(change: &RegistryChange) -> String {
     match change {
         RegistryChange::PutAgent(r) => {
             let since = r
                 .unreachable_since
                 .map(|since| format!(" unreachable since {since:?}"));
+            let gone = r.gone_since.map(|since| format!(" gone since {since:?}"));
+            let since = since.or(gone).unwrap_or_default();
             format!(
-                "store agent {} {}{}",
+                "store agent {} {}{since}{}",
                 r.agent_id,
                 r.info.resources,
-                since.unwrap_or_default()
+                upkeep(&r.upkeep)
             )
         }
         RegistryChange::PutFramework(r) => {

@@ -10,7 +10,7 @@ use proffer_types::{ResourceName, Session, scheduler_link};
 use proffer_wire::agent_link::master_frames;
 use proffer_wire::scheduler_link::event_frames;
 use tonic::Status;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::links::Links;
 
@@ -101,6 +101,19 @@ pub(super) fn log(event: &Event) {
         } => info!(%agent_id, session = session.0, "agent registered"),
         Event::AgentDisconnected { agent_id, .. } => info!(%agent_id, "agent disconnected"),
         Event::AgentUnreachable { agent_id, .. } => info!(%agent_id, "agent is unreachable"),
+        Event::AgentUpkeep { agent_id, upkeep } => {
+            let drain = upkeep.drain.as_ref().map(|drain| drain.phase);
+            info!(%agent_id, deactivated = upkeep.deactivated.is_some(), ?drain, "agent's upkeep changed");
+        }
+        Event::AgentRemovalDelayed { agent_id, until, .. } => {
+            info!(%agent_id, until_ms = until.0, "agent is away for too long, its removal waits");
+        }
+        Event::RemovalsHeld { n_away, n_expected } => warn!(
+            n_away,
+            n_expected,
+            "more agents than --recovery-agent-removal-limit allows did not come back, so none is removed: see whether this master is cut off; declare those gone that are lost, or start it with another limit"
+        ),
+        Event::AgentGone { agent_id, .. } => info!(%agent_id, "agent is gone"),
         Event::FrameworkSubscribed {
             framework_id, info, ..
         } => info!(%framework_id, name = info.name, "framework subscribed"),

@@ -4,7 +4,7 @@ mod roles;
 
 use std::collections::BTreeMap;
 
-use proffer_master_core::{AgentState, FrameworkState, Snapshot};
+use proffer_master_core::{AgentState, DrainPhase, FrameworkState, Snapshot, Upkeep};
 use proffer_types::TaskState;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -18,6 +18,7 @@ const AGENT_STATES: [AgentState; 4] = [
     AgentState::Recovered,
     AgentState::Unreachable,
 ];
+const UPKEEP: [&str; 4] = ["deactivated", "waiting_to_drain", "draining", "drained"];
 const FRAMEWORK_STATES: [FrameworkState; 4] = [
     FrameworkState::Active,
     FrameworkState::Disconnected,
@@ -28,6 +29,9 @@ const FRAMEWORK_STATES: [FrameworkState; 4] = [
 #[derive(Debug, Clone, Default)]
 pub(super) struct Gauges {
     agents: Family<State, Gauge>,
+    upkeep: Family<State, Gauge>,
+    gone: Gauge,
+    delayed: Gauge,
     frameworks: Family<State, Gauge>,
     tasks: Family<State, Gauge>,
     orphan_tasks: Gauge,
@@ -42,6 +46,21 @@ impl Gauges {
         let gauges = Self::default();
         gauges.roles.register(registry);
         registry.register("agents", "Agents, by state", gauges.agents.clone());
+        registry.register(
+            "agents_out_of_use",
+            "Agents that operators took out of use, or are about to, by how",
+            gauges.upkeep.clone(),
+        );
+        registry.register(
+            "agents_gone",
+            "Agents that operators declared gone and whose ids are remembered",
+            gauges.gone.clone(),
+        );
+        registry.register(
+            "agents_removal_delayed",
+            "Agents that are away for too long and not given up yet, because too many are",
+            gauges.delayed.clone(),
+        );
         registry.register("frameworks", "Frameworks, by state", gauges.frameworks.clone());
         registry.register("tasks", "Tasks not yet completed, by state", gauges.tasks.clone());
         registry.register(
@@ -77,6 +96,17 @@ impl Gauges {
         self.roles.set(snapshot);
         let agents = snapshot.agents.iter().map(|agent| agent_label(agent.state));
         set_all(&self.agents, AGENT_STATES.map(agent_label), agents);
+        let upkeep = snapshot
+            .agents
+            .iter()
+            .flat_map(|agent| upkeep_labels(&agent.upkeep));
+        set_all(&self.upkeep, UPKEEP, upkeep);
+        let delayed = snapshot
+            .agents
+            .iter()
+            .filter(|agent| agent.removal_delay.is_some());
+        self.delayed.set(gauge(delayed.count()));
+        self.gone.set(gauge(snapshot.gone_agents.len()));
         let frameworks = snapshot
             .frameworks
             .iter()
@@ -123,6 +153,16 @@ fn agent_label(state: AgentState) -> &'static str {
         AgentState::Recovered => "recovered",
         AgentState::Unreachable => "unreachable",
     }
+}
+
+fn upkeep_labels(upkeep: &Upkeep) -> impl Iterator<Item = &'static str> {
+    let deactivated = upkeep.deactivated.map(|_| "deactivated");
+    let drain = upkeep.drain.as_ref().map(|drain| match drain.phase {
+        DrainPhase::Waiting => "waiting_to_drain",
+        DrainPhase::Draining => "draining",
+        DrainPhase::Drained => "drained",
+    });
+    deactivated.into_iter().chain(drain)
 }
 
 fn framework_label(state: FrameworkState) -> &'static str {

@@ -1,27 +1,8 @@
 //! A snapshot's views as messages.
 
 use proffer_allocator::{Ledger, Quantities, Share};
-use proffer_master_core::{
-    AgentState, AgentView, FrameworkState, FrameworkView, RoleView, TaskList, TaskView,
-};
+use proffer_master_core::{FrameworkState, FrameworkView, RoleView, TaskList, TaskView};
 use proffer_wire::v1;
-
-pub(super) fn agent(view: &AgentView) -> v1::list_agents_response::Agent {
-    let state = match view.state {
-        AgentState::Active => v1::AgentState::AgentActive,
-        AgentState::Disconnected => v1::AgentState::AgentDisconnected,
-        AgentState::Recovered => v1::AgentState::AgentRecovered,
-        AgentState::Unreachable => v1::AgentState::AgentUnreachable,
-    };
-    v1::list_agents_response::Agent {
-        agent_id: view.agent_id.to_string(),
-        info: Some((&*view.info).into()),
-        state: state.into(),
-        used: Some((&view.used).into()),
-        offered: Some((&view.offered).into()),
-        n_tasks: view.n_tasks,
-    }
-}
 
 pub(super) fn framework(view: &FrameworkView) -> v1::list_frameworks_response::Framework {
     let state = match view.state {

@@ -1,8 +1,12 @@
 //! One message of the store for one record of the core, both ways.
 
-use proffer_master_core::{AgentRecord, FrameworkRecord, RoleConfig, RoleRecord};
+use std::time::Duration;
+
+use proffer_master_core::{AgentRecord, Drain, DrainPhase, FrameworkRecord, RoleConfig, RoleRecord, Upkeep};
 use proffer_types::Timestamp;
 use proffer_wire::{ConvertError, v1};
+
+use crate::operator::millis;
 
 /// A message that holds a record.
 pub(super) trait Record<T> {
@@ -21,7 +25,44 @@ impl Record<AgentRecord> for v1::RegistryAgent {
                 .try_into()
                 .map_err(|error: ConvertError| error.under("info"))?,
             unreachable_since: self.unreachable_since_ms.map(Timestamp),
+            gone_since: self.gone_since_ms.map(Timestamp),
+            upkeep: Upkeep {
+                deactivated: self.deactivated_since_ms.map(Timestamp),
+                drain: self.drain.map(drain).transpose()?,
+            },
         })
+    }
+}
+
+fn drain(message: v1::RegistryDrain) -> Result<Drain, ConvertError> {
+    let phase = match v1::DrainPhase::try_from(message.phase) {
+        Ok(v1::DrainPhase::DrainWaiting) => DrainPhase::Waiting,
+        Ok(v1::DrainPhase::DrainDraining) => DrainPhase::Draining,
+        Ok(v1::DrainPhase::DrainDrained) => DrainPhase::Drained,
+        Ok(v1::DrainPhase::Unspecified) | Err(_) => {
+            return Err(ConvertError::new("drain.phase", "is none that is known"));
+        }
+    };
+    Ok(Drain {
+        request: message.request,
+        position: message.position,
+        at_once: message.at_once,
+        max_grace: message.max_grace_ms.map(Duration::from_millis),
+        mark_gone: message.mark_gone,
+        phase,
+        since: Timestamp(message.since_ms),
+    })
+}
+
+fn drain_message(drain: &Drain) -> v1::RegistryDrain {
+    v1::RegistryDrain {
+        request: drain.request,
+        position: drain.position,
+        at_once: drain.at_once,
+        max_grace_ms: drain.max_grace.map(millis),
+        mark_gone: drain.mark_gone,
+        phase: crate::operator::drain_phase(drain.phase).into(),
+        since_ms: drain.since.0,
     }
 }
 
@@ -69,6 +110,9 @@ pub(super) fn agent_message(record: &AgentRecord) -> v1::RegistryAgent {
         agent_id: record.agent_id.to_string(),
         info: Some((&record.info).into()),
         unreachable_since_ms: record.unreachable_since.map(|at| at.0),
+        gone_since_ms: record.gone_since.map(|at| at.0),
+        deactivated_since_ms: record.upkeep.deactivated.map(|at| at.0),
+        drain: record.upkeep.drain.as_ref().map(drain_message),
     }
 }
 

@@ -209,7 +209,7 @@ async fn the_registry_of_every_format_there_ever_was_is_read() {
         let master = start(&store).await;
         let mut operator = master.operator().await;
         let agents = operator
-            .list_agents(v1::ListAgentsRequest {})
+            .list_agents(v1::ListAgentsRequest::default())
             .await
             .unwrap()
             .into_inner()

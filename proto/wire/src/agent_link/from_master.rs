@@ -72,6 +72,9 @@ impl TryFrom<v1::MasterMessage> for MasterMessage {
             FromMaster::Refused(refused) => Ok(Self::Refused {
                 message: text(refused.message),
             }),
+            FromMaster::Gone(gone) => Ok(Self::Gone {
+                message: text(gone.message),
+            }),
             FromMaster::Heartbeat(_) => Ok(Self::Heartbeat),
         }
     }
@@ -178,6 +181,9 @@ impl From<&MasterMessage> for v1::MasterMessage {
                 })
             }
             MasterMessage::Refused { message } => FromMaster::Refused(m::Refused {
+                message: message.clone(),
+            }),
+            MasterMessage::Gone { message } => FromMaster::Gone(m::Gone {
                 message: message.clone(),
             }),
             MasterMessage::Heartbeat => FromMaster::Heartbeat(m::Heartbeat {}),

@@ -463,6 +463,7 @@ pub(crate) fn master_message() -> impl Strategy<Value = MasterMessage> {
         }),
         id().prop_map(|framework_id| MasterMessage::ShutdownFramework { framework_id }),
         TEXT.prop_map(|message| MasterMessage::Refused { message }),
+        TEXT.prop_map(|message| MasterMessage::Gone { message }),
         Just(MasterMessage::Heartbeat),
     ]
 }

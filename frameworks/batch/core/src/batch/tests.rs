@@ -108,6 +108,20 @@ fn a_failure_is_retried_as_often_as_asked_and_then_cancels_what_comes_after() {
 }
 
 #[test]
+fn a_task_killed_by_the_drain_of_its_agent_starts_again_without_costing_a_retry() {
+    check(
+        "submit J a | offer O1 cpus:1;mem:8GiB | J-1.a.0 RUNNING | J-1.a.0 DRAINED | show J | offer O2 cpus:1;mem:8GiB",
+        expect![[r#"
+            submit J a: 1 instances; want * 1.0*1
+            offer O1 cpus:1;mem:8GiB: accept O1 J-1.a.0 0ns; want *
+            J-1.a.0 DRAINED: want * 1.0*1
+            show J: Running a.0:Waiting
+            offer O2 cpus:1;mem:8GiB: accept O2 J-1.a.0-2 0ns; want *
+        "#]],
+    );
+}
+
+#[test]
 fn a_task_lost_to_the_cluster_starts_again_without_costing_a_retry_and_an_unreachable_one_is_waited_for() {
     check(
         "submit J a*5 | offer O1 cpus:5;mem:8GiB | J-1.a.0 GONE | J-1.a.1 UNKNOWN | J-1.a.2 DROPPED \

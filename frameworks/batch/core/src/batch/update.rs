@@ -146,6 +146,7 @@ fn outcome(status: &TaskStatus) -> Outcome {
         | TaskState::Unreachable => Outcome::Alive,
         TaskState::Finished => Outcome::Finished,
         TaskState::Failed => Outcome::Failed,
+        TaskState::Killed if status.reason == Some(StatusReason::AgentDraining) => Outcome::Lost,
         TaskState::Killed => Outcome::Killed,
         TaskState::Dropped => Outcome::NeverLaunched,
         TaskState::Error if status.reason == Some(StatusReason::InvalidOffers) => Outcome::NeverLaunched,

@@ -85,6 +85,22 @@ fn quick_failures_double_the_pause_up_to_a_minute_and_ten_seconds_of_life_end_it
 }
 
 #[test]
+fn a_replica_killed_by_the_drain_of_its_agent_is_replaced_at_once_though_it_never_ran() {
+    check(
+        "apply web 1 cpus:1;mem:64MiB
+        offer A cpus:4;mem:4GiB
+        DRAINED web.0.1
+        show",
+        expect![[r#"
+            apply web 1 cpus:1;mem:64MiB -> created; want * 1*1
+            offer A cpus:4;mem:4GiB -> launch web.0.1 on A; want *
+            DRAINED web.0.1 -> want * 1*1
+            show -> web v1, web.0.1 v1 Waiting
+        "#]],
+    );
+}
+
+#[test]
 fn a_replica_that_ran_and_was_taken_away_is_replaced_at_once() {
     check(
         "apply web 3 cpus:1;mem:64MiB

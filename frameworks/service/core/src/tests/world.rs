@@ -10,8 +10,8 @@ use proffer_session::{Context, Output, Scheduler, Write};
 use proffer_types::scheduler_link::Call;
 use proffer_types::{
     AgentId, Attribute, Constraint, ContainerSpec, FrameworkId, KillPolicy, Limits, MasterId, Offer,
-    OfferConstraints, Operation, PlacementRules, Predicate, Resources, Role, Selector, ShapeId, StatusSource,
-    TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+    OfferConstraints, Operation, PlacementRules, Predicate, Resources, Role, Selector, ShapeId, StatusReason,
+    StatusSource, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -205,6 +205,11 @@ impl World {
                 return shown.join("; ");
             }
             ["why", name] => return self.services.explain(name, self.now).unwrap().join("\n"),
+            ["DRAINED", task] => {
+                let mut status = status(&TaskId::new(task).unwrap(), TaskState::Killed, self.now);
+                status.reason = Some(StatusReason::AgentDraining);
+                self.run(|services, cx| services.update(cx, &status)).1
+            }
             [state, task] => {
                 let state = TaskState::ALL.into_iter().find(|known| known.as_str() == state);
                 self.status(&TaskId::new(task).unwrap(), state.unwrap())

@@ -10,7 +10,8 @@ use proffer_types::scheduler_link::Call;
 use proffer_types::{
     AgentId, Attribute, Constraint, ContainerSpec, FrameworkId, GangId, KillPolicy, Limits, Offer,
     OfferConstraints, OfferGang, OfferId, Operation, PlacementRules, Predicate, ResourceName, Resources,
-    Role, Selector, Shape, ShapeId, StatusSource, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+    Role, Selector, Shape, ShapeId, StatusReason, StatusSource, TaskId, TaskInfo, TaskState, TaskStatus,
+    Timestamp,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -376,13 +377,17 @@ pub(super) fn offer(id: &str, resources: &str, role: Option<&str>) -> Offer {
 }
 
 pub(super) fn status(id: &str, state: &str) -> TaskStatus {
+    let (state, reason) = match state {
+        "DRAINED" => ("KILLED", Some(StatusReason::AgentDraining)),
+        state => (state, None),
+    };
     let state = TaskState::ALL.into_iter().find(|known| known.as_str() == state);
     TaskStatus {
         task_id: TaskId::new(id).unwrap(),
         agent_id: Some(AgentId::new("A1").unwrap()),
         state: state.unwrap(),
         source: StatusSource::Agent,
-        reason: None,
+        reason,
         message: String::new(),
         timestamp: Timestamp(0),
         uuid: None,

@@ -1,0 +1,93 @@
+//! What operators decided of an agent.
+
+use proffer_wire::v1;
+use proffer_wire::v1::list_agents_response::{Agent, Drain};
+use serde::Serialize;
+
+use super::text::{State, state_name, until};
+
+/// That an agent's tasks are to end, and how far that is.
+#[derive(Debug, Serialize)]
+pub(crate) struct DrainView {
+    phase: State,
+    since_ms: u64,
+    /// Tasks and operations that are not over, or whose end nobody has acknowledged.
+    n_unfinished: u32,
+    mark_gone: bool,
+    /// Absent means that the whole request may drain at once.
+    at_once: Option<u32>,
+    /// Of the request.
+    n_running: u32,
+    max_grace_ms: Option<u64>,
+}
+
+impl From<&Drain> for DrainView {
+    fn from(drain: &Drain) -> Self {
+        Self {
+            phase: state_name(drain.phase().as_str_name(), "DRAIN_"),
+            since_ms: drain.since_ms,
+            n_unfinished: drain.n_unfinished,
+            mark_gone: drain.mark_gone,
+            at_once: drain.at_once,
+            n_running: drain.n_running,
+            max_grace_ms: drain.max_grace_ms,
+        }
+    }
+}
+
+/// An agent's state in a table: where it is, and what operators decided, where that is not as usual.
+pub(super) fn state(agent: &Agent) -> String {
+    let drain = agent.drain.as_ref().map(Drain::phase);
+    let decided = [
+        agent.deactivated_since_ms.map(|_| "DEACTIVATED"),
+        drain.and_then(|phase| match phase {
+            v1::DrainPhase::DrainDraining => Some("DRAINING"),
+            v1::DrainPhase::DrainDrained => Some("DRAINED"),
+            v1::DrainPhase::DrainWaiting => Some("WAITING TO DRAIN"),
+            v1::DrainPhase::Unspecified => None,
+        }),
+    ];
+    let is_waiting = drain == Some(v1::DrainPhase::DrainWaiting) && agent.deactivated_since_ms.is_none();
+    let decided: Vec<_> = decided.into_iter().flatten().collect();
+    let presence = state_name(agent.state().as_str_name(), "AGENT_").to_string();
+    let is_usual = agent.state() == v1::AgentState::AgentActive && !is_waiting;
+    let presence = Some(presence.as_str()).filter(|_| decided.is_empty() || !is_usual);
+    let words: Vec<_> = presence.into_iter().chain(decided).collect();
+    words.join(", ")
+}
+
+/// Since when the newest of that is so.
+pub(super) fn since(agent: &Agent) -> Option<u64> {
+    let drain = agent.drain.as_ref().map(|drain| drain.since_ms);
+    [agent.since_ms, agent.deactivated_since_ms, drain]
+        .into_iter()
+        .flatten()
+        .max()
+}
+
+/// What its removal, or its drain, waits for.
+pub(super) fn progress(agent: &Agent) -> String {
+    match agent.removal_delay {
+        Some(delay) if delay.too_many_away => "an operator: too many agents are away".to_owned(),
+        Some(delay) => format!("the limit of removals, {}", until(delay.until_ms)),
+        None => drain_progress(agent),
+    }
+}
+
+fn drain_progress(agent: &Agent) -> String {
+    let Some(drain) = &agent.drain else {
+        return String::new();
+    };
+    let s = if drain.n_unfinished == 1 { "" } else { "s" };
+    let waits_for = match drain.phase() {
+        v1::DrainPhase::DrainWaiting => {
+            let at_once = drain.at_once.unwrap_or(0);
+            format!("a place: {} of {at_once} taken", drain.n_running)
+        }
+        v1::DrainPhase::DrainDraining if drain.n_unfinished == 0 => "the agent".to_owned(),
+        v1::DrainPhase::DrainDraining => format!("{} task{s} or operation{s}", drain.n_unfinished),
+        v1::DrainPhase::DrainDrained | v1::DrainPhase::Unspecified => return String::new(),
+    };
+    let then = if drain.mark_gone { ", then gone" } else { "" };
+    format!("{waits_for}{then}")
+}

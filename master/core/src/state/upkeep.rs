@@ -1,0 +1,179 @@
+//! What operators decided of agents, who is next in a drain, and who is empty.
+//!
+//! Two indexes are kept in step with the agents: the members of each drain request, and the draining agents of which
+//! nothing is left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use proffer_allocator::Change;
+use proffer_types::{AgentId, AgentInfo, Timestamp};
+
+use super::{Agent, AgentPresence, State};
+use crate::{Drain, DrainPhase, Upkeep};
+
+/// An agent that an operator declared gone: its id is spent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoneAgent {
+    /// What it last said of itself.
+    pub info: Arc<AgentInfo>,
+    pub since: Timestamp,
+}
+
+/// The agents of each drain request, by position.
+pub(super) type Drains = BTreeMap<u64, BTreeMap<u32, AgentId>>;
+
+impl Agent {
+    /// Whether it is there, draining, and without a task or operation that anybody waits for.
+    pub(super) fn is_emptied(&self) -> bool {
+        let drain = self.upkeep.drain.as_ref();
+        drain.is_some_and(|drain| drain.phase == DrainPhase::Draining)
+            && matches!(self.presence, AgentPresence::Active { .. })
+            && self.tasks.is_empty()
+            && self.operations.is_empty()
+    }
+}
+
+impl State {
+    /// The agents that are gone, by id.
+    #[must_use]
+    pub fn gone_agents(&self) -> &Arc<BTreeMap<AgentId, GoneAgent>> {
+        &self.agents.gone
+    }
+
+    /// The agent that has been gone for longest, when there are more than `limit`.
+    pub(crate) fn surplus_gone_agent(&self, limit: usize) -> Option<&AgentId> {
+        let oldest = self.agents.gone_order.first().map(|(_, id)| id);
+        oldest.filter(|_| self.agents.gone.len() > limit)
+    }
+
+    /// A name for the next drain request: no agent is in another of that name.
+    pub(crate) fn next_drain_request(&self) -> u64 {
+        let last = self.agents.drains.last_key_value();
+        last.map_or(0, |(request, _)| request.saturating_add(1))
+    }
+
+    /// A draining agent that is empty.
+    pub(crate) fn emptied_agent(&self) -> Option<&AgentId> {
+        self.agents.emptied.first()
+    }
+
+    /// The waiting agents whose turn it is. Linear in the agents that are in a drain.
+    pub(crate) fn drains_due(&self) -> Vec<AgentId> {
+        let requests = self.agents.drains.values();
+        requests.flat_map(|members| self.due_of(members)).collect()
+    }
+
+    fn due_of(&self, members: &BTreeMap<u32, AgentId>) -> Vec<AgentId> {
+        let drain = |id: &AgentId| self.agent(id).and_then(|agent| agent.upkeep.drain.clone());
+        let drains = members.values().filter_map(|id| Some((id, drain(id)?)));
+        let (waiting, running): (Vec<_>, Vec<_>) =
+            drains.partition(|(_, drain)| drain.phase == DrainPhase::Waiting);
+        let at_once = waiting.first().map_or(0, |(_, drain): &(_, Drain)| drain.at_once);
+        let room = usize::try_from(at_once)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(running.len());
+        waiting.into_iter().take(room).map(|(id, _)| id.clone()).collect()
+    }
+
+    pub(super) fn agent_upkeep(&mut self, id: &AgentId, upkeep: &Upkeep) -> Vec<Change> {
+        self.leave_drain(id);
+        let Some(agent) = self.agents.by_id.get_mut(id) else {
+            return Vec::new();
+        };
+        agent.upkeep = upkeep.clone();
+        let (is_offered, out_of_use) = (agent.is_offered(), !upkeep.is_offered());
+        self.enter_drain(id);
+        self.index_emptied(id);
+        let ledger = self.ledger_mut();
+        ledger.set_agent_out_of_use(id, out_of_use);
+        let changed = ledger.set_agent_active(id, is_offered);
+        changed.into_iter().collect()
+    }
+
+    pub(super) fn agent_gone(&mut self, id: &AgentId, since: Timestamp) -> Vec<Change> {
+        let info = self.agent(id).map(|agent| Arc::clone(&agent.info));
+        self.unlink_agent(id);
+        let changes = self.drop_agent(id);
+        if let Some(info) = info {
+            self.insert_gone(id, GoneAgent { info, since });
+        }
+        changes
+    }
+
+    pub(super) fn insert_gone(&mut self, id: &AgentId, gone: GoneAgent) {
+        self.agents.gone_order.insert((gone.since, id.clone()));
+        Arc::make_mut(&mut self.agents.gone).insert(id.clone(), gone);
+    }
+
+    pub(super) fn forget_gone(&mut self, id: &AgentId) {
+        if self.agents.gone.contains_key(id)
+            && let Some(gone) = Arc::make_mut(&mut self.agents.gone).remove(id)
+        {
+            self.agents.gone_order.remove(&(gone.since, id.clone()));
+        }
+    }
+
+    pub(super) fn enter_drain(&mut self, id: &AgentId) {
+        let drain = self
+            .agents
+            .by_id
+            .get(id)
+            .and_then(|agent| agent.upkeep.drain.as_ref());
+        if let Some((request, position)) = drain.map(|drain| (drain.request, drain.position)) {
+            let members = self.agents.drains.entry(request).or_default();
+            members.insert(position, id.clone());
+        }
+    }
+
+    pub(super) fn leave_drain(&mut self, id: &AgentId) {
+        let drain = self
+            .agents
+            .by_id
+            .get(id)
+            .and_then(|agent| agent.upkeep.drain.as_ref());
+        let Some((request, position)) = drain.map(|drain| (drain.request, drain.position)) else {
+            return;
+        };
+        if let Some(members) = self.agents.drains.get_mut(&request) {
+            members.remove(&position);
+            if members.is_empty() {
+                self.agents.drains.remove(&request);
+            }
+        }
+    }
+
+    /// Asked after anything that an empty agent is empty by has changed.
+    pub(super) fn index_emptied(&mut self, id: &AgentId) {
+        if self.agents.by_id.get(id).is_some_and(Agent::is_emptied) {
+            self.agents.emptied.insert(id.clone());
+        } else if !self.agents.emptied.is_empty() {
+            self.agents.emptied.remove(id);
+        }
+    }
+
+    pub(super) fn check_upkeep(&self) {
+        let emptied = self.agents().filter(|(_, agent)| agent.is_emptied());
+        let emptied: BTreeSet<_> = emptied.map(|(id, _)| id.clone()).collect();
+        assert_eq!(self.agents.emptied, emptied, "the index of drained agents");
+        let mut drains = Drains::new();
+        for (id, agent) in self.agents() {
+            if let Some(drain) = &agent.upkeep.drain {
+                let members = drains.entry(drain.request).or_default();
+                let other = members.insert(drain.position, id.clone());
+                assert_eq!(other, None, "who has the place of agent {id} in its drain");
+            }
+            assert!(
+                !self.agents.gone.contains_key(id),
+                "agent {id} is gone, and there"
+            );
+        }
+        assert_eq!(self.agents.drains, drains, "the index of drains");
+        let order = self.agents.gone.iter().map(|(id, gone)| (gone.since, id.clone()));
+        assert_eq!(
+            self.agents.gone_order,
+            order.collect::<BTreeSet<_>>(),
+            "the order of gone agents"
+        );
+    }
+}
