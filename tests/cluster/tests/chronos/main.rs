@@ -1,29 +1,35 @@
-//! The workload that broke Chronos: recurring jobs, while everything is killed and started again.
+//! The workload that broke Chronos: recurring jobs, while everything is killed or cut off.
 //!
-//! Three masters on a real etcd, two agents and the batch framework; a seed decides what is killed with SIGKILL or hangs (SIGSTOP),
-//! when and for how long. What the tasks wrote is held against the framework's ledger and against what was done; the rules are in
-//! `proffer_cluster_tests::chronos`. `PROFFER_CHRONOS_SECONDS` is how long faults go on, `PROFFER_CHRONOS_SEED` repeats a run.
+//! Three masters on a real etcd, two agents and the batch framework, each on a host of its own; a seed decides what is
+//! killed with SIGKILL, hangs (SIGSTOP) or is cut off, one way or both, when and for how long. What the tasks wrote is
+//! held against the framework's ledger and against what was done; the rules are in `proffer_cluster_tests::chronos`. `PROFFER_CHRONOS_SECONDS` is how long faults go on, `PROFFER_CHRONOS_SEED` repeats a run.
+
+mod lan;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use proffer_cluster_tests::chronos::{Entry, Fault, Job, Report, Victim};
-use proffer_cluster_tests::{built_binary, get, signal, skipped, text, wait_for};
+use proffer_cluster_tests::{built_binary, signal, skipped, text, wait_for};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
+
+use self::lan::{Cut, Lan, SWITCH};
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long faults go on where nobody says.
 const SECONDS: u64 = 45;
-const N_MASTERS: usize = 3;
-const N_AGENTS: usize = 2;
+const ETCD: &str = "10.78.0.9";
+const MASTERS: [&str; 3] = ["10.78.0.1", "10.78.0.2", "10.78.0.3"];
+const AGENTS: [&str; 2] = ["10.78.0.11", "10.78.0.12"];
+const FRAMEWORK: &str = "10.78.0.21";
 const N_JOBS: u64 = 14;
 /// Everything is well when it was at so many looks in a row: what has just been killed may not have been missed yet.
 const LOOKS: usize = 3;
@@ -36,16 +42,26 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 
 struct Daemon {
     victim: Victim,
+    host: &'static str,
     program: PathBuf,
     args: Vec<String>,
     child: Option<Child>,
 }
 
-/// A cluster on an address of its own, in which anything may be dead.
+/// What is done to a daemon.
+#[derive(Debug, Clone, Copy)]
+enum Harm {
+    Kill,
+    Stop,
+    Cut(Cut),
+}
+
+/// A cluster in which anything may be dead, or unheard of.
 struct Stage {
     binary: PathBuf,
+    lan: Lan,
     dir: tempfile::TempDir,
-    masters: Vec<String>,
+    masters: String,
     /// In the order in which they are started.
     daemons: Vec<(String, Daemon)>,
 }
@@ -55,50 +71,63 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// An address of loopback's that only this process has.
-fn own_host() -> String {
-    let [.., high, low] = std::process::id().to_be_bytes();
-    format!("127.96.{high}.{low}")
-}
-
 impl Stage {
     fn start() -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("proffer-chronos-").tempdir()?;
-        let (host, binary) = (own_host(), built_binary()?);
+        let binary = built_binary()?;
         let data = |name: &str| dir.path().join(name).display().to_string();
-        let masters: Vec<_> = (0..N_MASTERS).map(|n| format!("{host}:{}", 5050 + n)).collect();
-        let listed = masters.join(",");
-        let (client, peer) = (format!("{host}:2379"), format!("{host}:2380"));
+        let masters = MASTERS.map(|host| format!("{host}:5050")).join(",");
+        let (client, peer) = (format!("http://{ETCD}:2379"), format!("http://{ETCD}:2380"));
         let etcd = format!(
-            "--name test --log-level error --data-dir {} --listen-client-urls http://{client} \
-             --advertise-client-urls http://{client} --listen-peer-urls http://{peer} \
-             --initial-advertise-peer-urls http://{peer} --initial-cluster test=http://{peer}",
+            "--name test --log-level error --data-dir {} --listen-client-urls {client} --advertise-client-urls {client} \
+             --listen-peer-urls {peer} --initial-advertise-peer-urls {peer} --initial-cluster test={peer}",
             data("etcd")
         );
-        let mut commands = vec![("etcd".to_owned(), Victim::Etcd, PathBuf::from("etcd"), etcd)];
-        for (n, address) in masters.iter().enumerate() {
-            let args = format!("master --listen {address} --store etcd://{client}/test");
-            commands.push((format!("master-{n}"), Victim::Master, binary.clone(), args));
+        let mut commands = vec![("etcd".to_owned(), Victim::Etcd, ETCD, PathBuf::from("etcd"), etcd)];
+        for host in MASTERS {
+            // Short, so that who is cut off is noticed within the test.
+            let args = format!(
+                "master --listen {host}:5050 --insecure-listen --store etcd://{ETCD}:2379/test --heartbeat-interval 1s \
+                 --agent-reregister-timeout 4s"
+            );
+            commands.push((
+                format!("master-{host}"),
+                Victim::Master,
+                host,
+                binary.clone(),
+                args,
+            ));
         }
         let out = dir.path().join("out");
         fs::create_dir(&out)?;
         fs::set_permissions(&out, std::os::unix::fs::PermissionsExt::from_mode(0o1777))?;
-        for n in 0..N_AGENTS {
-            let name = format!("agent-{n}");
+        for host in AGENTS {
+            let name = format!("agent-{host}");
             let args = format!(
-                "agent --master {listed} --listen {host}:{} --data-dir {} --allow-host-path {}",
-                5060 + n,
+                "agent --master {masters} --listen {host}:5051 --insecure-listen --data-dir {} --allow-host-path {}",
                 data(&name),
                 out.display()
             );
-            commands.push((name, Victim::Agent, binary.clone(), args));
+            commands.push((name, Victim::Agent, host, binary.clone(), args));
         }
-        let args = format!("framework batch --master {listed} --data-dir {}", data("batch"));
-        commands.push(("batch".to_owned(), Victim::Framework, binary.clone(), args));
-        let daemon = |(name, victim, program, args): (String, _, _, String)| {
+        let args = format!(
+            "framework batch --master {masters} --listen {FRAMEWORK}:0 --insecure-listen --data-dir {}",
+            data("batch")
+        );
+        commands.push((
+            "batch".to_owned(),
+            Victim::Framework,
+            FRAMEWORK,
+            binary.clone(),
+            args,
+        ));
+        let hosts = commands.iter().map(|(_, _, host, _, _)| (*host).to_owned());
+        let lan = Lan::new(dir.path().join("hosts"), hosts.collect())?;
+        let daemon = |(name, victim, host, program, args): (String, _, _, _, String)| {
             let args = args.split(' ').map(str::to_owned).collect();
             let daemon = Daemon {
                 victim,
+                host,
                 program,
                 args,
                 child: None,
@@ -107,6 +136,7 @@ impl Stage {
         };
         let mut stage = Self {
             binary,
+            lan,
             masters,
             daemons: commands.into_iter().map(daemon).collect(),
             dir,
@@ -122,8 +152,8 @@ impl Stage {
         let (name, daemon) = &mut self.daemons[n];
         let log = self.dir.path().join(format!("{name}.log"));
         let log = File::options().create(true).append(true).open(log)?;
-        let mut command = Command::new(&daemon.program);
-        command.args(&daemon.args).stdin(Stdio::null());
+        let mut command = self.lan.on(daemon.host, &daemon.program);
+        command.args(&daemon.args);
         command.stdout(log.try_clone()?).stderr(log);
         daemon.child = Some(command.spawn().with_context(|| name.clone())?);
         Ok(())
@@ -150,9 +180,8 @@ impl Stage {
     }
 
     fn run(&self, args: &[&str]) -> Result<Output> {
-        let mut command = Command::new(&self.binary);
-        let command = command.args(args).env("PROFFER_MASTER", self.masters.join(","));
-        Ok(command.stdin(Stdio::null()).output()?)
+        let mut command = self.lan.on(SWITCH, &self.binary);
+        Ok(command.args(args).env("PROFFER_MASTER", &self.masters).output()?)
     }
 
     fn json(&self, args: &[&str]) -> Result<Value> {
@@ -167,9 +196,7 @@ impl Stage {
             let listed = self.run(&[listing]).map(|output| text(&output.stdout));
             listed.map_or(0, |listed| listed.matches(" ACTIVE ").count())
         };
-        let is_ready =
-            |address: &String| get(address, "/readyz").is_ok_and(|(status, _)| status.contains("200"));
-        self.masters.iter().any(is_ready) && active("agents") == N_AGENTS && active("frameworks") == 1
+        active("agents") == AGENTS.len() && active("frameworks") == 1
     }
 
     fn is_well_within(&mut self, limit: Duration) -> bool {
@@ -187,26 +214,43 @@ impl Stage {
         n_well == LOOKS
     }
 
-    /// Kills one or two, or stops one, lets them be for a while, and waits until all is well again.
+    fn harm(&mut self, n: usize, harm: Harm) -> Result<()> {
+        let daemon = &self.daemons[n].1;
+        match (harm, &daemon.child) {
+            (Harm::Stop, Some(child)) => signal(child.id(), "STOP"),
+            (Harm::Cut(cut), _) => self.lan.cut(daemon.host, cut),
+            (Harm::Kill | Harm::Stop, _) => self.kill(n),
+        }
+    }
+
+    fn mend(&mut self, n: usize, harm: Harm) -> Result<()> {
+        let daemon = &self.daemons[n].1;
+        match (harm, &daemon.child) {
+            (Harm::Cut(_), _) => self.lan.mend(daemon.host),
+            (_, Some(child)) => signal(child.id(), "CONT"),
+            (_, None) => self.start_one(n),
+        }
+    }
+
+    /// Harms one or two, lets them be for a while, and waits until all is well again.
     fn fault(&mut self, rng: &mut ChaCha8Rng) -> Result<Vec<Fault>> {
         let n_victims = if rng.random_range(0..4) == 0 { 2 } else { 1 };
-        let hangs = rng.random_range(0..4) == 0;
+        let harm = match rng.random_range(0..8) {
+            0..4 => Harm::Kill,
+            4 => Harm::Stop,
+            5 => Harm::Cut(Cut::Both),
+            6 => Harm::Cut(Cut::In),
+            _ => Harm::Cut(Cut::Out),
+        };
         let victims: BTreeSet<usize> = (0..n_victims).map(|_| self.draw(rng)).collect();
         let from_ms = now_ms();
         for victim in &victims {
-            let (name, daemon) = &self.daemons[*victim];
-            eprintln!("{from_ms} {} {name}", if hangs { "stop" } else { "kill" });
-            match &daemon.child {
-                Some(child) if hangs => signal(child.id(), "STOP")?,
-                Some(_) | None => self.kill(*victim)?,
-            }
+            eprintln!("{from_ms} {harm:?} {}", self.daemons[*victim].0);
+            self.harm(*victim, harm)?;
         }
-        std::thread::sleep(Duration::from_millis(rng.random_range(0..6_000)));
+        std::thread::sleep(Duration::from_millis(rng.random_range(0..7_000)));
         for victim in &victims {
-            match &self.daemons[*victim].1.child {
-                Some(child) => signal(child.id(), "CONT")?,
-                None => self.start_one(*victim)?,
-            }
+            self.mend(*victim, harm)?;
         }
         if victims.iter().any(|n| self.daemons[*n].1.victim == Victim::Etcd) {
             std::thread::sleep(LEASE);
@@ -243,12 +287,13 @@ impl Stage {
     }
 
     fn leader(&self) -> Option<usize> {
-        let is_ready =
-            |address: &String| get(address, "/readyz").is_ok_and(|(status, _)| status.contains("200"));
-        let leader = self.masters.iter().position(is_ready)?;
-        self.daemons
-            .iter()
-            .position(|(name, _)| *name == format!("master-{leader}"))
+        let leads = |host: &&&str| {
+            let mut ask = self.lan.on(SWITCH, Path::new("curl"));
+            ask.args(["-sf", "--max-time", "1", &format!("http://{host}:5050/readyz")]);
+            ask.output().is_ok_and(|answer| answer.status.success())
+        };
+        let leader = MASTERS.iter().find(leads)?;
+        self.daemons.iter().position(|(_, daemon)| daemon.host == *leader)
     }
 }
 
@@ -414,17 +459,19 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 #[expect(clippy::print_stdout, reason = "the run's summary counts these lines")]
-fn no_etcd() -> bool {
-    let found = Command::new("etcd").arg("--version").output();
-    if found.is_err() {
-        println!("skipped: there is no etcd here");
+fn is_impossible() -> bool {
+    let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    let programs = ["etcd", "ip", "nft", "nsenter", "curl"];
+    let missing = programs.into_iter().find(|program| !is_there(program));
+    if let Some(missing) = missing {
+        println!("skipped: there is no {missing} here");
     }
-    found.is_err()
+    missing.is_some() || skipped()
 }
 
 #[test]
-fn no_window_runs_twice_or_is_missed_without_cause_while_everything_is_killed() -> Result<()> {
-    if skipped() || no_etcd() {
+fn no_window_runs_twice_or_is_missed_without_cause_while_everything_is_killed_or_cut_off() -> Result<()> {
+    if is_impossible() {
         return Ok(());
     }
     let seed = number("PROFFER_CHRONOS_SEED").unwrap_or_else(now_ms);
