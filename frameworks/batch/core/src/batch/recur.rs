@@ -128,7 +128,7 @@ impl Batch {
         if self.check_room(n_instances).is_err() {
             let wall = self.wall(cx);
             if let Some(job) = self.recurrings.jobs.get_mut(&number) {
-                job.miss_until(Timestamp(at.0.saturating_add(1)), too_many(at, wall));
+                job.miss_until(Timestamp(wall.0.saturating_add(1)), too_many(at, wall));
             }
             return self.record(number, cx);
         }
