@@ -38,6 +38,10 @@ const LEASE: Duration = Duration::from_secs(4);
 /// How often the witness writes, and how long a write may take on a host that is well.
 const LOOK: Duration = Duration::from_millis(100);
 const SLOW: Duration = Duration::from_millis(500);
+/// A write that takes so long may take etcd's, too, and cost the leader its lease; so much later the next one leads, and
+/// everybody has found it.
+const LONG: Duration = Duration::from_secs(1);
+const AFTERMATH_MS: u64 = 10_000;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 
 struct Daemon {
@@ -338,7 +342,8 @@ impl Witness {
                 let (from_ms, began) = (now_ms(), Instant::now());
                 let written = file.write_all(b"a line of a log").and_then(|()| file.sync_data());
                 if written.is_err() || began.elapsed() > SLOW {
-                    let (victim, to_ms) = (Victim::Host, now_ms());
+                    let aftermath = if began.elapsed() > LONG { AFTERMATH_MS } else { 0 };
+                    let (victim, to_ms) = (Victim::Host, now_ms() + aftermath);
                     stalls.push(Fault {
                         victim,
                         from_ms,
