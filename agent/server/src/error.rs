@@ -40,15 +40,13 @@ pub enum AgentError {
     #[error("cannot write `{}`: free some space or fix its permissions", path.display())]
     SaveFacts { path: PathBuf, source: io::Error },
     #[error(
-        "this agent is known otherwise, and --reconfiguration-policy {policy} does not let it change so: {}; start it as before{}, or drain it, wait for its tasks to end, and remove `{}`, to have it known as a new agent (its volumes stay)",
+        "this agent has tasks that were placed on it as it was, and --reconfiguration-policy {policy} does not let it change so: {}; start it as before{}, drain it, and change it when its tasks have ended",
         differences.join("; "),
-        if *policy == ReconfigurationPolicy::Equal { ", or with --reconfiguration-policy additive to give it more" } else { "" },
-        agent_id.display()
+        if *policy == ReconfigurationPolicy::Equal { " (or with --reconfiguration-policy additive to give it more)" } else { "" },
     )]
     Reconfigured {
         policy: ReconfigurationPolicy,
         differences: Vec<String>,
-        agent_id: PathBuf,
     },
     #[error(transparent)]
     ListenAddress(#[from] ListenError),

@@ -1,6 +1,6 @@
 //! Whether an agent may start with other facts than it had.
 //!
-//! What it said of itself, frameworks placed tasks by. Compared is what the operator said, and of resources that were
+//! What it said of itself, frameworks placed tasks by; without tasks anything goes. Compared is what the operator said, and of resources that were
 //! left to be detected nothing: free disk and memory differ from start to start, and a crash must not keep an agent away.
 
 use std::collections::BTreeSet;
@@ -9,12 +9,12 @@ use std::str::FromStr;
 
 use proffer_types::{Attribute, FaultDomain, Kind, ResourceName, Resources};
 
-/// How much may differ between two starts of an agent that keeps its id; the policies of Mesos.
+/// How much may differ between two starts of an agent that has tasks; the policies of Mesos.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReconfigurationPolicy {
     /// Nothing.
     Equal,
-    /// More resources, more attributes, a domain where there was none: what breaks no promise made to anybody. Mesos
+    /// More resources, more attributes, a domain where there was none, another address: what breaks no promise made to anybody. Mesos
     /// has `equal` as its default, for want of the distinction between what is said and what is detected.
     #[default]
     Additive,
@@ -63,13 +63,20 @@ impl ReconfigurationPolicy {
         let mut differs = |what: &str, old: String, new: String| {
             differences.push(format!("{what}: {old} before, {new} now"));
         };
-        for (what, old, new) in [
-            ("the host name", &old.hostname, &new.hostname),
-            ("the address", &old.address, &new.address),
-        ] {
-            if old != new {
-                differs(what, format!("`{old}`"), format!("`{new}`"));
-            }
+        if old.hostname != new.hostname {
+            differs(
+                "the host name",
+                format!("`{}`", old.hostname),
+                format!("`{}`", new.hostname),
+            );
+        }
+        // Where it is reached is told anew at each registration, and nobody's task depends on it.
+        if old.address != new.address && self == Self::Equal {
+            differs(
+                "the address",
+                format!("`{}`", old.address),
+                format!("`{}`", new.address),
+            );
         }
         let is_new = self == Self::Additive && old.domain.is_none();
         if old.domain != new.domain && !is_new {
@@ -237,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_keeps_its_name_its_address_and_what_constraints_ask_for() {
+    fn a_host_keeps_its_name_and_what_constraints_ask_for() {
         let old = Facts {
             attributes: vec![rack("r1")],
             ..facts("", "")
@@ -250,10 +257,11 @@ mod tests {
         };
         let all = [
             "the host name: `h1` before, `h2` now",
-            "the address: `10.0.0.1:5051` before, `10.0.0.2:5051` now",
             "the attributes: `rack:r1` before, `rack:r2` now",
         ];
         assert_eq!(Additive.differences(&old, &moved), all);
+        let address = "the address: `10.0.0.1:5051` before, `10.0.0.2:5051` now";
+        assert_eq!(Equal.differences(&old, &moved)[1], address);
         let placed = Facts {
             attributes: vec![rack("r1"), rack("r9")],
             domain: Some(FaultDomain {

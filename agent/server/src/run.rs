@@ -54,7 +54,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let kept = checkpoints.recover_resources()?;
     let resources = host::resources(&config, &kept.changed, data_dir.root())?;
     let hostname = config.hostname.take().unwrap_or_else(host::name);
-    check_facts(&checkpoints, &data_dir, &config, &hostname, &resources)?;
+    let facts = check_facts(&checkpoints, &config, &hostname, &resources)?;
     let resources = proffer_agent_core::restore(&resources, &kept.changed)?;
     let containerizer = Containerizer::new(&proffer_linux::Config {
         cgroup_root: data_dir.cgroup_root(),
@@ -95,6 +95,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         cgroups: containerizer.host_facts().cgroups().to_owned(),
         domain: config.domain.take(),
     };
+    checkpoints.save_facts(&facts)?;
     info!(%address, data_dir = %data_dir.root().display(), resources = %info.resources, cgroups = info.cgroups, disk_quota = disk.held_by(), "agent listening");
     if let Some(listening) = config.listening.take() {
         // Nobody waiting is nobody's loss.
@@ -239,14 +240,13 @@ fn attributes(mut stated: Vec<Attribute>, disk: &Disk) -> Vec<Attribute> {
     stated
 }
 
-/// Holds what the agent is told now against what it was told before, and keeps it for the next start.
+/// Holds what the agent is told now against what it was told before. Returns it, to be kept once the agent starts.
 fn check_facts(
     checkpoints: &Checkpoints,
-    data_dir: &DataDir,
     config: &Config,
     hostname: &str,
     total: &Resources,
-) -> Result<(), AgentError> {
+) -> Result<Facts, AgentError> {
     let facts = Facts {
         hostname: hostname.to_owned(),
         address: config
@@ -262,14 +262,10 @@ fn check_facts(
     if let Some(before) = checkpoints.recover_facts() {
         let differences = policy.differences(&before, &facts);
         if !differences.is_empty() {
-            return Err(AgentError::Reconfigured {
-                policy,
-                differences,
-                agent_id: data_dir.agent_id(),
-            });
+            return Err(AgentError::Reconfigured { policy, differences });
         }
     }
-    checkpoints.save_facts(&facts)
+    Ok(facts)
 }
 
 async fn networks(data_dir: &DataDir, config: &Config, is_rootless: bool) -> Result<Networks, AgentError> {

@@ -99,8 +99,9 @@ pub(crate) struct AgentArgs {
     images: ImageArgs,
     #[command(flatten)]
     security: SecurityArgs,
-    /// How much of these facts may differ from the agent's last start: equal means nothing, additive that there may be
-    /// more resources, more attributes and a domain where there was none. What is detected may always differ
+    /// How much of these facts may differ from the agent's last start while it has tasks: equal means nothing, additive
+    /// that there may be more resources, more attributes, a domain where there was none and another address. What is
+    /// detected may always differ
     #[arg(
         long,
         env = "PROFFER_RECONFIGURATION_POLICY",

@@ -1,5 +1,7 @@
 //! What the operator said of the agent at its last start, to compare the next one with.
 
+use std::fs;
+
 use proffer_types::{Attribute, FaultDomain, Resources};
 use proffer_wire::{ConvertError, v1};
 use prost::Message;
@@ -28,12 +30,15 @@ struct FactsMessage {
 }
 
 impl Checkpoints {
-    /// Those of the last start; none for an agent that has no id yet. A file that cannot be read stops nobody: there is
-    /// nothing to hold against what is said now.
+    /// Those of the last start, where there are tasks that were placed by them. A file that cannot be read stops nobody:
+    /// there is nothing to hold against what is said now.
     pub(crate) fn recover_facts(&self) -> Option<Facts> {
-        if !self.data_dir.agent_id().exists() {
-            return None;
-        }
+        let tasks = fs::read_dir(self.data_dir.tasks())
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut containers = tasks.filter_map(|entry| super::container_id(&entry.path()));
+        containers.next()?;
         let path = self.data_dir.facts();
         let facts = match file::read(&path) {
             Ok(bytes) => decode(&bytes).map_err(|error| error.to_string()),
