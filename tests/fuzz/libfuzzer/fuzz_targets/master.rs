@@ -1,3 +1,5 @@
+//! Searches for bytes that break the target `master`, guided by coverage.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| proffer_fuzz::run("master", input));
