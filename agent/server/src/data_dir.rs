@@ -29,6 +29,8 @@ use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use proffer_agent_core::{ContainerId, TaskKey};
 use proffer_types::GroupId;
@@ -52,6 +54,12 @@ pub(crate) const FORMAT: u32 = 2;
 /// What stands before the number in the file `format`.
 const FORMAT_WORDS: &str = "proffer agent data, format ";
 
+/// How long the lock is waited for: what an agent that was killed had just forked has a copy of it, until it executes its
+/// own program.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+const LOCK_RETRY: Duration = Duration::from_millis(10);
+
 #[derive(Debug)]
 pub(crate) struct DataDir {
     root: PathBuf,
@@ -74,7 +82,7 @@ impl DataDir {
             .write(true)
             .open(root.join("lock"))
             .map_err(refuse)?;
-        lock.try_lock().map_err(|error| match error {
+        take(&lock).map_err(|error| match error {
             TryLockError::WouldBlock => AgentError::DataDirInUse { path: root.clone() },
             TryLockError::Error(source) => refuse(source),
         })?;
@@ -277,6 +285,16 @@ impl DataDir {
     /// Tells what the kernel has of this agent from what it has of others on the host.
     pub(crate) fn hash(&self) -> u32 {
         hash(&self.root)
+    }
+}
+
+fn take(lock: &File) -> Result<(), TryLockError> {
+    let deadline = Instant::now() + LOCK_TIMEOUT;
+    loop {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOCK_RETRY),
+            taken => return taken,
+        }
     }
 }
 
