@@ -183,6 +183,17 @@ async fn of_everything() -> Arc<Memory> {
         .teardown_framework(teardown)
         .await
         .unwrap();
+    let agents = master
+        .operator()
+        .await
+        .list_agents(v1::ListAgentsRequest::default())
+        .await;
+    let drain = v1::DrainAgentsRequest {
+        agent_ids: vec![agents.unwrap().into_inner().agents[0].agent_id.clone()],
+        max_grace_ms: Some(5_000),
+        ..Default::default()
+    };
+    master.operator().await.drain_agents(drain).await.unwrap();
     drop((agent, completed));
     master.stop().await;
     store
@@ -214,6 +225,10 @@ async fn the_registry_of_every_format_there_ever_was_is_read() {
             .unwrap()
             .into_inner()
             .agents;
+        let format: u32 = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let drain = agents[0].drain.as_ref();
+        let grace = drain.and_then(|drain| drain.max_grace_ms);
+        assert_eq!(grace, (format >= 2).then_some(5_000), "{path:?}");
         let info = agents[0].info.as_ref().unwrap();
         assert_eq!(
             (info.hostname.as_str(), info.resources.as_ref()),
