@@ -5,6 +5,7 @@
 
 mod batch;
 mod error;
+pub mod lease;
 mod model;
 
 pub use batch::{Batch, MAX_BATCH_BYTES, MAX_KEY_BYTES, Op, Precondition};

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use etcd_client::{Client, ConnectOptions, LeaderKey, ResignOptions};
+use proffer_store_api::lease::{KEEP_ALIVES, RETRY, certain_for};
+pub use proffer_store_api::lease::{MAX_LEASE, MIN_LEASE};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -15,17 +17,6 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::etcd::error::words;
 use crate::etcd::{CONNECT_TIMEOUT, EtcdAddress, KEEP_ALIVE, REQUEST_TIMEOUT};
 use crate::{Election, Leadership};
-
-/// The shortest lease: etcd makes of shorter ones what its own elections take.
-pub const MIN_LEASE: Duration = Duration::from_secs(2);
-/// The longest: a leader that dies is missed for that long.
-pub const MAX_LEASE: Duration = Duration::from_secs(300);
-/// How many keep-alives a lease's time has room for.
-const KEEP_ALIVES: u32 = 4;
-/// The part of a lease's time by which a leader stops early: clocks that run apart by a tenth are broken.
-const MARGIN: u32 = 10;
-/// Between attempts when etcd does not answer.
-const RETRY: Duration = Duration::from_millis(200);
 
 /// One of several who would lead.
 #[derive(Clone)]
@@ -146,7 +137,7 @@ impl Lease {
         let mut client = client.clone();
         let granted = timeout(REQUEST_TIMEOUT, client.lease_grant(seconds, None)).await;
         let id = granted.ok()?.ok()?.id();
-        let (until, watched) = watch::channel(sent + certain(time));
+        let (until, watched) = watch::channel(sent + certain_for(time));
         let keeper = tokio::spawn(keep_alive(client, id, time, until));
         Some(Self {
             id,
@@ -178,11 +169,6 @@ impl Drop for Lease {
     }
 }
 
-/// How long a lease certainly stands after its last keep-alive was sent.
-fn certain(time: Duration) -> Duration {
-    time - time / MARGIN
-}
-
 /// Keeps a lease alive until etcd has dropped it.
 async fn keep_alive(mut client: Client, id: i64, time: Duration, until: watch::Sender<Instant>) {
     // The streams do not come back by themselves after a fault.
@@ -192,7 +178,7 @@ async fn keep_alive(mut client: Client, id: i64, time: Duration, until: watch::S
             let Ok(()) = keeper.keep_alive().await else { break };
             match timeout(time / KEEP_ALIVES, answers.message()).await {
                 Ok(Ok(Some(answer))) if answer.ttl() > 0 => {
-                    until.send_replace(sent + certain(time));
+                    until.send_replace(sent + certain_for(time));
                 }
                 // Dropped by etcd.
                 Ok(Ok(Some(_))) => return,
