@@ -143,7 +143,7 @@ fn a_task_lost_to_the_cluster_starts_again_without_costing_a_retry_and_an_unreac
 fn an_attempt_unreachable_for_longer_than_patience_is_started_again_and_killed_when_it_comes_back() {
     check(
         "submit J a*3 | offer O1 cpus:3;mem:8GiB | J-1.a.0 UNREACHABLE | wait 120 | J-1.a.0 UNREACHABLE \
-         | J-1.a.1 UNREACHABLE | explain J | wait 60 | J-1.a.1 RUNNING | wait 121 | explain J | J-1.a.0 RUNNING \
+         | J-1.a.1 UNREACHABLE | explain J | wait 60 | J-1.a.1 RUNNING | wait 121 | explain J | J-1.a.0 UNREACHABLE | J-1.a.0 RUNNING \
          | offer O2 cpus:3;mem:8GiB | J-1.a.0 FINISHED | wait 600 | show J",
         expect![[r#"
             submit J a*3: 3 instances; want * 1.0*3

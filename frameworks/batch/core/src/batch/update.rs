@@ -36,8 +36,10 @@ impl Batch {
         let mut outcome = outcome(status);
         self.judge_agent(status, cx.now());
         let Some(place) = self.running.get(&status.task_id).copied() else {
-            // An attempt that was given up, or whose job is forgotten, has come back.
-            if outcome == Outcome::Alive {
+            // An attempt that was given up, or whose job is forgotten, has come back. Of one that is out of reach the master
+            // would answer every kill with just that, without end.
+            let is_back = !matches!(status.state, TaskState::Unreachable | TaskState::Killing);
+            if outcome == Outcome::Alive && is_back {
                 cx.kill(&status.task_id, KillPolicy::default());
             }
             return;
