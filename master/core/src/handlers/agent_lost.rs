@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use proffer_types::{AgentId, StatusReason, TaskState, Timestamp, scheduler_link};
+use proffer_types::{AgentId, FrameworkId, StatusReason, TaskId, TaskState, Timestamp, scheduler_link};
 
 use super::{away, framework_gone, offers, operation};
 use crate::cx::Cx;
 use crate::limits::MAX_UNREACHABLE_AGENTS;
-use crate::state::{AgentPresence, Framework, Peer};
+use crate::state::{AgentPresence, Framework, Peer, Task};
 use crate::{Event, LinkId};
 
 /// An agent's stream ended.
@@ -55,6 +55,8 @@ pub(crate) fn unreachable(cx: &mut Cx<'_>, agent: &AgentId) {
             let message = "the agent is unreachable";
             let status = cx.status(&task, Some(agent), TaskState::Unreachable, reason, message);
             cx.update_task(&framework, status);
+        } else {
+            tell_listed_end(cx, agent, &framework, &task);
         }
     }
     forget_surplus(cx);
@@ -66,6 +68,23 @@ pub(crate) fn tell_frameworks(cx: &mut Cx<'_>, agent: &AgentId) {
     for link in links {
         cx.send(link, scheduler_link::Event::AgentLost(agent.clone()));
     }
+}
+
+/// An agent that listed a task's end may never come to tell it. Its framework hears what it hears of the others; when the
+/// agent is back after all, its statuses come in order, up to the end.
+fn tell_listed_end(cx: &mut Cx<'_>, agent: &AgentId, framework: &FrameworkId, task: &TaskId) {
+    if cx.state.task(framework, task).is_some_and(ended_unheard) {
+        let reason = StatusReason::AgentRemoved;
+        let message = "the agent is unreachable";
+        let status = cx.status(task, Some(agent), TaskState::Unreachable, reason, message);
+        cx.tell_framework(framework, scheduler_link::Event::Update(status));
+    }
+}
+
+/// Whether the task's end is known from its agent's list alone: the status of it was never here.
+pub(crate) fn ended_unheard(task: &Task) -> bool {
+    let was_sent = task.view.status.state.is_terminal() && task.unacknowledged;
+    task.view.state.is_terminal() && !was_sent
 }
 
 /// Beyond the bound, the agent that is unreachable for longest is dropped; its tasks are gone.

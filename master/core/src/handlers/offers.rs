@@ -6,6 +6,7 @@ use crate::cx::Cx;
 use crate::{Event, OfferEnd};
 
 /// What an offer promised, and to whom.
+#[derive(Clone)]
 pub(crate) struct Held {
     pub(crate) framework_id: FrameworkId,
     pub(crate) agent_id: AgentId,

@@ -7,6 +7,7 @@ use proffer_types::{
     AgentId, FrameworkId, StatusReason, StatusSource, TaskId, TaskState, TaskStatus, scheduler_link,
 };
 
+use super::agent_lost::ended_unheard;
 use crate::cx::Cx;
 use crate::state::{Agent, AgentPresence};
 
@@ -31,6 +32,14 @@ fn implicit(cx: &mut Cx<'_>, framework: &FrameworkId) {
 /// Answers for one task by the first rule that holds.
 pub(crate) fn explicit(cx: &mut Cx<'_>, framework: &FrameworkId, task: &TaskId, agent: Option<&AgentId>) {
     let live = cx.state.task(framework, task);
+    if let Some(live) = live.filter(|live| ended_unheard(live)) {
+        let agent = live.view.info.agent_id.clone();
+        if cx.state.agent(&agent).is_some_and(Agent::is_unreachable) {
+            let (state, reason) = (TaskState::Unreachable, StatusReason::Reconciliation);
+            let status = cx.status(task, Some(&agent), state, reason, String::new());
+            return answer(cx, framework, status);
+        }
+    }
     if live.is_some_and(|live| live.view.status.state.is_terminal() && !live.unacknowledged) {
         // An agent listed its end; the statuses up to it are on the way, in order.
         return;

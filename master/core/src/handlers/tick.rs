@@ -69,12 +69,23 @@ pub(crate) fn handle(cx: &mut Cx<'_>) {
                 offers::rescind(cx, &offer);
                 // Or the same framework, being next in line, would sit on it again at once.
                 for held in held {
-                    offers::set_filter(cx, held, Filters::DEFAULT);
+                    refuse_for(cx, held);
                 }
             }
         }
     }
     removal::tell_held(cx, first_event);
+}
+
+/// As if the framework had declined the offer in each of its roles: one that answers nothing would else be offered the
+/// same in the next role, and then in the first again.
+fn refuse_for(cx: &mut Cx<'_>, held: offers::Held) {
+    let framework = cx.state.framework(&held.framework_id);
+    let roles = framework.map(|framework| framework.info.roles.clone());
+    for role in roles.unwrap_or_default() {
+        let held = offers::Held { role, ..held.clone() };
+        offers::set_filter(cx, held, Filters::DEFAULT);
+    }
 }
 
 /// The largest agents there are, those expected back included.

@@ -96,6 +96,42 @@ fn a_task_that_did_reach_its_agent_runs_on() {
 }
 
 #[test]
+fn a_task_whose_end_its_agent_only_listed_is_unreachable_with_the_agent_and_ends_when_it_is_back() {
+    check(
+        "framework f0 | agent a0 cpus:4;mem:1GiB | accept f0 o0 refuse 600 t1@a0:cpus:1 | lost a0
+         agent a0 cpus:4;mem:1GiB f0/t1=FINISHED | lost a0 | reconcile f0 t1@a0 | wait 75 | reconcile f0 t1@a0
+         agent a0 cpus:4;mem:1GiB f0/t1=FINISHED | status a0 f0/t1 RUNNING FINISHED",
+        expect![[r#"
+            > framework f0
+            f0 <- subscribed as f0
+            > agent a0 cpus:4;mem:1GiB
+            a0 <- registered as a0
+            f0 <- offer o0 a0 * cpus:4;mem:1GiB
+            > accept f0 o0 refuse 600 t1@a0:cpus:1
+            a0 <- run f0/t1 cpus:1
+            > lost a0
+            > agent a0 cpus:4;mem:1GiB f0/t1=FINISHED
+            a0 <- registered as a0
+            f0 <- offer o1 a0 * cpus:4;mem:1GiB
+            > lost a0
+            f0 <- rescind o1
+            > reconcile f0 t1@a0
+            f0 <- t1 STAGING RECONCILIATION
+            > wait 75
+            f0 <- agent a0 lost
+            f0 <- t1 UNREACHABLE AGENT_REMOVED (the agent is unreachable)
+            > reconcile f0 t1@a0
+            f0 <- t1 UNREACHABLE RECONCILIATION
+            > agent a0 cpus:4;mem:1GiB f0/t1=FINISHED
+            a0 <- registered as a0
+            f0 <- offer o2 a0 * cpus:4;mem:1GiB
+            > status a0 f0/t1 RUNNING FINISHED
+            f0 <- t1 RUNNING #3
+        "#]],
+    );
+}
+
+#[test]
 fn an_agent_that_stays_away_is_unreachable_and_comes_back_whole() {
     check(
         &format!(

@@ -155,6 +155,28 @@ fn an_unanswered_offer_is_taken_back_and_offered_elsewhere_first() {
 }
 
 #[test]
+fn an_unanswered_offer_is_not_made_again_at_once_in_another_role_of_the_same_framework() {
+    check(
+        "framework f0 role a role b | framework f1 | agent a0 cpus:4;mem:1GiB | wait 30 | decline f1 o1 refuse 60 | wait 5",
+        expect![[r#"
+            > framework f0 role a role b
+            f0 <- subscribed as f0
+            > framework f1
+            f1 <- subscribed as f1
+            > agent a0 cpus:4;mem:1GiB
+            a0 <- registered as a0
+            f0 <- offer o0 a0 a cpus:4;mem:1GiB
+            > wait 30
+            f0 <- rescind o0
+            f1 <- offer o1 a0 * cpus:4;mem:1GiB
+            > decline f1 o1 refuse 60
+            > wait 5
+            f0 <- offer o2 a0 b cpus:4;mem:1GiB
+        "#]],
+    );
+}
+
+#[test]
 fn a_task_whose_description_is_refused_does_not_spoil_the_others_whatever_becomes_of_its_offer() {
     check(
         "framework f0 | agent a0 cpus:4;mem:1GiB
