@@ -35,6 +35,11 @@ crash: deps-test $(ROCKSDB_LIB_DIR)/librocksdb.a ## kills a whole agent before e
 fuzz: ## searches for inputs that break a decoder or a core, FUZZ=messages|master|agent|text|records, SECONDS_EACH=60
 	@scripts/fuzz.sh "$(CACHE)/fuzz" "$(FUZZ)" "$(SECONDS_EACH)"
 
+# `make test` runs the first thousand.
+nightly: deps ## runs as many of the simulator's seeds as are asked for, SEEDS=1..100001
+	cargo build --locked -p proffer-sim --bin proffer-sim
+	"$(CARGO_TARGET_DIR)/debug/proffer-sim" run --seeds "$(or $(SEEDS),1..100001)"
+
 verify: deps $(ROCKSDB_LIB_DIR)/librocksdb.a ## checks format and lints; writes nothing
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings

@@ -10,7 +10,7 @@ use proffer_types::{Session, TaskStatus};
 use crate::facts::Fact;
 use crate::machine::{MachineEvent, State};
 use crate::network::{Direction, Frame, Peer, StreamId};
-use crate::run::Sabotage;
+use crate::sabotage::Sabotage;
 use crate::world::{Happening, World};
 
 impl World {
@@ -157,6 +157,7 @@ impl World {
                     self.observe(&Fact::Checkpointed {
                         key: &key,
                         pending: &[],
+                        passing: &[],
                     });
                 }
             }
@@ -174,7 +175,7 @@ impl World {
                     framework_id,
                     task_id: info.id.clone(),
                 };
-                self.launch(n, container_id, &key, &info);
+                self.launch(n, container_id, &key, &info, replaces.is_some());
             }
             Effect::Adopt {
                 container_id,
@@ -186,7 +187,9 @@ impl World {
                     self.machine(n, container_id, MachineEvent::Up { fails: true });
                 }
             }
-            Effect::RunChecks { .. } => {}
+            Effect::RunChecks {
+                container_id, info, ..
+            } => self.run_checks(n, container_id, &info),
             Effect::CheckpointExecutor { .. } | Effect::Executor { .. } => {
                 unreachable!("the simulated frameworks have no executors")
             }
@@ -285,10 +288,11 @@ impl World {
     fn checkpointed(&mut self, n: usize, container: ContainerId) {
         let disk = &self.agents[n].disk;
         let Some(key) = disk.key(container) else { return };
-        let pending = disk.pending(container);
+        let (pending, passing) = (disk.pending(container), disk.passing(container));
         self.observe(&Fact::Checkpointed {
             key: &key,
             pending: &pending,
+            passing: &passing,
         });
     }
 

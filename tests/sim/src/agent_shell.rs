@@ -6,10 +6,12 @@ use proffer_agent_core::{Agent, Command, Config, LinkId, Output, restore};
 use proffer_types::agent_link::MasterMessage;
 use proffer_types::{AgentInfo, Resources, Session, Timestamp};
 
+use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::machine::Machine;
+use crate::master_shell::Masters;
 use crate::network::{Direction, Frame, Parcel, Peer, StreamId};
-use crate::run::Sabotage;
+use crate::sabotage::Sabotage;
 use crate::scenario::Scenario;
 use crate::world::{Happening, World};
 
@@ -17,6 +19,10 @@ use crate::world::{Happening, World};
 pub(crate) struct AgentShell {
     name: String,
     pub(crate) total: Resources,
+    pub(crate) clock: Clock,
+    pub(crate) masters: Masters,
+    /// Not there yet, masked, or gone for good.
+    is_away: bool,
     pub(crate) core: Option<Agent>,
     /// Counts starts and crashes: what one life began is nothing to the next.
     pub(crate) life: u32,
@@ -32,7 +38,10 @@ impl AgentShell {
     pub(crate) fn new(n: usize, scenario: &Scenario) -> Self {
         Self {
             name: format!("host{n}"),
-            total: scenario.agents[n].clone(),
+            total: scenario.agents[n].total.clone(),
+            clock: scenario.agents[n].clock,
+            masters: Masters::default(),
+            is_away: true,
             core: None,
             life: 0,
             disk: Disk::default(),
@@ -47,8 +56,11 @@ impl AgentShell {
         self.core.is_some() && self.stream.is_none()
     }
 
-    /// Whether it is up and nothing of any task is left on its host.
+    /// Whether it is up and nothing of any task is left on its host; or does not take part.
     pub(crate) fn is_quiet(&self) -> bool {
+        if self.is_away {
+            return true;
+        }
         let registered = self
             .core
             .as_ref()
@@ -87,13 +99,16 @@ impl AgentShell {
 
 impl World {
     pub(crate) fn start_agent(&mut self, n: usize) {
-        if self.agents[n].core.is_some() {
+        let leaves = self.scenario.agents[n].leaves;
+        if self.agents[n].core.is_some() || leaves.is_some_and(|at| at <= self.now()) {
             return;
         }
         let (now, seed) = (self.now(), self.dice.seed());
         let agent = &mut self.agents[n];
+        agent.is_away = false;
         agent.life += 1;
-        let (core, out) = Agent::recover(now, agent.config(), seed, agent.disk.recover());
+        let shown = agent.clock.shows(now);
+        let (core, out) = Agent::recover(shown, agent.config(), seed, agent.disk.recover());
         agent.core = Some(core);
         agent.wakes_at = None;
         let life = agent.life;
@@ -125,6 +140,24 @@ impl World {
         }
         let down = self.downtime();
         self.queue.after(down, Happening::StartAgent(n));
+    }
+
+    /// The host starts anew: no container of before lives, and those that ended have their records.
+    pub(crate) fn reboot_host(&mut self, n: usize) {
+        if self.agents[n].core.is_none() {
+            return;
+        }
+        self.say(format_args!("fault: host {n} reboots"));
+        self.crash_agent(n);
+        self.agents[n].machine.reboot();
+    }
+
+    /// The host is gone for good, with all that is on it.
+    pub(crate) fn agent_leaves(&mut self, n: usize) {
+        self.say(format_args!("agent {n} leaves for good"));
+        self.crash_agent(n);
+        self.agents[n].machine = Machine::default();
+        self.agents[n].is_away = true;
     }
 
     pub(crate) fn agent_linked(&mut self, n: usize, stream: StreamId) {
@@ -201,7 +234,7 @@ impl World {
         }
         agent.wakes_at = None;
         let due = agent.core.as_ref().and_then(Agent::next_deadline);
-        if due.is_some_and(|due| due <= now) {
+        if due.is_some_and(|due| due <= agent.clock.shows(now)) {
             self.agent_steps(n, Command::Tick);
         } else {
             self.agent_sleeps(n);
@@ -216,12 +249,13 @@ impl World {
 
     pub(crate) fn agent_steps(&mut self, n: usize, command: Command) {
         let now = self.now();
+        let shown = self.agents[n].clock.shows(now);
         let Some(core) = &mut self.agents[n].core else {
             return;
         };
         self.trace.line(now, format_args!("agent {n} <- {command:?}"));
         let mut out = Output::new();
-        core.step(now, command, &mut out);
+        core.step(shown, command, &mut out);
         core.sanity_check();
         self.trace.line(now, format_args!("agent {n} -> {out:?}"));
         self.agent_carries_out(n, out);
@@ -237,7 +271,7 @@ impl World {
         if agent.wakes_at.is_none_or(|at| due < at) {
             agent.wakes_at = Some(due);
             self.queue.at(
-                due,
+                agent.clock.when(due),
                 Happening::AgentWakes {
                     agent: n,
                     life: agent.life,

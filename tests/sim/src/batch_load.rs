@@ -12,12 +12,15 @@ use proffer_types::{
     Timestamp,
 };
 
-use crate::scenario::FrameworkPlan;
+use crate::facts::Promises;
+use crate::scenario::{BatchPlan, FrameworkPlan};
 
 #[derive(Debug)]
 pub(crate) struct BatchLoad {
     plan: Arc<FrameworkPlan>,
     batch: Batch,
+    /// In this life.
+    cancel_asked: BTreeSet<String>,
 }
 
 impl BatchLoad {
@@ -25,13 +28,13 @@ impl BatchLoad {
         Self {
             plan,
             batch: Batch::new(),
+            cancel_asked: BTreeSet::new(),
         }
     }
 
     /// The jobs that have not ended.
     pub(crate) fn left(&self) -> Vec<String> {
-        let names = self.plan.batches.iter().map(|(_, spec)| &spec.name);
-        let open = names.filter(|name| {
+        let open = self.wanted().map(|plan| &plan.spec.name).filter(|name| {
             let job = self.batch.get(name);
             job.map_or(true, |job| job.ended.is_none())
         });
@@ -39,14 +42,43 @@ impl BatchLoad {
             .collect()
     }
 
-    fn unsubmitted(&self) -> impl Iterator<Item = usize> {
-        let is_new = |n: &usize| self.batch.get(&self.plan.batches[*n].1.name).is_err();
-        (0..self.plan.batches.len()).filter(is_new)
+    fn wanted(&self) -> impl Iterator<Item = &BatchPlan> {
+        self.plan.batches.iter().filter(|plan| !plan.is_left_out)
+    }
+
+    fn unsubmitted(&self) -> impl Iterator<Item = &BatchPlan> {
+        self.wanted()
+            .filter(|plan| self.batch.get(&plan.spec.name).is_err())
+    }
+
+    /// Those of which the user has had enough, if they have not ended; when that is asked for next.
+    fn unwanted(&self) -> impl Iterator<Item = (&BatchPlan, Timestamp)> {
+        let open = |plan: &&BatchPlan| {
+            let job = self.batch.get(&plan.spec.name);
+            job.is_ok_and(|job| job.ended.is_none())
+        };
+        let asked = |name: &String| self.cancel_asked.contains(name);
+        self.wanted()
+            .filter(open)
+            .filter(move |plan| !asked(&plan.spec.name))
+            .filter_map(|plan| Some((plan, plan.cancelled?)))
+    }
+
+    /// What its user was told of each job: how it ended, once it has.
+    pub(crate) fn promises(&self) -> Promises {
+        let ended = |plan: &BatchPlan| {
+            let job = self.batch.get(&plan.spec.name).ok()?;
+            let end = job.ended.map(|_| format!("{:?}", job.state));
+            Some((plan.spec.name.clone(), end))
+        };
+        self.wanted().filter_map(ended).collect()
     }
 }
 
 impl Scheduler for BatchLoad {
     fn recover(&mut self, records: &[(String, Vec<u8>)]) -> Result<(), RecoverError> {
+        // What was asked of a session that is gone is asked again.
+        self.cancel_asked.clear();
         self.batch.recover(records)
     }
 
@@ -92,19 +124,24 @@ impl Scheduler for BatchLoad {
 
     fn tick(&mut self, cx: &mut Context<'_>) {
         self.batch.tick(cx);
-        for n in self.unsubmitted().collect::<Vec<_>>() {
-            let (at, spec) = &self.plan.batches[n];
-            if *at <= cx.now() {
-                let submitted: Result<usize, SubmitError> = self.batch.submit(spec.clone(), cx);
-                // The plan's jobs are valid, and each fits on every agent.
-                assert!(submitted.is_ok(), "{submitted:?}");
-            }
+        let due = self.unsubmitted().filter(|plan| plan.arrives <= cx.now());
+        for spec in due.map(|plan| plan.spec.clone()).collect::<Vec<_>>() {
+            let submitted: Result<usize, SubmitError> = self.batch.submit(spec, cx);
+            // The plan's jobs are valid, and each fits on every agent that stays.
+            assert!(submitted.is_ok(), "{submitted:?}");
+        }
+        let due = self.unwanted().filter(|(_, at)| *at <= cx.now());
+        for name in due.map(|(plan, _)| plan.spec.name.clone()).collect::<Vec<_>>() {
+            let cancelled = self.batch.cancel(&name, cx);
+            assert!(cancelled.is_ok(), "{cancelled:?}");
+            self.cancel_asked.insert(name);
         }
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        let submission = self.unsubmitted().map(|n| self.plan.batches[n].0).min();
-        [submission, self.batch.next_deadline()]
+        let submission = self.unsubmitted().map(|plan| plan.arrives).min();
+        let cancellation = self.unwanted().map(|(_, at)| at).min();
+        [submission, cancellation, self.batch.next_deadline()]
             .into_iter()
             .flatten()
             .min()

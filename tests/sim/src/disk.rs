@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proffer_agent_core::{
     ContainerId, Recovered, RecoveredTask, ResourcesRecord, StateRecord, TaskKey, TaskRecord,
 };
-use proffer_types::{AgentId, StatusUuid};
+use proffer_types::{AgentId, StatusReason, StatusUuid, TaskStatus};
 
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
@@ -56,6 +56,19 @@ impl Disk {
             .map(|state| state.updates.as_slice())
             .unwrap_or_default();
         updates.iter().filter_map(|status| status.uuid).collect()
+    }
+
+    /// Of those, the ones that say no more than how a running task is: the next of the kind may take their place.
+    pub(crate) fn passing(&self, id: ContainerId) -> Vec<StatusUuid> {
+        let is_passing = |status: &&TaskStatus| {
+            matches!(
+                status.reason,
+                Some(StatusReason::TaskHealthCheckStatusUpdated | StatusReason::TaskCheckStatusUpdated)
+            )
+        };
+        let updates = self.state(id).map(|state| state.updates.iter());
+        let passing = updates.into_iter().flatten().filter(is_passing);
+        passing.filter_map(|status| status.uuid).collect()
     }
 
     /// The task a container was launched for.

@@ -1,12 +1,18 @@
 //! What the oracle sees: facts as they happen, from every side at once.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use proffer_agent_core::TaskKey;
-use proffer_master_core::{Event, Snapshot, State};
+use proffer_master_core::{Event, Registry, RegistryChange, Snapshot, State};
 use proffer_types::agent_link::RegisteredOperation;
 use proffer_types::scheduler_link::Call;
 use proffer_types::{AgentId, FrameworkId, OperationStatus, Resources, StatusUuid, TaskState, TaskStatus};
 
 use crate::machine::Machine;
+
+/// What the users of a framework were told of what they asked for, by name: how it ended, once it has.
+pub(crate) type Promises = BTreeMap<String, Option<String>>;
 
 /// One fact, seen by the simulator and by nobody in it.
 #[derive(Debug)]
@@ -19,6 +25,20 @@ pub(crate) enum Fact<'a> {
     MasterState {
         state: &'a State,
         snapshot: &'a Snapshot,
+    },
+    /// The store took a term.
+    TermBegun { master: usize, term: u64 },
+    /// The store took changes of the registry.
+    Stored {
+        term: u32,
+        changes: &'a [RegistryChange],
+    },
+    /// A master is about to let others know.
+    MasterActs { master: usize, term: u32 },
+    /// What it will let them know, and what is stored by then.
+    Promised {
+        events: &'a [Event],
+        stored: &'a Registry,
     },
     /// A container began to be built.
     ContainerLaunched { agent: usize, key: &'a TaskKey },
@@ -34,6 +54,8 @@ pub(crate) enum Fact<'a> {
     Checkpointed {
         key: &'a TaskKey,
         pending: &'a [StatusUuid],
+        /// Of these, what the next of its kind may take the place of.
+        passing: &'a [StatusUuid],
     },
     /// The operations that wait for acknowledgement on an agent's disk, after a write.
     OperationsKept {
@@ -47,7 +69,12 @@ pub(crate) enum Fact<'a> {
         on_disk: Option<bool>,
     },
     /// A framework keeps this id.
-    FrameworkId { framework: usize, id: &'a FrameworkId },
+    FrameworkId {
+        framework: usize,
+        id: &'a FrameworkId,
+        /// How long it may be away.
+        patience: Duration,
+    },
     /// A scheduler was told, and what it made of it is written.
     Told {
         framework_id: &'a FrameworkId,
@@ -58,8 +85,11 @@ pub(crate) enum Fact<'a> {
         framework_id: &'a FrameworkId,
         status: &'a OperationStatus,
     },
+    /// What a scheduler's users may have been told by now: what is written.
+    Promises {
+        framework: usize,
+        promises: &'a Promises,
+    },
     /// A call went out.
-    Called(&'a Call),
-    /// The framework's id is spent.
-    FrameworkCompleted { framework_id: &'a FrameworkId },
+    Called { framework: usize, call: &'a Call },
 }

@@ -7,64 +7,114 @@ use proffer_master_core::{OperatorRequest, Snapshot};
 use proffer_types::{KillPolicy, Kind, Reservation, Resources, Role};
 
 use crate::dice::Dice;
-use crate::network::Peer;
-use crate::world::{Happening, World};
+use crate::fault_plan::FaultKind;
+use crate::network::{Direction, Peer};
+use crate::world::{Happening, Node, World};
 
 impl World {
-    pub(crate) fn schedule_fault(&mut self) {
-        let mean = self.scenario.faults.mean_ms;
-        if mean > 0 && !self.healed {
-            let delay = self.dice.millis(1..2 * mean);
-            self.queue.after(delay, Happening::Fault);
-        }
-    }
-
-    pub(crate) fn fault(&mut self) {
+    pub(crate) fn fault(&mut self, n: usize) {
+        let Some(fault) = self.scenario.faults.planned.get(n).copied() else {
+            return;
+        };
         if self.healed {
             return;
         }
-        match self.dice.number(0..100) {
-            0..30 => self.break_a_stream(),
-            30..45 => self.cut_somebody_off(),
-            45..60 => {
-                let agent = self.dice.index(self.agents.len());
-                self.crash_agent(agent);
-            }
-            60..75 => self.crash_master(),
-            75..90 => {
-                let framework = self.dice.index(self.frameworks.len());
-                self.crash_framework(framework);
-            }
-            _ => self.ask_for_something(),
+        // Whom it hits does not depend on what else there is.
+        let mut dice = Dice::new(fault.seed);
+        std::mem::swap(&mut self.dice, &mut dice);
+        self.strike(fault.kind);
+        std::mem::swap(&mut self.dice, &mut dice);
+    }
+
+    fn strike(&mut self, kind: FaultKind) {
+        let agent = self.dice.index(self.agents.len());
+        let framework = self.dice.index(self.frameworks.len());
+        // Mostly it is the leader that matters.
+        let master = self.dice.index(self.masters.len());
+        let leader = self.leader().filter(|_| self.dice.chance(600));
+        let master = leader.unwrap_or(master);
+        let client = if self.dice.chance(500) {
+            Peer::Agent(agent)
+        } else {
+            Peer::Framework(framework)
+        };
+        match kind {
+            FaultKind::StreamBreaks => self.break_a_stream(),
+            FaultKind::ClientCutOff => self.cut_off(client, master),
+            FaultKind::AgentCrashes => self.crash_agent(agent),
+            FaultKind::HostReboots => self.reboot_host(agent),
+            FaultKind::MasterCrashes => self.crash_master(master),
+            FaultKind::MasterStops => self.stop_master(master),
+            FaultKind::MasterHangs => self.hang_a_while(Node::Master(master)),
+            FaultKind::AgentHangs => self.hang_a_while(Node::Agent(agent)),
+            FaultKind::FrameworkCrashes => self.crash_framework(framework),
+            FaultKind::FrameworkHangs => self.hang_a_while(Node::Framework(framework)),
+            FaultKind::StoreCutOff => self.cut_off_store(master),
+            FaultKind::StoreHangs => self.hang_a_while(Node::Store),
+            FaultKind::OperatorAsks => self.ask_for_something(),
         }
-        self.schedule_fault();
+    }
+
+    fn hang_a_while(&mut self, node: Node) {
+        let length = self.length();
+        self.hang(node, length);
     }
 
     fn break_a_stream(&mut self) {
         let streams = self.network.whole();
         if !streams.is_empty() {
             let stream = streams[self.dice.index(streams.len())];
-            let now = self.now();
-            self.trace.line(now, format_args!("fault: {stream:?} breaks"));
+            self.say(format_args!("fault: {stream:?} breaks"));
             self.network.break_off(stream, &mut self.queue, &mut self.dice);
         }
     }
 
-    fn cut_somebody_off(&mut self) {
-        let n = self.dice.index(self.agents.len() + self.frameworks.len());
-        let peer = n
-            .checked_sub(self.agents.len())
-            .map_or(Peer::Agent(n), Peer::Framework);
+    /// Mostly short, sometimes long enough to be given up; over when all is healed.
+    fn length(&mut self) -> Duration {
         let length = if self.dice.chance(600) {
             self.dice.millis(1..14_000)
         } else {
             self.dice.seconds(14..150)
         };
-        let until = self.now().after(length).min(self.scenario.faults.until);
-        let now = self.now();
-        self.trace
-            .line(now, format_args!("fault: {peer:?} is cut off until {until:?}"));
-        self.network.partition(peer, until);
+        length.min(self.scenario.faults.until.since(self.now()))
+    }
+
+    /// One client, from one master or all, in one direction or both.
+    fn cut_off(&mut self, client: Peer, master: usize) {
+        let until = self.now().after(self.length());
+        let masters = if self.dice.chance(500) {
+            0..self.masters.len()
+        } else {
+            master..master + 1
+        };
+        let directions = self.directions();
+        self.say(format_args!(
+            "fault: between {client:?} and masters {masters:?} nothing goes {directions:?} until {until:?}"
+        ));
+        for master in masters {
+            for direction in directions {
+                self.network.cut(client, master, *direction, until);
+            }
+        }
+    }
+
+    fn cut_off_store(&mut self, master: usize) {
+        let until = self.now().after(self.length());
+        let directions = self.directions();
+        self.say(format_args!(
+            "fault: between master {master} and the store nothing goes {directions:?} until {until:?}"
+        ));
+        for direction in directions {
+            self.store_cuts.insert((master, *direction), until);
+        }
+    }
+
+    fn directions(&mut self) -> &'static [Direction] {
+        match self.dice.number(0..4) {
+            0 => &[Direction::Up],
+            1 => &[Direction::Down],
+            _ => &[Direction::Up, Direction::Down],
+        }
     }
 
     /// How long a process stays down: mostly a restart, sometimes long enough to be given up.
@@ -80,7 +130,10 @@ impl World {
 
     /// An operator's request at a random moment.
     fn ask_for_something(&mut self) {
-        let Some(core) = &self.master.core else { return };
+        let leader = self.leader();
+        let Some(core) = leader.and_then(|m| self.masters[m].core()) else {
+            return;
+        };
         let snapshot = core.snapshot();
         let operation = match self.dice.number(0..10) {
             0..3 => Some(self.quota()),
@@ -159,7 +212,9 @@ impl World {
 
     /// Quotas would keep work from its end: they are lifted, again and again until none is left.
     pub(crate) fn lift_quotas(&mut self) {
-        let roles = self.master.core.as_ref().map(|core| core.snapshot().roles);
+        let leader = self.leader();
+        let core = leader.and_then(|m| self.masters[m].core());
+        let roles = core.map(|core| core.snapshot().roles);
         let is_down = roles.is_none();
         let limited = roles
             .into_iter()
@@ -186,6 +241,7 @@ impl World {
         let now = self.now();
         self.trace.line(now, format_args!("healed"));
         self.healed = true;
+        self.repair();
         self.queue.after(Duration::from_secs(1), Happening::LiftQuotas);
         self.network.late_permille = 0;
         self.network.max_delay_ms = self.network.max_delay_ms.min(50);

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proffer_session::{Input, Output, Session, Write};
 use proffer_store_api::{Batch, Fault, Model};
@@ -11,16 +12,23 @@ use proffer_types::{Capabilities, FrameworkId, FrameworkInfo, Timestamp};
 
 use crate::facts::Fact;
 use crate::load::{Load, Told};
+use crate::master_shell::Masters;
 use crate::network::{Direction, Frame, Parcel, Peer, StreamId};
+use crate::sabotage::Sabotage;
 use crate::scenario::FrameworkPlan;
 use crate::world::{Happening, World};
 
+/// Where a session keeps its framework's id; only a sabotaged store looks for it.
+const FRAMEWORK_ID: &str = "session/framework_id";
+
 #[derive(Debug)]
 pub(crate) struct FrameworkShell {
+    sabotage: Option<Sabotage>,
     plan: Arc<FrameworkPlan>,
     session: Option<Session<Load>>,
     /// Counts starts and crashes.
     pub(crate) life: u32,
+    pub(crate) masters: Masters,
     store: Model,
     stream: Option<StreamId>,
     wakes_at: Option<Timestamp>,
@@ -31,11 +39,13 @@ pub(crate) struct FrameworkShell {
 }
 
 impl FrameworkShell {
-    pub(crate) fn new(plan: &FrameworkPlan) -> Self {
+    pub(crate) fn new(plan: &FrameworkPlan, sabotage: Option<Sabotage>) -> Self {
         Self {
+            sabotage,
             plan: Arc::new(plan.clone()),
             session: None,
             life: 0,
+            masters: Masters::default(),
             store: Model::new(),
             stream: None,
             wakes_at: None,
@@ -70,7 +80,11 @@ impl FrameworkShell {
             id: None,
             name: "workload".to_owned(),
             roles: self.plan.roles.iter().cloned().collect(),
-            failover_timeout: self.plan.failover_timeout,
+            failover_timeout: if self.sabotage == Some(Sabotage::FailoverTimeoutZero) {
+                Duration::ZERO
+            } else {
+                self.plan.failover_timeout
+            },
             services: Vec::new(),
             labels: BTreeMap::new(),
             capabilities: Capabilities {
@@ -82,9 +96,11 @@ impl FrameworkShell {
     }
 
     fn records(&self) -> Vec<(String, Vec<u8>)> {
+        let forgets_id = self.sabotage == Some(Sabotage::ForgetsFrameworkId);
         self.store
             .scan("")
             .into_iter()
+            .filter(|entry| !forgets_id || entry.key != FRAMEWORK_ID)
             .map(|entry| (entry.key, entry.value))
             .collect()
     }
@@ -176,7 +192,7 @@ impl World {
         }
         framework.wakes_at = None;
         let due = framework.session.as_ref().and_then(Session::next_deadline);
-        if due.is_some_and(|due| due <= now) {
+        if due.is_some_and(|due| due <= framework.plan.clock.shows(now)) {
             self.framework_steps(n, Input::Tick);
         } else {
             self.framework_sleeps(n);
@@ -191,7 +207,7 @@ impl World {
         if framework.wakes_at.is_none_or(|at| due < at) {
             framework.wakes_at = Some(due);
             self.queue.at(
-                due,
+                framework.plan.clock.when(due),
                 Happening::FrameworkWakes {
                     framework: n,
                     life: framework.life,
@@ -202,12 +218,13 @@ impl World {
 
     fn framework_steps(&mut self, n: usize, input: Input) {
         let now = self.now();
+        let shown = self.frameworks[n].plan.clock.shows(now);
         let Some(session) = &mut self.frameworks[n].session else {
             return;
         };
         self.trace.line(now, format_args!("framework {n} <- {input:?}"));
         let mut out = Output::default();
-        session.step(now, input, &mut out);
+        session.step(shown, input, &mut out);
         self.trace.line(now, format_args!("framework {n} -> {out:?}"));
         if self.framework_commits(n, std::mem::take(&mut out.writes)) {
             self.framework_carries_out(n, out);
@@ -221,7 +238,8 @@ impl World {
             Write::Put { key, value } => batch.put(key, value),
             Write::Delete { key } => batch.delete(key),
         });
-        if !batch.ops.is_empty() {
+        let has_written = !batch.ops.is_empty();
+        if has_written {
             if self.mishap(self.scenario.faults.commit_permille) {
                 let fault = if self.dice.chance(500) {
                     Fault::Before
@@ -244,11 +262,25 @@ impl World {
             }
         }
         self.framework_tells(n);
+        if has_written {
+            self.framework_promises(n);
+        }
         if self.mishap(self.scenario.faults.midway_permille) {
             self.crash_framework(n);
             return false;
         }
         true
+    }
+
+    /// Who asks a scheduler is answered when what he asked for is written.
+    fn framework_promises(&mut self, n: usize) {
+        if let Some(session) = &self.frameworks[n].session {
+            let promises = session.scheduler().promises();
+            self.observe(&Fact::Promises {
+                framework: n,
+                promises: &promises,
+            });
+        }
     }
 
     /// What the scheduler heard of is written: the rules hear of it.
@@ -260,9 +292,11 @@ impl World {
         let told = session.scheduler().told[framework.n_told..].to_vec();
         framework.n_told += told.len();
         if let Some(id) = self.kept_id(n) {
+            let patience = self.frameworks[n].plan.failover_timeout;
             self.observe(&Fact::FrameworkId {
                 framework: n,
                 id: &id,
+                patience,
             });
             for told in &told {
                 let framework_id = &id;
@@ -280,7 +314,8 @@ impl World {
 
     fn framework_carries_out(&mut self, n: usize, out: Output) {
         for call in &out.calls {
-            self.observe(&Fact::Called(call));
+            let framework = n;
+            self.observe(&Fact::Called { framework, call });
         }
         if let Some(stream) = self.frameworks[n].stream {
             if !out.calls.is_empty() {

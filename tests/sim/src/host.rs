@@ -2,22 +2,34 @@
 //!
 //! The agent is told as long as its present life lasts; what it misses it learns when it adopts.
 
-use proffer_agent_core::{Command, ContainerEnd, ContainerId, Process, TaskKey};
+use proffer_agent_core::{CheckRole, Command, ContainerEnd, ContainerId, Process, TaskKey};
 use proffer_types::{TaskExit, TaskInfo};
 
 use crate::facts::Fact;
 use crate::machine::{MachineEvent, State};
 use crate::world::{Happening, World};
 
+/// How many checks in a thousand fail, while things go wrong.
+const SICK_PERMILLE: u32 = 100;
+
 impl World {
-    pub(crate) fn launch(&mut self, n: usize, id: ContainerId, key: &TaskKey, info: &TaskInfo) {
+    pub(crate) fn launch(
+        &mut self,
+        n: usize,
+        id: ContainerId,
+        key: &TaskKey,
+        info: &TaskInfo,
+        is_restart: bool,
+    ) {
         if self.agents[n].machine.launch(id, info).is_none() {
             self.break_rule(
                 "a container is launched once",
                 format!("agent {n}: {id} of {key}"),
             );
         }
-        self.observe(&Fact::ContainerLaunched { agent: n, key });
+        if !is_restart {
+            self.observe(&Fact::ContainerLaunched { agent: n, key });
+        }
         let agent = &self.agents[n];
         let Some(total) = agent.core.as_ref().map(|core| core.info().resources.clone()) else {
             return;
@@ -132,6 +144,64 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Begins to check a container, as long as this life of the agent lasts.
+    pub(crate) fn run_checks(&mut self, n: usize, id: ContainerId, info: &TaskInfo) {
+        let life = self.agents[n].life;
+        let container = &info.container;
+        let checks = [
+            (CheckRole::Health, &container.health),
+            (CheckRole::Readiness, &container.readiness),
+        ];
+        for (which, check) in checks {
+            if let Some(check) = check {
+                let due = Happening::Check {
+                    agent: n,
+                    life,
+                    container: id,
+                    which,
+                    every: check.interval,
+                };
+                self.queue.after(check.delay, due);
+            }
+        }
+    }
+
+    pub(crate) fn check(
+        &mut self,
+        n: usize,
+        life: u32,
+        id: ContainerId,
+        which: CheckRole,
+        every: std::time::Duration,
+    ) {
+        let container = self.agents[n].machine.containers.get(&id);
+        let runs = container.is_some_and(|container| matches!(container.state, State::Running(_)));
+        if self.agents[n].life != life || !runs {
+            return;
+        }
+        let ok = if self.mishap(SICK_PERMILLE) {
+            Err("exit code 1".to_owned())
+        } else {
+            Ok(())
+        };
+        self.answer(
+            n,
+            Command::CheckResult {
+                container_id: id,
+                which,
+                ok,
+            },
+        );
+        let due = Happening::Check {
+            agent: n,
+            life,
+            container: id,
+            which,
+            every,
+        };
+        self.queue.after(every, due);
     }
 
     pub(crate) fn container_up(&mut self, n: usize, id: ContainerId) -> Option<Process> {

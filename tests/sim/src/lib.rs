@@ -2,29 +2,44 @@
 //!
 //! The cores are the real ones; shells, network, disks and containers are simulated. A run is a function of its
 //! seed: the same seed gives the same trace to the letter. What no run may do is in `invariants`, one rule a file.
-//! To see a run: `PROFFER_SIM_SEED=123 cargo test -p proffer-sim replay -- --nocapture`.
+//! To run many and to see one: the binary, `proffer-sim`. How: docs/simulator.md.
 
 mod agent_effects;
 mod agent_shell;
 mod batch_load;
+mod clock;
 mod dice;
 mod disk;
+mod election;
 mod facts;
+mod fault_plan;
 mod faults;
 mod framework_shell;
 mod host;
 mod invariants;
 mod load;
 mod machine;
+mod mask;
 mod master_shell;
 mod network;
 mod queue;
 mod registry;
 mod run;
+mod sabotage;
 mod scenario;
+mod service_load;
+mod service_plan;
+mod shrink;
+mod spoil;
+mod standing;
+mod store_link;
+mod tenure;
 mod trace;
 mod workload;
 mod world;
 
-pub use run::{Options, Report, Sabotage, run};
+pub use mask::{Case, Mask};
+pub use run::{Options, Report, Run, Violation, attempt, run};
+pub use sabotage::Sabotage;
+pub use shrink::shrink;
 pub use trace::Reader;

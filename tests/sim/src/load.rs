@@ -1,4 +1,5 @@
-//! What a framework of the simulation schedules with: the workload's own scheduler, or the shipped batch scheduler.
+//! What a framework of the simulation schedules with: the workload's own scheduler, or one of the two that
+//! are shipped.
 //!
 //! Whatever it is, each update it is told is kept for the rules to look at.
 
@@ -12,13 +13,16 @@ use proffer_types::{
 };
 
 use crate::batch_load::BatchLoad;
+use crate::facts::Promises;
 use crate::scenario::FrameworkPlan;
+use crate::service_load::ServiceLoad;
 use crate::workload::Workload;
 
 #[derive(Debug)]
 enum Kind {
     Workload(Workload),
     Batch(BatchLoad),
+    Service(ServiceLoad),
 }
 
 /// What a scheduler was told.
@@ -37,10 +41,13 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) fn new(plan: &Arc<FrameworkPlan>) -> Self {
-        let kind = if plan.batches.is_empty() {
-            Kind::Workload(Workload::new(Arc::clone(plan)))
+        let plan = Arc::clone(plan);
+        let kind = if !plan.services.is_empty() {
+            Kind::Service(ServiceLoad::new(plan))
+        } else if !plan.batches.is_empty() {
+            Kind::Batch(BatchLoad::new(plan))
         } else {
-            Kind::Batch(BatchLoad::new(Arc::clone(plan)))
+            Kind::Workload(Workload::new(plan))
         };
         Self {
             kind,
@@ -58,6 +65,16 @@ impl Load {
         match &self.kind {
             Kind::Workload(load) => load.left(),
             Kind::Batch(load) => load.left(),
+            Kind::Service(load) => load.left(),
+        }
+    }
+
+    /// What its users were told.
+    pub(crate) fn promises(&self) -> Promises {
+        match &self.kind {
+            Kind::Workload(load) => load.promises(),
+            Kind::Batch(load) => load.promises(),
+            Kind::Service(load) => load.promises(),
         }
     }
 
@@ -65,6 +82,7 @@ impl Load {
         match &mut self.kind {
             Kind::Workload(load) => load,
             Kind::Batch(load) => load,
+            Kind::Service(load) => load,
         }
     }
 
@@ -72,6 +90,7 @@ impl Load {
         match &self.kind {
             Kind::Workload(load) => load,
             Kind::Batch(load) => load,
+            Kind::Service(load) => load,
         }
     }
 }

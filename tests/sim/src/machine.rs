@@ -125,6 +125,12 @@ impl Machine {
         self.containers.remove(&id)
     }
 
+    /// Only the exit records of before are left.
+    pub(crate) fn reboot(&mut self) {
+        self.containers
+            .retain(|_, container| matches!(container.state, State::Ended(..)));
+    }
+
     /// The containers that hold resources: launching or running.
     pub(crate) fn live(&self) -> impl Iterator<Item = &Container> {
         self.containers

@@ -1,8 +1,10 @@
 //! Streams between clients and the master: ordered, delayed, and broken now and then.
 //!
-//! Like TCP, a stream loses nothing and reorders nothing as long as it lives; when it breaks, what was under way is
-//! delivered, lost, or left in a queue and delivered late, after the receiver has gone on to another stream.
-//! A partition delays everything to its end, the news of a close included.
+//! Like TCP, a stream loses nothing, doubles nothing and reorders nothing as long as it lives; when it breaks, what was
+//! under way is delivered, lost, or left in a queue and delivered late, after the receiver has gone on to another stream.
+//! So frames of two streams of one client overtake each other, and what a client said on an old stream and says again on
+//! a new one comes twice. A cut is between one client and one master, and has a direction: it delays everything that goes
+//! this way to its end, the news of a close included.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -73,6 +75,7 @@ pub(crate) struct Lives {
 #[derive(Debug)]
 struct Stream {
     peer: Peer,
+    master: usize,
     lives: Lives,
     up: Pipe,
     down: Pipe,
@@ -91,7 +94,7 @@ impl Stream {
 #[derive(Debug, Default)]
 pub(crate) struct Network {
     streams: BTreeMap<StreamId, Stream>,
-    partitions: BTreeMap<Peer, Timestamp>,
+    cuts: BTreeMap<(Peer, usize, Direction), Timestamp>,
     n_streams: u64,
     /// The longest delay of a frame, in milliseconds.
     pub(crate) max_delay_ms: u64,
@@ -108,11 +111,12 @@ impl Network {
         }
     }
 
-    pub(crate) fn open(&mut self, peer: Peer, lives: Lives) -> StreamId {
+    pub(crate) fn open(&mut self, peer: Peer, master: usize, lives: Lives) -> StreamId {
         self.n_streams += 1;
         let id = StreamId(self.n_streams);
         let stream = Stream {
             peer,
+            master,
             lives,
             up: Pipe::default(),
             down: Pipe::default(),
@@ -126,6 +130,11 @@ impl Network {
         self.streams.get(&id).map(|stream| stream.peer)
     }
 
+    /// Which master a stream leads to.
+    pub(crate) fn master(&self, id: StreamId) -> Option<usize> {
+        self.streams.get(&id).map(|stream| stream.master)
+    }
+
     /// The streams that are neither broken nor closed by an end.
     pub(crate) fn whole(&self) -> Vec<StreamId> {
         let whole = |stream: &Stream| !stream.broken && !stream.up.deaf && !stream.down.deaf;
@@ -136,22 +145,27 @@ impl Network {
             .collect()
     }
 
-    /// The streams the master still listens to.
-    pub(crate) fn at_master(&self) -> Vec<StreamId> {
+    /// The streams that a master still listens to.
+    pub(crate) fn at_master(&self, master: usize) -> Vec<StreamId> {
         self.streams
             .iter()
-            .filter(|(_, stream)| !stream.up.deaf)
+            .filter(|(_, stream)| stream.master == master && !stream.up.deaf)
             .map(|(id, _)| *id)
             .collect()
     }
 
-    pub(crate) fn partition(&mut self, peer: Peer, until: Timestamp) {
-        self.partitions.insert(peer, until);
+    /// Nothing more goes this way before then.
+    pub(crate) fn cut(&mut self, peer: Peer, master: usize, direction: Direction, until: Timestamp) {
+        self.cuts.insert((peer, master, direction), until);
     }
 
-    /// When the peer can be reached again, if it cannot now.
-    pub(crate) fn cut_until(&self, peer: Peer, now: Timestamp) -> Option<Timestamp> {
-        self.partitions.get(&peer).copied().filter(|until| *until > now)
+    /// Whether the two cannot open a stream now, which takes both directions.
+    pub(crate) fn is_cut(&self, peer: Peer, master: usize, now: Timestamp) -> bool {
+        let directions = [Direction::Up, Direction::Down];
+        let mut untils = directions
+            .iter()
+            .filter_map(|direction| self.cuts.get(&(peer, master, *direction)));
+        untils.any(|until| *until > now)
     }
 
     pub(crate) fn send(
@@ -199,12 +213,8 @@ impl Network {
     ) -> Option<Parcel> {
         let now = queue.now();
         let stream = self.streams.get_mut(&id)?;
-        if let Some(until) = self
-            .partitions
-            .get(&stream.peer)
-            .copied()
-            .filter(|until| *until > now)
-        {
+        let cut = self.cuts.get(&(stream.peer, stream.master, direction));
+        if let Some(until) = cut.copied().filter(|until| *until > now) {
             queue.at(
                 until,
                 Happening::Arrive {
@@ -296,9 +306,10 @@ impl Network {
         queue: &mut Queue<Happening>,
         dice: &mut Dice,
     ) {
-        let Some((peer, lives)) = self.streams.get(&id).map(|stream| (stream.peer, stream.lives)) else {
+        let Some(stream) = self.streams.get(&id) else {
             return;
         };
+        let (peer, master, lives) = (stream.peer, stream.master, stream.lives);
         // A scheduler's driver reads from one stream at a time: nothing of an old one is left.
         if peer_reads_one(peer, direction) {
             return;
@@ -313,6 +324,7 @@ impl Network {
                     Happening::Late {
                         stream: id,
                         peer,
+                        master,
                         lives,
                         frame,
                     },

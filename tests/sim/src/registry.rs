@@ -1,10 +1,12 @@
-//! The master's registry on the store's model: term, agents, frameworks, roles.
+//! The master's registry on the store's model: term, agents, frameworks, roles; and the election beside it.
 //!
 //! Records are committed and read as a shell would, batch by batch and fenced by the term; only their encoding, which is
 //! no business of a core, is replaced: a stored value is the number of the record in an archive that forgets nothing.
 
 use proffer_master_core::{AgentRecord, FrameworkRecord, Registry, RegistryChange, RoleRecord};
 use proffer_store_api::{Batch, CommitError, Fault, Model, Revision};
+
+use crate::election::Election;
 
 const TERM: &str = "term";
 const RECORDS: &str = "record/";
@@ -13,20 +15,39 @@ const RECORDS: &str = "record/";
 pub(crate) struct Store {
     model: Model,
     archive: Vec<RegistryChange>,
+    pub(crate) election: Election,
 }
 
 /// A leadership's hold on the store.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Fence(Revision);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fence {
+    pub(crate) term: u32,
+    revision: Revision,
+}
+
+/// The term as it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LastTerm {
+    pub(crate) term: u64,
+    revision: Option<Revision>,
+}
 
 impl Store {
-    /// Counts a start. Fails as the store does; then the start has to be repeated.
-    pub(crate) fn begin_term(&mut self) -> Result<(u32, Fence), CommitError> {
-        let before = self.model.get(TERM);
-        let term = before.as_ref().map_or(0, |entry| number(&entry.value)) + 1;
-        let batch = Batch::new().require(TERM, before.map(|entry| entry.revision));
+    pub(crate) fn last_term(&self) -> LastTerm {
+        let entry = self.model.get(TERM);
+        LastTerm {
+            term: entry.as_ref().map_or(0, |entry| number(&entry.value)),
+            revision: entry.map(|entry| entry.revision),
+        }
+    }
+
+    /// Begins the term after the one that was read, unless another began one since.
+    pub(crate) fn begin_term(&mut self, last: LastTerm) -> Result<Fence, CommitError> {
+        let term = last.term + 1;
+        let batch = Batch::new().require(TERM, last.revision);
         let revision = self.model.commit(batch.put(TERM, term.to_be_bytes()))?;
-        Ok((u32::try_from(term).unwrap_or(u32::MAX), Fence(revision)))
+        let term = u32::try_from(term).unwrap_or(u32::MAX);
+        Ok(Fence { term, revision })
     }
 
     pub(crate) fn read(&self) -> Registry {
@@ -41,7 +62,7 @@ impl Store {
     }
 
     pub(crate) fn commit(&mut self, fence: Fence, changes: &[RegistryChange]) -> Result<(), CommitError> {
-        let mut batch = Batch::new().require(TERM, Some(fence.0));
+        let mut batch = Batch::new().require(TERM, Some(fence.revision));
         for change in changes {
             let key = key(change);
             batch = match change {
@@ -61,6 +82,11 @@ impl Store {
 
     pub(crate) fn fail_next(&mut self, fault: Fault) {
         self.model.fail_commit(1, fault);
+    }
+
+    /// Counts what took effect.
+    pub(crate) fn revision(&self) -> Revision {
+        self.model.revision()
     }
 }
 

@@ -1,12 +1,16 @@
-//! One run of one seed: faults first, then everything is healed and must come to an end.
+//! One run of one scenario: faults first, then everything is healed and must come to an end.
 //!
 //! Source of the two phases: openraft's and TigerBeetle's simulators check safety under faults, then liveness after.
 
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use proffer_types::Timestamp;
 
 use crate::dice::Dice;
+use crate::mask::Case;
+use crate::sabotage::Sabotage;
 use crate::scenario::Scenario;
 use crate::trace::{Reader, Trace};
 use crate::world::World;
@@ -20,76 +24,145 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long it has to stay quiet.
 const STAYS_QUIET: Duration = Duration::from_secs(20);
 
-/// A fault put in on purpose, to see that the rules find it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sabotage {
-    /// Agents take late frames of older sessions for new ones.
-    AgentFenceOff,
-    /// Frames are lost without an end of their stream.
-    LosesFrames,
-    /// A checkpoint is said to be written and is not.
-    ForgetsCheckpoints,
-    /// What waits for acknowledgement of an agent's operations is lost on its disk.
-    ForgetsOperations,
+/// What to run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    pub case: Case,
+    pub sabotage: Option<Sabotage>,
 }
 
-/// What to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    pub seed: u64,
-    pub sabotage: Option<Sabotage>,
+/// A rule that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The time of the run.
+    pub at: Duration,
+    pub rule: String,
+    pub complaint: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "at {:.3} s: {}: {}",
+            self.at.as_secs_f64(),
+            self.rule,
+            self.complaint
+        )
+    }
 }
 
 /// What came of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    pub seed: u64,
+    pub case: Case,
     /// Of every input and output of every core.
     pub trace_hash: u64,
     pub n_lines: u64,
     pub simulated: Duration,
-    /// The rule that was broken, and how.
-    pub violation: Option<String>,
+    pub violation: Option<Violation>,
 }
 
-/// Runs a seed. The lines of its trace go to `reader` as they come.
+/// A run, step by step.
+#[derive(Debug)]
+pub struct Run {
+    case: Case,
+    world: World,
+    next_look: Timestamp,
+    quiet_since: Option<Timestamp>,
+}
+
+impl Run {
+    /// At its beginning. The lines of its trace go to `reader` as they come.
+    #[must_use]
+    pub fn new(options: Options, reader: Option<Reader>) -> Self {
+        let Options { case, sabotage } = options;
+        let mut dice = Dice::new(case.seed);
+        let mut scenario = Scenario::draw(&mut dice);
+        scenario.leave_out(&case.mask);
+        let mut trace = Trace::new(reader);
+        trace.line(Timestamp(0), format_args!("scenario {case}: {scenario:?}"));
+        let next_look = scenario.faults.until;
+        let mut world = World::new(scenario, case.mask.clone(), dice, trace, sabotage);
+        world.begin();
+        Self {
+            case,
+            world,
+            next_look,
+            quiet_since: None,
+        }
+    }
+
+    /// Lets the next thing happen. False when all is quiet, a rule is broken, or time is up.
+    pub fn turn(&mut self) -> bool {
+        if !self.world.turn() {
+            return false;
+        }
+        let now = self.world.now();
+        if now < self.next_look || !self.world.healed {
+            return true;
+        }
+        self.next_look = now.after(LOOK_EVERY);
+        let is_quiet = self.world.is_quiet();
+        self.quiet_since = is_quiet.then(|| self.quiet_since.unwrap_or(now));
+        if self
+            .quiet_since
+            .is_some_and(|since| now.since(since) >= STAYS_QUIET)
+        {
+            return false;
+        }
+        if now > self.world.scenario.faults.until.after(CONVERGES_WITHIN) {
+            let unrest = self.world.unrest();
+            self.world.break_rule("every runnable task ends", unrest);
+            return false;
+        }
+        true
+    }
+
+    /// The state of whoever is named as in the trace, `agent 3`, for people.
+    #[must_use]
+    pub fn state(&self, who: &str) -> Option<String> {
+        self.world.state_of(who)
+    }
+
+    /// What came of it so far.
+    #[must_use]
+    pub fn report(self) -> Report {
+        Report {
+            case: self.case,
+            trace_hash: self.world.trace.hash(),
+            n_lines: self.world.trace.n_lines(),
+            simulated: self.world.now().since(Timestamp(0)),
+            violation: self.world.violation,
+        }
+    }
+}
+
+/// Runs a scenario to its end. The lines of its trace go to `reader` as they come.
 #[must_use]
 pub fn run(options: Options, reader: Option<Reader>) -> Report {
-    let mut dice = Dice::new(options.seed);
-    let scenario = Scenario::draw(&mut dice);
-    let mut trace = Trace::new(reader);
-    trace.line(Timestamp(0), format_args!("seed {}: {scenario:?}", options.seed));
-    let heals_at = scenario.faults.until;
-    let mut world = World::new(scenario, dice, trace, options.sabotage);
-    world.begin();
-    play(&mut world, heals_at);
-    Report {
-        seed: options.seed,
-        trace_hash: world.trace.hash(),
-        n_lines: world.trace.n_lines(),
-        simulated: world.now().since(Timestamp(0)),
-        violation: world.violation,
-    }
+    let mut run = Run::new(options, reader);
+    while run.turn() {}
+    run.report()
 }
 
-/// Lets things happen until all is quiet, a rule is broken, or time is up.
-fn play(world: &mut World, heals_at: Timestamp) {
-    let deadline = heals_at.after(CONVERGES_WITHIN);
-    let mut next_look = heals_at;
-    let mut quiet_since: Option<Timestamp> = None;
-    while world.turn() {
-        let now = world.now();
-        if now < next_look || !world.healed {
-            continue;
+/// Runs a scenario to its end; a panic of a core is a broken rule like any other.
+#[must_use]
+pub fn attempt(options: Options, reader: Option<Reader>) -> Report {
+    let case = options.case.clone();
+    catch_unwind(AssertUnwindSafe(|| run(options, reader))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Report {
+            case,
+            trace_hash: 0,
+            n_lines: 0,
+            simulated: Duration::ZERO,
+            violation: Some(Violation {
+                at: Duration::ZERO,
+                rule: "no core panics".to_owned(),
+                complaint: text.unwrap_or_default(),
+            }),
         }
-        next_look = now.after(LOOK_EVERY);
-        quiet_since = world.is_quiet().then(|| quiet_since.unwrap_or(now));
-        if quiet_since.is_some_and(|since| now.since(since) >= STAYS_QUIET) {
-            return;
-        }
-        if now > deadline {
-            let unrest = world.unrest();
-            world.break_rule("every runnable task ends", unrest);
-        }
-    }
+    })
 }

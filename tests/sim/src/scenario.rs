@@ -7,31 +7,107 @@ use std::time::Duration;
 use proffer_batch_core::{JobSpec, TaskSpec};
 use proffer_types::{ContainerSpec, KillPolicy, Ranges, ResourceName, Resources, Role, Timestamp};
 
+use crate::clock::Clock;
 use crate::dice::Dice;
+use crate::fault_plan::FaultPlan;
 use crate::machine::Behaviour;
+use crate::mask::Mask;
+use crate::service_plan::ServicePlan;
 
+/// Of every agent.
+pub(crate) const FIRST_PORT: u64 = 31_000;
 const MIB: u64 = 1 << 20;
-/// One in so many seeds has no faults at all: what fails there is plainly broken.
-const CALM_PERMILLE: u32 = 50;
+/// After all faults, services have that long before they are looked at; clocks that are ahead come on top.
+const SETTLES_WITHIN: Duration = Duration::from_secs(45);
 /// Nobody kills a task of a job: it has to end by itself.
 const MAX_BATCH_TASK: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
     pub(crate) allocator: &'static str,
-    pub(crate) agents: Vec<Resources>,
+    /// The lease of those who stand for election.
+    pub(crate) lease: Duration,
+    /// Whether masters share a store; else there is one, with a store of its own.
+    elects: bool,
+    /// The clock of each master.
+    pub(crate) masters: Vec<Clock>,
+    /// The clock of the store.
+    pub(crate) store: Clock,
+    pub(crate) agents: Vec<AgentPlan>,
     pub(crate) frameworks: Vec<FrameworkPlan>,
     pub(crate) faults: FaultPlan,
 }
 
 #[derive(Debug, Clone)]
+pub(crate) struct AgentPlan {
+    pub(crate) clock: Clock,
+    pub(crate) total: Resources,
+    pub(crate) joins: Timestamp,
+    /// When it is gone for good; those who stay have room for every job.
+    pub(crate) leaves: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone)]
 pub(crate) struct FrameworkPlan {
+    pub(crate) clock: Clock,
     pub(crate) roles: Vec<Role>,
     pub(crate) failover_timeout: Duration,
     pub(crate) habits: Habits,
     pub(crate) jobs: Vec<Job>,
-    /// What the batch scheduler is asked for, and when; empty for the workload's own scheduler.
-    pub(crate) batches: Vec<(Timestamp, JobSpec)>,
+    /// What the batch scheduler is asked for; empty for the workload's own scheduler.
+    pub(crate) batches: Vec<BatchPlan>,
+    /// What the service scheduler is asked for; empty for the others.
+    pub(crate) services: Vec<ServicePlan>,
+    /// From here on, by the framework's clock, every service has to be whole.
+    pub(crate) settles_at: Timestamp,
+}
+
+impl FrameworkPlan {
+    /// Makes all of its work small: where somebody sits on offers and chance says who is next, what is left comes in
+    /// pieces.
+    fn shrink_work(&mut self) {
+        let small = Resources::of(100, 64 * MIB, 0);
+        for job in &mut self.jobs {
+            job.resources = small.clone();
+            job.takes_port = false;
+        }
+        for batch in &mut self.batches {
+            for task in &mut batch.spec.tasks {
+                task.resources = small.clone();
+            }
+        }
+    }
+
+    /// How much there is to leave out.
+    pub(crate) fn n_jobs(&self) -> usize {
+        self.jobs.len().max(self.batches.len()).max(self.services.len())
+    }
+
+    /// Makes it one that only sits on offers.
+    fn hoard(&mut self) {
+        self.jobs.clear();
+        self.batches.clear();
+        self.services.clear();
+        self.habits = Habits {
+            hoards: true,
+            suppresses: false,
+            states_demand: false,
+            gangs: false,
+            ..self.habits
+        };
+    }
+
+    fn leave_out(&mut self, n: usize) {
+        if let Some(job) = self.jobs.get_mut(n) {
+            job.is_left_out = true;
+        }
+        if let Some(batch) = self.batches.get_mut(n) {
+            batch.is_left_out = true;
+        }
+        if let Some(service) = self.services.get_mut(n) {
+            service.is_left_out = true;
+        }
+    }
 }
 
 /// How a scheduler treats what it is offered.
@@ -39,6 +115,8 @@ pub(crate) struct FrameworkPlan {
 pub(crate) struct Habits {
     /// In a thousand: it keeps an offer for a while before it decides.
     pub(crate) holds: u32,
+    /// It has nothing to run, and never answers an offer.
+    pub(crate) hoards: bool,
     /// It states what it would run, and is offered just that.
     pub(crate) states_demand: bool,
     /// What it states goes in pairs that start together.
@@ -68,51 +146,106 @@ pub(crate) struct Job {
     pub(crate) killed_after: Option<Duration>,
     pub(crate) grace: Duration,
     pub(crate) max_completion_time: Option<Duration>,
+    pub(crate) is_left_out: bool,
 }
 
-/// Rates are means, in milliseconds between two faults of a kind; zero is never.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FaultPlan {
-    /// When everything is repaired and nothing more goes wrong.
-    pub(crate) until: Timestamp,
-    pub(crate) mean_ms: u64,
-    pub(crate) max_delay_ms: u64,
-    pub(crate) late_permille: u32,
-    /// In a thousand commits of the master's registry.
-    pub(crate) commit_permille: u32,
-    /// In a thousand checkpoints.
-    pub(crate) checkpoint_permille: u32,
-    /// In a thousand launches.
-    pub(crate) launch_permille: u32,
-    /// In a thousand steps with effects, the process dies in the middle of them.
-    pub(crate) midway_permille: u32,
+/// A job for the batch scheduler.
+#[derive(Debug, Clone)]
+pub(crate) struct BatchPlan {
+    pub(crate) arrives: Timestamp,
+    pub(crate) spec: JobSpec,
+    /// When its user has enough of it.
+    pub(crate) cancelled: Option<Timestamp>,
+    pub(crate) is_left_out: bool,
 }
 
 impl Scenario {
     pub(crate) fn draw(dice: &mut Dice) -> Self {
         let n_agents = 1 + dice.index(4);
+        let n_guests = dice.index(3).saturating_sub(1);
         let n_frameworks = 1 + dice.index(3);
-        let faults = draw_faults(dice);
+        let elects = dice.chance(650);
+        let n_masters = if elects { 1 + dice.index(3) } else { 1 };
+        let faults = FaultPlan::draw(dice);
+        let is_skewed = dice.chance(600);
+        let clock = |dice: &mut Dice| {
+            if is_skewed {
+                Clock::draw(dice)
+            } else {
+                Clock::default()
+            }
+        };
         let names = proffer_allocator::names();
-        Self {
+        let mut scenario = Self {
             allocator: names[dice.index(names.len())],
-            agents: (0..n_agents).map(|_| draw_agent(dice)).collect(),
-            frameworks: (0..n_frameworks).map(|_| draw_framework(dice, &faults)).collect(),
+            lease: Duration::from_secs([3, 3, 10][dice.index(3)]),
+            elects,
+            masters: (0..n_masters).map(|_| clock(dice)).collect(),
+            store: clock(dice),
+            agents: (0..n_agents + n_guests)
+                .map(|n| AgentPlan {
+                    clock: clock(dice),
+                    ..draw_agent(dice, &faults, n >= n_agents)
+                })
+                .collect(),
+            frameworks: (0..n_frameworks)
+                .map(|n| {
+                    let mut plan = draw_framework(dice, &faults);
+                    plan.clock = clock(dice);
+                    // One leaves the others enough to be found among what it sits on; two may not.
+                    if n > 0 && n + 1 == n_frameworks && dice.chance(100) {
+                        plan.hoard();
+                    }
+                    plan
+                })
+                .collect(),
             faults,
+        };
+        let hoards = scenario.frameworks.iter().any(|plan| plan.habits.hoards);
+        if hoards && scenario.allocator == "random" {
+            scenario
+                .frameworks
+                .iter_mut()
+                .for_each(FrameworkPlan::shrink_work);
         }
+        scenario
+    }
+
+    /// Takes out what is masked, nodes and planned faults aside, which never start.
+    pub(crate) fn leave_out(&mut self, mask: &Mask) {
+        if mask.mishaps {
+            self.faults = self.faults.clone().without_mishaps();
+        }
+        for (of, n) in &mask.jobs {
+            if let Some(framework) = self.frameworks.get_mut(*of) {
+                framework.leave_out(*n);
+            }
+        }
+    }
+
+    /// Whether masters stand for election before they lead.
+    pub(crate) fn elects(&self) -> bool {
+        self.elects
     }
 }
 
-fn draw_agent(dice: &mut Dice) -> Resources {
-    Resources::of(
+/// A guest comes late and leaves again.
+fn draw_agent(dice: &mut Dice, faults: &FaultPlan, is_guest: bool) -> AgentPlan {
+    let ports = Ranges::new([(FIRST_PORT, FIRST_PORT + dice.number(1..6))]);
+    let total = Resources::of(
         dice.number(2..9) * 1000,
         dice.number(1..9) * 1024 * MIB,
         10_240 * MIB,
-    )
-    .with_ranges(
-        ResourceName::Ports,
-        Ranges::new([(31_000, 31_000 + dice.number(1..6))]),
-    )
+    );
+    let (joins, stays) = (dice.number(0..faults.until.0), dice.seconds(10..200));
+    let joins_late = is_guest || dice.chance(100);
+    let joins = Timestamp(if joins_late { joins } else { 0 });
+    AgentPlan {
+        clock: Clock::default(),
+        total: total.with_ranges(ResourceName::Ports, ports),
+        joins,
+        leaves: is_guest.then(|| joins.after(stays).min(faults.until)),
+    }
 }
 
 fn draw_framework(dice: &mut Dice, faults: &FaultPlan) -> FrameworkPlan {
@@ -128,8 +261,15 @@ fn draw_framework(dice: &mut Dice, faults: &FaultPlan) -> FrameworkPlan {
     };
     let mut jobs: Vec<_> = (0..n_jobs).map(|_| draw_job(dice, faults)).collect();
     let is_batch = dice.chance(350);
+    let n_services = dice.index(2);
     let batches = if is_batch {
         draw_batches(dice, &role(0), &jobs)
+    } else {
+        Vec::new()
+    };
+    let services = if !is_batch && dice.chance(300) {
+        let draw = |n| ServicePlan::draw(dice, n, &role(0), faults.until);
+        (0..1 + n_services).map(draw).collect()
     } else {
         Vec::new()
     };
@@ -139,10 +279,12 @@ fn draw_framework(dice: &mut Dice, faults: &FaultPlan) -> FrameworkPlan {
         jobs.chunks_mut(2).for_each(pair_up);
     }
     FrameworkPlan {
+        clock: Clock::default(),
         roles: (0..n_roles).map(role).collect(),
         failover_timeout: patience,
         habits: Habits {
             holds: if dice.chance(300) { 300 } else { 0 },
+            hoards: false,
             states_demand,
             gangs,
             groups: dice.chance(300),
@@ -158,6 +300,8 @@ fn draw_framework(dice: &mut Dice, faults: &FaultPlan) -> FrameworkPlan {
         },
         jobs,
         batches,
+        services,
+        settles_at: faults.until.after(SETTLES_WITHIN),
     }
 }
 
@@ -200,11 +344,12 @@ fn draw_job(dice: &mut Dice, faults: &FaultPlan) -> Job {
         killed_after,
         grace: dice.millis(0..8_000),
         max_completion_time: dice.chance(100).then(|| dice.seconds(1..30)),
+        is_left_out: false,
     }
 }
 
 /// The same commands as arrays and chains: each job has a task for one of them, mostly after the one before.
-fn draw_batches(dice: &mut Dice, role: &Role, jobs: &[Job]) -> Vec<(Timestamp, JobSpec)> {
+fn draw_batches(dice: &mut Dice, role: &Role, jobs: &[Job]) -> Vec<BatchPlan> {
     let per_job = 1 + dice.index(3);
     let batches = jobs.chunks(per_job).enumerate().map(|(n, chunk)| {
         let tasks = chunk.iter().enumerate().map(|(m, job)| draw_task(dice, m, job));
@@ -216,7 +361,13 @@ fn draw_batches(dice: &mut Dice, role: &Role, jobs: &[Job]) -> Vec<(Timestamp, J
             gang: false,
             schedule: None,
         };
-        (chunk[0].arrives, spec)
+        let arrives = chunk[0].arrives;
+        BatchPlan {
+            arrives,
+            spec,
+            cancelled: dice.chance(150).then(|| arrives.after(dice.seconds(0..60))),
+            is_left_out: false,
+        }
     });
     batches.collect()
 }
@@ -245,20 +396,5 @@ fn draw_task(dice: &mut Dice, m: usize, job: &Job) -> TaskSpec {
         limits: Default::default(),
         rules: Default::default(),
         gang: false,
-    }
-}
-
-fn draw_faults(dice: &mut Dice) -> FaultPlan {
-    let calm = dice.chance(CALM_PERMILLE);
-    let per = |permille: u32| if calm { 0 } else { permille };
-    FaultPlan {
-        until: Timestamp(dice.number(60_000..400_000)),
-        mean_ms: if calm { 0 } else { dice.number(1_500..30_000) },
-        max_delay_ms: *[0, 5, 50, 2_000].get(dice.index(4)).unwrap_or(&5),
-        late_permille: per(300),
-        commit_permille: per(50),
-        checkpoint_permille: per(20),
-        launch_permille: per(30),
-        midway_permille: per(5),
     }
 }

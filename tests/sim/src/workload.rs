@@ -17,6 +17,7 @@ use proffer_types::{
 };
 use rand::RngExt;
 
+use crate::facts::Promises;
 use crate::scenario::{FrameworkPlan, Job};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +60,16 @@ pub(crate) struct Workload {
 
 impl Workload {
     pub(crate) fn new(plan: Arc<FrameworkPlan>) -> Self {
+        let progress = |job: &Job| Progress {
+            state: if job.is_left_out {
+                State::Done
+            } else {
+                State::Waiting
+            },
+            ..FRESH
+        };
         Self {
-            jobs: vec![FRESH; plan.jobs.len()],
+            jobs: plan.jobs.iter().map(progress).collect(),
             plan,
             n_arrived: 0,
             held: BTreeMap::new(),
@@ -78,6 +87,13 @@ impl Workload {
             .filter(|(_, job)| job.state != State::Done);
         left.map(|(n, job)| format!("{} {:?}", task_id(n, job.attempt), job.state))
             .collect()
+    }
+
+    /// What its user was told: which jobs are done.
+    pub(crate) fn promises(&self) -> Promises {
+        let end = |job: &Progress| (job.state == State::Done).then(|| "done".to_owned());
+        let jobs = self.jobs.iter().enumerate();
+        jobs.map(|(n, job)| (format!("j{n}"), end(job))).collect()
     }
 
     fn waiting(&self, now: Timestamp) -> impl Iterator<Item = usize> {
@@ -290,6 +306,9 @@ impl Scheduler for Workload {
     }
 
     fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
+        if self.plan.habits.hoards {
+            return offers.iter().for_each(|offer| cx.hold(offer));
+        }
         for offer in self.take_gangs(cx, offers) {
             if cx.rng().random_range(0..1000) < self.plan.habits.holds {
                 let until = cx
@@ -316,7 +335,8 @@ impl Scheduler for Workload {
         let job = self.jobs[n];
         if attempt != job.attempt || job.state != State::Launched {
             // An attempt that was given up came back: one of it is enough.
-            if attempt != job.attempt && !status.state.is_terminal() && status.state != TaskState::Unknown {
+            let is_there = !matches!(status.state, TaskState::Unknown | TaskState::Unreachable);
+            if attempt != job.attempt && !status.state.is_terminal() && is_there {
                 cx.kill(&status.task_id, KillPolicy::default());
             }
         } else if status.state.is_terminal() {

@@ -2,50 +2,94 @@
 
 use std::io::Write;
 
-use proffer_sim::{Options, Sabotage, run};
+use proffer_sim::{Options, Sabotage, attempt};
 
-/// Seeds until a fault has to be found; each is found by one of the first few.
-const N_SEEDS: u64 = 100;
+/// Seeds until a fault has to be found.
+const N_SEEDS: u64 = 400;
 
-/// The first rule that finds the fault, with its complaint.
-fn found(sabotage: Sabotage) -> Option<String> {
-    let violation = |seed| {
+/// Asserts that the fault is found, by this rule before any other.
+fn is_found(sabotage: Sabotage, rule: &str) {
+    let violation = |seed: u64| {
         let options = Options {
-            seed,
+            case: seed.into(),
             sabotage: Some(sabotage),
         };
-        let complaint = run(options, None).violation?;
-        let _ = writeln!(
-            std::io::stderr(),
-            "{sabotage:?} is found by seed {seed}: {complaint:.160}"
-        );
-        Some(complaint)
+        Some((seed, attempt(options, None).violation?))
     };
-    (1..=N_SEEDS).find_map(violation)
+    let found = (1..=N_SEEDS).find_map(violation);
+    let Some((seed, violation)) = found else {
+        panic!("{sabotage:?} is not found by {N_SEEDS} seeds");
+    };
+    let _ = writeln!(
+        std::io::stderr(),
+        "{sabotage:?} is found by seed {seed}: {:.200}",
+        violation.to_string()
+    );
+    assert_eq!(violation.rule, rule, "{sabotage:?}, seed {seed}: {violation}");
 }
 
 #[test]
-fn an_agent_without_its_session_fence_is_found() {
-    assert!(found(Sabotage::AgentFenceOff).is_some());
+fn a_delayed_run_task_accepted_after_a_new_session_is_found() {
+    is_found(Sabotage::AgentFenceOff, "updates in order, acknowledged once");
 }
 
 #[test]
-fn a_network_that_loses_frames_without_ending_the_stream_is_found() {
-    let complaint = found(Sabotage::LosesFrames).unwrap_or_default();
-    assert!(complaint.contains("every runnable task ends"), "{complaint}");
+fn a_lost_message_that_does_not_break_its_stream_is_found() {
+    is_found(Sabotage::LosesFrames, "every runnable task ends");
+}
+
+#[test]
+fn a_new_framework_id_at_failover_is_found() {
+    is_found(Sabotage::ForgetsFrameworkId, "ids stay");
+}
+
+#[test]
+fn a_failover_timeout_of_zero_that_nobody_asked_for_is_found() {
+    is_found(Sabotage::FailoverTimeoutZero, "failover deadlines hold");
+}
+
+#[test]
+fn an_offer_whose_accept_is_refused_for_ever_is_found() {
+    is_found(Sabotage::OffersWhatIsRefused, "every runnable task ends");
+}
+
+#[test]
+fn a_rescind_without_a_filter_is_found() {
+    is_found(Sabotage::RescindsWithoutFilter, "every runnable task ends");
+}
+
+#[test]
+fn a_quota_limit_that_stops_at_its_own_role_is_found() {
+    is_found(Sabotage::LimitOfTopRoleOnly, "no offer exceeds a limit");
+}
+
+#[test]
+fn acting_before_the_registry_is_written_is_found() {
+    is_found(Sabotage::ActsBeforeWrite, "what is told is stored, and stays");
 }
 
 #[test]
 fn a_disk_that_forgets_operations_is_found() {
-    let complaint = found(Sabotage::ForgetsOperations).unwrap_or_default();
-    assert!(complaint.contains("operations are told"), "{complaint}");
+    is_found(
+        Sabotage::ForgetsOperations,
+        "operations are told, and never contradicted",
+    );
 }
 
 #[test]
 fn a_disk_that_forgets_checkpoints_is_found() {
-    let complaint = found(Sabotage::ForgetsCheckpoints).unwrap_or_default();
-    assert!(
-        complaint.contains("only checkpointed facts are reported"),
-        "{complaint}"
+    is_found(
+        Sabotage::ForgetsCheckpoints,
+        "only checkpointed facts are reported",
     );
+}
+
+#[test]
+fn a_leader_that_trusts_a_lease_that_ran_out_is_found() {
+    is_found(Sabotage::TrustsOldLease, "at most one master is in force");
+}
+
+#[test]
+fn a_deposed_master_that_goes_on_talking_is_found() {
+    is_found(Sabotage::SpeaksThoughDeposed, "at most one master is in force");
 }

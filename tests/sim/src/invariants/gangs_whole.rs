@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_master_core::{Event, OfferEnd};
 use proffer_types::scheduler_link::Call;
-use proffer_types::{FrameworkId, OfferId, Operation, TaskId};
+use proffer_types::{FrameworkId, OfferId, Operation, TaskId, Timestamp};
 
 use super::Invariant;
 use crate::facts::Fact;
@@ -28,13 +28,16 @@ impl Invariant for GangsWhole {
         "gangs are whole"
     }
 
-    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _now: Timestamp, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::MasterStarted(_) => self.outstanding.clear(),
             Fact::MasterEvent(event) => self.event(event),
-            Fact::Called(Call::Accept {
-                offers, operations, ..
-            }) => self.accept(offers, operations),
+            Fact::Called {
+                call: Call::Accept {
+                    offers, operations, ..
+                },
+                ..
+            } => self.accept(offers, operations),
             Fact::MasterState { .. } => return self.batch_over(),
             _ => {}
         }

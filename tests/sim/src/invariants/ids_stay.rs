@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use proffer_types::{AgentId, FrameworkId};
+use proffer_types::{AgentId, FrameworkId, Timestamp};
 
 use super::Invariant;
 use crate::facts::Fact;
@@ -20,10 +20,12 @@ impl Invariant for IdsStay {
         "ids stay"
     }
 
-    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _now: Timestamp, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::AgentId { agent, id } => same(&mut self.agents, "agent", *agent, id),
-            Fact::FrameworkId { framework, id } => same(&mut self.frameworks, "framework", *framework, id),
+            Fact::FrameworkId { framework, id, .. } => {
+                same(&mut self.frameworks, "framework", *framework, id)
+            }
             _ => Ok(()),
         }
     }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use proffer_master_core::{AgentState, Event, FrameworkState, Snapshot};
-use proffer_types::OfferId;
+use proffer_types::{OfferId, Timestamp};
 
 use super::Invariant;
 use crate::facts::Fact;
@@ -21,7 +21,7 @@ impl Invariant for OfferEndsOnce {
         "an offer ends once"
     }
 
-    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _now: Timestamp, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::MasterStarted(_) => self.outstanding.clear(),
             Fact::MasterEvent(Event::OfferMade { offer_id, .. }) => {

@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_types::agent_link::RegisteredOperation;
-use proffer_types::{FrameworkId, OperationId, OperationState, OperationStatus, StatusUuid};
+use proffer_types::{FrameworkId, OperationId, OperationState, OperationStatus, StatusUuid, Timestamp};
 
-use super::Invariant;
+use super::{Invariant, completed};
 use crate::facts::Fact;
 
 type Key = (FrameworkId, OperationId);
@@ -26,14 +26,14 @@ impl Invariant for OperationsTold {
         "operations are told, and never contradicted"
     }
 
-    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _now: Timestamp, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::FrameworkId { id, .. } => {
                 self.frameworks.insert((*id).clone());
                 Ok(())
             }
-            Fact::FrameworkCompleted { framework_id } => {
-                self.completed.insert((*framework_id).clone());
+            Fact::Stored { changes, .. } => {
+                self.completed.extend(completed(changes));
                 Ok(())
             }
             Fact::OperationsKept { agent, operations } => self.written(*agent, operations),

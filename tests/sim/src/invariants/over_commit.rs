@@ -4,7 +4,7 @@
 //! runs. Ports are held by one container at a time.
 
 use proffer_master_core::{AgentState, Snapshot};
-use proffer_types::{Ranges, Resources};
+use proffer_types::{Ranges, Resources, Timestamp};
 
 use super::Invariant;
 use crate::facts::Fact;
@@ -17,7 +17,7 @@ impl Invariant for OverCommit {
         "no over-commit"
     }
 
-    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _now: Timestamp, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::Host {
                 agent,

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 
 use proffer_master_core::{Event, State};
-use proffer_types::{OfferId, Quota, ResourceName, Resources, Role};
+use proffer_types::{OfferId, Quota, ResourceName, Resources, Role, Timestamp};
 
 use super::Invariant;
 use crate::facts::Fact;
+use crate::spoil;
 
 #[derive(Debug, Default)]
 pub(crate) struct QuotaHolds {
@@ -21,7 +22,7 @@ impl Invariant for QuotaHolds {
         "no offer exceeds a limit"
     }
 
-    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _now: Timestamp, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::MasterStarted(state) => {
                 let roles = state.ledger().roles();
@@ -56,7 +57,7 @@ impl QuotaHolds {
         let offered = state
             .offer(offer)
             .zip(state.offered(offer))
-            .map(|(entry, claim)| (entry.role.clone(), claim.resources.plain()));
+            .map(|(entry, claim)| (spoil::meant(&entry.role), claim.resources.plain()));
         let Some((role, plain)) = offered else {
             return Err(format!("offer {offer} was made and is not there"));
         };
@@ -86,11 +87,11 @@ fn is_within(role: &Role, above: &Role) -> bool {
 fn consumed(state: &State, role: &Role, name: &ResourceName) -> u128 {
     let tasks = state
         .tasks()
-        .filter(|task| task.view.state.holds_resources() && is_within(&task.view.role, role))
+        .filter(|task| task.view.state.holds_resources() && is_within(&spoil::meant(&task.view.role), role))
         .map(|task| task.view.info.resources.plain().scalar(name));
     let offers = state
         .offers()
-        .filter(|(_, offer)| is_within(&offer.role, role))
+        .filter(|(_, offer)| is_within(&spoil::meant(&offer.role), role))
         .filter_map(|(id, _)| state.offered(id))
         .map(|claim| claim.resources.plain().scalar(name));
     let reserved = state

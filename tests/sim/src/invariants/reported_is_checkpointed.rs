@@ -2,6 +2,8 @@
 //!
 //! Source: architecture, "Cores and shells". A refused task has no record, and needs none.
 
+use proffer_types::Timestamp;
+
 use super::Invariant;
 use crate::facts::Fact;
 
@@ -13,7 +15,7 @@ impl Invariant for ReportedIsCheckpointed {
         "only checkpointed facts are reported"
     }
 
-    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _now: Timestamp, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::Reported {
                 key,

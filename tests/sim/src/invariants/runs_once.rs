@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use proffer_agent_core::TaskKey;
 
+use proffer_types::Timestamp;
+
 use super::Invariant;
 use crate::facts::Fact;
 
@@ -20,7 +22,7 @@ impl Invariant for RunsOnce {
         "no task runs twice"
     }
 
-    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _now: Timestamp, fact: &Fact<'_>) -> Result<(), String> {
         let Fact::ContainerLaunched { agent, key } = fact else {
             return Ok(());
         };

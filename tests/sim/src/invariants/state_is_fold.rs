@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_master_core::{Event, Snapshot, State};
-use proffer_types::{AgentId, FrameworkId, Resources, TaskId, TaskState};
+use proffer_types::{AgentId, FrameworkId, Resources, TaskId, TaskState, Timestamp};
 
 use super::Invariant;
 use crate::facts::Fact;
@@ -22,7 +22,7 @@ impl Invariant for StateIsFold {
         "state is the fold of events"
     }
 
-    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _now: Timestamp, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::MasterStarted(state) => {
                 self.tasks.clear();

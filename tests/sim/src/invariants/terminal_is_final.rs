@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use proffer_types::{FrameworkId, TaskId, TaskState};
+use proffer_types::{FrameworkId, TaskId, TaskState, Timestamp};
 
 use super::Invariant;
 use crate::facts::Fact;
@@ -20,7 +20,7 @@ impl Invariant for TerminalIsFinal {
         "terminal is final"
     }
 
-    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _now: Timestamp, fact: &Fact<'_>) -> Result<(), String> {
         let Fact::Told { framework_id, status } = fact else {
             return Ok(());
         };

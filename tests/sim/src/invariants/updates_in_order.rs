@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_agent_core::TaskKey;
 use proffer_types::scheduler_link::Call;
-use proffer_types::{FrameworkId, StatusUuid, TaskStatus};
+use proffer_types::{FrameworkId, StatusUuid, TaskStatus, Timestamp};
 
-use super::Invariant;
+use super::{Invariant, completed};
 use crate::facts::Fact;
 
 #[derive(Debug, Default)]
@@ -17,6 +17,7 @@ struct Queue {
     /// In the order in which they were made.
     made: Vec<StatusUuid>,
     pending: Vec<StatusUuid>,
+    passing: Vec<StatusUuid>,
     /// How many of `made` the scheduler has seen the first time.
     n_told: usize,
 }
@@ -34,24 +35,47 @@ impl Invariant for UpdatesInOrder {
         "updates in order, acknowledged once"
     }
 
-    fn observe(&mut self, fact: &Fact<'_>) -> Result<(), String> {
+    fn observe(&mut self, _now: Timestamp, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
-            Fact::FrameworkCompleted { framework_id } => {
-                self.completed.insert((*framework_id).clone());
+            Fact::Stored { changes, .. } => {
+                self.completed.extend(completed(changes));
                 Ok(())
             }
-            Fact::Checkpointed { key, pending, .. } => self.written(key, pending),
+            Fact::Checkpointed {
+                key,
+                pending,
+                passing,
+            } => self.written(key, pending, passing),
             Fact::Told { framework_id, status } => self.told(framework_id, status),
-            Fact::Called(Call::Acknowledge { uuid, .. }) => self.acknowledged(*uuid),
+            Fact::Called {
+                call: Call::Acknowledge { uuid, .. },
+                ..
+            } => self.acknowledged(*uuid),
             _ => Ok(()),
         }
     }
 }
 
 impl UpdatesInOrder {
-    fn written(&mut self, key: &TaskKey, pending: &[StatusUuid]) -> Result<(), String> {
+    fn written(
+        &mut self,
+        key: &TaskKey,
+        pending: &[StatusUuid],
+        passing: &[StatusUuid],
+    ) -> Result<(), String> {
         let completed = self.completed.contains(&key.framework_id);
         let queue = self.queues.entry(key.clone()).or_default();
+        // One that was not sent gives way to the next that says all it said.
+        let replaced = queue.pending.last().copied().filter(|last| {
+            let replaces = pending
+                .last()
+                .is_some_and(|now| now != last && passing.contains(now));
+            queue.passing.contains(last) && !pending.contains(last) && replaces
+        });
+        if let Some(replaced) = replaced {
+            queue.pending.pop();
+            queue.made.retain(|made| *made != replaced);
+        }
         for uuid in pending {
             if !queue.made.contains(uuid) {
                 queue.made.push(*uuid);
@@ -67,16 +91,17 @@ impl UpdatesInOrder {
             }
         }
         queue.pending = pending.to_vec();
+        queue.passing = passing.to_vec();
         Ok(())
     }
 
     fn told(&mut self, framework_id: &FrameworkId, status: &TaskStatus) -> Result<(), String> {
-        let Some(uuid) = status.uuid else { return Ok(()) };
-        *self.open.entry(uuid).or_default() += 1;
         let key = TaskKey {
             framework_id: framework_id.clone(),
             task_id: status.task_id.clone(),
         };
+        let Some(uuid) = status.uuid else { return Ok(()) };
+        *self.open.entry(uuid).or_default() += 1;
         // Refused tasks have no record on disk: their one update has no order to keep.
         let Some(queue) = self.queues.get_mut(&key) else {
             return Ok(());
