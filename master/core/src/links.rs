@@ -24,8 +24,10 @@ pub(crate) struct Heartbeats {
     /// To frameworks.
     next: Option<Timestamp>,
     to_agents: Option<Timestamp>,
-    /// The longest interval that agents were told in this term.
-    of_agents: Duration,
+    /// The longest interval that agents were told in this term: who speaks as rarely as that is not silent.
+    longest: Duration,
+    /// The shortest one: who was told that expects to hear something as often.
+    shortest: Option<Duration>,
 }
 
 /// The link a command proves to be alive.
@@ -61,12 +63,15 @@ impl Heartbeats {
 
     /// Says what is due, and ends the links that were silent for too long.
     pub(crate) fn beat(&mut self, cx: &mut Cx<'_>) {
-        self.of_agents = self.of_agents.max(agent_interval(cx.config, cx.state.n_agents()));
+        let told = agent_interval(cx.config, cx.state.n_agents());
+        self.longest = self.longest.max(told);
+        let shortest = self.shortest.map_or(told, |shortest| shortest.min(told));
+        self.shortest = Some(shortest);
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= cx.now);
         if is_due(self.to_agents) {
             // Who was late itself cannot say who was silent.
             let late = self.to_agents.map_or(Duration::ZERO, |at| cx.now.since(at));
-            self.agents(cx, late < self.of_agents);
+            self.agents(cx, late < self.longest);
             self.to_agents = None;
         }
         if self.next.is_some_and(|at| at <= cx.now) {
@@ -75,14 +80,14 @@ impl Heartbeats {
             self.next = None;
         }
         if !self.heard.is_empty() {
-            let (now, of_agents) = (cx.now, self.of_agents);
+            let now = cx.now;
             self.next.get_or_insert(now.after(cx.config.heartbeat_interval));
-            self.to_agents.get_or_insert(now.after(of_agents));
+            self.to_agents.get_or_insert(now.after(shortest));
         }
     }
 
     fn agents(&mut self, cx: &mut Cx<'_>, may_end: bool) {
-        let limit = self.of_agents * MISSED_HEARTBEATS;
+        let limit = self.longest * MISSED_HEARTBEATS;
         let links = cx.state.links().filter_map(|(link, peer)| match peer {
             Peer::Agent(agent) => Some((link, agent.clone())),
             Peer::Framework(_) => None,

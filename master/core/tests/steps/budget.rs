@@ -131,3 +131,37 @@ fn beats(out: &Output) -> usize {
     });
     beats.count()
 }
+
+#[test]
+fn an_agent_of_a_cluster_that_grew_hears_something_as_often_as_it_was_told_to_expect() {
+    let config = Config::default();
+    let allocator = proffer_allocator::by_name("drf").unwrap();
+    let mut master = Master::recover(config, allocator, 1, 1, Registry::default());
+    let mut out = Output::default();
+    for link in 0..20_000 {
+        master.step(Timestamp(0), agent(link), &mut out);
+    }
+    let told = out.effects.iter().find_map(|effect| {
+        let Effect::ToAgent { link, message, .. } = effect else {
+            return None;
+        };
+        let MasterMessage::Registered {
+            heartbeat_interval, ..
+        } = message
+        else {
+            return None;
+        };
+        (*link == LinkId(0)).then_some(*heartbeat_interval)
+    });
+    let told = told.unwrap();
+    let mut last = Timestamp(0);
+    while last < Timestamp(0).after(told * 4) {
+        let mut out = Output::default();
+        let at = master.next_deadline().unwrap();
+        master.step(at, Command::Tick, &mut out);
+        if beats(&out) > 0 {
+            assert!(at.since(last) <= told, "nothing was said from {last:?} to {at:?}");
+            last = at;
+        }
+    }
+}
