@@ -63,7 +63,7 @@ pub(crate) struct FrameworkPlan {
 }
 
 impl FrameworkPlan {
-    /// Makes all of its work small: where somebody sits on offers and chance says who is next, what is left comes in
+    /// Makes all of its work small: where somebody sits on offers and is first, or chance is, what is left comes in
     /// pieces.
     fn shrink_work(&mut self) {
         let small = Resources::of(100, 64 * MIB, 0);
@@ -202,7 +202,7 @@ impl Scenario {
             faults,
         };
         let hoards = scenario.frameworks.iter().any(|plan| plan.habits.hoards);
-        if hoards && scenario.allocator == "random" {
+        if hoards && scenario.allocator != "drf" {
             scenario
                 .frameworks
                 .iter_mut()

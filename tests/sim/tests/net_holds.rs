@@ -5,7 +5,7 @@ use std::io::Write;
 use proffer_sim::{Options, Sabotage, attempt};
 
 /// Seeds until a fault has to be found.
-const N_SEEDS: u64 = 400;
+const N_SEEDS: u64 = 1_000;
 
 /// Asserts that the fault is found, by this rule before any other.
 fn is_found(sabotage: Sabotage, rule: &str) {
