@@ -83,7 +83,9 @@ fn tell_listed_end(cx: &mut Cx<'_>, agent: &AgentId, framework: &FrameworkId, ta
 
 /// Whether the task's end is known from its agent's list alone: the status of it was never here.
 pub(crate) fn ended_unheard(task: &Task) -> bool {
-    let was_sent = task.view.status.state.is_terminal() && task.unacknowledged;
+    let status = &task.view.status;
+    // Those of a list have no uuid. Whether it is acknowledged says nothing: an earlier one may be, twice.
+    let was_sent = status.state.is_terminal() && status.uuid.is_some();
     task.view.state.is_terminal() && !was_sent
 }
 
