@@ -244,7 +244,7 @@ mod tests {
         check_service(
             "name: web\nreplicas: 2\ntask: { command: [a] }\nupdate: { max_surge: 1 }\n",
             expect![
-                "web.yaml:4:1: update: unknown field `update`, expected one of name, role, replicas, task, health, constraints"
+                "web.yaml:4:1: update: unknown field `update`, expected one of name, role, replicas, task, lost_after, health, constraints"
             ],
         );
     }

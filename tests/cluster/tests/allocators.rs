@@ -94,14 +94,19 @@ impl External {
 fn check_manifest() -> Result<()> {
     let manifest = root().join("tests/external-allocator/Cargo.toml");
     fs::copy(root().join("Cargo.lock"), manifest.with_file_name("Cargo.lock"))?;
+    let rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+        .arg("-vV")
+        .output()?;
+    let rustc = text(&rustc.stdout);
+    let host = rustc.lines().find_map(|line| line.strip_prefix("host: "));
     let metadata = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["metadata", "--offline", "--format-version", "1"])
+        // What no build here needs was never fetched.
         .args([
-            "metadata",
-            "--offline",
-            "--format-version",
-            "1",
-            "--manifest-path",
+            "--filter-platform",
+            host.context("rustc does not say where it is")?,
         ])
+        .arg("--manifest-path")
         .arg(&manifest)
         .output()?;
     ensure!(metadata.status.success(), "{}", text(&metadata.stderr));
