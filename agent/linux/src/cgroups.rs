@@ -45,6 +45,8 @@ use protection::Protection;
 
 /// Where a v2 group lists what the groups below it have.
 const SUBTREE_CONTROL: &str = "cgroup.subtree_control";
+/// How often a group is created again whose parent went away meanwhile: each time somebody else must have stopped.
+const CREATE_ATTEMPTS: u32 = 10;
 
 /// The agent's part of the host's cgroups.
 #[derive(Debug)]
@@ -119,7 +121,13 @@ impl Cgroups {
     }
 
     fn create_root(&self, controller: Controller, home: &Home, root: &str) -> Result<(), SetupError> {
-        fs::create_dir_all(&home.root).map_err(|source| setup_error("create", &home.root, source))?;
+        let is_gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+        // Another agent that stops removes the group above its own when it was the last in it.
+        (1..CREATE_ATTEMPTS)
+            .map(|_| fs::create_dir_all(&home.root))
+            .find(|created| !created.as_ref().is_err_and(is_gone))
+            .unwrap_or_else(|| fs::create_dir_all(&home.root))
+            .map_err(|source| setup_error("create", &home.root, source))?;
         let mut level = home.top.path.clone();
         for name in [""].into_iter().chain(root.split('/')) {
             level.push(name);
