@@ -4,6 +4,7 @@
 //! tasks and cleans up. Only processes it started are ever signalled, by pid.
 
 pub mod chronos;
+pub mod lan;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};

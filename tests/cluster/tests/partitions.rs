@@ -5,23 +5,22 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use proffer_cluster_tests::lan::{Cut, Lan, SWITCH};
 use proffer_cluster_tests::{built_binary, signal, skipped, text, wait_for};
-use proffer_linux::netns;
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// The switch, where clients are.
-const SWITCH: &str = "10.77.0.254";
-const MASTERS: [&str; 3] = ["10.77.0.1", "10.77.0.2", "10.77.0.3"];
-const AGENTS: [&str; 2] = ["10.77.0.11", "10.77.0.12"];
-const FRAMEWORK: &str = "10.77.0.21";
+const MASTERS: [&str; 3] = ["10.78.0.1", "10.78.0.2", "10.78.0.3"];
+const AGENTS: [&str; 2] = ["10.78.0.11", "10.78.0.12"];
+const FRAMEWORK: &str = "10.78.0.21";
 
 /// Three hosts with an etcd and a master each, two agents and the batch framework.
-struct Lan {
+struct Hosts {
+    lan: Lan,
     binary: PathBuf,
     dir: tempfile::TempDir,
     etcds: BTreeMap<&'static str, Child>,
@@ -41,7 +40,7 @@ fn is_impossible() -> bool {
     missing.is_some() || skipped()
 }
 
-impl Lan {
+impl Hosts {
     fn start() -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("proffer-lan-").tempdir()?;
         let runs = dir.path().join("runs");
@@ -49,99 +48,46 @@ impl Lan {
         // Root in a task is nobody on the host.
         fs::set_permissions(&runs, fs::Permissions::from_mode(0o1777))?;
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
-        let mut lan = Self {
+        let all: Vec<_> = MASTERS
+            .iter()
+            .chain(&AGENTS)
+            .chain([&FRAMEWORK])
+            .copied()
+            .collect();
+        let mut hosts = Self {
+            lan: Lan::new(dir.path().join("hosts"), &all)?,
             binary: built_binary()?,
             dir,
             etcds: BTreeMap::new(),
             masters: BTreeMap::new(),
             others: Vec::new(),
         };
-        lan.cable()?;
         for host in MASTERS {
-            let etcd = lan.etcd(host)?;
-            lan.etcds.insert(host, etcd);
+            let etcd = hosts.etcd(host)?;
+            hosts.etcds.insert(host, etcd);
         }
         ensure!(
-            wait_for(PATIENCE, || lan.etcd_leader().is_ok()),
+            wait_for(PATIENCE, || hosts.etcd_leader().is_ok()),
             "etcd does not start"
         );
         for host in MASTERS {
-            let master = lan.master(host)?;
-            lan.masters.insert(host, master);
+            let master = hosts.master(host)?;
+            hosts.masters.insert(host, master);
         }
         for host in AGENTS {
-            let agent = lan.agent(host)?;
-            lan.others.push(agent);
+            let agent = hosts.agent(host)?;
+            hosts.others.push(agent);
         }
         let masters = masters();
         let args = ["framework", "batch", "--master", &masters, "--insecure-listen"];
         let listen = format!("{FRAMEWORK}:0");
-        let batch = lan.daemon(FRAMEWORK, "batch", &[&args[..], &["--listen", &listen]].concat())?;
-        lan.others.push(batch);
+        let batch = hosts.daemon(FRAMEWORK, "batch", &[&args[..], &["--listen", &listen]].concat())?;
+        hosts.others.push(batch);
         ensure!(
-            wait_for(PATIENCE, || lan.is_whole()),
+            wait_for(PATIENCE, || hosts.is_whole()),
             "the cluster does not come up"
         );
-        Ok(lan)
-    }
-
-    fn host(&self, address: &str) -> PathBuf {
-        self.dir.path().join(address)
-    }
-
-    /// Puts up the switch, and each host with a cable to it.
-    fn cable(&self) -> Result<()> {
-        netns::create(&self.host(SWITCH), || ())?;
-        self.shell(
-            SWITCH,
-            "ip link set lo up; ip link add br0 type bridge; ip link set br0 up",
-        )?;
-        self.shell(SWITCH, &format!("ip addr add {SWITCH}/24 dev br0"))?;
-        for (n, address) in MASTERS.iter().chain(&AGENTS).chain([&FRAMEWORK]).enumerate() {
-            let host = self.host(address);
-            netns::create(&host, || ())?;
-            let cable = format!(
-                "ip link add p{n} type veth peer name eth0 netns {}",
-                host.display()
-            );
-            self.shell(SWITCH, &format!("{cable}; ip link set p{n} master br0 up"))?;
-            let up = format!("ip link set lo up; ip addr add {address}/24 dev eth0; ip link set eth0 up");
-            self.shell(address, &up)?;
-            let table = "table inet cut {
-                chain in { type filter hook input priority 0; }
-                chain out { type filter hook output priority 0; }
-            }";
-            self.shell(address, &format!("nft '{table}'"))?;
-        }
-        Ok(())
-    }
-
-    /// A program on a host. Its mounts are those of all.
-    fn on(&self, host: &str, program: &Path) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net={}", self.host(host).display()));
-        command.arg(program).stdin(Stdio::null());
-        command
-    }
-
-    fn shell(&self, host: &str, script: &str) -> Result<()> {
-        let ran = self.on(host, Path::new("sh")).args(["-ec", script]).output()?;
-        ensure!(ran.status.success(), "{host}: {script}: {}", text(&ran.stderr));
-        Ok(())
-    }
-
-    /// What `from` sends does not arrive at `to`; the other direction does.
-    fn cut(&self, from: &str, to: &str) -> Result<()> {
-        self.shell(to, &format!("nft add rule inet cut in ip saddr {from} drop"))
-    }
-
-    fn isolate(&self, host: &str) -> Result<()> {
-        let chain = |chain: &str, name: &str| format!("nft add rule inet cut {chain} {name} eth0 drop");
-        self.shell(host, &[chain("in", "iifname"), chain("out", "oifname")].join(";"))
-    }
-
-    fn mend(&self, host: &str) -> Result<()> {
-        self.shell(host, "nft flush chain inet cut in; nft flush chain inet cut out")
+        Ok(hosts)
     }
 
     fn spawn(&self, mut command: Command, name: &str) -> Result<Child> {
@@ -152,7 +98,7 @@ impl Lan {
     }
 
     fn daemon(&self, host: &str, name: &str, args: &[&str]) -> Result<Child> {
-        let mut command = self.on(host, &self.binary);
+        let mut command = self.lan.on(host, &self.binary);
         command.args(args);
         if !name.starts_with("master") {
             command.env("PROFFER_DATA_DIR", self.dir.path().join(name));
@@ -163,7 +109,7 @@ impl Lan {
     fn etcd(&self, host: &str) -> Result<Child> {
         let (client, peer) = (format!("http://{host}:2379"), format!("http://{host}:2380"));
         let members = MASTERS.map(|host| format!("{host}=http://{host}:2380")).join(",");
-        let mut command = self.on(host, Path::new("etcd"));
+        let mut command = self.lan.on(host, Path::new("etcd"));
         command
             .args([
                 "--name",
@@ -226,7 +172,7 @@ impl Lan {
     }
 
     fn run(&self, args: &[&str]) -> Result<Output> {
-        let mut command = self.on(SWITCH, &self.binary);
+        let mut command = self.lan.on(SWITCH, &self.binary);
         Ok(command.args(args).env("PROFFER_MASTER", masters()).output()?)
     }
 
@@ -248,7 +194,7 @@ impl Lan {
     /// The master that says it is ready, if the switch reaches one.
     fn leader(&self) -> Option<&'static str> {
         MASTERS.into_iter().find(|host| {
-            let mut ask = self.on(SWITCH, Path::new("curl"));
+            let mut ask = self.lan.on(SWITCH, Path::new("curl"));
             ask.args(["-sf", "--max-time", "1", &format!("http://{host}:5050/readyz")]);
             ask.output().is_ok_and(|answer| answer.status.success())
         })
@@ -266,7 +212,7 @@ impl Lan {
     /// The etcd that leads the others.
     fn etcd_leader(&self) -> Result<&'static str> {
         let leads = |host: &&str| {
-            let mut ask = self.on(SWITCH, Path::new("curl"));
+            let mut ask = self.lan.on(SWITCH, Path::new("curl"));
             ask.args(["-s", "--max-time", "1", &format!("http://{host}:2379/metrics")]);
             let answer = ask
                 .output()
@@ -322,7 +268,7 @@ fn etcds() -> String {
     format!("etcd://{}", MASTERS.map(|host| format!("{host}:2379")).join(","))
 }
 
-impl Drop for Lan {
+impl Drop for Hosts {
     fn drop(&mut self) {
         for entry in fs::read_dir(self.dir.path()).into_iter().flatten().flatten() {
             if entry
@@ -348,9 +294,6 @@ impl Drop for Lan {
                 let _ = child.wait();
             }
         }
-        for address in MASTERS.iter().chain(&AGENTS).chain([&FRAMEWORK, &SWITCH]) {
-            let _ = netns::remove(&self.host(address));
-        }
     }
 }
 
@@ -359,44 +302,44 @@ fn masters_and_etcds_that_die_or_are_cut_off_cost_no_task_and_repeat_none() -> R
     if is_impossible() {
         return Ok(());
     }
-    let mut lan = Lan::start()?;
-    lan.submit("load", 120)?;
+    let mut hosts = Hosts::start()?;
+    hosts.submit("load", 120)?;
 
-    let etcd = lan.etcd_leader()?;
-    let mut killed = lan.etcds.remove(etcd).context("it runs")?;
+    let etcd = hosts.etcd_leader()?;
+    let mut killed = hosts.etcds.remove(etcd).context("it runs")?;
     killed.kill()?;
     killed.wait()?;
     ensure!(
-        wait_for(PATIENCE, || lan.is_whole()),
+        wait_for(PATIENCE, || hosts.is_whole()),
         "lost with the leader of etcd"
     );
-    let again = lan.etcd(etcd)?;
-    lan.etcds.insert(etcd, again);
+    let again = hosts.etcd(etcd)?;
+    hosts.etcds.insert(etcd, again);
 
-    let first = lan.led()?;
-    lan.isolate(first)?;
-    let second = lan.led()?;
+    let first = hosts.led()?;
+    hosts.lan.cut(first, Cut::Both)?;
+    let second = hosts.led()?;
     assert_ne!(first, second);
     ensure!(
-        wait_for(PATIENCE, || lan.is_whole()),
+        wait_for(PATIENCE, || hosts.is_whole()),
         "not everybody left the master that was cut off"
     );
-    lan.mend(first)?;
+    hosts.lan.mend(first)?;
 
     for host in MASTERS {
-        let mut stopped = lan.masters.remove(host).context("it runs")?;
+        let mut stopped = hosts.masters.remove(host).context("it runs")?;
         signal(stopped.id(), "TERM")?;
         stopped.wait()?;
-        let again = lan.master(host)?;
-        lan.masters.insert(host, again);
+        let again = hosts.master(host)?;
+        hosts.masters.insert(host, again);
         ensure!(
-            wait_for(PATIENCE, || lan.is_whole()),
+            wait_for(PATIENCE, || hosts.is_whole()),
             "lost with the restart of {host}"
         );
     }
 
     // No agent was cut off, so there was no reason to run anything again.
-    assert_eq!(lan.runs("load", 120)?, vec![1; 120]);
+    assert_eq!(hosts.runs("load", 120)?, vec![1; 120]);
     Ok(())
 }
 
@@ -405,50 +348,50 @@ fn whoever_cannot_hear_comes_back_when_it_can_and_what_ran_meanwhile_counts() ->
     if is_impossible() {
         return Ok(());
     }
-    let lan = Lan::start()?;
-    lan.submit("load", 60)?;
-    let leader = lan.led()?;
+    let hosts = Hosts::start()?;
+    hosts.submit("load", 60)?;
+    let leader = hosts.led()?;
     let [deaf, alone] = AGENTS;
 
     // It is heard, and does not hear.
-    lan.cut(leader, deaf)?;
+    hosts.lan.cut(deaf, Cut::From(leader))?;
     let is_missed = || {
-        let agents = lan.listed(&["agents"]).unwrap_or_default();
+        let agents = hosts.listed(&["agents"]).unwrap_or_default();
         agents.iter().any(|agent| agent["state"] != "active")
     };
     ensure!(wait_for(PATIENCE, is_missed), "nobody noticed that it is deaf");
-    lan.mend(deaf)?;
+    hosts.lan.mend(deaf)?;
     ensure!(
-        wait_for(PATIENCE, || lan.is_whole()),
+        wait_for(PATIENCE, || hosts.is_whole()),
         "the deaf one does not come back"
     );
 
     // Away for longer than the cluster waits.
-    lan.isolate(alone)?;
+    hosts.lan.cut(alone, Cut::Both)?;
     let is_given_up = || {
-        let agents = lan.listed(&["agents"]).unwrap_or_default();
+        let agents = hosts.listed(&["agents"]).unwrap_or_default();
         agents.iter().any(|agent| agent["state"] == "unreachable")
     };
     ensure!(wait_for(PATIENCE, is_given_up), "it is waited for for ever");
-    lan.mend(alone)?;
+    hosts.lan.mend(alone)?;
     ensure!(
-        wait_for(PATIENCE, || lan.is_whole()),
+        wait_for(PATIENCE, || hosts.is_whole()),
         "the lonely one does not come back"
     );
 
     // The framework hears nothing of what its tasks do.
-    lan.cut(lan.led()?, FRAMEWORK)?;
+    hosts.lan.cut(FRAMEWORK, Cut::From(hosts.led()?))?;
     let is_away = || {
-        let frameworks = lan.listed(&["frameworks"]).unwrap_or_default();
+        let frameworks = hosts.listed(&["frameworks"]).unwrap_or_default();
         frameworks.iter().any(|framework| framework["state"] != "active")
     };
     ensure!(wait_for(PATIENCE, is_away), "nobody noticed that it is deaf");
-    lan.mend(FRAMEWORK)?;
+    hosts.lan.mend(FRAMEWORK)?;
 
-    let runs = lan.runs("load", 60)?;
+    let runs = hosts.runs("load", 60)?;
     assert!(runs.iter().all(|n_runs| *n_runs >= 1), "{runs:?}");
-    ensure!(wait_for(PATIENCE, || lan.is_whole()), "not whole at the end");
-    let left = lan.listed(&["ps"])?;
+    ensure!(wait_for(PATIENCE, || hosts.is_whole()), "not whole at the end");
+    let left = hosts.listed(&["ps"])?;
     assert!(left.is_empty(), "{left:?}");
     Ok(())
 }

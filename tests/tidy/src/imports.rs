@@ -74,7 +74,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "privileged-tests",
         &["types", "container", "linux", "init", "agent"],
     ),
-    ("cluster-tests", &["types", "wire", "grpc", "sdk"]),
+    ("cluster-tests", &["types", "wire", "grpc", "sdk", "linux"]),
     (
         "bench",
         &[

@@ -4,8 +4,6 @@
 //! killed with SIGKILL, hangs (SIGSTOP) or is cut off, one way or both, when and for how long. What the tasks wrote is
 //! held against the framework's ledger and against what was done; the rules are in `proffer_cluster_tests::chronos`. `PROFFER_CHRONOS_SECONDS` is how long faults go on, `PROFFER_CHRONOS_SEED` repeats a run.
 
-mod lan;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -15,12 +13,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use proffer_cluster_tests::chronos::{Entry, Fault, Job, Report, Victim};
+use proffer_cluster_tests::lan::{Cut, Lan, SWITCH};
 use proffer_cluster_tests::{built_binary, signal, skipped, text, wait_for};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
-
-use self::lan::{Cut, Lan, SWITCH};
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -57,7 +54,7 @@ struct Daemon {
 enum Harm {
     Kill,
     Stop,
-    Cut(Cut),
+    Cut(Cut<'static>),
 }
 
 /// A cluster in which anything may be dead, or unheard of.
@@ -125,8 +122,8 @@ impl Stage {
             binary.clone(),
             args,
         ));
-        let hosts = commands.iter().map(|(_, _, host, _, _)| (*host).to_owned());
-        let lan = Lan::new(dir.path().join("hosts"), hosts.collect())?;
+        let hosts: Vec<_> = commands.iter().map(|(_, _, host, _, _)| *host).collect();
+        let lan = Lan::new(dir.path().join("hosts"), &hosts)?;
         let daemon = |(name, victim, host, program, args): (String, _, _, _, String)| {
             let args = args.split(' ').map(str::to_owned).collect();
             let daemon = Daemon {

@@ -6,31 +6,38 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
-use proffer_cluster_tests::text;
 use proffer_linux::netns;
 
-/// The switch, where clients are.
-pub(crate) const SWITCH: &str = "10.78.0.254";
+use crate::text;
 
-pub(crate) struct Lan {
+/// The switch, where clients are.
+pub const SWITCH: &str = "10.78.0.254";
+
+/// The switch and the hosts.
+#[derive(Debug)]
+pub struct Lan {
     dir: PathBuf,
     hosts: Vec<String>,
 }
 
 /// What of a host's cable is cut.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Cut {
+pub enum Cut<'a> {
+    /// It hears nothing and is not heard.
     Both,
     /// It hears nothing.
     In,
     /// It is not heard.
     Out,
+    /// It hears nothing from that host, which goes on hearing it.
+    From(&'a str),
 }
 
 impl Lan {
     /// Puts up the switch, and hosts with a cable to it.
-    pub(crate) fn new(dir: PathBuf, hosts: Vec<String>) -> Result<Self> {
+    pub fn new(dir: PathBuf, hosts: &[&str]) -> Result<Self> {
         std::fs::create_dir(&dir)?;
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
         let lan = Self { dir, hosts };
         netns::create(&lan.file(SWITCH), || ())?;
         let bridge = "ip link set lo up; ip link add br0 type bridge; ip link set br0 up";
@@ -58,7 +65,8 @@ impl Lan {
     }
 
     /// A program on a host. Its files are those of all.
-    pub(crate) fn on(&self, host: &str, program: &Path) -> Command {
+    #[must_use]
+    pub fn on(&self, host: &str, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.file(host).display()));
         command.arg(program).stdin(Stdio::null());
@@ -71,17 +79,20 @@ impl Lan {
         Ok(())
     }
 
-    pub(crate) fn cut(&self, host: &str, cut: Cut) -> Result<()> {
+    /// Cuts a host's cable, beside what is cut of it already.
+    pub fn cut(&self, host: &str, cut: Cut<'_>) -> Result<()> {
         let drop_in = "nft add rule inet cut in iifname eth0 drop";
         let drop_out = "nft add rule inet cut out oifname eth0 drop";
         match cut {
             Cut::Both => self.shell(host, &format!("{drop_in}; {drop_out}")),
             Cut::In => self.shell(host, drop_in),
             Cut::Out => self.shell(host, drop_out),
+            Cut::From(other) => self.shell(host, &format!("nft add rule inet cut in ip saddr {other} drop")),
         }
     }
 
-    pub(crate) fn mend(&self, host: &str) -> Result<()> {
+    /// Undoes all cuts of a host's cable.
+    pub fn mend(&self, host: &str) -> Result<()> {
         self.shell(host, "nft flush chain inet cut in; nft flush chain inet cut out")
     }
 }
