@@ -9,6 +9,8 @@ rustup toolchain list | grep -q '^nightly' || rustup toolchain install nightly -
 if [ ! -x "$cache/bin/cargo-fuzz" ]; then
     cargo install cargo-fuzz --locked --version 0.13.2 --root "$cache"
 fi
+# The versions of the workspace.
+cp Cargo.lock tests/fuzz/libfuzzer/Cargo.lock
 export PATH="$cache/bin:$PATH" CARGO_TARGET_DIR="$cache/target"
 for target in $targets; do
     corpus="$cache/corpus/$target"
