@@ -108,8 +108,8 @@ impl Cni {
         if bandwidth.is_limited() {
             chain.tell("bandwidth", &rates(bandwidth))?;
         }
-        for plugin in &mut chain.plugins {
-            plugin.config.remove("capabilities");
+        chain.without_capabilities();
+        for plugin in &chain.plugins {
             plugin::find(&self.plugin_dirs, &plugin.program)?;
         }
         Ok(chain)
@@ -128,6 +128,21 @@ impl Cni {
             chain.result = Some(result);
         }
         chain.told()
+    }
+
+    /// Undoes whatever network it is, of those that are configured: a plugin that did nothing for it has nothing to undo
+    /// (specification 1.0, section 2). Returns all complaints.
+    pub(crate) async fn delete_any(&self, target: Target<'_>) -> Vec<String> {
+        let chains = match config::all(&self.config_dir) {
+            Ok(chains) => chains,
+            Err(error) => return vec![told(&error)],
+        };
+        let mut complaints = Vec::new();
+        for mut chain in chains {
+            chain.without_capabilities();
+            complaints.extend(self.delete(&chain, target).await.err().into_iter().flatten());
+        }
+        complaints
     }
 
     /// Undoes the network; asks every plugin, and returns all complaints. What is gone already is no error to a plugin.
@@ -192,6 +207,13 @@ impl Chain {
         is_told
             .then_some(())
             .ok_or(CniError::NoCapability { name, capability })
+    }
+
+    /// What plugins can be told is for who tells them, not for them.
+    fn without_capabilities(&mut self) {
+        for plugin in &mut self.plugins {
+            plugin.config.remove("capabilities");
+        }
     }
 
     /// What a plugin reads (specification 1.0, section 4).

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use proffer_linux::netns;
@@ -52,6 +53,8 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     networks: BTreeMap<String, Record>,
+    /// Whose records cannot be read, until the start is done.
+    damaged: Vec<String>,
     pool: Pool,
     /// Containers that are being given a network, whether or not anybody waits for it.
     attaching: BTreeSet<String>,
@@ -69,7 +72,7 @@ impl Networks {
             source,
         })?;
         let mut pool = Pool::new(config.bridge_subnet);
-        for record in &found {
+        for record in &found.records {
             let Some(address) = record.address.filter(|address| !pool.take_back(*address)) else {
                 continue;
             };
@@ -81,6 +84,7 @@ impl Networks {
         }
         let bridge = Bridge::new(&config).map_err(|source| OpenError::Netlink { source })?;
         let networks = found
+            .records
             .into_iter()
             .map(|record| (record.network_id.clone(), record))
             .collect();
@@ -92,6 +96,7 @@ impl Networks {
             cni: Cni::new(config.cni_config_dir, config.cni_plugin_dirs),
             state: Mutex::new(State {
                 networks,
+                damaged: found.damaged,
                 pool,
                 attaching: BTreeSet::new(),
             }),
@@ -140,9 +145,10 @@ impl Networks {
         attached.map_or_else(Vec::new, |attached| attached.addresses)
     }
 
-    /// Takes away, after a start, whatever belongs to none of the containers that are known, and mends the rest. What
-    /// fails is logged, and tried again at the next start.
-    pub async fn recover(&self, is_known: impl Fn(&str) -> bool) {
+    /// Takes away, after a start, whatever belongs to none of the containers that are known or has a damaged record, and
+    /// mends the rest. `namespace` tells where one would be bound whose record is lost. What fails is logged, and tried
+    /// again at the next start.
+    pub async fn recover(&self, is_known: impl Fn(&str) -> bool, namespace: impl Fn(&str) -> PathBuf) {
         let strangers: Vec<(String, Vec<String>)> = {
             let state = self.inner.state();
             let strange = |record: &Record| {
@@ -169,6 +175,16 @@ impl Networks {
             // One whose removal failed in an earlier run has no members.
             if let Err(error) = self.inner.remove_if_empty(&network_id).await {
                 warn!(%error, "cannot remove a network; the next start tries again");
+            }
+        }
+        let damaged = std::mem::take(&mut self.inner.state().damaged);
+        for network_id in damaged {
+            if let Err(error) = self
+                .inner
+                .undo_damaged(&network_id, &namespace(&network_id))
+                .await
+            {
+                warn!(%error, "cannot remove a network whose record is damaged; the next start tries again");
             }
         }
         let used = self.inner.addresses();
@@ -487,6 +503,25 @@ impl Inner {
             spawn_blocking(move || this.forget(&record, &mut causes).then_some(()).ok_or(causes)).await;
         let undone = undone.unwrap_or_else(|error| Err(vec![error.to_string()]));
         undone.map_err(|causes| DetachError { network_id, causes })
+    }
+
+    /// Undoes what plugins may have done for a network whose record is lost; what it has on the bridge goes with all that
+    /// no record speaks of, the namespace with its container.
+    async fn undo_damaged(&self, network_id: &str, namespace: &Path) -> Result<(), DetachError> {
+        let failed = |causes| DetachError {
+            network_id: network_id.to_owned(),
+            causes,
+        };
+        let target = Target {
+            network_id,
+            namespace,
+        };
+        let complaints = self.cni.delete_any(target).await;
+        if !complaints.is_empty() {
+            return Err(failed(complaints));
+        }
+        let removed = self.records.remove(network_id);
+        removed.map_err(|error| failed(vec![format!("cannot remove its record: {error}")]))
     }
 
     /// Removes the namespace, and the record if nothing else is left either. Blocks.

@@ -50,6 +50,14 @@ impl Record {
     }
 }
 
+/// What an earlier agent left.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) records: Vec<Record>,
+    /// Networks whose records cannot be read; they are removed once whatever is left of the networks is.
+    pub(crate) damaged: Vec<String>,
+}
+
 /// The directory of records.
 #[derive(Debug)]
 pub(crate) struct Records {
@@ -57,25 +65,23 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// Creates the directory when missing, and reads what is there. What cannot be read is removed: the kernel is then
-    /// asked what is left of it.
-    pub(crate) fn open(dir: PathBuf) -> io::Result<(Self, Vec<Record>)> {
+    /// Creates the directory when missing, and reads what is there.
+    pub(crate) fn open(dir: PathBuf) -> io::Result<(Self, Found)> {
         fs::create_dir_all(&dir)?;
-        let mut records = Vec::new();
+        let mut found = Found::default();
         for entry in fs::read_dir(&dir)? {
             let path = entry?.path();
-            match read(&path) {
-                Ok(record) => records.push(record),
-                Err(error) => {
-                    warn!(path = %path.display(), %error, "removing a damaged record of a network");
-                    match fs::symlink_metadata(&path)?.is_dir() {
-                        true => fs::remove_dir_all(&path)?,
-                        false => fs::remove_file(&path)?,
-                    }
+            match (read(&path), network_id(&path)) {
+                (Ok(record), _) => found.records.push(record),
+                (Err(error), Some(id)) => {
+                    warn!(path = %path.display(), %error, "the record of a network is damaged: its containers lose it");
+                    found.damaged.push(id.to_owned());
                 }
+                // It was never in force.
+                (Err(_), None) => remove(&path)?,
             }
         }
-        Ok((Self { dir }, records))
+        Ok((Self { dir }, found))
     }
 
     pub(crate) fn path(&self, network_id: &str) -> PathBuf {
@@ -101,21 +107,33 @@ impl Records {
     }
 
     pub(crate) fn remove(&self, network_id: &str) -> io::Result<()> {
-        match fs::remove_file(self.path(network_id)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        remove(&self.path(network_id))
     }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = match fs::remove_file(path) {
+        // As damage can make it.
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => fs::remove_dir_all(path),
+        removed => removed,
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Whose network a file is the record of.
+fn network_id(path: &Path) -> Option<&str> {
+    let name = path.file_name()?.to_str()?;
+    name.strip_suffix(".json").filter(|id| is_id(id))
 }
 
 fn read(path: &Path) -> io::Result<Record> {
     let mut text = Vec::new();
     File::open(path)?.take(MAX_RECORD_BYTES).read_to_end(&mut text)?;
     let record: Record = serde_json::from_slice(checked(&text)?)?;
-    let is_its_own = path
-        .file_name()
-        .is_some_and(|name| *name == *format!("{}.json", record.network_id));
-    if record.version != VERSION || !is_id(&record.network_id) || !is_its_own {
+    if record.version != VERSION || network_id(path) != Some(&record.network_id) {
         return Err(io::Error::other(
             "it is of another version, or of another network",
         ));
@@ -137,6 +155,8 @@ fn checked(text: &[u8]) -> io::Result<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -160,10 +180,10 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_back_and_a_damaged_one_is_removed() {
+    fn a_record_is_read_back_and_a_damaged_one_is_named_until_it_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let (records, found) = Records::open(dir.path().join("networks")).unwrap();
-        assert_eq!(found, []);
+        assert_eq!(found.records, []);
         let mut record = Record::new(
             "c1".to_owned(),
             "/x/netns".into(),
@@ -179,10 +199,13 @@ mod tests {
         fs::write(dir.path().join("networks/c1.new"), "half").unwrap();
 
         let (records, found) = Records::open(dir.path().join("networks")).unwrap();
-        assert_eq!(found, [record]);
-        assert_eq!(fs::read_dir(dir.path().join("networks")).unwrap().count(), 1);
-        records.remove("c1").unwrap();
-        records.remove("c1").unwrap();
+        assert_eq!(found.records, [record]);
+        let damaged: BTreeSet<String> = found.damaged.into_iter().collect();
+        assert_eq!(damaged, BTreeSet::from(["c2", "c3", "c4"].map(str::to_owned)));
+        assert_eq!(fs::read_dir(dir.path().join("networks")).unwrap().count(), 4);
+        for id in ["c1", "c2", "c3", "c4", "c1"] {
+            records.remove(id).unwrap();
+        }
         assert_eq!(fs::read_dir(dir.path().join("networks")).unwrap().count(), 0);
     }
 }

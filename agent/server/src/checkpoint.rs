@@ -88,7 +88,7 @@ impl Checkpoints {
         new: ContainerId,
         state: &StateRecord,
     ) -> io::Result<Option<File>> {
-        remove(&self.data_dir.exit(old), |path| fs::remove_file(path))?;
+        remove(&self.data_dir.exit(old))?;
         let unsynced = self.save_state(old, state)?;
         fs::rename(self.data_dir.task(old), self.data_dir.task(new))?;
         Ok(unsynced)
@@ -136,9 +136,9 @@ impl Checkpoints {
     /// Removes a task or an executor; its records go first, so that a removal cut short is seen as one.
     pub(crate) fn forget(&self, container_id: ContainerId) -> io::Result<()> {
         let path = self.data_dir.task(container_id);
-        remove(&path, |path| fs::remove_file(path))?;
-        remove(&executor_path(&path), |path| fs::remove_file(path))?;
-        remove(&self.data_dir.exit(container_id), |path| fs::remove_file(path))
+        remove(&path)?;
+        remove(&executor_path(&path))?;
+        remove(&self.data_dir.exit(container_id))
     }
 
     /// Reads what an earlier life left of tasks. What cannot be read is put aside, and the rest is taken.
@@ -356,12 +356,7 @@ fn sweep(path: &Path) {
     };
     if is_left {
         info!(path = %path.display(), "removing what is left of a checkpoint");
-        let is_directory = fs::symlink_metadata(path).is_ok_and(|kind| kind.is_dir());
-        let removed = match is_directory {
-            true => fs::remove_dir_all(path),
-            false => fs::remove_file(path),
-        };
-        if let Err(error) = removed {
+        if let Err(error) = remove(path) {
             warn!(path = %path.display(), %error, "cannot remove what is left of a checkpoint");
         }
     }

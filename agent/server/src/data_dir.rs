@@ -341,9 +341,13 @@ impl TaskDir {
     }
 }
 
-/// Removes a file or directory; one that is not there is no error.
-pub(crate) fn remove(path: &Path, how: fn(&Path) -> io::Result<()>) -> io::Result<()> {
-    match how(path) {
+/// Removes a file, or a directory and all it holds: damage can make one of the other. What is not there is no error.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    let removed = match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => fs::remove_dir_all(path),
+        removed => removed,
+    };
+    match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }

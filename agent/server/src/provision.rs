@@ -16,7 +16,6 @@ mod security;
 mod volumes;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -261,7 +260,7 @@ impl Provisioner {
 
     /// Releases what belongs to no known container. To be called before the first container of this agent is entered.
     pub(crate) async fn recover(&self, known: &[ContainerId]) {
-        network::recover(&self.inner.networks, known).await;
+        network::recover(&self.inner.networks, &self.inner.data_dir, known).await;
         for container_id in self.inner.data_dir.containers_found() {
             if !known.contains(&container_id) {
                 info!(%container_id, "releasing what an earlier agent prepared");
@@ -297,7 +296,7 @@ impl Inner {
         self.groups.leave(container_id);
         network::unbind(&dir);
         self.disk.unbind(&dir);
-        if let Err(error) = remove(&dir, |path| fs::remove_dir_all(path)) {
+        if let Err(error) = remove(&dir) {
             warn!(path = %dir.display(), %error, "cannot remove a container's files; the next start tries again");
         }
     }

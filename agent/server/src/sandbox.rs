@@ -26,7 +26,7 @@ const COLLECT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Removes what an earlier task of the same name left.
 pub(crate) fn clear(path: &Path) -> io::Result<()> {
-    remove(path, |path| fs::remove_dir_all(path))
+    remove(path)
 }
 
 /// Starts the time for which the sandbox of an ended task is kept.

@@ -20,6 +20,40 @@ const VERSIONS: [&str; 5] = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
 
 /// Finds a network by name. Of two with one name the file that sorts first counts, as with other runtimes.
 pub(super) fn find(dir: &Path, name: &str) -> Result<Chain, CniError> {
+    let mut known = Vec::new();
+    for (path, found_name, found) in named(dir)? {
+        if found_name == name {
+            return chain(&path, found);
+        }
+        known.push(found_name);
+    }
+    Err(CniError::Unknown {
+        name: name.to_owned(),
+        dir: dir.to_owned(),
+        known,
+    })
+}
+
+/// Every network; none where there is no directory. A configuration that is wrong is none, and logged.
+pub(super) fn all(dir: &Path) -> Result<Vec<Chain>, CniError> {
+    if !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let mut chains = Vec::new();
+    for (path, _, found) in named(dir)? {
+        match chain(&path, found) {
+            Ok(chain) => chains.push(chain),
+            Err(error) => warn!(%error, "ignoring a CNI configuration"),
+        }
+    }
+    Ok(chains)
+}
+
+/// A file, its network's name, and what it holds.
+type Named = (PathBuf, String, Map<String, Value>);
+
+/// The configurations that have names, in the order of their files.
+fn named(dir: &Path) -> Result<Vec<Named>, CniError> {
     let error = |source| CniError::ConfigDir {
         dir: dir.to_owned(),
         source,
@@ -36,7 +70,7 @@ pub(super) fn find(dir: &Path, name: &str) -> Result<Chain, CniError> {
         }
     }
     paths.sort();
-    let mut known = Vec::new();
+    let mut all = Vec::new();
     for path in paths {
         let found = match read(&path) {
             Ok(found) => found,
@@ -46,16 +80,11 @@ pub(super) fn find(dir: &Path, name: &str) -> Result<Chain, CniError> {
             }
         };
         match found.get("name").and_then(Value::as_str) {
-            Some(found_name) if found_name == name => return chain(&path, found),
-            Some(other) => known.push(other.to_owned()),
+            Some(name) => all.push((path, name.to_owned(), found)),
             None => warn!(path = %path.display(), "ignoring a CNI configuration without a name"),
         }
     }
-    Err(CniError::Unknown {
-        name: name.to_owned(),
-        dir: dir.to_owned(),
-        known,
-    })
+    Ok(all)
 }
 
 fn read(path: &PathBuf) -> io::Result<Map<String, Value>> {

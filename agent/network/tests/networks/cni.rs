@@ -200,6 +200,34 @@ fn what_cannot_be_undone_is_remembered_until_it_can() {
 }
 
 #[test]
+fn what_plugins_keep_for_a_network_whose_record_is_damaged_is_undone_by_what_is_configured() {
+    in_own_network(|world| async move {
+        plugin(&world, "one", RESULT);
+        plugin(&world, "two", RESULT);
+        configure(&world, "net", r#"{"type": "one"}"#);
+        configure(&world, "other", r#"{"type": "two"}"#);
+        let networks = world.networks(&[]).await;
+        let request = world.request("c1", Mode::Cni("net".to_owned()), &[]);
+        networks.attach(request).await.unwrap();
+        drop(networks);
+        calls(&world);
+        let record = world.path("records").join("c1.json");
+        fs::write(&record, "half").unwrap();
+
+        plugin(&world, "one", "exit 1");
+        let networks = world.networks(&["c1"]).await;
+        assert_eq!(calls(&world), ["DEL one c1 eth0", "DEL two c1 eth0"]);
+        assert!(record.exists());
+        drop(networks);
+
+        plugin(&world, "one", RESULT);
+        world.networks(&["c1"]).await;
+        assert_eq!(calls(&world), ["DEL one c1 eth0", "DEL two c1 eth0"]);
+        assert!(!record.exists());
+    });
+}
+
+#[test]
 fn what_a_network_lacks_is_said_before_anything_is_done() {
     in_own_network(|world| async move {
         plugin(&world, "one", RESULT);

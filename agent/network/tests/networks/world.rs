@@ -120,7 +120,8 @@ impl World {
     /// An agent that starts and knows these containers.
     pub(crate) async fn networks(&self, known: &[&str]) -> Networks {
         let networks = Networks::open(self.config()).await.unwrap();
-        networks.recover(|member| known.contains(&member)).await;
+        let netns = |id: &str| self.netns(id);
+        networks.recover(|member| known.contains(&member), netns).await;
         networks
     }
 

@@ -28,7 +28,7 @@ pub(super) fn listen(dir: &Path) -> io::Result<UnixListener> {
     let name = Path::new(proffer_types::executor::SOCKET)
         .file_name()
         .unwrap_or_default();
-    crate::data_dir::remove(&dir.join(name), |path| fs::remove_file(path))?;
+    crate::data_dir::remove(&dir.join(name))?;
     // The path of a socket has at most 107 bytes, that of the data directory may have more.
     let opened = File::open(dir)?;
     let path = PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd())).join(name);

@@ -55,7 +55,7 @@ impl Groups {
 
     fn leave_group(&self, container_id: ContainerId, group: &GroupId) {
         let member = self.members(group).join(container_id.to_string());
-        if let Err(error) = remove(&member, |path| fs::remove_file(path)) {
+        if let Err(error) = remove(&member) {
             warn!(path = %member.display(), %error, "cannot leave a group; the next start tries again");
         }
         self.end_if_empty(group);
@@ -84,7 +84,7 @@ impl Groups {
         }
         super::network::unbind(&dir);
         self.disk.unbind_group(group);
-        if let Err(error) = remove(&dir, |path| fs::remove_dir_all(path)) {
+        if let Err(error) = remove(&dir) {
             warn!(path = %dir.display(), %error, "cannot remove a group's files; the next start tries again");
         }
     }

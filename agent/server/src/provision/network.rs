@@ -23,6 +23,7 @@ use tracing::warn;
 use super::devices::FREE_TIMEOUT;
 use super::{Prepared, Request, Stage};
 use crate::containers::chain;
+use crate::data_dir::DataDir;
 
 const HOSTS: &str = "/etc/hosts";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -118,9 +119,15 @@ pub(super) async fn release(networks: &Networks, container_id: ContainerId) {
 }
 
 /// Takes away the networks of containers that are not known.
-pub(super) async fn recover(networks: &Networks, known: &[ContainerId]) {
+pub(super) async fn recover(networks: &Networks, data_dir: &DataDir, known: &[ContainerId]) {
     let names: BTreeSet<String> = known.iter().map(ContainerId::to_string).collect();
-    networks.recover(|name| names.contains(name)).await;
+    // A network is a container's own, or its group's.
+    let namespace = |network_id: &str| {
+        let of_group = data_dir.groups().join(network_id).join(NAMESPACE);
+        let own = data_dir.containers().join(network_id).join(NAMESPACE);
+        if of_group.exists() { of_group } else { own }
+    };
+    networks.recover(|name| names.contains(name), namespace).await;
 }
 
 /// Unbinds what a directory may have of a namespace whose record is lost. Blocks, but not for long.

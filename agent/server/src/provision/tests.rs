@@ -1,5 +1,6 @@
 //! What is prepared is taken back, whoever is left to do it.
 
+use std::fs;
 use std::path::PathBuf;
 
 use proffer_types::{AgentId, FrameworkId, Resources, TaskId};

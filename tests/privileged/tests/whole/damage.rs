@@ -75,7 +75,11 @@ fn files(world: &World) -> Result<BTreeMap<String, PathBuf>> {
         let is_content = relative.starts_with("images/layers") && relative.iter().any(|part| part == "fs");
         let is_file = fs::symlink_metadata(&path).is_ok_and(|kind| kind.is_file() && kind.len() > 0);
         if is_own && !is_content && is_file {
-            found.entry(kind(relative)).or_insert(path);
+            let mut kind = kind(relative);
+            if relative.starts_with("networks") && fs::read_to_string(&path)?.contains("\"plugins\"") {
+                kind.push_str(" of plugins");
+            }
+            found.entry(kind).or_insert(path);
         }
     }
     Ok(found)
