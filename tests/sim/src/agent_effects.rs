@@ -303,6 +303,7 @@ impl World {
         self.observe(&Fact::Reported {
             key,
             state: status.state,
+            uuid: status.uuid,
             on_disk,
         });
     }

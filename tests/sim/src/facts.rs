@@ -66,6 +66,7 @@ pub(crate) enum Fact<'a> {
     Reported {
         key: &'a TaskKey,
         state: TaskState,
+        uuid: Option<StatusUuid>,
         on_disk: Option<bool>,
     },
     /// A framework keeps this id.

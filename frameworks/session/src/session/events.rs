@@ -121,7 +121,7 @@ impl<S: Scheduler> Session<S> {
     }
 
     fn updated(&mut self, status: &TaskStatus, out: &mut Output) {
-        if !self.keeps_unknown(status) {
+        if !self.keeps_unknown(status) && !self.comes_after_the_end(status) {
             self.track(status, out);
             self.run(out, |scheduler, cx| scheduler.update(cx, status));
         }
@@ -132,6 +132,18 @@ impl<S: Scheduler> Session<S> {
                 uuid,
             });
         }
+    }
+
+    /// Whether the master says of a task that it is over, unknown or out of reach, and there is no record of it: then it
+    /// ended, and that was told. The answer to an earlier question comes so late, and so does what a master says that does
+    /// not know how much was heard before it led. A running task without a record is another matter, and so is an
+    /// unreachable one that is to be killed once it is back.
+    fn comes_after_the_end(&self, status: &TaskStatus) -> bool {
+        let says_nothing = match status.state {
+            TaskState::Unreachable => !self.ownership.kills_unknown(),
+            state => state.is_terminal() || state == TaskState::Unknown,
+        };
+        says_nothing && status.uuid.is_none() && !self.tasks.contains_key(&status.task_id)
     }
 
     fn operation_updated(&mut self, status: &OperationStatus, out: &mut Output) {

@@ -47,7 +47,11 @@ impl Ownership {
 
     /// The kill of a task that was just found, where that is wanted.
     pub(super) fn kill_of_unknown(&self) -> Option<KillPolicy> {
-        (self.unknown == UnknownTasks::Kill).then(KillPolicy::default)
+        self.kills_unknown().then(KillPolicy::default)
+    }
+
+    pub(super) fn kills_unknown(&self) -> bool {
+        self.unknown == UnknownTasks::Kill
     }
 }
 

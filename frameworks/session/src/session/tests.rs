@@ -158,6 +158,39 @@ fn live_tasks_are_asked_about_on_each_subscription_until_each_has_an_answer() {
 }
 
 #[test]
+fn a_task_that_ended_does_not_come_back_with_what_the_master_says_without_knowing() {
+    check(
+        "up | update T1 RUNNING | update T2 RUNNING | disconnected | connected | subscribed F1 \
+         | update T1 FINISHED 7 | answer T1 GONE | answer T1 UNKNOWN | answer T1 UNREACHABLE | answer T2 GONE \
+         | update T1 UNREACHABLE | update T2 UNKNOWN | update T1 FINISHED 7",
+        expect![[r#"
+            update T1 RUNNING: put session/task/T1; put seen/T1; [update T1 RUNNING]
+            update T2 RUNNING: put session/task/T2; put seen/T2; [update T2 RUNNING]
+            disconnected: [disconnected]
+            connected: subscribe F1
+            subscribed F1: reconcile T1@A1 T2@A1; [subscribed F1]
+            update T1 FINISHED 7: delete session/task/T1; put seen/T1; ack T1 7; [update T1 FINISHED]
+            answer T2 GONE: delete session/task/T2; put seen/T2; [update T2 GONE]
+            update T1 FINISHED 7: put seen/T1; ack T1 7; [update T1 FINISHED]
+        "#]],
+    );
+}
+
+#[test]
+fn an_answer_about_a_task_that_runs_without_a_record_is_told() {
+    check(
+        "up | answer T1 RUNNING | answer T1 GONE | adopt F1 kill | connected | subscribed F1 | answer T2 UNREACHABLE",
+        expect![[r#"
+            answer T1 RUNNING: put session/task/T1; put seen/T1; [update T1 RUNNING]
+            answer T1 GONE: delete session/task/T1; put seen/T1; [update T1 GONE]
+            connected: subscribe adopting F1
+            subscribed F1: reconcile; [subscribed F1]
+            answer T2 UNREACHABLE: put session/task/T2; put seen/T2; kill T2; [update T2 UNREACHABLE]
+        "#]],
+    );
+}
+
+#[test]
 fn a_task_unknown_to_the_master_leaves_the_live_set_and_an_unreachable_one_stays() {
     check(
         "up | update T1 RUNNING | update T2 RUNNING | update T1 UNKNOWN | update T2 UNREACHABLE \

@@ -21,6 +21,7 @@ impl Invariant for ReportedIsCheckpointed {
                 key,
                 state,
                 on_disk: Some(false),
+                ..
             } => Err(format!("{key} was reported {state:?}, which is not on disk")),
             _ => Ok(()),
         }

@@ -1,6 +1,9 @@
 //! Updates arrive in the order in which the agent made them, none is left out, and none is dropped by the agent
 //! before the scheduler wrote down what it made of it. Each delivery is acknowledged once.
 //!
+//! A task whose checkpoint fails before its launch is refused: it ends as DROPPED, as if it never had been accepted. What
+//! was written of it by then and not sent to anybody goes with it.
+//!
 //! Source: Mesos, "Reconciliation" and `StatusUpdateManager`: at least once, in order, head of the queue only.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +30,10 @@ pub(crate) struct UpdatesInOrder {
     queues: BTreeMap<TaskKey, Queue>,
     /// Deliveries not acknowledged yet.
     open: BTreeMap<StatusUuid, u32>,
+    /// Tasks that had a container.
+    launched: BTreeSet<TaskKey>,
+    /// What agents sent.
+    sent: BTreeSet<StatusUuid>,
     completed: BTreeSet<FrameworkId>,
 }
 
@@ -39,6 +46,14 @@ impl Invariant for UpdatesInOrder {
         match fact {
             Fact::Stored { changes, .. } => {
                 self.completed.extend(completed(changes));
+                Ok(())
+            }
+            Fact::ContainerLaunched { key, .. } => {
+                self.launched.insert((*key).clone());
+                Ok(())
+            }
+            Fact::Reported { uuid, .. } => {
+                self.sent.extend(*uuid);
                 Ok(())
             }
             Fact::Checkpointed {
@@ -64,6 +79,7 @@ impl UpdatesInOrder {
         passing: &[StatusUuid],
     ) -> Result<(), String> {
         let completed = self.completed.contains(&key.framework_id);
+        let launched = self.launched.contains(key);
         let queue = self.queues.entry(key.clone()).or_default();
         // One that was not sent gives way to the next that says all it said.
         let replaced = queue.pending.last().copied().filter(|last| {
@@ -84,7 +100,8 @@ impl UpdatesInOrder {
         let dropped = queue.pending.iter().filter(|uuid| !pending.contains(uuid));
         for uuid in dropped {
             let told = queue.made.iter().take(queue.n_told).any(|made| made == uuid);
-            if !told && !completed {
+            let refused = !launched && !self.sent.contains(uuid);
+            if !told && !completed && !refused {
                 return Err(format!(
                     "the agent dropped update {uuid} of {key} before its scheduler had it"
                 ));

@@ -10,8 +10,8 @@ use proffer_types::scheduler_link::{Call, Event};
 use proffer_types::{
     AgentId, Capabilities, Filters, FrameworkId, FrameworkInfo, GangId, KillPolicy, MasterId, Offer,
     OfferGang, OfferId, OfferPreferences, Operation, OperationId, OperationState, OperationStatus,
-    ResourceChange, Resources, Role, Shape, ShapeId, StatusSource, StatusUuid, TaskId, TaskInfo, TaskState,
-    TaskStatus, Timestamp, VolumeId,
+    ResourceChange, Resources, Role, Shape, ShapeId, StatusReason, StatusSource, StatusUuid, TaskId,
+    TaskInfo, TaskState, TaskStatus, Timestamp, VolumeId,
 };
 
 use crate::{Context, Input, Output, RecoverError, Scheduler, Session, UnknownTasks, Write};
@@ -227,6 +227,11 @@ fn apply(session: &mut Session<Probe>, now: &mut Timestamp, step: &str, out: &mu
         "offer" => Event::Offers(words[1..].iter().map(|id| offer(id)).collect()),
         "rescind" => Event::Rescind(OfferId::new(words[1]).unwrap()),
         "update" => Event::Update(status(&words[1..])),
+        "answer" => Event::Update(TaskStatus {
+            source: StatusSource::Master,
+            reason: Some(StatusReason::Reconciliation),
+            ..status(&words[1..])
+        }),
         "operation" => Event::OperationUpdate(operation_status(&words[1..])),
         "heartbeat" => Event::Heartbeat,
         "error" => Event::Error {
