@@ -13,6 +13,7 @@ mod images;
 mod job;
 mod kill;
 mod logs;
+mod maintenance;
 mod master;
 mod offers;
 mod ps;
@@ -73,6 +74,8 @@ pub(crate) enum Command {
     Offers(offers::OffersArgs),
     Roles(roles::RolesArgs),
     #[command(subcommand)]
+    Maintenance(maintenance::MaintenanceCommand),
+    #[command(subcommand)]
     Registry(registry::RegistryCommand),
     Logs(logs::LogsArgs),
     Exec(exec::ExecArgs),
@@ -130,6 +133,7 @@ impl Command {
             Self::Frameworks(args) => client(&log, frameworks::frameworks(args)),
             Self::Offers(args) => client(&log, offers::offers(args)),
             Self::Roles(args) => client(&log, roles::roles(args)),
+            Self::Maintenance(command) => client(&log, maintenance::maintenance(command)),
             Self::Registry(command) => client(&log, registry::registry(command)),
             Self::Logs(args) => client(&log, logs::logs(args)),
             Self::Exec(args) => client(&log, exec::exec(args)),
@@ -261,6 +265,39 @@ mod tests {
             &["proffer", "role", "reserve", "a1", "cpus(web):1"],
             &["proffer", "master", "--data-dir", "/d", "--domain", "eu"],
             &["proffer", "exec", "t"],
+            &["proffer", "maintenance", "schedule", "w", "a1", "--start", "+2h"],
+            &[
+                "proffer",
+                "maintenance",
+                "schedule",
+                "w",
+                "--start",
+                "+2h",
+                "--duration",
+                "1h",
+            ],
+            &[
+                "proffer",
+                "maintenance",
+                "schedule",
+                "w",
+                "a1",
+                "--start",
+                "2h",
+                "--duration",
+                "1h",
+            ],
+            &[
+                "proffer",
+                "maintenance",
+                "schedule",
+                "w",
+                "a1",
+                "--start",
+                "+2h",
+                "--duration",
+                "-1h",
+            ],
         ] {
             let error = CommandLine::try_parse_from(bad).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{bad:?}: {error}");

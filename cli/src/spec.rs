@@ -18,6 +18,7 @@ pub(crate) use file::{SpecError, read};
 pub(crate) use job::JobFile;
 pub(crate) use quantity::{Amount, Bytes, Cores, Rate, SomeSpan, Span, Whole};
 pub(crate) use rules::{Limits, Placement, RulesView, UpTo};
+pub(crate) use schedule::Instant;
 pub(crate) use service::ServiceFile;
 pub(crate) use task::{
     Capabilities, CapabilityName, Check, Device, Fetched, Image, Network, Port, Pull, Restart, RlimitBounds,

@@ -28,7 +28,7 @@ struct Fields {
 
 /// A moment, as of RFC 3339, in milliseconds since the epoch.
 #[derive(Debug, Clone, Copy)]
-struct Instant(u64);
+pub(crate) struct Instant(pub(crate) u64);
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -7,6 +7,7 @@ use proffer_wire::v1::{self, Offer};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::maintenance::UnavailabilityView;
 use super::text::{bundle, bundle_json};
 use crate::output::{Column, Row, left};
 
@@ -21,6 +22,7 @@ pub(crate) struct OfferView {
     resources: BTreeMap<String, Value>,
     shapes: Vec<ShapeView>,
     gang: Option<GangView>,
+    unavailability: Option<UnavailabilityView>,
     #[serde(skip)]
     text: String,
 }
@@ -71,6 +73,7 @@ impl From<Offer> for OfferView {
             text: bundle(offer.resources.as_ref()),
             shapes: offer.shapes.into_iter().map(ShapeView::from).collect(),
             gang: offer.gang.map(GangView::from),
+            unavailability: offer.unavailability.map(UnavailabilityView::from),
             offer_id: offer.offer_id,
             framework_id: offer.framework_id,
             agent_id: offer.agent_id,
@@ -101,6 +104,7 @@ impl Row for OfferView {
         left("RESOURCES"),
         left("SHAPES").if_any(),
         left("GANG").if_any(),
+        left("UNAVAILABLE").if_any(),
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -113,6 +117,10 @@ impl Row for OfferView {
             self.text.clone(),
             self.shapes_text(),
             self.gang.as_ref().map(GangView::to_string).unwrap_or_default(),
+            self.unavailability
+                .as_ref()
+                .map(UnavailabilityView::to_string)
+                .unwrap_or_default(),
         ]
     }
 }

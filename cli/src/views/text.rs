@@ -189,6 +189,14 @@ pub(crate) fn span_us(us: u64) -> String {
     }
 }
 
+/// `2026-11-21T23:00:00Z`; `-` where there is no such year.
+pub(super) fn moment(at_ms: u64) -> String {
+    let at = i64::try_from(at_ms)
+        .ok()
+        .and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    at.map_or_else(|| "-".to_owned(), |at| at.to_string())
+}
+
 /// How long ago a moment was; `-` for 0, which stands for never.
 pub(super) fn ago(at_ms: u64) -> String {
     if at_ms == 0 {

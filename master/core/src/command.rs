@@ -8,7 +8,7 @@ use std::time::Duration;
 use proffer_types::agent_link::{AgentMessage, RegisteredOperation, RegisteredTask};
 use proffer_types::scheduler_link::Call;
 use proffer_types::{
-    AgentId, AgentInfo, FrameworkId, KillPolicy, ResourceName, Resources, Role, Session, TaskId,
+    AgentId, AgentInfo, FrameworkId, KillPolicy, ResourceName, Resources, Role, Session, TaskId, Timestamp,
 };
 
 /// One incoming stream, of an agent or a scheduler; minted by the shell when the stream is accepted, never used twice in
@@ -50,6 +50,14 @@ pub enum Command {
     },
     /// The deadline given by [`crate::Master::next_deadline`] has come, or any time has passed.
     Tick,
+}
+
+/// When a maintenance window begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowStart {
+    At(Timestamp),
+    /// So long after it is asked for.
+    After(Duration),
 }
 
 /// A change an operator asks for.
@@ -100,6 +108,17 @@ pub enum OperatorRequest {
     },
     /// Ends the drains of agents; what was killed stays killed.
     UndrainAgents { agent_ids: Vec<AgentId> },
+    /// Announces a time in which agents are not offered and run no tasks.
+    ScheduleMaintenance {
+        name: String,
+        agent_ids: Vec<AgentId>,
+        start: WindowStart,
+        duration: Duration,
+        /// The longest that a task is given to end at the start. Absent means what it asks for itself.
+        max_grace: Option<Duration>,
+    },
+    /// Takes a window back, or ends it.
+    CancelMaintenance { name: String },
     KillTask {
         framework_id: FrameworkId,
         task_id: TaskId,

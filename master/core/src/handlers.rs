@@ -12,6 +12,7 @@ pub(crate) mod demand;
 pub(crate) mod drain;
 pub(crate) mod framework_gone;
 pub(crate) mod kill;
+pub(crate) mod maintenance;
 pub(crate) mod offers;
 pub(crate) mod operation;
 pub(crate) mod operator;

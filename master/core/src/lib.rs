@@ -18,7 +18,7 @@ mod state;
 mod upkeep;
 mod validate;
 
-pub use command::{Command, LinkId, OperatorRequest, RequestId};
+pub use command::{Command, LinkId, OperatorRequest, RequestId, WindowStart};
 pub use config::{Config, RemovalLimit};
 pub use event::{Bundle, Event, OfferEnd};
 pub use master::Master;
@@ -32,4 +32,4 @@ pub use state::{
     Agent, AgentPresence, Framework, FrameworkPresence, GoneAgent, OfferEntry, OperationEntry, Peer, State,
     Task, Withheld,
 };
-pub use upkeep::{Drain, DrainPhase, RemovalDelay, Upkeep};
+pub use upkeep::{Drain, DrainPhase, RemovalDelay, Upkeep, Window};

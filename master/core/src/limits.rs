@@ -18,6 +18,16 @@ pub const MAX_GONE_AGENTS: usize = 10_000;
 pub const MAX_REMOVALS: u32 = 10_000;
 /// Agents named in one operator's request: a large cluster's, and one store write of some MiB.
 pub const MAX_AGENTS_PER_REQUEST: usize = 1_000;
+/// Maintenance windows of one agent, to come or begun: more than anybody plans ahead, small enough to keep.
+pub const MAX_WINDOWS_PER_AGENT: usize = 16;
+/// Bytes of a maintenance window's name.
+pub const MAX_WINDOW_NAME_BYTES: usize = 64;
+/// How long before its start a maintenance window may be scheduled: a year, and not a date with a wrong digit.
+pub const MAX_WINDOW_AHEAD: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+/// The shortest maintenance window: in less, no agent is drained.
+pub const MIN_WINDOW: Duration = Duration::from_secs(1);
+/// The longest maintenance window: what is away for longer is deactivated.
+pub const MAX_WINDOW: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Roles of one framework.
 pub const MAX_FRAMEWORK_ROLES: usize = 100;
 /// Services one framework may advertise.

@@ -2,10 +2,13 @@
 //!
 //! The shell commits `registry` first, in one fenced write; only then performs `effects`, in order.
 
+use std::time::Duration;
+
 use proffer_types::agent_link::MasterMessage;
 use proffer_types::{AgentId, FrameworkId, ResourceName, Resources, Role, Session, TaskId, scheduler_link};
 use thiserror::Error;
 
+use crate::limits::{MAX_WINDOW, MAX_WINDOW_AHEAD, MAX_WINDOW_NAME_BYTES};
 use crate::{Event, LinkId, RegistryChange, RequestId};
 
 /// Everything that came of the steps since it was last emptied.
@@ -55,6 +58,16 @@ pub enum CloseReason {
     Refused(String),
     #[error("the framework is completed")]
     FrameworkCompleted,
+}
+
+/// Seconds.
+const DAY: u64 = 24 * 60 * 60;
+
+fn ago(late: Duration) -> String {
+    match late.as_secs() {
+        0 => "at once".to_owned(),
+        seconds => format!("{seconds} seconds ago"),
+    }
 }
 
 /// Why an operator's request was not carried out.
@@ -110,6 +123,22 @@ pub enum OperatorError {
     WrongNumberOfAgents { limit: usize },
     #[error("at least one agent must be allowed to drain at once")]
     NoneAtOnce,
+    #[error("`{0}` cannot name a maintenance window: 1 to {limit} letters, digits, `.`, `_` and `-` can", limit = MAX_WINDOW_NAME_BYTES)]
+    WindowName(String),
+    #[error("there is a maintenance window `{0}` already; cancel it first, or take another name")]
+    WindowExists(String),
+    #[error("no maintenance window `{0}`")]
+    NoSuchWindow(String),
+    #[error("a maintenance window must begin later than now, not {}", ago(*.0))]
+    WindowPast(Duration),
+    #[error("a maintenance window begins within {} days", MAX_WINDOW_AHEAD.as_secs() / DAY)]
+    WindowTooFar,
+    #[error("a maintenance window takes 1 second to {} days: deactivate agents that are away for longer", MAX_WINDOW.as_secs() / DAY)]
+    WindowDuration,
+    #[error("agent `{agent_id}` is in maintenance window `{name}` at that time")]
+    WindowOverlaps { agent_id: AgentId, name: String },
+    #[error("agent `{agent_id}` has {limit} maintenance windows already")]
+    TooManyWindows { agent_id: AgentId, limit: usize },
     #[error("no agent `{0}` is connected")]
     UnknownAgent(AgentId),
     #[error("agent `{agent_id}` has {free} that no task holds, and that is too little {name}")]

@@ -49,6 +49,8 @@ pub(crate) enum Deadline {
     Agent(AgentId),
     Framework(FrameworkId),
     Offer(OfferId),
+    /// A maintenance window of the agent begins or ends.
+    Window(AgentId),
 }
 
 /// The master's state.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proffer_types::Timestamp;
+use proffer_types::{Timestamp, Unavailability};
 
 /// What operators decided of one agent; nothing, as a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -11,6 +11,20 @@ pub struct Upkeep {
     pub deactivated: Option<Timestamp>,
     /// Its tasks are to end.
     pub drain: Option<Drain>,
+    /// The maintenance windows to come, and the one that it is in: by start, none overlapping another.
+    pub windows: Vec<Window>,
+}
+
+/// One agent's part in a maintenance window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// Windows of one name were scheduled together, and are the same but for what became of them.
+    pub name: String,
+    pub time: Unavailability,
+    /// The longest that a task is given to end at the start, whatever it asks for itself.
+    pub max_grace: Option<Duration>,
+    /// Whether it has begun.
+    pub begun: bool,
 }
 
 /// That an agent's tasks are to end.
@@ -29,6 +43,8 @@ pub struct Drain {
     pub phase: DrainPhase,
     /// When the phase began.
     pub since: Timestamp,
+    /// It began with the agent's maintenance window, and ends with it.
+    pub by_window: bool,
 }
 
 /// How far a drain is.
@@ -47,6 +63,22 @@ impl Upkeep {
     #[must_use]
     pub fn is_offered(&self) -> bool {
         self.deactivated.is_none() && !self.is_draining()
+    }
+
+    /// The next window that has not begun.
+    #[must_use]
+    pub fn coming(&self) -> Option<&Window> {
+        self.windows.iter().find(|window| !window.begun)
+    }
+
+    /// When a window begins or ends next.
+    #[must_use]
+    pub fn next_turn(&self) -> Option<Timestamp> {
+        let first = self.windows.first();
+        first.map(|window| match window.begun {
+            true => window.time.end(),
+            false => window.time.start,
+        })
     }
 
     /// Whether the agent is to have no tasks: it is draining or drained.

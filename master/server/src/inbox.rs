@@ -119,10 +119,17 @@ fn operator_status(error: &OperatorError) -> Status {
         OperatorError::UnknownFramework(_)
         | OperatorError::UnknownTask { .. }
         | OperatorError::NoSuchAgent(_)
+        | OperatorError::NoSuchWindow(_)
         | OperatorError::UnknownAgent(_) => Status::not_found(text),
+        OperatorError::WindowExists(_) => Status::already_exists(text),
+        OperatorError::WindowOverlaps { .. } => Status::failed_precondition(text),
         OperatorError::AgentGone(_) => Status::failed_precondition(text),
         OperatorError::AgentTwice(_)
         | OperatorError::WrongNumberOfAgents { .. }
+        | OperatorError::WindowName(_)
+        | OperatorError::WindowPast(_)
+        | OperatorError::WindowTooFar
+        | OperatorError::WindowDuration
         | OperatorError::NoneAtOnce => Status::invalid_argument(text),
         OperatorError::WeightOutOfRange { .. }
         | OperatorError::QuotaNotScalar { .. }
@@ -134,6 +141,8 @@ fn operator_status(error: &OperatorError) -> Status {
             Status::failed_precondition(format!("{text}; force sets it all the same"))
         }
         OperatorError::NotFree { .. } | OperatorError::Change { .. } => Status::failed_precondition(text),
-        OperatorError::TooManyRoles { .. } => Status::resource_exhausted(text),
+        OperatorError::TooManyRoles { .. } | OperatorError::TooManyWindows { .. } => {
+            Status::resource_exhausted(text)
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod agents;
 mod changes;
 mod explain;
+mod maintenance;
 mod views;
 
 use std::sync::Arc;
@@ -125,6 +126,35 @@ impl Operator for OperatorApi {
         let operation = OperatorRequest::MarkAgentGone { agent_id };
         self.inbox.operator(operation).await?;
         Ok(Response::new(v1::MarkAgentGoneResponse {}))
+    }
+
+    async fn schedule_maintenance(
+        &self,
+        request: Request<v1::ScheduleMaintenanceRequest>,
+    ) -> Answer<v1::ScheduleMaintenanceResponse> {
+        self.inbox
+            .operator(maintenance::schedule(request.into_inner()).map_err(status)?)
+            .await?;
+        Ok(Response::new(v1::ScheduleMaintenanceResponse {}))
+    }
+
+    async fn cancel_maintenance(
+        &self,
+        request: Request<v1::CancelMaintenanceRequest>,
+    ) -> Answer<v1::CancelMaintenanceResponse> {
+        let name = request.into_inner().name;
+        let operation = OperatorRequest::CancelMaintenance { name };
+        self.inbox.operator(operation).await?;
+        Ok(Response::new(v1::CancelMaintenanceResponse {}))
+    }
+
+    async fn list_maintenance(
+        &self,
+        _request: Request<v1::ListMaintenanceRequest>,
+    ) -> Answer<v1::ListMaintenanceResponse> {
+        let snapshot = self.inbox.snapshot().await?;
+        let windows = maintenance::list(&snapshot);
+        Ok(Response::new(v1::ListMaintenanceResponse { windows }))
     }
 
     async fn list_frameworks(

@@ -11,6 +11,7 @@ pub mod demand;
 pub mod executor;
 pub mod framework;
 pub mod id;
+pub mod maintenance;
 pub mod offer;
 pub mod operation;
 pub mod quota;
@@ -31,6 +32,7 @@ pub use id::{
     AgentId, ExecutorId, FrameworkId, GroupId, MasterId, OfferId, OperationId, Session, StatusUuid, TaskId,
     VolumeId,
 };
+pub use maintenance::Unavailability;
 pub use offer::{Filters, Offer, OfferGang};
 pub use operation::{Operation, OperationState, OperationStatus};
 pub use quota::Quota;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     AgentId, AgentInfo, Attribute, FaultDomain, FrameworkId, GangId, OfferConstraints, OfferId, Resources,
-    Role, ShapeId,
+    Role, ShapeId, Unavailability,
 };
 
 /// Resources of one agent, promised to one framework in one of its roles.
@@ -22,6 +22,8 @@ pub struct Offer {
     pub shapes: Vec<(ShapeId, u32)>,
     /// Present when the offer is one of several that are answered together.
     pub gang: Option<OfferGang>,
+    /// The agent's next maintenance window: at its start, what still runs there is killed.
+    pub unavailability: Option<Unavailability>,
 }
 
 impl Offer {

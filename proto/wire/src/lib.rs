@@ -14,6 +14,7 @@ mod error;
 pub mod executor;
 pub mod frame;
 pub mod framework;
+mod maintenance;
 pub mod offer;
 pub mod operation;
 pub mod quota;

@@ -7,7 +7,7 @@ use proffer_types::{Filters, GangId, Offer, OfferGang, Resources, ShapeId};
 
 use crate::error::ConvertError;
 use crate::text::{at_most, name, parse};
-use crate::{agent, resources, v1};
+use crate::{agent, maintenance, resources, v1};
 
 impl TryFrom<v1::Offer> for Offer {
     type Error = ConvertError;
@@ -31,6 +31,7 @@ impl TryFrom<v1::Offer> for Offer {
                 id: GangId(gang.gang_id),
                 n_offers: gang.n_offers,
             }),
+            unavailability: maintenance::unavailability(message.unavailability)?,
         })
     }
 }
@@ -51,6 +52,7 @@ impl From<&Offer> for v1::Offer {
                 gang_id: gang.id.0,
                 n_offers: gang.n_offers,
             }),
+            unavailability: offer.unavailability.map(Into::into),
         }
     }
 }

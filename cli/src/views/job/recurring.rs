@@ -3,7 +3,7 @@
 use proffer_wire::v1;
 use serde::Serialize;
 
-use super::super::text::{State, state_name, took};
+use super::super::text::{State, moment, state_name, took};
 use crate::output::{Column, Row, left, right};
 
 /// The schedule of a job, and how far it is.
@@ -184,12 +184,4 @@ impl Row for WindowView {
             self.reason(),
         ]
     }
-}
-
-/// `2026-11-21T23:00:00Z`.
-fn moment(at_ms: u64) -> String {
-    let at = i64::try_from(at_ms)
-        .ok()
-        .and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
-    at.map_or_else(|| "-".to_owned(), |at| at.to_string())
 }

@@ -46,6 +46,7 @@ pub(crate) fn start(cx: &mut Cx<'_>, agents: &[AgentId], wanted: &Wanted) -> Res
             mark_gone: wanted.mark_gone,
             phase: if is_to_go { DrainPhase::Draining } else { phase },
             since,
+            by_window: false,
         };
         let drain = Some(drain);
         set(cx, agent, Upkeep { drain, ..upkeep });
@@ -58,15 +59,21 @@ pub(crate) fn start(cx: &mut Cx<'_>, agents: &[AgentId], wanted: &Wanted) -> Res
 pub(crate) fn stop(cx: &mut Cx<'_>, agents: &[AgentId]) -> Result<(), OperatorError> {
     check(cx, agents)?;
     for agent in agents {
-        let upkeep = known(cx, agent)?;
-        let drain = None;
-        set(cx, agent, Upkeep { drain, ..upkeep });
+        let upkeep = ended(known(cx, agent)?);
+        set(cx, agent, upkeep);
     }
     Ok(())
 }
 
+/// Without a drain, and without the maintenance window that has begun: that is one.
+pub(super) fn ended(mut upkeep: Upkeep) -> Upkeep {
+    upkeep.drain = None;
+    upkeep.windows.retain(|window| !window.begun);
+    upkeep
+}
+
 /// All or nothing: each agent is known, and there once.
-fn check(cx: &Cx<'_>, agents: &[AgentId]) -> Result<(), OperatorError> {
+pub(super) fn check(cx: &Cx<'_>, agents: &[AgentId]) -> Result<(), OperatorError> {
     if agents.is_empty() || agents.len() > MAX_AGENTS_PER_REQUEST {
         let limit = MAX_AGENTS_PER_REQUEST;
         return Err(OperatorError::WrongNumberOfAgents { limit });
@@ -149,7 +156,7 @@ fn move_to(cx: &mut Cx<'_>, agent: &AgentId, phase: DrainPhase) {
 }
 
 /// Wants every live task of a draining agent dead, within its own grace or the drain's, whichever is shorter.
-fn kill_all(cx: &mut Cx<'_>, agent_id: &AgentId) {
+pub(super) fn kill_all(cx: &mut Cx<'_>, agent_id: &AgentId) {
     let Some(agent) = cx
         .state
         .agent(agent_id)

@@ -1,7 +1,7 @@
 //! What an operator asks for. Answered once; the shell commits what it changed before the answer leaves.
 
 use super::set_role::{self, Settings};
-use super::{agent_gone, drain, framework_gone, kill, reserve, upkeep};
+use super::{agent_gone, drain, framework_gone, kill, maintenance, reserve, upkeep};
 use crate::cx::Cx;
 use crate::state::Framework;
 use crate::{Effect, OperatorError, OperatorRequest, RequestId};
@@ -41,6 +41,14 @@ pub(crate) fn handle(cx: &mut Cx<'_>, request: RequestId, operation: OperatorReq
             drain::start(cx, &agent_ids, &wanted)
         }
         OperatorRequest::UndrainAgents { agent_ids } => drain::stop(cx, &agent_ids),
+        OperatorRequest::ScheduleMaintenance {
+            name,
+            agent_ids,
+            start,
+            duration,
+            max_grace,
+        } => maintenance::schedule(cx, &name, &agent_ids, start, duration, max_grace),
+        OperatorRequest::CancelMaintenance { name } => maintenance::cancel(cx, &name),
         OperatorRequest::Reserve { agent_id, resources } => reserve::reserve(cx, &agent_id, &resources),
         OperatorRequest::Unreserve { agent_id, resources } => reserve::unreserve(cx, &agent_id, resources),
         OperatorRequest::KillTask {

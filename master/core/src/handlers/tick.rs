@@ -2,7 +2,7 @@
 
 use proffer_types::{Filters, FrameworkId, Resources, Timestamp, scheduler_link};
 
-use super::{framework_gone, offers, removal};
+use super::{framework_gone, maintenance, offers, removal};
 use crate::Event;
 use crate::cx::Cx;
 use crate::limits::MAX_SHAPES;
@@ -63,6 +63,7 @@ pub(crate) fn handle(cx: &mut Cx<'_>) {
             Deadline::Framework(framework) => {
                 framework_gone::evict(cx, &framework, "the framework was away for too long");
             }
+            Deadline::Window(agent) => maintenance::turn(cx, &agent),
             Deadline::Offer(offer) => {
                 let bundle = cx.state.bundle_of(&offer);
                 let held: Vec<_> = bundle.iter().filter_map(|id| offers::held(cx, id)).collect();

@@ -2,7 +2,7 @@
 
 use proffer_types::AgentId;
 
-use super::agent_lost;
+use super::{agent_lost, drain};
 use crate::cx::Cx;
 use crate::{Event, OperatorError, Upkeep};
 
@@ -21,10 +21,13 @@ pub(crate) fn deactivate(cx: &mut Cx<'_>, agent: &AgentId) -> Result<(), Operato
     Ok(())
 }
 
-/// The agent is offered again; a drain ends, too.
+/// The agent is offered again; a drain ends, too, and a maintenance window that has begun.
 pub(crate) fn reactivate(cx: &mut Cx<'_>, agent: &AgentId) -> Result<(), OperatorError> {
-    known(cx, agent)?;
-    set(cx, agent, Upkeep::default());
+    let upkeep = Upkeep {
+        deactivated: None,
+        ..drain::ended(known(cx, agent)?)
+    };
+    set(cx, agent, upkeep);
     Ok(())
 }
 
@@ -37,13 +40,14 @@ pub(super) fn known(cx: &Cx<'_>, agent: &AgentId) -> Result<Upkeep, OperatorErro
     }
 }
 
-/// Records what is decided of an agent, if it is anything new; takes its offers back where it is not offered any more.
+/// Records what is decided of an agent, if it is anything new; takes its offers back where they
+/// do not hold any more.
 pub(super) fn set(cx: &mut Cx<'_>, agent: &AgentId, upkeep: Upkeep) {
-    let is_new = cx.state.agent(agent).is_some_and(|known| known.upkeep != upkeep);
-    if !is_new {
+    let Some(known) = cx.state.agent(agent).filter(|known| known.upkeep != upkeep) else {
         return;
-    }
-    if !upkeep.is_offered() {
+    };
+    // Whoever has an offer knows the next window by it.
+    if !upkeep.is_offered() || upkeep.coming() != known.upkeep.coming() {
         agent_lost::rescind_offers(cx, agent);
     }
     let agent_id = agent.clone();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use proffer_allocator::Change;
 use proffer_types::{AgentId, AgentInfo, OfferId, Resources, Session, TaskState, Timestamp};
 
-use super::upkeep::{Drains, GoneAgent};
+use super::upkeep::{Drains, GoneAgent, Windows};
 use super::{Deadline, OperationKey, Peer, State, TaskKey};
 use crate::{AgentRecord, LinkId, RemovalDelay, Upkeep};
 
@@ -110,6 +110,8 @@ pub(super) struct Agents {
     pub(super) drains: Drains,
     /// Those that are draining and empty.
     pub(super) emptied: BTreeSet<AgentId>,
+    /// Who is in which maintenance window.
+    pub(super) windows: Windows,
     /// Shared with snapshots.
     pub(super) gone: Arc<BTreeMap<AgentId, GoneAgent>>,
     pub(super) gone_order: BTreeSet<(Timestamp, AgentId)>,
@@ -309,6 +311,7 @@ impl State {
     pub(super) fn drop_agent(&mut self, id: &AgentId) -> Vec<Change> {
         self.set_agent_presence(id, AgentPresence::Unreachable { since: Timestamp(0) });
         self.leave_drain(id);
+        self.leave_windows(id);
         self.agents.by_id.remove(id);
         self.index_emptied(id);
         self.ledger_mut().remove_agent(id)

@@ -187,6 +187,9 @@ impl State {
     fn check_deadlines(&self) {
         let mut expected = BTreeSet::new();
         for (id, agent) in self.agents() {
+            if let Some(turn) = agent.upkeep.next_turn() {
+                expected.insert((turn, Deadline::Window(id.clone())));
+            }
             match agent.presence {
                 AgentPresence::Disconnected { deadline }
                 | AgentPresence::Recovered {

@@ -92,6 +92,7 @@ impl State {
             domain: agent.info.domain.clone(),
             shapes: claim.shapes.clone(),
             gang,
+            unavailability: agent.upkeep.coming().map(|window| window.time),
         })
     }
 

@@ -1,7 +1,7 @@
 //! What operators decided of agents, who is next in a drain, and who is empty.
 //!
-//! Two indexes are kept in step with the agents: the members of each drain request, and the draining agents of which
-//! nothing is left.
+//! Three indexes are kept in step with the agents: the members of each drain request and of each maintenance window, and the
+//! draining agents of which nothing is left. So is the deadline of an agent's windows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use std::sync::Arc;
 use proffer_allocator::Change;
 use proffer_types::{AgentId, AgentInfo, Timestamp};
 
-use super::{Agent, AgentPresence, State};
-use crate::{Drain, DrainPhase, Upkeep};
+use super::{Agent, AgentPresence, Deadline, State};
+use crate::{Drain, DrainPhase, Upkeep, Window};
 
 /// An agent that an operator declared gone: its id is spent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct GoneAgent {
 
 /// The agents of each drain request, by position.
 pub(super) type Drains = BTreeMap<u64, BTreeMap<u32, AgentId>>;
+/// The agents of each maintenance window, by its name.
+pub(super) type Windows = BTreeMap<String, BTreeSet<AgentId>>;
 
 impl Agent {
     /// Whether it is there, draining, and without a task or operation that anybody waits for.
@@ -78,12 +80,14 @@ impl State {
 
     pub(super) fn agent_upkeep(&mut self, id: &AgentId, upkeep: &Upkeep) -> Vec<Change> {
         self.leave_drain(id);
+        self.leave_windows(id);
         let Some(agent) = self.agents.by_id.get_mut(id) else {
             return Vec::new();
         };
         agent.upkeep = upkeep.clone();
         let (is_offered, out_of_use) = (agent.is_offered(), !upkeep.is_offered());
         self.enter_drain(id);
+        self.enter_windows(id);
         self.index_emptied(id);
         let ledger = self.ledger_mut();
         ledger.set_agent_out_of_use(id, out_of_use);
@@ -143,6 +147,39 @@ impl State {
         }
     }
 
+    /// The agents of a maintenance window, if there is one of that name.
+    pub(crate) fn agents_of_window(&self, name: &str) -> Option<&BTreeSet<AgentId>> {
+        self.agents.windows.get(name)
+    }
+
+    fn enter_windows(&mut self, id: &AgentId) {
+        let Some(upkeep) = self.agents.by_id.get(id).map(|agent| &agent.upkeep) else {
+            return;
+        };
+        let turn = upkeep.next_turn();
+        for window in &upkeep.windows {
+            let members = self.agents.windows.entry(window.name.clone()).or_default();
+            members.insert(id.clone());
+        }
+        self.set_deadline(&Deadline::Window(id.clone()), None, turn);
+    }
+
+    pub(super) fn leave_windows(&mut self, id: &AgentId) {
+        let Some(upkeep) = self.agents.by_id.get(id).map(|agent| &agent.upkeep) else {
+            return;
+        };
+        let turn = upkeep.next_turn();
+        for window in &upkeep.windows {
+            if let Some(members) = self.agents.windows.get_mut(&window.name) {
+                members.remove(id);
+                if members.is_empty() {
+                    self.agents.windows.remove(&window.name);
+                }
+            }
+        }
+        self.set_deadline(&Deadline::Window(id.clone()), turn, None);
+    }
+
     /// Asked after anything that an empty agent is empty by has changed.
     pub(super) fn index_emptied(&mut self, id: &AgentId) {
         if self.agents.by_id.get(id).is_some_and(Agent::is_emptied) {
@@ -156,6 +193,7 @@ impl State {
         let emptied = self.agents().filter(|(_, agent)| agent.is_emptied());
         let emptied: BTreeSet<_> = emptied.map(|(id, _)| id.clone()).collect();
         assert_eq!(self.agents.emptied, emptied, "the index of drained agents");
+        self.check_windows();
         let mut drains = Drains::new();
         for (id, agent) in self.agents() {
             if let Some(drain) = &agent.upkeep.drain {
@@ -175,5 +213,27 @@ impl State {
             order.collect::<BTreeSet<_>>(),
             "the order of gone agents"
         );
+    }
+
+    fn check_windows(&self) {
+        let mut windows = Windows::new();
+        for (id, agent) in self.agents() {
+            for window in &agent.upkeep.windows {
+                let members = windows.entry(window.name.clone()).or_default();
+                assert!(members.insert(id.clone()), "agent {id} is in a window twice");
+            }
+            let in_order = |pair: &[Window]| pair[0].time.end() <= pair[1].time.start && !pair[1].begun;
+            assert!(
+                agent.upkeep.windows.windows(2).all(in_order),
+                "the windows of agent {id} come one after the other"
+            );
+            let is_drain_of_window = agent.upkeep.drain.as_ref().is_some_and(|drain| drain.by_window);
+            let is_in_window = agent.upkeep.windows.first().is_some_and(|window| window.begun);
+            assert!(
+                !is_drain_of_window || is_in_window,
+                "agent {id} is in the window it is drained for"
+            );
+        }
+        assert_eq!(self.agents.windows, windows, "the index of maintenance windows");
     }
 }

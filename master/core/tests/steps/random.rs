@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::script::play_what_is_possible;
 
-const COMMANDS: [&str; 83] = [
+const COMMANDS: [&str; 88] = [
     "agent a0 cpus:4;mem:1GiB",
     "agent a1 cpus:2;ports:[1-9]",
     "agent a0 cpus:4;mem:1GiB f0/t0=RUNNING f1/t1=STARTING",
@@ -87,6 +87,11 @@ const COMMANDS: [&str; 83] = [
     "drain a0,a1 at-once 1",
     "drain a1,a0 at-once 1 grace 1 gone yes",
     "undrain a0",
+    "schedule w a0 +2 3",
+    "schedule w a0,a1 +4 9 grace 1",
+    "schedule v a1,a0 +1 1",
+    "cancel w",
+    "cancel v",
     "undrain a1,a0",
 ];
 

@@ -13,6 +13,7 @@
 //!     dial a0      the next registration comes on this link, however late
 //!     role r SETTING* | reserve a0 cpus(+r):1 | unreserve a0 cpus(+r):1 | weight role millis
 //!     deactivate a0 | reactivate a0 | gone a0 | drain a0,a1 [grace 5] [at-once 1] [gone yes] | undrain a0,a1
+//!     schedule w a0,a1 START SECONDS [grace 5]   START is `+5`, or seconds by the master's clock      cancel w
 //!     removals 1 20 | recovery-removals 50      what limits removals; first of all
 //!      operator-kill f0 t1 | operator-teardown f0 | wait 5 | restart | show shapes|away|registry|roles
 
@@ -20,13 +21,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use expect_test::Expect;
-use proffer_master_core::{Command, OperatorRequest, RemovalLimit, RequestId};
+use proffer_master_core::{Command, OperatorRequest, RemovalLimit, RequestId, WindowStart};
 use proffer_types::agent_link::{AgentMessage, RegisteredOperation, RegisteredTask};
 use proffer_types::scheduler_link::{Call, RefusedTask};
 use proffer_types::{
     AgentId, AgentInfo, Capabilities, Constraint, Filters, FrameworkId, FrameworkInfo, KillPolicy,
     OfferConstraints, OfferId, OfferPreferences, OperationId, OperationState, OperationStatus, Predicate,
     Role, Selector, Session, StatusReason, StatusSource, StatusUuid, TaskId, TaskState, TaskStatus,
+    Timestamp,
 };
 
 use crate::words;
@@ -54,7 +56,8 @@ pub(crate) fn play_what_is_possible(allocator: &'static str, script: &[&str]) {
         let is_possible = match words.as_slice() {
             [
                 "agent" | "framework" | "operator-teardown" | "weight" | "role" | "reserve" | "unreserve"
-                | "wait" | "restart" | "deactivate" | "reactivate" | "gone" | "drain" | "undrain",
+                | "wait" | "restart" | "deactivate" | "reactivate" | "gone" | "drain" | "undrain"
+                | "schedule" | "cancel",
                 ..,
             ] => true,
             ["ack", name, task] => {
@@ -290,6 +293,24 @@ impl World {
             },
             ["undrain", agents] => OperatorRequest::UndrainAgents {
                 agent_ids: agents.split(',').map(|agent| self.agent_id(agent)).collect(),
+            },
+            ["schedule", name, agents, start, duration, options @ ..] => {
+                let name = (*name).to_owned();
+                let after = start.strip_prefix('+').map(seconds).map(WindowStart::After);
+                let at = || WindowStart::At(Timestamp(0).after(seconds(start)));
+                OperatorRequest::ScheduleMaintenance {
+                    name,
+                    agent_ids: match *agents {
+                        "nobody" => Vec::new(),
+                        agents => agents.split(',').map(|agent| self.agent_id(agent)).collect(),
+                    },
+                    start: after.unwrap_or_else(at),
+                    duration: seconds(duration),
+                    max_grace: options.get(1).map(|grace| seconds(grace)),
+                }
+            }
+            ["cancel", name] => OperatorRequest::CancelMaintenance {
+                name: (*name).to_owned(),
             },
             ["drain", agents, options @ ..] => {
                 let option = |name: &str| options.chunks(2).find(|option| option[0] == name);

@@ -11,7 +11,9 @@ use proffer_master_core::{
 };
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
 use proffer_types::scheduler_link::{Call, Event};
-use proffer_types::{OperationStatus, ResourceChange, Role, Session, StatusUuid, TaskStatus, Timestamp};
+use proffer_types::{
+    OperationStatus, ResourceChange, Role, Session, StatusUuid, TaskStatus, Timestamp, Unavailability,
+};
 
 pub(crate) struct World {
     allocator: &'static str,
@@ -328,7 +330,8 @@ impl World {
                     let gang = o
                         .gang
                         .map(|gang| format!(" gang {} of {}", gang.id.0, gang.n_offers));
-                    let rest: String = shapes.chain(gang).collect();
+                    let window = o.unavailability.map(window_text);
+                    let rest: String = shapes.chain(gang).chain(window).collect();
                     format!("offer {} {} {} {}{rest}", o.id, o.agent_id, o.role, o.resources)
                 })
                 .collect(),
@@ -427,7 +430,16 @@ fn upkeep(upkeep: &Upkeep) -> String {
     let deactivated = upkeep.deactivated.map(|_| " deactivated".to_owned());
     let drain = upkeep.drain.as_ref();
     let drain = drain.map(|drain| format!(" {:?} {}/{}", drain.phase, drain.request, drain.position));
-    deactivated.into_iter().chain(drain).collect()
+    let windows = upkeep.windows.iter().map(|window| {
+        let begun = if window.begun { " begun" } else { "" };
+        format!(" {}{}{begun}", window.name, window_text(window.time))
+    });
+    deactivated.into_iter().chain(drain).chain(windows).collect()
+}
+
+/// ` [60s..90s)`
+fn window_text(time: Unavailability) -> String {
+    format!(" [{}s..{}s)", time.start.0 / 1000, time.end().0 / 1000)
 }
 
 fn record(change: &RegistryChange) -> String {

@@ -103,7 +103,8 @@ pub(super) fn log(event: &Event) {
         Event::AgentUnreachable { agent_id, .. } => info!(%agent_id, "agent is unreachable"),
         Event::AgentUpkeep { agent_id, upkeep } => {
             let drain = upkeep.drain.as_ref().map(|drain| drain.phase);
-            info!(%agent_id, deactivated = upkeep.deactivated.is_some(), ?drain, "agent's upkeep changed");
+            let coming = upkeep.coming().map(|window| window.name.as_str());
+            info!(%agent_id, deactivated = upkeep.deactivated.is_some(), ?drain, coming, "agent's upkeep changed");
         }
         Event::AgentRemovalDelayed { agent_id, until, .. } => {
             info!(%agent_id, until_ms = until.0, "agent is away for too long, its removal waits");

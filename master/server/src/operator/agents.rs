@@ -14,27 +14,28 @@ use super::parse;
 
 /// The agents there are, then, if wanted, those that are gone.
 pub(super) fn list(snapshot: &Snapshot, include_gone: bool) -> Vec<message::Agent> {
-    let mut n_running: BTreeMap<u64, u32> = BTreeMap::new();
-    for drain in snapshot
-        .agents
-        .iter()
-        .filter_map(|view| view.upkeep.drain.as_ref())
-    {
-        let runs = drain.phase != DrainPhase::Waiting;
-        *n_running.entry(drain.request).or_default() += u32::from(runs);
-    }
+    let n_running = n_running(snapshot);
     let agents = snapshot.agents.iter().map(|view| agent(view, &n_running));
     let gone = include_gone.then_some(&*snapshot.gone_agents);
     agents.chain(gone.into_iter().flatten().map(gone_agent)).collect()
 }
 
-fn agent(view: &AgentView, n_running: &BTreeMap<u64, u32>) -> message::Agent {
-    let state = match view.state {
-        AgentState::Active => v1::AgentState::AgentActive,
-        AgentState::Disconnected => v1::AgentState::AgentDisconnected,
-        AgentState::Recovered => v1::AgentState::AgentRecovered,
-        AgentState::Unreachable => v1::AgentState::AgentUnreachable,
-    };
+/// How many agents of each drain request are draining or drained.
+pub(super) fn n_running(snapshot: &Snapshot) -> BTreeMap<u64, u32> {
+    let mut n_running: BTreeMap<u64, u32> = BTreeMap::new();
+    let drains = snapshot
+        .agents
+        .iter()
+        .filter_map(|view| view.upkeep.drain.as_ref());
+    for drain in drains {
+        let runs = drain.phase != DrainPhase::Waiting;
+        *n_running.entry(drain.request).or_default() += u32::from(runs);
+    }
+    n_running
+}
+
+/// The drain that an agent is in, if it is in one.
+pub(super) fn drain_of(view: &AgentView, n_running: &BTreeMap<u64, u32>) -> Option<message::Drain> {
     let drain = |drain: &Drain| message::Drain {
         phase: drain_phase(drain.phase).into(),
         since_ms: drain.since.0,
@@ -43,6 +44,16 @@ fn agent(view: &AgentView, n_running: &BTreeMap<u64, u32>) -> message::Agent {
         at_once: Some(drain.at_once).filter(|at_once| *at_once != u32::MAX),
         n_running: n_running.get(&drain.request).copied().unwrap_or(0),
         max_grace_ms: drain.max_grace.map(millis),
+    };
+    view.upkeep.drain.as_ref().map(drain)
+}
+
+fn agent(view: &AgentView, n_running: &BTreeMap<u64, u32>) -> message::Agent {
+    let state = match view.state {
+        AgentState::Active => v1::AgentState::AgentActive,
+        AgentState::Disconnected => v1::AgentState::AgentDisconnected,
+        AgentState::Recovered => v1::AgentState::AgentRecovered,
+        AgentState::Unreachable => v1::AgentState::AgentUnreachable,
     };
     message::Agent {
         agent_id: view.agent_id.to_string(),
@@ -53,7 +64,7 @@ fn agent(view: &AgentView, n_running: &BTreeMap<u64, u32>) -> message::Agent {
         n_tasks: view.n_tasks,
         since_ms: view.unreachable_since.map(|at| at.0),
         deactivated_since_ms: view.upkeep.deactivated.map(|at| at.0),
-        drain: view.upkeep.drain.as_ref().map(drain),
+        drain: drain_of(view, n_running),
         removal_delay: view.removal_delay.map(removal_delay),
     }
 }

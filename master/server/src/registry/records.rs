@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use proffer_master_core::{AgentRecord, Drain, DrainPhase, FrameworkRecord, RoleConfig, RoleRecord, Upkeep};
+use proffer_master_core::{
+    AgentRecord, Drain, DrainPhase, FrameworkRecord, RoleConfig, RoleRecord, Upkeep, Window,
+};
 use proffer_types::Timestamp;
 use proffer_wire::{ConvertError, v1};
 
@@ -29,6 +31,7 @@ impl Record<AgentRecord> for v1::RegistryAgent {
             upkeep: Upkeep {
                 deactivated: self.deactivated_since_ms.map(Timestamp),
                 drain: self.drain.map(drain).transpose()?,
+                windows: self.windows.into_iter().map(window).collect::<Result<_, _>>()?,
             },
         })
     }
@@ -51,7 +54,30 @@ fn drain(message: v1::RegistryDrain) -> Result<Drain, ConvertError> {
         mark_gone: message.mark_gone,
         phase,
         since: Timestamp(message.since_ms),
+        by_window: message.by_window,
     })
+}
+
+fn window(message: v1::RegistryWindow) -> Result<Window, ConvertError> {
+    let time = message.unavailability;
+    let time = time.ok_or_else(|| ConvertError::new("windows.unavailability", "is missing"))?;
+    Ok(Window {
+        name: message.name,
+        time: time
+            .try_into()
+            .map_err(|error: ConvertError| error.under("windows.unavailability"))?,
+        max_grace: message.max_grace_ms.map(Duration::from_millis),
+        begun: message.begun,
+    })
+}
+
+fn window_message(window: &Window) -> v1::RegistryWindow {
+    v1::RegistryWindow {
+        name: window.name.clone(),
+        unavailability: Some(window.time.into()),
+        max_grace_ms: window.max_grace.map(millis),
+        begun: window.begun,
+    }
 }
 
 fn drain_message(drain: &Drain) -> v1::RegistryDrain {
@@ -63,6 +89,7 @@ fn drain_message(drain: &Drain) -> v1::RegistryDrain {
         mark_gone: drain.mark_gone,
         phase: crate::operator::drain_phase(drain.phase).into(),
         since_ms: drain.since.0,
+        by_window: drain.by_window,
     }
 }
 
@@ -113,6 +140,7 @@ pub(super) fn agent_message(record: &AgentRecord) -> v1::RegistryAgent {
         gone_since_ms: record.gone_since.map(|at| at.0),
         deactivated_since_ms: record.upkeep.deactivated.map(|at| at.0),
         drain: record.upkeep.drain.as_ref().map(drain_message),
+        windows: record.upkeep.windows.iter().map(window_message).collect(),
     }
 }
 

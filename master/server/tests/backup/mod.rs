@@ -6,6 +6,7 @@ use proffer_master::{Backup, BackupError, MasterError, transfer};
 use proffer_store::{Batch, Fault, Memory, Store as _};
 use proffer_types::Timestamp;
 use proffer_wire::v1;
+use prost::Message as _;
 use tokio_stream::StreamExt as _;
 
 use crate::harness::{Running, config, framework_info, start};
@@ -188,15 +189,41 @@ async fn of_everything() -> Arc<Memory> {
         .await
         .list_agents(v1::ListAgentsRequest::default())
         .await;
+    let agent_ids = vec![agents.unwrap().into_inner().agents[0].agent_id.clone()];
     let drain = v1::DrainAgentsRequest {
-        agent_ids: vec![agents.unwrap().into_inner().agents[0].agent_id.clone()],
+        agent_ids: agent_ids.clone(),
         max_grace_ms: Some(5_000),
         ..Default::default()
     };
     master.operator().await.drain_agents(drain).await.unwrap();
+    let window = v1::ScheduleMaintenanceRequest {
+        name: "kernel".to_owned(),
+        agent_ids,
+        start: Some(v1::schedule_maintenance_request::Start::StartAfterMs(3_600_000)),
+        duration_ms: 60_000,
+        max_grace_ms: Some(7_000),
+    };
+    master
+        .operator()
+        .await
+        .schedule_maintenance(window)
+        .await
+        .unwrap();
     drop((agent, completed));
     master.stop().await;
     store
+}
+
+/// The names and milliseconds of the maintenance windows of all agents.
+async fn windows(store: &Memory) -> Vec<(String, u64)> {
+    let entries = store.scan("agents/").await.unwrap();
+    let records = entries
+        .iter()
+        .map(|entry| v1::RegistryAgent::decode(&*entry.value).unwrap());
+    let windows = records.flat_map(|record| record.windows);
+    windows
+        .map(|window| (window.name, window.unavailability.unwrap().duration_ms))
+        .collect()
 }
 
 #[tokio::test]
@@ -217,6 +244,15 @@ async fn the_registry_of_every_format_there_ever_was_is_read() {
         );
         let store = Arc::new(Memory::new());
         backup.restore(&*store, false).await.unwrap();
+        let format: u32 = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        // Asked of the record: a master takes out what is over.
+        let windows = windows(&store).await;
+        let expected: &[_] = if format >= 3 {
+            &[("kernel".to_owned(), 60_000)]
+        } else {
+            &[]
+        };
+        assert_eq!(windows, expected, "{path:?}");
         let master = start(&store).await;
         let mut operator = master.operator().await;
         let agents = operator
@@ -225,7 +261,6 @@ async fn the_registry_of_every_format_there_ever_was_is_read() {
             .unwrap()
             .into_inner()
             .agents;
-        let format: u32 = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
         let drain = agents[0].drain.as_ref();
         let grace = drain.and_then(|drain| drain.max_grace_ms);
         assert_eq!(grace, (format >= 2).then_some(5_000), "{path:?}");

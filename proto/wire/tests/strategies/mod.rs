@@ -276,9 +276,11 @@ fn framework_info() -> impl Strategy<Value = FrameworkInfo> {
 
 fn offer() -> impl Strategy<Value = Offer> {
     let shapes = vec((any::<u64>().prop_map(ShapeId), any::<u32>()), 0..3);
-    let rest = (option::of(domain()), shapes, option::of(demand::gang()));
+    let window = option::of(unavailability());
+    let rest = (option::of(domain()), shapes, option::of(demand::gang()), window);
     ((id(), id(), id(), TEXT), role(), resources(), attributes(), rest).prop_map(
-        |((id, framework_id, agent_id, hostname), role, resources, attributes, (domain, shapes, gang))| {
+        |((id, framework_id, agent_id, hostname), role, resources, attributes, rest)| {
+            let (domain, shapes, gang, unavailability) = rest;
             Offer {
                 id,
                 framework_id,
@@ -290,9 +292,17 @@ fn offer() -> impl Strategy<Value = Offer> {
                 domain,
                 shapes,
                 gang,
+                unavailability,
             }
         },
     )
+}
+
+fn unavailability() -> impl Strategy<Value = Unavailability> {
+    (any::<u64>(), 1..u64::from(u32::MAX)).prop_map(|(start, duration)| Unavailability {
+        start: Timestamp(start),
+        duration: Duration::from_millis(duration),
+    })
 }
 
 fn uuid() -> impl Strategy<Value = StatusUuid> {

@@ -93,6 +93,7 @@ impl World {
             domain: None,
             shapes: Vec::new(),
             gang: None,
+            unavailability: None,
         }
     }
 

@@ -297,6 +297,7 @@ fn offer(text: &str) -> Offer {
         domain: None,
         shapes: Vec::new(),
         gang,
+        unavailability: None,
     }
 }
 

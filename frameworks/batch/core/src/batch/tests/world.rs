@@ -373,6 +373,7 @@ pub(super) fn offer(id: &str, resources: &str, role: Option<&str>) -> Offer {
         domain: None,
         shapes: Vec::new(),
         gang: None,
+        unavailability: None,
     }
 }
 

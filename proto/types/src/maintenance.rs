@@ -1,0 +1,28 @@
+//! Maintenance: when an agent is not to be counted on, by its operator's word.
+
+use std::time::Duration;
+
+use crate::Timestamp;
+
+/// A time in which an agent is not offered and runs no tasks. It is announced before, so that schedulers can plan for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unavailability {
+    /// By the master's clock.
+    pub start: Timestamp,
+    /// More than zero.
+    pub duration: Duration,
+}
+
+impl Unavailability {
+    /// When the agent is back: the first moment that is not part of it.
+    #[must_use]
+    pub fn end(self) -> Timestamp {
+        self.start.after(self.duration)
+    }
+
+    /// Whether some moment is part of both.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        self.start < other.end() && other.start < self.end()
+    }
+}
