@@ -139,11 +139,10 @@ impl<S: Scheduler> Session<S> {
     /// not know how much was heard before it led. A running task without a record is another matter, and so is an
     /// unreachable one that is to be killed once it is back.
     fn comes_after_the_end(&self, status: &TaskStatus) -> bool {
-        let says_nothing = match status.state {
-            TaskState::Unreachable => !self.ownership.kills_unknown(),
-            state => state.is_terminal() || state == TaskState::Unknown,
-        };
-        says_nothing && status.uuid.is_none() && !self.tasks.contains_key(&status.task_id)
+        let is_over = status.state.is_terminal() || status.state == TaskState::Unknown;
+        let is_away = status.state == TaskState::Unreachable && !self.ownership.kills_unknown();
+        let has_record = self.tasks.contains_key(&status.task_id);
+        (is_over || is_away) && status.uuid.is_none() && !has_record
     }
 
     fn operation_updated(&mut self, status: &OperationStatus, out: &mut Output) {
