@@ -3,8 +3,10 @@
 //! A step is: the command's handler; then one round of allocation, if anything changed that could lead to an offer.
 //! Nothing in a step depends on anything but the state, the command, the time and the seed.
 
+use std::collections::BTreeMap;
+
 use proffer_allocator::{Allocator, Change};
-use proffer_types::{FrameworkId, MasterId, Timestamp, scheduler_link};
+use proffer_types::{FrameworkId, MasterId, OperationId, Timestamp, scheduler_link};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -16,7 +18,7 @@ use crate::links::Heartbeats;
 use crate::round::allocate;
 use crate::snapshot::{Snapshot, TaskList, snapshot, task_list};
 use crate::state::{State, Withheld};
-use crate::{Command, Config, Event, Output, Registry, links};
+use crate::{Command, Config, Effect, Event, Output, Registry, RequestId, links};
 
 /// The master's state machine.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub struct Master {
     next_round: Option<Timestamp>,
     /// What frameworks were last told of the agents' sizes.
     shapes: scheduler_link::Event,
+    /// Operators who wait for what an agent makes durable. An operation ends with its agent, at the latest.
+    asked: BTreeMap<OperationId, RequestId>,
 }
 
 impl Master {
@@ -59,6 +63,7 @@ impl Master {
             heartbeats: Heartbeats::default(),
             next_round: None,
             shapes,
+            asked: BTreeMap::new(),
         }
     }
 
@@ -93,7 +98,10 @@ impl Master {
             Command::AgentLinkLost { link } => agent_lost::link_lost(&mut cx, link),
             Command::SchedulerCalls { link, calls } => calls::handle(&mut cx, link, calls),
             Command::SchedulerLinkLost { link } => framework_gone::link_lost(&mut cx, link),
-            Command::Operator { request, operation } => operator::handle(&mut cx, request, operation),
+            Command::Operator { request, operation } => {
+                let asked = operator::handle(&mut cx, request, operation);
+                self.asked.extend(asked.map(|operation| (operation, request)));
+            }
             Command::Tick => tick::handle(&mut cx),
         }
         if let Some(link) = link.filter(|link| cx.state.peer(*link).is_some()) {
@@ -105,7 +113,20 @@ impl Master {
             self.next_round = Some(now);
         }
         self.tell_shapes(out, first_event);
+        self.answer(out, first_event);
         self.allocate(now, changes, out);
+    }
+
+    fn answer(&mut self, out: &mut Output, first_event: usize) {
+        if self.asked.is_empty() {
+            return;
+        }
+        let ended = out.events[first_event..].iter().filter_map(operator::outcome);
+        let replies = ended.filter_map(|(operation, result)| {
+            let request = self.asked.remove(operation)?;
+            Some(Effect::Reply { request, result })
+        });
+        out.effects.extend(replies);
     }
 
     fn tell_shapes(&mut self, out: &mut Output, first_event: usize) {
@@ -126,7 +147,7 @@ impl Master {
             self.shapes = shapes;
             for link in self.state.frameworks().filter_map(|(_, f)| f.link()) {
                 let event = self.shapes.clone();
-                out.effects.push(crate::Effect::ToFramework { link, event });
+                out.effects.push(Effect::ToFramework { link, event });
             }
         }
     }

@@ -149,4 +149,8 @@ pub enum OperatorError {
     },
     #[error("the resources of agent `{agent_id}` cannot change so: {why}")]
     Change { agent_id: AgentId, why: String },
+    #[error(
+        "the agent was cut off before it said that it has the change on disk; its resources show whether it has"
+    )]
+    CutOff,
 }

@@ -141,6 +141,8 @@ fn operator_status(error: &OperatorError) -> Status {
             Status::failed_precondition(format!("{text}; force sets it all the same"))
         }
         OperatorError::NotFree { .. } | OperatorError::Change { .. } => Status::failed_precondition(text),
+        // Not `unavailable`: asked again, it would be done twice.
+        OperatorError::CutOff => Status::aborted(text),
         OperatorError::TooManyRoles { .. } | OperatorError::TooManyWindows { .. } => {
             Status::resource_exhausted(text)
         }

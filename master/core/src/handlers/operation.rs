@@ -15,7 +15,7 @@ use crate::limits::MAX_OPERATIONS_PER_AGENT;
 use crate::state::{Agent, AgentPresence, Framework};
 
 /// Who the master's own operations belong to: no framework is ever given such an id.
-fn own() -> FrameworkId {
+pub(crate) fn own() -> FrameworkId {
     FrameworkId::new("master").expect("a word is an id")
 }
 
@@ -38,13 +38,13 @@ pub(crate) fn status(
 }
 
 /// Changes an agent's total and tells the agent to. Fails, and changes nothing, when it cannot be. An operation without
-/// an owner is the master's own.
+/// an owner is the master's own. Returns its id.
 pub(crate) fn send(
     cx: &mut Cx<'_>,
     agent_id: &AgentId,
     owner: Option<(FrameworkId, OperationId)>,
     change: ResourceChange,
-) -> Result<(), String> {
+) -> Result<OperationId, String> {
     if let Some((framework, id)) = &owner
         && cx.state.operation(framework, id).is_some()
     {
@@ -74,11 +74,11 @@ pub(crate) fn send(
     });
     let message = MasterMessage::ApplyOperation {
         framework_id,
-        id: Some(operation_id),
+        id: Some(operation_id.clone()),
         change,
     };
     cx.tell_agent(agent_id, message);
-    Ok(())
+    Ok(operation_id)
 }
 
 fn set_total(cx: &mut Cx<'_>, agent: &AgentId, total: Resources) {
@@ -122,6 +122,9 @@ pub(crate) fn update(cx: &mut Cx<'_>, agent: &AgentId, framework: &FrameworkId, 
     if is_elsewhere || is_orphan {
         // Nobody else will.
         if known.is_some() && !is_elsewhere {
+            if *framework == own() {
+                note(cx, framework, agent, status.clone());
+            }
             forget(cx, framework, &status.operation_id);
         }
         send_acknowledgement(cx, agent, framework, &status.operation_id, uuid);

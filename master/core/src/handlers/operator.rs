@@ -1,12 +1,16 @@
-//! What an operator asks for. Answered once; the shell commits what it changed before the answer leaves.
+//! What an operator asks for. Answered once; the shell commits what it changed before the answer leaves. What an agent
+//! has to make durable is answered when the agent has said so.
+
+use proffer_types::{OperationId, OperationState};
 
 use super::set_role::{self, Settings};
-use super::{agent_gone, drain, framework_gone, kill, maintenance, reserve, upkeep};
+use super::{agent_gone, drain, framework_gone, kill, maintenance, operation, reserve, upkeep};
 use crate::cx::Cx;
 use crate::state::Framework;
-use crate::{Effect, OperatorError, OperatorRequest, RequestId};
+use crate::{Effect, Event, OperatorError, OperatorRequest, RequestId};
 
-pub(crate) fn handle(cx: &mut Cx<'_>, request: RequestId, operation: OperatorRequest) {
+/// Returns the operation that decides the answer, where that is left to an agent.
+pub(crate) fn handle(cx: &mut Cx<'_>, request: RequestId, operation: OperatorRequest) -> Option<OperationId> {
     let result = match operation {
         OperatorRequest::SetRole {
             role,
@@ -49,8 +53,17 @@ pub(crate) fn handle(cx: &mut Cx<'_>, request: RequestId, operation: OperatorReq
             max_grace,
         } => maintenance::schedule(cx, &name, &agent_ids, start, duration, max_grace),
         OperatorRequest::CancelMaintenance { name } => maintenance::cancel(cx, &name),
-        OperatorRequest::Reserve { agent_id, resources } => reserve::reserve(cx, &agent_id, &resources),
-        OperatorRequest::Unreserve { agent_id, resources } => reserve::unreserve(cx, &agent_id, resources),
+        OperatorRequest::Reserve { agent_id, resources } => match reserve::reserve(cx, &agent_id, &resources)
+        {
+            Ok(operation) => return Some(operation),
+            Err(error) => Err(error),
+        },
+        OperatorRequest::Unreserve { agent_id, resources } => {
+            match reserve::unreserve(cx, &agent_id, resources) {
+                Ok(operation) => return Some(operation),
+                Err(error) => Err(error),
+            }
+        }
         OperatorRequest::KillTask {
             framework_id,
             task_id,
@@ -76,4 +89,38 @@ pub(crate) fn handle(cx: &mut Cx<'_>, request: RequestId, operation: OperatorReq
         }
     };
     cx.out.effects.push(Effect::Reply { request, result });
+    None
+}
+
+/// What became of a change that an operator waits for, where an event tells.
+pub(crate) fn outcome(event: &Event) -> Option<(&OperationId, Result<(), OperatorError>)> {
+    if let Event::OperationForgotten {
+        framework_id,
+        operation_id,
+    } = event
+    {
+        let is_own = *framework_id == operation::own();
+        return is_own.then_some((operation_id, Err(OperatorError::CutOff)));
+    }
+    let Event::OperationUpdated {
+        framework_id,
+        agent_id,
+        status,
+    } = event
+    else {
+        return None;
+    };
+    let result = match status.state {
+        OperationState::Pending => return None,
+        OperationState::Finished => Ok(()),
+        OperationState::Unreachable => Err(OperatorError::CutOff),
+        OperationState::Failed
+        | OperationState::Error
+        | OperationState::Dropped
+        | OperationState::Unknown => Err(OperatorError::Change {
+            agent_id: agent_id.clone(),
+            why: status.message.clone(),
+        }),
+    };
+    (*framework_id == operation::own()).then_some((&status.operation_id, result))
 }

@@ -1,7 +1,8 @@
-//! An operator reserves resources of an agent, or gives them back: what is offered of them is taken back first.
+//! An operator reserves resources of an agent, or gives them back: what is offered of them is taken back first. Answered
+//! when the agent has it on disk.
 
 use proffer_types::resources::change::ChangeError;
-use proffer_types::{AgentId, OfferId, ResourceChange, Resources};
+use proffer_types::{AgentId, OfferId, OperationId, ResourceChange, Resources};
 
 use super::{offers, operation};
 use crate::OperatorError;
@@ -13,7 +14,7 @@ pub(crate) fn reserve(
     cx: &mut Cx<'_>,
     agent_id: &AgentId,
     resources: &Resources,
-) -> Result<(), OperatorError> {
+) -> Result<OperationId, OperatorError> {
     let reserving = reserving(resources).map_err(|error| OperatorError::Change {
         agent_id: agent_id.clone(),
         why: error.to_string(),
@@ -26,7 +27,7 @@ pub(crate) fn unreserve(
     cx: &mut Cx<'_>,
     agent_id: &AgentId,
     resources: Resources,
-) -> Result<(), OperatorError> {
+) -> Result<OperationId, OperatorError> {
     change(cx, agent_id, ResourceChange::Unreserve { resources })
 }
 
@@ -48,7 +49,7 @@ fn reserving(wanted: &Resources) -> Result<ResourceChange, ChangeError> {
     }
 }
 
-fn change(cx: &mut Cx<'_>, agent_id: &AgentId, change: ResourceChange) -> Result<(), OperatorError> {
+fn change(cx: &mut Cx<'_>, agent_id: &AgentId, change: ResourceChange) -> Result<OperationId, OperatorError> {
     if cx.state.agent(agent_id).and_then(Agent::link).is_none() {
         return Err(OperatorError::UnknownAgent(agent_id.clone()));
     }

@@ -319,7 +319,8 @@ fn an_operator_reserves_what_no_task_holds() {
     check(
         "framework f0 | agent a0 cpus:4;mem:1GiB | accept f0 o0 t1@a0:cpus:2 | reserve a0 cpus(+eng):3
          reserve a0 cpus(+eng):1 | operation a0 master/own-p0 FINISHED | unreserve a0 cpus(+eng):1
-         unreserve a0 cpus(+eng):1 | reserve a9 cpus(+eng):1 | reserve a0 cpus:1",
+         unreserve a0 cpus(+eng):1 | reserve a9 cpus(+eng):1 | reserve a0 cpus:1 | operation a0 master/own-p1 FAILED
+         reserve a0 mem(+eng):1MiB | lost a0 | wait 75",
         expect![[r#"
             > framework f0
             f0 <- subscribed as f0
@@ -334,13 +335,12 @@ fn an_operator_reserves_what_no_task_holds() {
             > reserve a0 cpus(+eng):1
             f0 <- rescind o1
             a0 <- apply master/p0 reserve cpus:1 to eng
-            operator <- done
             f0 <- offer o2 a0 * cpus:1;mem:1GiB
             > operation a0 master/own-p0 FINISHED
             a0 <- acknowledge operation master/p0 #1
+            operator <- done
             > unreserve a0 cpus(+eng):1
             a0 <- apply master/p1 unreserve cpus(+eng):1
-            operator <- done
             f0 <- offer o3 a0 * cpus:1
             > unreserve a0 cpus(+eng):1
             operator <- the resources of agent `a0` cannot change so: `cpus(+eng):1` is not there: too little cpus
@@ -348,6 +348,20 @@ fn an_operator_reserves_what_no_task_holds() {
             operator <- no agent `a9` is connected
             > reserve a0 cpus:1
             operator <- the resources of agent `a0` cannot change so: no resources are named
+            > operation a0 master/own-p1 FAILED
+            a0 <- acknowledge operation master/p1 #2
+            operator <- the resources of agent `a0` cannot change so: 
+            > reserve a0 mem(+eng):1MiB
+            f0 <- rescind o2
+            a0 <- apply master/p2 reserve mem:1MiB to eng
+            f0 <- offer o4 a0 * cpus:1;mem:1023MiB
+            > lost a0
+            f0 <- rescind o3
+            f0 <- rescind o4
+            > wait 75
+            f0 <- agent a0 lost
+            f0 <- t1 UNREACHABLE AGENT_REMOVED (the agent is unreachable)
+            operator <- the agent was cut off before it said that it has the change on disk; its resources show whether it has
         "#]],
     );
 }

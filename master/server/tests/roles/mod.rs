@@ -7,7 +7,7 @@ use proffer_wire::v1;
 use prost::Message as _;
 use tonic::Code;
 
-use crate::harness::{Running, framework_info, resources, start};
+use crate::harness::{Agent, Running, framework_info, resources, start};
 
 fn set(role: &str) -> v1::SetRoleRequest {
     v1::SetRoleRequest {
@@ -193,7 +193,34 @@ async fn what_an_operator_reserves_goes_to_the_agent_and_is_listed_as_consumed()
         agent_id: agent_id.clone(),
         resources: Some(reserved.clone()),
     };
-    operator.reserve(request.clone()).await.unwrap();
+    let (answered, applied) = tokio::join!(operator.reserve(request.clone()), apply(&mut agent, true));
+    answered.unwrap();
+    let Some(v1::resource_change::Change::Reserve(reserve)) = applied.change.and_then(|change| change.change)
+    else {
+        panic!("not a reservation")
+    };
+    assert_eq!(reserve.reservation.unwrap().role, "eng");
+    let consumed = role(&master, "eng").await.consumed.unwrap();
+    assert_eq!(consumed.items[0].value, reserved.items[0].value);
+
+    let back = v1::UnreserveRequest {
+        agent_id,
+        resources: Some(reserved),
+    };
+    let (answered, _) = tokio::join!(operator.unreserve(back.clone()), apply(&mut agent, true));
+    answered.unwrap();
+    let refused = operator.unreserve(back).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
+
+    // The agent decides.
+    let (answered, _) = tokio::join!(operator.reserve(request), apply(&mut agent, false));
+    let refused = answered.unwrap_err();
+    assert!(refused.message().contains("disk full"), "{refused:?}");
+    master.stop().await;
+}
+
+/// Has an agent carry out the next operation, or fail to.
+async fn apply(agent: &mut Agent, is_able: bool) -> v1::master_message::ApplyOperation {
     let applied = agent
         .next(|message| {
             if let v1::master_message::Message::ApplyOperation(operation) = message {
@@ -203,20 +230,23 @@ async fn what_an_operator_reserves_goes_to_the_agent_and_is_listed_as_consumed()
         })
         .await
         .unwrap();
-    let Some(v1::resource_change::Change::Reserve(reserve)) = applied.change.and_then(|change| change.change)
-    else {
-        panic!("not a reservation")
+    let state = match is_able {
+        true => v1::OperationState::OperationFinished,
+        false => v1::OperationState::OperationFailed,
     };
-    assert_eq!(reserve.reservation.unwrap().role, "eng");
-    let consumed = role(&master, "eng").await.consumed.unwrap();
-    assert_eq!(consumed.items[0].value, reserved.items[0].value);
-
-    let request = v1::UnreserveRequest {
-        agent_id,
-        resources: Some(reserved),
+    let status = v1::OperationStatus {
+        operation_id: applied.operation_id.clone(),
+        state: state.into(),
+        message: "disk full".to_owned(),
+        uuid: vec![7; 16],
+        ..Default::default()
     };
-    operator.unreserve(request.clone()).await.unwrap();
-    let refused = operator.unreserve(request).await.unwrap_err();
-    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
-    master.stop().await;
+    let update = v1::agent_message::OperationUpdate {
+        framework_id: applied.framework_id.clone(),
+        status: Some(status),
+    };
+    agent
+        .say(v1::agent_message::Message::OperationUpdate(update))
+        .await;
+    applied
 }
