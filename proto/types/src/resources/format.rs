@@ -50,7 +50,8 @@ pub fn parse_millis(text: &str) -> Result<u64, ParseResourcesError> {
         .ok_or_else(refuse)
 }
 
-/// Parses a size into bytes: `128MiB`, `1.5GiB`, `10MB`, `4096`. At most [`MAX_SCALAR`].
+/// Parses a size into bytes: `128MiB`, `1.5GiB`, `10MB`, `4096`. At most [`MAX_SCALAR`]. A part of a byte is a byte, so that
+/// what [`format_size`] wrote is written the same again.
 pub fn parse_size(text: &str) -> Result<u64, ParseResourcesError> {
     let refuse = || ParseResourcesError::Size(text.to_owned());
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
@@ -72,7 +73,7 @@ pub fn parse_size(text: &str) -> Result<u64, ParseResourcesError> {
     if factor == 1 && millis % 1000 != 0 {
         return Err(refuse());
     }
-    u64::try_from(u128::from(millis) * u128::from(factor) / 1000)
+    u64::try_from((u128::from(millis) * u128::from(factor)).div_ceil(1000))
         .ok()
         .filter(|bytes| *bytes <= MAX_SCALAR)
         .ok_or_else(refuse)
@@ -123,5 +124,13 @@ mod tests {
         assert_eq!(format_size(1536), "1.5KiB");
         assert_eq!(format_size((1 << 30) + 1), "1GiB");
         assert_eq!(format_millis(1250), "1.25");
+    }
+
+    #[test]
+    fn a_size_that_was_written_is_written_the_same_again() {
+        for bytes in [4444, 1025, (1 << 20) - 1, 7_777_777_777] {
+            let text = format_size(bytes);
+            assert_eq!(format_size(parse_size(&text).unwrap()), text);
+        }
     }
 }
