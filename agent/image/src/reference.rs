@@ -68,6 +68,10 @@ impl ImageReference {
             return Ok(Self::Archive { path, tag });
         }
         let parsed: Reference = text.parse().map_err(|error| malformed(&format!("{error}")))?;
+        // One that begins with what could be a host without a dot is taken for it and split off otherwise.
+        if parsed.repository().contains(|c: char| c.is_ascii_uppercase()) {
+            return Err(malformed("a repository's name is in lower case"));
+        }
         let which = match parsed.digest() {
             Some(digest) => Which::Digest(digest.parse().map_err(|source| ParseReferenceError::Digest {
                 reference: text.to_owned(),
@@ -169,6 +173,7 @@ mod tests {
         for bad in [
             "",
             "UPPER",
+            "UPPER/app",
             "a b",
             "a/../b",
             "a:b:c",
