@@ -20,7 +20,7 @@ pub use config::{Collection, Config, Mirror, Registries, Watermark};
 pub use digest::{Digest, ParseDigestError};
 pub use limits::{Limits, MAX_CONFIG_BYTES, MAX_LAYERS, MAX_MANIFEST_BYTES};
 pub use local::LayoutError;
-pub use manifest::{ImageConfig, ManifestError};
+pub use manifest::{Blob, Document, ImageConfig, ManifestError, check_blobs, choose, read_config};
 pub use reference::{ImageReference, ParseReferenceError, Which};
 pub use registry::{ClientError, CredentialsError, RegistryError};
 pub use source::SourceError;

@@ -36,15 +36,16 @@ pub struct ImageConfig {
 
 /// Something of the image that is stored elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Blob {
-    pub(crate) media_type: String,
-    pub(crate) digest: Digest,
-    pub(crate) size: u64,
+pub struct Blob {
+    pub media_type: String,
+    pub digest: Digest,
+    /// In bytes.
+    pub size: u64,
 }
 
 /// A manifest of either kind.
 #[derive(Debug)]
-pub(crate) enum Document {
+pub enum Document {
     Index(Vec<Descriptor>),
     Image { config: Blob, layers: Vec<Blob> },
 }
@@ -95,7 +96,7 @@ struct Kind {
 
 impl Document {
     /// Reads a manifest that was given out as `media_type`.
-    pub(crate) fn read(bytes: &[u8], media_type: &str) -> Result<Self, ManifestError> {
+    pub fn read(bytes: &[u8], media_type: &str) -> Result<Self, ManifestError> {
         let malformed = |error: serde_json::Error| ManifestError::Malformed(error.to_string());
         let kind: Kind = serde_json::from_slice(bytes).map_err(malformed)?;
         if let Some(inside) = kind.media_type.filter(|inside| inside != media_type) {
@@ -153,7 +154,7 @@ impl Blob {
 }
 
 /// Checks what can be checked before the configuration is fetched.
-pub(crate) fn check_blobs(config: &Blob, layers: &[Blob], limits: &Limits) -> Result<(), ManifestError> {
+pub fn check_blobs(config: &Blob, layers: &[Blob], limits: &Limits) -> Result<(), ManifestError> {
     if !CONFIG_TYPES.contains(&config.media_type.as_str()) {
         return Err(ManifestError::MediaType(shown(&config.media_type)));
     }
@@ -178,10 +179,7 @@ pub(crate) fn check_blobs(config: &Blob, layers: &[Blob], limits: &Limits) -> Re
 }
 
 /// Reads an image's configuration: what each layer must unpack to, the lowest first, and what tasks are told.
-pub(crate) fn read_config(
-    bytes: &[u8],
-    layers: &[Blob],
-) -> Result<(Vec<Expected>, ImageConfig), ManifestError> {
+pub fn read_config(bytes: &[u8], layers: &[Blob]) -> Result<(Vec<Expected>, ImageConfig), ManifestError> {
     let config: ImageConfiguration =
         serde_json::from_slice(bytes).map_err(|error| ManifestError::Config(error.to_string()))?;
     let found = format!("{}/{}", config.os(), config.architecture());
@@ -261,7 +259,7 @@ fn variable(text: &str) -> Result<(String, String), ManifestError> {
 }
 
 /// Chooses this host's manifest of an index.
-pub(crate) fn choose(manifests: &[Descriptor]) -> Result<&Descriptor, ManifestError> {
+pub fn choose(manifests: &[Descriptor]) -> Result<&Descriptor, ManifestError> {
     let fits = |one: &&Descriptor| one.platform().as_ref().is_none_or(is_ours);
     // Where several fit, one that says so goes before one that says nothing.
     let fitting: Vec<_> = manifests.iter().filter(fits).collect();

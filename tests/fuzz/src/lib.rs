@@ -5,6 +5,7 @@
 //! `make fuzz` searches, guided by coverage, for as long as one likes.
 
 mod agent;
+mod image;
 mod master;
 mod messages;
 mod records;
@@ -36,6 +37,11 @@ pub const TARGETS: &[Target] = &[
         name: "agent",
         run: agent::run,
         seeds: agent::seeds,
+    },
+    Target {
+        name: "image",
+        run: image::run,
+        seeds: image::seeds,
     },
     Target {
         name: "text",

@@ -68,7 +68,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "fuzz",
-        &["types", "wire", "allocator", "master-core", "agent-core", "init"],
+        &[
+            "types",
+            "wire",
+            "allocator",
+            "master-core",
+            "agent-core",
+            "image",
+            "init",
+        ],
     ),
     (
         "privileged-tests",
