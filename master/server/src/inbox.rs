@@ -1,7 +1,11 @@
-//! The one queue into the core, and the questions that travel in it.
+//! The two queues into the core, and the questions that travel in them.
+//!
+//! Agents have one, everybody else the other, and each batch of the loop takes from both. So when thousands of agents
+//! register at once, what a framework or an operator says waits for a batch, and not for all of them. Nothing that one
+//! peer says overtakes what it said before: all of it goes through one queue.
 
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, iter};
 
 use proffer_master_core::{Command, Master, OperatorError, OperatorRequest, Snapshot};
 use tokio::sync::{mpsc, oneshot};
@@ -9,7 +13,7 @@ use tonic::Status;
 
 use crate::readiness::Readiness;
 
-/// Inputs that may wait for the core. Whoever fills the queue waits in its own task, so a fast peer slows
+/// Inputs of each queue that may wait for the core. Whoever fills the queue waits in its own task, so a fast peer slows
 /// itself down through its stream's flow control.
 const QUEUED_INPUTS: usize = 1024;
 
@@ -45,14 +49,50 @@ impl fmt::Debug for Read {
 /// The sending end; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Inbox {
-    queue: mpsc::Sender<Input>,
+    of_agents: mpsc::Sender<Input>,
+    of_others: mpsc::Sender<Input>,
     readiness: Readiness,
 }
 
+/// The receiving end.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    of_agents: mpsc::Receiver<Input>,
+    of_others: mpsc::Receiver<Input>,
+}
+
+impl Inputs {
+    /// Waits for inputs, and takes what has come, up to `limit` of each queue and one. Cancelling it loses none.
+    pub(crate) async fn take(&mut self, limit: usize, inputs: &mut Vec<Input>) {
+        tokio::select! {
+            input = self.of_others.recv() => inputs.extend(input),
+            input = self.of_agents.recv() => inputs.extend(input),
+        }
+        for queue in [&mut self.of_others, &mut self.of_agents] {
+            inputs.extend(iter::from_fn(|| queue.try_recv().ok()).take(limit));
+        }
+    }
+
+    /// Drops all that waits.
+    pub(crate) fn void(&mut self) {
+        while self.of_others.try_recv().is_ok() || self.of_agents.try_recv().is_ok() {}
+    }
+}
+
 impl Inbox {
-    pub(crate) fn new(readiness: Readiness) -> (Self, mpsc::Receiver<Input>) {
-        let (queue, inputs) = mpsc::channel(QUEUED_INPUTS);
-        (Self { queue, readiness }, inputs)
+    pub(crate) fn new(readiness: Readiness) -> (Self, Inputs) {
+        let (of_agents, from_agents) = mpsc::channel(QUEUED_INPUTS);
+        let (of_others, from_others) = mpsc::channel(QUEUED_INPUTS);
+        let inbox = Self {
+            of_agents,
+            of_others,
+            readiness,
+        };
+        let inputs = Inputs {
+            of_agents: from_agents,
+            of_others: from_others,
+        };
+        (inbox, inputs)
     }
 
     /// Refuses new work while there is no core, with the cause.
@@ -67,12 +107,25 @@ impl Inbox {
     }
 
     pub(crate) fn depth(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
+        let queues = [&self.of_agents, &self.of_others];
+        queues
+            .map(|queue| queue.max_capacity() - queue.capacity())
+            .iter()
+            .sum()
     }
 
     /// Queues a command; waits for room. Does nothing when the master is shutting down.
     pub(crate) async fn command(&self, command: Command) {
-        let _ = self.queue.send(Input::Command(command)).await;
+        let queue = match &command {
+            Command::AgentRegister { .. } | Command::AgentFrame { .. } | Command::AgentLinkLost { .. } => {
+                &self.of_agents
+            }
+            Command::SchedulerCalls { .. }
+            | Command::SchedulerLinkLost { .. }
+            | Command::Operator { .. }
+            | Command::Tick => &self.of_others,
+        };
+        let _ = queue.send(Input::Command(command)).await;
     }
 
     /// Asks for a change; returns once it is committed.
@@ -106,7 +159,7 @@ impl Inbox {
             let interrupted = || Status::unavailable("the master was interrupted; try again");
             self.check_ready().err().unwrap_or_else(interrupted)
         };
-        if self.queue.send(input(reply)).await.is_err() {
+        if self.of_others.send(input(reply)).await.is_err() {
             return Err(unavailable());
         }
         answer.await.map_err(|_dropped| unavailable())
@@ -146,5 +199,38 @@ fn operator_status(error: &OperatorError) -> Status {
         OperatorError::TooManyRoles { .. } | OperatorError::TooManyWindows { .. } => {
             Status::resource_exhausted(text)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proffer_master_core::LinkId;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_question_does_not_wait_for_all_agents_that_register() {
+        let (reporter, _health) = tonic_health::server::health_reporter();
+        let (inbox, mut inputs) = Inbox::new(Readiness::new(reporter));
+        for link in 0..QUEUED_INPUTS as u64 {
+            let link = LinkId(link);
+            inbox.command(Command::AgentLinkLost { link }).await;
+        }
+        inbox
+            .command(Command::SchedulerLinkLost { link: LinkId(0) })
+            .await;
+        assert_eq!(inbox.depth(), QUEUED_INPUTS + 1);
+        let mut taken = Vec::new();
+        inputs.take(8, &mut taken).await;
+        let is_framework = |input: &Input| matches!(input, Input::Command(Command::SchedulerLinkLost { .. }));
+        assert!(taken.iter().any(is_framework), "{taken:?}");
+        assert!(taken.len() > 8 && taken.len() < 20, "{}", taken.len());
+        let of_agents = taken.iter().filter_map(|input| {
+            let Input::Command(Command::AgentLinkLost { link }) = input else {
+                return None;
+            };
+            Some(link.0)
+        });
+        assert!(of_agents.eq(0..taken.len() as u64 - 1), "{taken:?}");
     }
 }

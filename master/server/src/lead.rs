@@ -17,7 +17,6 @@ use proffer_master_core::Master;
 use proffer_store::{CommitError, Leadership, ReadError, Store};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tracing::{error, info};
@@ -26,7 +25,7 @@ use crate::MasterError;
 use crate::clock::Clock;
 use crate::config::{NewAllocator, Standing};
 use crate::forward::Services;
-use crate::inbox::Input;
+use crate::inbox::Inputs;
 use crate::lead::tenure::{End, Tenure};
 use crate::links::Links;
 use crate::metrics::{Metrics, Timed};
@@ -43,7 +42,7 @@ pub(crate) struct Lead<'a> {
     pub(crate) config: proffer_master_core::Config,
     pub(crate) new_allocator: NewAllocator,
     pub(crate) store: &'a dyn Store,
-    pub(crate) inputs: mpsc::Receiver<Input>,
+    pub(crate) inputs: Inputs,
     pub(crate) links: Links,
     pub(crate) services: Services,
     pub(crate) metrics: Metrics,
@@ -147,7 +146,7 @@ impl Lead<'_> {
 
     /// Drops what was asked of the core that is gone. Dropped questions are answered UNAVAILABLE.
     fn void_inputs(&mut self) {
-        while self.inputs.try_recv().is_ok() {}
+        self.inputs.void();
     }
 
     async fn report(&self, error: &(dyn std::error::Error + Sync)) {

@@ -1,6 +1,6 @@
 //! The master's shell: streams, registry, timers, HTTP.
 //!
-//! The pure core decides; this crate carries it out. Streams and requests become inputs of one bounded queue, one
+//! The pure core decides; this crate carries it out. Streams and requests become inputs of two bounded queues, one
 //! task feeds them to the core, commits what must outlive it, and only then performs its effects.
 //!
 //! `streams, operators --queue--> lead: step -> commit -> effects, snapshot --> streams, operators`

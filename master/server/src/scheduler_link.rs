@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use proffer_grpc::status;
 use proffer_grpc::v1::scheduler_server::Scheduler;
 use proffer_master_core::{Command, LinkId};
@@ -66,6 +67,12 @@ pub(crate) fn never_opened() -> Status {
 /// How long a scheduler that will say nothing more is still told what it asked for. A living one pings.
 const HALF_CLOSED: Duration = Duration::from_secs(10);
 
+/// Calls of one peer that the core takes in one go, those of the last frame on top: a batch of the loop should not take
+/// long, as others wait for it.
+const MERGED_CALLS: usize = 256;
+
+type Heard = Result<Option<v1::SchedulerCalls>, Status>;
+
 /// Reads until the stream ends; returns what to end our half with.
 async fn read(
     link: LinkId,
@@ -75,15 +82,17 @@ async fn read(
 ) -> Status {
     let opened_by = tokio::time::Instant::now() + OPENING;
     let mut is_open = false;
+    let mut early = None;
     loop {
-        let heard = match is_open {
-            true => frames.message().await,
-            false => match tokio::time::timeout_at(opened_by, frames.message()).await {
+        let heard = match (early.take(), is_open) {
+            (Some(heard), _) => heard,
+            (None, true) => frames.message().await,
+            (None, false) => match tokio::time::timeout_at(opened_by, frames.message()).await {
                 Ok(heard) => heard,
                 Err(_) => return never_opened(),
             },
         };
-        let frame = match heard {
+        let mut frame = match heard {
             Ok(Some(frame)) => frame,
             Ok(None) => {
                 // One that ended altogether is not waited for: its services would be dead ends meanwhile.
@@ -92,6 +101,7 @@ async fn read(
             }
             Err(status) => return stream_status(status),
         };
+        early = take_more(&mut frames, &mut frame);
         match from_call_frame(frame) {
             Ok(calls) if calls.is_empty() => {}
             Ok(calls) => {
@@ -101,6 +111,18 @@ async fn read(
             Err(error) => return status(error),
         }
     }
+}
+
+/// Adds the calls of the frames that have come already; returns what comes first that is not added. While the core is
+/// busy a scheduler that says much is then as far behind as one that says little.
+fn take_more(frames: &mut Streaming<v1::SchedulerCalls>, to: &mut v1::SchedulerCalls) -> Option<Heard> {
+    while to.calls.len() < MERGED_CALLS {
+        match frames.message().now_or_never()? {
+            Ok(Some(more)) => to.calls.extend(more.calls),
+            heard => return Some(heard),
+        }
+    }
+    None
 }
 
 /// What a peer is told whose stream failed. tonic reports an oversized message as out of range.

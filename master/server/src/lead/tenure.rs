@@ -14,7 +14,7 @@ use crate::inbox::{Input, Read};
 use crate::lead::{Lead, effects};
 use crate::registry::{self, Fence};
 
-/// Inputs taken at once: they share one commit. More would make the first wait for the last.
+/// Inputs of each queue taken at once: they share one commit. More would make the first wait for the last.
 const BATCHED_INPUTS: usize = 128;
 
 /// How a tenure ended.
@@ -76,7 +76,7 @@ impl<'a, 'b> Tenure<'a, 'b> {
                 biased;
                 () = self.lead.shutdown.cancelled() => return End::Shutdown,
                 () = lost(&mut self.lead.leadership) => return End::Deposed,
-                _ = self.lead.inputs.recv_many(&mut inputs, BATCHED_INPUTS) => {}
+                () = self.lead.inputs.take(BATCHED_INPUTS, &mut inputs) => {}
                 () = timer => {}
             }
             if deadline.is_some_and(|deadline| deadline <= self.lead.clock.now()) {
