@@ -1,25 +1,28 @@
 //! One stream to one master: frames out through a bounded queue, events in.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+use futures::stream::{BoxStream, Stream, StreamExt as _, TryStreamExt as _};
 use proffer_grpc::leader;
 use proffer_grpc::v1::scheduler_client::SchedulerClient;
 use proffer_types::scheduler_link::{Call, Event};
 use proffer_wire::frame::MAX_MESSAGE_BYTES;
 use proffer_wire::scheduler_link::{call_frames, from_event_frame};
 use proffer_wire::v1;
+use prost::Message as _;
 use thiserror::Error;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 
 /// How long a master may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Frames that may wait for a slow master, of up to 1 MiB each. A master that is further behind is
-/// given up: after reconnecting, reconciliation finds what was not sent.
-const QUEUED_FRAMES: usize = 64;
+/// Bytes that may wait for a slow master: thousands of ordinary frames, as many bytes as a master lets wait for a
+/// framework. A master that is further behind is given up: after reconnecting, reconciliation finds what was not sent.
+const QUEUED_BYTES: usize = 16 << 20;
 /// Events that are taken at once of those that have come: they share a commit. More would only delay the answer to the
 /// first one.
 const EVENTS_TAKEN: usize = 1024;
@@ -49,13 +52,13 @@ pub(crate) enum LinkError {
     Event(#[from] proffer_wire::ConvertError),
     #[error("the master is silent, or other roles are to be subscribed")]
     GivenUp,
-    #[error("the master does not read: {QUEUED_FRAMES} frames wait for it")]
+    #[error("the master does not read: {QUEUED_BYTES} bytes wait for it")]
     Behind,
 }
 
 pub(crate) struct Link {
     pub(crate) master: String,
-    frames: mpsc::Sender<v1::SchedulerCalls>,
+    frames: Frames,
     events: BoxStream<'static, Result<v1::SchedulerEvents, tonic::Status>>,
     /// Why there are no more events after those that were taken.
     ended: Option<LinkError>,
@@ -68,10 +71,10 @@ impl Link {
             Ok(endpoint) => connect(&master, endpoint).await?,
             Err(source) => return Err(LinkError::Address { master, source }),
         };
-        let (frames, queue) = mpsc::channel(QUEUED_FRAMES);
+        let (frames, queue) = queue();
         let mut client = SchedulerClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
         // The master may answer only after the first frame, so the answer is awaited as part of the events.
-        let answer = async move { client.subscribe(ReceiverStream::new(queue)).await };
+        let answer = async move { client.subscribe(queue).await };
         let events = futures::stream::once(answer).map_ok(tonic::Response::into_inner);
         Ok(Self {
             master,
@@ -83,13 +86,9 @@ impl Link {
 
     /// Queues calls, in order.
     pub(crate) fn send(&self, calls: &[Call]) -> Result<(), LinkError> {
-        for frame in call_frames(calls) {
-            self.frames.try_send(frame).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => LinkError::Behind,
-                mpsc::error::TrySendError::Closed(_) => LinkError::Closed,
-            })?;
-        }
-        Ok(())
+        call_frames(calls)
+            .into_iter()
+            .try_for_each(|frame| self.frames.send(frame))
     }
 
     /// The next events, in order: all that have come, up to a bound. Cancelling it loses none.
@@ -124,6 +123,33 @@ impl Link {
     }
 }
 
+/// The sending end of what waits for the master.
+struct Frames {
+    queue: mpsc::UnboundedSender<v1::SchedulerCalls>,
+    n_bytes: Arc<AtomicUsize>,
+}
+
+impl Frames {
+    fn send(&self, frame: v1::SchedulerCalls) -> Result<(), LinkError> {
+        let len = frame.encoded_len();
+        if self.n_bytes.fetch_add(len, Ordering::Relaxed) + len > QUEUED_BYTES {
+            return Err(LinkError::Behind);
+        }
+        self.queue.send(frame).map_err(|_| LinkError::Closed)
+    }
+}
+
+fn queue() -> (Frames, impl Stream<Item = v1::SchedulerCalls> + Send + 'static) {
+    let (queue, frames) = mpsc::unbounded_channel();
+    let n_bytes = Arc::new(AtomicUsize::new(0));
+    let waiting = n_bytes.clone();
+    let taken = move |frame: &v1::SchedulerCalls| {
+        waiting.fetch_sub(frame.encoded_len(), Ordering::Relaxed);
+    };
+    let frames = UnboundedReceiverStream::new(frames).inspect(taken);
+    (Frames { queue, n_bytes }, frames)
+}
+
 /// The events of a frame, or why there is none.
 fn taken(next: Option<Result<v1::SchedulerEvents, tonic::Status>>) -> Result<Vec<Event>, LinkError> {
     match next {
@@ -148,5 +174,46 @@ fn describe(status: &tonic::Status) -> String {
     match status.message() {
         "" => status.code().to_string(),
         message => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of so many bytes and few more.
+    fn frame(n_bytes: usize) -> v1::SchedulerCalls {
+        let suppress = v1::scheduler_call::Suppress {
+            roles: vec!["x".repeat(n_bytes)],
+        };
+        let call = v1::scheduler_call::Call::Suppress(suppress);
+        v1::SchedulerCalls {
+            calls: vec![v1::SchedulerCall { call: Some(call) }],
+        }
+    }
+
+    #[test]
+    fn thousands_of_small_frames_wait_for_a_busy_master() {
+        let (frames, _queue) = queue();
+        for _ in 0..10_000 {
+            frames.send(frame(1000)).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_master_is_given_up_by_the_bytes_that_wait_for_it() {
+        let (frames, mut queue) = queue();
+        for _ in 0..64 {
+            frames.send(frame(1 << 20)).unwrap();
+            queue.next().await.unwrap();
+        }
+        let sent = (0..64)
+            .take_while(|_| frames.send(frame(1 << 20)).is_ok())
+            .count();
+        assert_eq!(sent, 15);
+        drop(queue);
+        let (frames, queue) = super::queue();
+        drop(queue);
+        assert!(matches!(frames.send(frame(1)), Err(LinkError::Closed)));
     }
 }
