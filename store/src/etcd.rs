@@ -5,7 +5,10 @@
 //! changes are written aside first; that the head points to them makes the commit certain; whoever reads the head next,
 //! this process or another, puts them in place before anything else.
 //!
-//! `stage .. -> point the head to it (certain) -> put in place .. -> head without it`
+//! `stage .., point the head to it (certain) -> put in place .. -> head without it`
+//!
+//! Each arrow is one answer of etcd, so one write to its disk. A process that writes alone asks nothing before a commit:
+//! it knows the head it left, and what its commits depended on.
 
 mod address;
 mod commit;
@@ -13,6 +16,8 @@ mod election;
 mod error;
 mod layout;
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,6 +51,17 @@ pub struct Etcd {
     address: EtcdAddress,
     keys: Keys,
     client: KvClient,
+    /// What the last commit left, unless something went wrong since.
+    known: Arc<Mutex<Option<Known>>>,
+}
+
+/// What is certain of the store for as long as its head is as it was seen: who writes alone need not ask again.
+#[derive(Debug, Clone)]
+struct Known {
+    /// Nothing of it is staged.
+    seen: Seen,
+    /// Of the records that commits depended on.
+    revisions: BTreeMap<String, Option<Revision>>,
 }
 
 impl std::fmt::Debug for Etcd {
@@ -84,6 +100,7 @@ impl Etcd {
             keys: Keys(address.prefix.clone()),
             client: client.kv_client().max_decoding_message_size(MAX_ANSWER_BYTES),
             address: address.clone(),
+            known: Arc::default(),
         };
         let head = store.client.clone().get(store.keys.head(), None).await;
         let head = head.map_err(|error| unreachable(words(&error)))?;

@@ -151,25 +151,8 @@ impl Keys {
 
     /// The changes of a commit, in groups of what fits into one transaction. They may be made in any order, and again.
     pub(super) fn groups(&self, ops: Vec<Op>, revision: Revision) -> Vec<Vec<Change>> {
-        let mut groups = vec![Vec::new()];
-        let mut n_bytes = 0;
-        for op in last_of_each(ops) {
-            for change in self.changes(op, revision) {
-                let is_full = groups.last().is_some_and(|group| {
-                    group.len() == MAX_GROUP_CHANGES
-                        || (!group.is_empty() && n_bytes + change.n_bytes() > MAX_GROUP_BYTES)
-                });
-                if is_full {
-                    groups.push(Vec::new());
-                    n_bytes = 0;
-                }
-                n_bytes += change.n_bytes();
-                if let Some(group) = groups.last_mut() {
-                    group.push(change);
-                }
-            }
-        }
-        groups
+        let ops = last_of_each(ops).into_iter();
+        in_transactions(ops.flat_map(|op| self.changes(op, revision)))
     }
 
     fn changes(&self, op: Op, revision: Revision) -> Vec<Change> {
@@ -203,6 +186,27 @@ impl Keys {
         };
         [head].into_iter().chain(parts).chain([stale]).collect()
     }
+}
+
+/// Changes in their order, in groups of what fits into one transaction; at least one group.
+pub(super) fn in_transactions(changes: impl Iterator<Item = Change>) -> Vec<Vec<Change>> {
+    let mut groups = vec![Vec::new()];
+    let mut n_bytes = 0;
+    for change in changes {
+        let is_full = groups.last().is_some_and(|group: &Vec<Change>| {
+            group.len() == MAX_GROUP_CHANGES
+                || (!group.is_empty() && n_bytes + change.n_bytes() > MAX_GROUP_BYTES)
+        });
+        if is_full {
+            groups.push(Vec::new());
+            n_bytes = 0;
+        }
+        n_bytes += change.n_bytes();
+        if let Some(group) = groups.last_mut() {
+            group.push(change);
+        }
+    }
+    groups
 }
 
 /// The first key after all that begin with a prefix.

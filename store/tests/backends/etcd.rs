@@ -82,6 +82,40 @@ async fn of_two_that_commit_on_the_same_record_one_wins() {
 }
 
 #[tokio::test]
+async fn who_writes_alone_asks_nothing_before_a_commit() {
+    let Some(server) = EtcdServer::start() else { return };
+    let store = Etcd::open(server.new_prefix()).await.unwrap();
+    let fence = store.commit(Batch::new().put("meta", "0")).await.unwrap();
+    let fenced = |batch: Batch| batch.require("meta", Some(fence));
+    store.commit(fenced(Batch::new().put("a", "0"))).await.unwrap();
+    let calls = || (server.n_calls("Range"), server.n_calls("Txn"));
+    let before = calls();
+    for n in 0..10 {
+        store
+            .commit(fenced(Batch::new().put("a", n.to_string())))
+            .await
+            .unwrap();
+    }
+    assert_eq!(calls(), (before.0, before.1 + 10));
+    // As many as are admitted at once: staged, three groups put in place, and done.
+    let many = (0..128).fold(Batch::new(), |batch, n| batch.put(format!("many/{n}"), "1"));
+    store.commit(fenced(many)).await.unwrap();
+    assert_eq!(calls(), (before.0, before.1 + 15));
+    assert_eq!(store.scan("").await.unwrap().len(), 130);
+    // What it depends on is its own as well.
+    let at = store.commit(fenced(Batch::new().put("meta", "1"))).await.unwrap();
+    let refused = store.commit(fenced(Batch::new().put("a", "x"))).await;
+    assert!(
+        matches!(refused, Err(CommitError::Conflict { .. })),
+        "{refused:?}"
+    );
+    store
+        .commit(Batch::new().put("a", "y").require("meta", Some(at)))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_server_that_hangs_is_an_error_in_time_and_used_again_when_it_is_back() {
     let Some(server) = EtcdServer::start() else { return };
     let store = Etcd::open(server.new_prefix()).await.unwrap();

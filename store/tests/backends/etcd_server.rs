@@ -73,9 +73,24 @@ impl EtcdServer {
     }
 
     fn health(&self) -> Option<String> {
+        self.get("/health")
+    }
+
+    /// How many calls of a method it has answered.
+    pub(crate) fn n_calls(&self, method: &str) -> u64 {
+        let metrics = self.get("/metrics").unwrap();
+        let of_method = metrics
+            .lines()
+            .filter(|line| line.starts_with("grpc_server_handled_total"))
+            .filter(|line| line.contains("grpc_code=\"OK\"") && line.contains(&format!("\"{method}\"")));
+        let counts = of_method.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+        counts.sum()
+    }
+
+    fn get(&self, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect((self.host.as_str(), PORT)).ok()?;
         let request = format!(
-            "GET /health HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+            "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
             self.host
         );
         stream.write_all(request.as_bytes()).ok()?;
