@@ -41,7 +41,9 @@ struct Figures {
 }
 
 pub(crate) fn run(binary: &Path, report: &mut Report) -> Result<()> {
+    eprintln!("failover: a server without anything behind it");
     let floor = floor()?;
+    eprintln!("failover: one master, RocksDB");
     let one = failover(Masters::rocksdb(binary)?)?;
     add(report, "one master, RocksDB", &one, floor)?;
     report.add(
@@ -52,6 +54,7 @@ pub(crate) fn run(binary: &Path, report: &mut Report) -> Result<()> {
         eprintln!("skipped: three masters: there is no etcd here");
         return Ok(());
     }
+    eprintln!("failover: three masters, etcd");
     let several = failover(Masters::etcd(binary)?)?;
     add(report, "three masters, etcd", &several, floor)?;
     let case = "three masters, etcd: killed until another leads, lease 3 s";
@@ -92,9 +95,13 @@ fn failover(mut masters: Masters) -> Result<Figures> {
     let mut fleet = Fleet::start(&plan)?;
     fleet.wait_up(PATIENCE, 0)?;
     let n_tasks = u64::from(AGENTS * TASKS);
-    fleet.wait(PATIENCE, "all tasks run", |counts| counts.n_running == n_tasks)?;
-    eprintln!("failover: {AGENTS} agents with {n_tasks} tasks");
+    fleet.wait(PATIENCE, "tasks run", |counts| (counts.n_running, n_tasks))?;
+    eprintln!("failover: {AGENTS} agents with {n_tasks} tasks run; the leader is killed in {SETTLE:?}");
     thread::sleep(SETTLE);
+    let lost_before = owner.seen.n_failed.load(Ordering::Relaxed);
+    if lost_before > 0 {
+        eprintln!("failover: {lost_before} tasks were lost on the way to that, and launched again");
+    }
     let (leader, _) = masters.wait_leader()?;
     let (agents, bench) = (fleet.cpu_ms()?, cpu_ms(std::process::id())?);
     let killed = now_us();
@@ -103,8 +110,16 @@ fn failover(mut masters: Masters) -> Result<Figures> {
         1 => (leader, masters.start(leader)?),
         _ => masters.wait_leader()?,
     };
+    eprintln!(
+        "failover: another leads after {:.1} s",
+        (began - killed) as f64 / 1e6
+    );
     let before = masters.cpu_ms(leader)?;
     let back = fleet.wait_up(PATIENCE, killed)?;
+    eprintln!(
+        "failover: all agents are back after {:.1} s; the first offer is waited for",
+        (back - began) as f64 / 1e6
+    );
     let offered = &owner.seen.offered_us;
     let start = Instant::now();
     while offered.load(Ordering::Relaxed) < killed && start.elapsed() < PATIENCE {
@@ -128,8 +143,8 @@ fn failover(mut masters: Masters) -> Result<Figures> {
             ),
         ],
     };
-    let running = owner.seen.n_failed.load(Ordering::Relaxed);
-    ensure!(running == 0, "{running} tasks were lost");
+    let lost = owner.seen.n_failed.load(Ordering::Relaxed) - lost_before;
+    ensure!(lost == 0, "{lost} tasks were lost");
     drop(fleet);
     owner.stop()?;
     Ok(figures)
@@ -150,7 +165,7 @@ fn floor() -> Result<f64> {
         lifetime: None,
     })?;
     let n_tasks = u64::from(AGENTS * TASKS);
-    fleet.wait(PATIENCE, "all tasks run", |counts| counts.n_running == n_tasks)?;
+    fleet.wait(PATIENCE, "tasks run", |counts| (counts.n_running, n_tasks))?;
     thread::sleep(SETTLE);
     let killed = now_us();
     server.kill_9()?;

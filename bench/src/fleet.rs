@@ -13,6 +13,8 @@ use crate::agents::Counts;
 const AGENTS_A_PROCESS: u32 = 15_000;
 /// How often something is asked that is waited for. What is timed is taken note of where it happens.
 const LOOK: Duration = Duration::from_millis(20);
+/// How often it is said how far something is that is waited for, if it got any further.
+const SAY: Duration = Duration::from_secs(1);
 /// Of proc(5): `USER_HZ`.
 const TICKS_A_SECOND: f64 = 100.0;
 
@@ -75,21 +77,27 @@ impl Fleet {
             .try_for_each(|process| process.tell(line))
     }
 
-    /// Waits until something is so.
+    /// Waits until one number has reached another, and says each second how far it is.
     pub(crate) fn wait(
         &mut self,
         limit: Duration,
         what: &str,
-        is_so: impl Fn(&Counts) -> bool,
+        reached: impl Fn(&Counts) -> (u64, u64),
     ) -> Result<Counts> {
         let start = Instant::now();
+        let mut said = (Instant::now(), 0);
         loop {
             let counts = self.counts()?;
-            if is_so(&counts) {
+            let (n, of) = reached(&counts);
+            if n >= of {
                 return Ok(counts);
             }
             if start.elapsed() > limit {
-                bail!("{what}: not after {limit:?}: {counts:?}");
+                bail!("{what}: {n} of {of} after {limit:?}: {counts:?}");
+            }
+            if said.0.elapsed() > SAY && said.1 != n {
+                eprintln!("{:4.0} s: {what}: {n} of {of}", start.elapsed().as_secs_f64());
+                said = (Instant::now(), n);
             }
             thread::sleep(LOOK);
         }
@@ -98,8 +106,12 @@ impl Fleet {
     /// Waits until all agents are connected that were not at `since`; returns when the last one was, in microseconds.
     pub(crate) fn wait_up(&mut self, limit: Duration, since_us: u64) -> Result<u64> {
         let n_agents = u64::from(self.n_agents);
-        let all = |counts: &Counts| counts.n_up == n_agents && counts.all_up_us > since_us;
-        Ok(self.wait(limit, "all agents are connected", all)?.all_up_us)
+        // While the last one was there before, not all have noticed that their master is gone.
+        let up = |counts: &Counts| match counts.all_up_us > since_us {
+            true => (counts.n_up, n_agents),
+            false => (counts.n_up.min(n_agents - 1), n_agents),
+        };
+        Ok(self.wait(limit, "agents are connected", up)?.all_up_us)
     }
 
     /// Milliseconds of processor time.

@@ -128,7 +128,7 @@ impl Scheduler for OwnerScheduler {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "what passes is not counted")]
-    fn update(&mut self, _cx: &mut Context<'_>, status: &TaskStatus) {
+    fn update(&mut self, cx: &mut Context<'_>, status: &TaskStatus) {
         let count = match status.state {
             TaskState::Running => &self.seen.n_running,
             TaskState::Finished => &self.seen.n_ended,
@@ -136,10 +136,22 @@ impl Scheduler for OwnerScheduler {
             _ => return,
         };
         count.fetch_add(1, Ordering::Relaxed);
+        if status.state.is_terminal() && status.state != TaskState::Finished {
+            self.again(cx);
+        }
     }
 }
 
 impl OwnerScheduler {
+    /// A task was lost: another one takes its place. What was declined before is wanted again.
+    fn again(&mut self, cx: &mut Context<'_>) {
+        let had_enough = !self.wants_more();
+        self.n_wanted = self.n_wanted.saturating_add(1);
+        if had_enough && self.wants_more() {
+            cx.revive();
+        }
+    }
+
     fn wants_more(&self) -> bool {
         !self.seen.is_done.load(Ordering::Relaxed)
             && self.seen.n_launched.load(Ordering::Relaxed) < self.n_wanted

@@ -56,8 +56,8 @@ pub(crate) fn run(binary: &Path, report: &mut Report) -> Result<()> {
     let address = masters.addresses.first().context("no master")?;
     let (watched, ps_ms) = watched(binary, address, || stretch(&mut fleet, cpu))?;
     owner.seen.is_done.store(true, Ordering::Relaxed);
-    let all_over = |counts: &Counts| counts.n_launched == counts.n_ended;
-    fleet.wait(PATIENCE, "all tasks end", all_over)?;
+    let over = |counts: &Counts| (counts.n_ended, counts.n_launched);
+    fleet.wait(PATIENCE, "tasks ended", over)?;
     let n_failed = owner.seen.n_failed.load(Ordering::Relaxed);
     drop(fleet);
     owner.stop()?;
@@ -139,7 +139,7 @@ fn floor() -> Result<Stretch> {
 fn warm_up(fleet: &mut Fleet) -> Result<()> {
     fleet.wait_up(PATIENCE, 0)?;
     let n_tasks = u64::from(AGENTS * TASKS);
-    fleet.wait(PATIENCE, "tasks run", |counts| counts.n_running >= n_tasks)?;
+    fleet.wait(PATIENCE, "tasks run", |counts| (counts.n_running, n_tasks))?;
     thread::sleep(WARM_UP);
     Ok(())
 }

@@ -95,7 +95,7 @@ fn floor() -> Result<Figures> {
 
 fn measure(fleet: &mut Fleet, cpu_ms: impl Fn() -> Result<Vec<(&'static str, f64)>>) -> Result<Figures> {
     let n_tasks = u64::from(AGENTS * TASKS);
-    fleet.wait(PATIENCE, "all tasks run", |counts| counts.n_running == n_tasks)?;
+    fleet.wait(PATIENCE, "tasks run", |counts| (counts.n_running, n_tasks))?;
     fleet.set_updates(true)?;
     thread::sleep(WARM_UP);
     let all_cpu = |fleet: &Fleet| -> Result<Vec<(&'static str, f64)>> {
