@@ -12,9 +12,12 @@ use proffer_grpc::leader;
 use proffer_master::Standing;
 use proffer_master_core::RemovalLimit;
 use proffer_master_core::limits::MAX_REMOVALS;
-use proffer_store::{AddressError, Candidate, Etcd, EtcdAddress, MAX_LEASE, MIN_LEASE, Rocks, Store};
+use proffer_store::{
+    AddressError, Candidate, Etcd, EtcdAddress, EtcdError, MAX_LEASE, MIN_LEASE, Rocks, Store,
+};
 use proffer_types::FaultDomain;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::warn;
 
 use crate::allocators::Allocators;
 use crate::daemon::{domain, until_signal};
@@ -202,7 +205,7 @@ async fn open(args: &MasterArgs) -> Result<(Arc<dyn Store>, String, Option<Stand
             Ok((Arc::new(store), "rocksdb".to_owned(), None))
         }
         StoreKind::Etcd(address) => {
-            let store = Etcd::open(address.clone()).await?;
+            let store = reach(address).await?;
             let candidate = Candidate::new(address, args.lease.unwrap_or(DEFAULT_LEASE)).await;
             let standing = Standing {
                 election: Box::new(candidate.map_err(anyhow::Error::msg)?),
@@ -210,6 +213,20 @@ async fn open(args: &MasterArgs) -> Result<(Arc<dyn Store>, String, Option<Stand
             };
             Ok((Arc::new(store), address.to_string(), Some(standing)))
         }
+    }
+}
+
+/// How often an etcd that cannot be reached is asked again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Opens the store as soon as etcd is there: after the start of a machine it may be later.
+async fn reach(address: &EtcdAddress) -> Result<Etcd, EtcdError> {
+    loop {
+        match Etcd::open(address.clone()).await {
+            Err(error @ EtcdError::Unreachable { .. }) => warn!(%error, "waiting for etcd"),
+            opened => return opened,
+        }
+        tokio::time::sleep(RETRY).await;
     }
 }
 

@@ -79,16 +79,17 @@ impl Masters {
             binary: built_binary()?,
             addresses: (5050..5053).map(address).collect(),
             masters: Vec::new(),
-            others: vec![spawn(Path::new("etcd"), &args, &dir.path().join("etcd.log"))?],
+            others: Vec::new(),
             dir,
         };
-        let is_up = || std::net::TcpStream::connect(&client).is_ok();
-        ensure!(wait_for(PATIENCE, is_up), "etcd does not start");
         let store = format!("etcd://{client}/test");
         for address in cluster.addresses.clone() {
             let master = cluster.daemon(&address, &["master", "--listen", &address, "--store", &store])?;
             cluster.masters.push(master);
         }
+        // They wait for it.
+        let log = cluster.dir.path().join("etcd.log");
+        cluster.others.push(spawn(Path::new("etcd"), &args, &log)?);
         let listed = cluster.addresses.join(",");
         let data = |name: &str| cluster.dir.path().join(name).display().to_string();
         let (agent, batch, listen) = (data("agent"), data("batch"), address(5060));
