@@ -4,11 +4,12 @@
 //! report. The sum of live tasks' resources never passes the agent's own through anything a master sends.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use proffer_types::agent_link::{AgentMessage, RegisteredOperation};
 use proffer_types::{
-    AgentId, AgentInfo, GroupId, Resources, StatusReason, StatusSource, StatusUuid, TaskExit, TaskInfo,
-    TaskState, TaskStatus, Timestamp, Usage,
+    AgentId, AgentInfo, GroupId, Resources, Session, StatusReason, StatusSource, StatusUuid, TaskExit,
+    TaskInfo, TaskState, TaskStatus, Timestamp, Usage,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -20,7 +21,7 @@ use crate::operation::Operations;
 use crate::restore;
 use crate::task::{Phase, Sent, Task};
 use crate::{
-    Command, Config, ContainerId, Effect, Event, Output, Process, ResourcesRecord, TaskKey, handlers,
+    Command, Config, ContainerId, Effect, Event, LinkId, Output, Process, ResourcesRecord, TaskKey, handlers,
 };
 
 /// How soon the head of a queue is repeated when the task has meanwhile ended: the master frees the
@@ -248,6 +249,20 @@ impl Agent {
     #[must_use]
     pub fn info(&self) -> &AgentInfo {
         &self.config.info
+    }
+
+    /// What keeps the open session alive while no step is taken: where a heartbeat goes, and how often.
+    #[must_use]
+    pub fn heartbeat(&self) -> Option<(LinkId, Session, Duration)> {
+        match self.link {
+            Link::Up {
+                link,
+                session,
+                heartbeat,
+                ..
+            } => Some((link, session, heartbeat)),
+            Link::Down | Link::Registering { .. } => None,
+        }
     }
 
     /// Whether a session is open.

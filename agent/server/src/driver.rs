@@ -65,6 +65,9 @@ impl Driver {
                 }
             };
             tokio::select! {
+                // What came while a slow write was waited for comes before the time that passed meanwhile: the master was
+                // not silent.
+                biased;
                 () = shutdown.cancelled(), if !stop_told => {
                     stop_told = true;
                     let kill_tasks = self.kill_tasks_on_stop;

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::time::Duration;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 
 use proffer_agent_core::{Agent, Command, ContainerId, Effect, ExecutorOrder, LinkId, TaskKey};
 use proffer_types::agent_link::AgentMessage;
@@ -23,6 +24,11 @@ use crate::provision::Request;
 
 /// How long a master may take to end a stream that the agent has ended: some round trips.
 const CLOSE_GRACE: Duration = Duration::from_millis(300);
+
+/// The longest write that the agent calls itself well over. Launches and ends wait for it as well, so a disk that takes
+/// longer makes the host one that is not to be offered: the master takes it for silent then. Below the 75 s after which
+/// its tasks would be given up.
+const LONGEST_WRITE: Duration = Duration::from_secs(30);
 
 /// Files that wait to be synced together; each holds a descriptor.
 const MAX_UNSYNCED: usize = 128;
@@ -133,7 +139,8 @@ impl Performer {
             .any(|effect| matches!(effect, Effect::CheckpointResources(_)));
         let checkpoints = self.checkpoints.clone();
         let ids: Vec<ContainerId> = writes.iter().filter_map(|effect| owner(agent, effect)).collect();
-        let written = tokio::task::spawn_blocking(move || write_all(&checkpoints, writes)).await;
+        let writing = tokio::task::spawn_blocking(move || write_all(&checkpoints, writes));
+        let written = self.beat_while(agent, writing).await;
         if has_resources {
             let containers = self.containers.clone();
             tokio::task::spawn_blocking(move || containers.remove_volumes());
@@ -149,6 +156,28 @@ impl Performer {
                 resources: has_resources.then(|| failure().error),
             })
         })
+    }
+
+    /// Waits for a write, with heartbeats meanwhile: the core takes no step before it has ended, and disks may take seconds.
+    async fn beat_while<T>(&self, agent: &Agent, writing: impl Future<Output = T>) -> T {
+        let mut writing = pin!(writing);
+        let started = Instant::now();
+        let (Some((link, session, interval)), Some(handle)) = (agent.heartbeat(), &self.link) else {
+            return writing.await;
+        };
+        while handle.link == link && started.elapsed() < LONGEST_WRITE {
+            if let Ok(written) = tokio::time::timeout(interval, &mut writing).await {
+                if started.elapsed() > interval {
+                    warn!(took = ?started.elapsed(), "a checkpoint took long to be written");
+                }
+                return written;
+            }
+            for frame in agent_frames(Some(session), &[AgentMessage::Heartbeat]) {
+                // A stream that is full or gone is noticed by what comes after the write.
+                let _ = handle.frames.try_send(frame);
+            }
+        }
+        writing.await
     }
 
     async fn one(
