@@ -64,6 +64,18 @@ pub(crate) struct Link {
     ended: Option<LinkError>,
 }
 
+/// Pings on one stream.
+pub(crate) struct Pings(mpsc::Sender<v1::SchedulerCalls>);
+
+impl Pings {
+    /// Sends one. A stream that is full or gone is noticed by whoever sends next.
+    pub(crate) fn send(&self) {
+        for frame in call_frames(&[Call::Ping]) {
+            let _ = self.0.try_send(frame);
+        }
+    }
+}
+
 impl Link {
     /// Connects to `host:port`. The stream itself opens with the first call.
     pub(crate) async fn open(master: String) -> Result<Self, LinkError> {
@@ -82,6 +94,11 @@ impl Link {
             events: events.try_flatten().boxed(),
             ended: None,
         })
+    }
+
+    /// What keeps the stream alive while nobody has the link.
+    pub(crate) fn pings(&self) -> Pings {
+        Pings(self.frames.clone())
     }
 
     /// Queues calls, in order.

@@ -3,8 +3,9 @@
 mod master;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use proffer_sdk::store::{Fault, Memory, Store as _};
+use proffer_sdk::store::{Batch, CommitError, Entry, Fault, Memory, ReadError, Revision, Store};
 use proffer_sdk::types::scheduler_link::{Call, Event};
 use proffer_sdk::types::{
     AgentId, FrameworkId, Offer, OperationId, OperationState, OperationStatus, Resources, Role, Shape,
@@ -13,6 +14,7 @@ use proffer_sdk::types::{
 use proffer_sdk::{
     CallError, CancellationToken, Config, Context, Driver, Handle, RecoverError, RunError, Scheduler,
 };
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::master::{Master, Stream};
@@ -172,6 +174,69 @@ async fn a_failed_commit_sends_nothing_and_starts_again_from_the_store() {
     assert_eq!(running.handle.call(|counter, _| counter.n_updates).await, Ok(2));
     running.shutdown.cancel();
     running.driver.await.unwrap().unwrap();
+}
+
+/// A store whose commits wait until they may go on.
+#[derive(Debug)]
+struct Slow {
+    store: Memory,
+    may_commit: watch::Receiver<bool>,
+}
+
+#[tonic::async_trait]
+impl Store for Slow {
+    async fn get(&self, key: &str) -> Result<Option<Entry>, ReadError> {
+        self.store.get(key).await
+    }
+
+    async fn scan(&self, prefix: &str) -> Result<Vec<Entry>, ReadError> {
+        self.store.scan(prefix).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Revision, CommitError> {
+        let mut may_commit = self.may_commit.clone();
+        may_commit.wait_for(|may| *may).await.expect("the test goes on");
+        self.store.commit(batch).await
+    }
+}
+
+#[tokio::test]
+async fn a_slow_commit_delays_what_follows_from_it_and_costs_no_link() {
+    const INTERVAL: Duration = Duration::from_millis(50);
+    let mut master = Master::start().await;
+    let (gate, may_commit) = watch::channel(true);
+    let store = Arc::new(Slow {
+        store: Memory::new(),
+        may_commit,
+    });
+    let shutdown = CancellationToken::new();
+    let config = Config::new(vec![master.address.to_string()], "counter");
+    let driver = Driver::new(config, store, Counter::default());
+    let mut progress = driver.handle().watch();
+    let driver = tokio::spawn(driver.run(shutdown.clone()));
+    let (mut stream, _) = master.subscribed_with(INTERVAL).await;
+    progress.wait_for(|progress| progress.subscribed).await.unwrap();
+
+    gate.send_replace(false);
+    stream.tell(&[update(1)]).await;
+    // Longer than either side waits for the other.
+    for _ in 0..8 {
+        loop {
+            let call = stream.call().await;
+            let is_acknowledged = matches!(call, Call::Acknowledge { .. });
+            assert!(!is_acknowledged, "it is not stored");
+            if call == Call::Ping {
+                break;
+            }
+        }
+        stream.tell(&[Event::Heartbeat]).await;
+    }
+    gate.send_replace(true);
+    assert_eq!(acknowledged(&mut stream).await, StatusUuid([1; 16]));
+    stream.tell(&[update(2)]).await;
+    assert_eq!(acknowledged(&mut stream).await, StatusUuid([2; 16]));
+    shutdown.cancel();
+    driver.await.unwrap().unwrap();
 }
 
 #[tokio::test]

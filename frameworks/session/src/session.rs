@@ -263,6 +263,12 @@ impl<S: Scheduler> Session<S> {
         }
     }
 
+    /// How often the master is to hear something while no step is taken; `None` without a subscription.
+    #[must_use]
+    pub fn heartbeat(&self) -> Option<Duration> {
+        self.is_subscribed().then_some(self.heartbeat_interval)
+    }
+
     fn patience(&self) -> Duration {
         self.heartbeat_interval.saturating_mul(MISSED_HEARTBEATS)
     }

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use proffer_grpc::leader::Masters;
@@ -21,7 +22,7 @@ use super::{Config, Driver, RunError};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::handle::{Command, Deliver};
-use crate::link::{Link, LinkError};
+use crate::link::{Link, LinkError, Pings};
 use crate::records::Records;
 use crate::{Handle, Progress};
 
@@ -31,6 +32,10 @@ const CALLS_PER_STEP: usize = 64;
 /// Where a step is cut, in bytes of keys and values to write: the store takes 16 MiB in one commit, and what one event leads
 /// to comes on top.
 const WRITES_PER_STEP: usize = 4 << 20;
+
+/// The longest commit during which the framework calls itself well. Nothing is launched before it has ended, so a store that
+/// takes longer makes it one whose offers are for others: the master takes it for silent then.
+const LONGEST_COMMIT: Duration = Duration::from_secs(30);
 
 pub(super) struct Running<S> {
     config: Config,
@@ -140,8 +145,7 @@ impl<S: Scheduler + 'static> Running<S> {
         tokio::select! {
             () = shutdown.cancelled() => Happened::Shutdown,
             _ = self.queue.recv_many(&mut commands, CALLS_PER_STEP) => Happened::Commands(commands),
-            heard = listen(&mut self.wire) => heard,
-            () = sleep_until(deadline) => Happened::Deadline,
+            happened = heard_or_due(&mut self.wire, deadline) => happened,
         }
     }
 
@@ -172,6 +176,10 @@ impl<S: Scheduler + 'static> Running<S> {
                     self.session.step(now, Input::Event(event), out);
                     n_bytes += size(&out.writes[n_writes..]);
                 }
+                // Not left to the timer: while events keep coming, it is never the first to be ready.
+                if self.session.next_deadline().is_some_and(|due| due <= now) {
+                    self.session.step(now, Input::Tick, out);
+                }
             }
             Happened::Lost(error) => {
                 self.redial(&error);
@@ -194,7 +202,7 @@ impl<S: Scheduler + 'static> Running<S> {
             changed,
         } = step;
         if !out.writes.is_empty()
-            && let Err(error) = self.records.commit(out.writes).await
+            && let Err(error) = commit(&self.records, out.writes, self.pings()).await
         {
             let cause = chain(&error);
             deliveries.into_iter().for_each(|deliver| deliver(Err(&cause)));
@@ -212,6 +220,14 @@ impl<S: Scheduler + 'static> Running<S> {
             self.lost = Some(LinkError::GivenUp);
         }
         Ok(Ok(()))
+    }
+
+    /// What the master hears while a step is carried out, and how often.
+    fn pings(&self) -> Option<(Pings, Duration)> {
+        match &self.wire {
+            Wire::Up(link) => Some((link.pings(), self.session.heartbeat()?)),
+            Wire::Dialling(_) => None,
+        }
     }
 
     fn show_progress(&mut self, changed: bool) {
@@ -323,6 +339,38 @@ async fn listen<S>(wire: &mut Wire) -> Happened<S> {
             Err(error) => Happened::Lost(error),
         },
     }
+}
+
+/// What came while a slow commit was waited for comes before the time that passed meanwhile: the master was not silent.
+async fn heard_or_due<S>(wire: &mut Wire, deadline: Option<tokio::time::Instant>) -> Happened<S> {
+    tokio::select! {
+        biased;
+        heard = listen(wire) => heard,
+        () = sleep_until(deadline) => Happened::Deadline,
+    }
+}
+
+/// Commits, with pings meanwhile: no step is taken before it has ended, and disks may take seconds.
+async fn commit(
+    records: &Records,
+    writes: Vec<Write>,
+    pings: Option<(Pings, Duration)>,
+) -> Result<(), CommitError> {
+    let mut committing = pin!(records.commit(writes));
+    let Some((pings, interval)) = pings else {
+        return committing.await;
+    };
+    let started = Instant::now();
+    while started.elapsed() < LONGEST_COMMIT {
+        if let Ok(committed) = tokio::time::timeout(interval, &mut committing).await {
+            if started.elapsed() > interval {
+                warn!(took = ?started.elapsed(), "a commit took long");
+            }
+            return committed;
+        }
+        pings.send();
+    }
+    committing.await
 }
 
 async fn sleep_until(deadline: Option<tokio::time::Instant>) {

@@ -1,6 +1,7 @@
 //! A master of which the test plays the mind: it hands over each stream as it is opened.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -65,12 +66,17 @@ impl Master {
 
     /// The next subscription, answered.
     pub(crate) async fn subscribed(&mut self) -> (Stream, Call) {
+        self.subscribed_with(Duration::from_secs(5)).await
+    }
+
+    /// The same, with another interval of heartbeats.
+    pub(crate) async fn subscribed_with(&mut self, heartbeat_interval: Duration) -> (Stream, Call) {
         let mut stream = self.streams.recv().await.expect("the server runs");
         let subscribe = stream.call().await;
         let subscribed = Event::Subscribed {
             framework_id: FrameworkId::new("F1").expect("an id"),
             master_id: MasterId::new("M1").expect("an id"),
-            heartbeat_interval: std::time::Duration::from_secs(5),
+            heartbeat_interval,
         };
         stream.tell(&[subscribed]).await;
         (stream, subscribe)
