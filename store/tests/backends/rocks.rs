@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use proffer_store::{Batch, CommitError, OpenError, ReadError, Revision, Rocks, Store};
+use proffer_store::{Batch, CommitError, Entry, OpenError, ReadError, Revision, Rocks, Store};
 
 #[tokio::test]
 async fn records_and_revisions_survive_a_restart() {
@@ -128,6 +128,75 @@ async fn a_log_that_is_damaged_before_its_end_is_refused_and_nothing_is_dropped(
 }
 
 /// Writes a record behind the store's back.
+/// Records that fill tables; returns the tables.
+async fn with_tables(directory: &std::path::Path) -> (Vec<Entry>, Vec<std::path::PathBuf>) {
+    let store = Rocks::open(directory).await.unwrap();
+    let mut state = 1_u32;
+    // Values that nothing can make smaller.
+    let mut value = || {
+        let bytes = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_be_bytes()[0]
+        });
+        bytes.take(16 << 10).collect::<Vec<_>>()
+    };
+    for n in 0..100 {
+        store
+            .commit(Batch::new().put(format!("k{n:03}"), value()))
+            .await
+            .unwrap();
+    }
+    let all = store.scan("").await.unwrap();
+    drop(store);
+    // What the log still has goes to a table.
+    drop(Rocks::open(directory).await.unwrap());
+    let files = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let tables = files.filter(|path| path.extension().is_some_and(|extension| extension == "sst"));
+    (all, tables.collect())
+}
+
+#[tokio::test]
+async fn a_damaged_table_is_named_and_gives_no_wrong_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let (all, tables) = with_tables(directory.path()).await;
+    assert!(!tables.is_empty());
+    let (mut n_named, mut n_tried) = (0, 0);
+    for table in tables {
+        let whole = fs::read(&table).unwrap();
+        let name = table.file_name().unwrap().to_string_lossy().into_owned();
+        let stride = whole.len() / 40;
+        // Its last bytes tell where everything else is.
+        let end = whole.len() - 64..whole.len();
+        for at in (0..whole.len()).step_by(stride).chain(end.step_by(5)) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x10;
+            fs::write(&table, damaged).unwrap();
+            n_tried += 1;
+            let said = match Rocks::open_existing(directory.path()).await {
+                Err(refused @ OpenError::Corrupt { .. }) => refused.to_string(),
+                Err(other) => panic!("byte {at}: {other}"),
+                Ok(store) => match store.scan("").await {
+                    Err(refused @ ReadError::Corrupt { .. }) => refused.to_string(),
+                    Err(other) => panic!("byte {at}: {other}"),
+                    // A byte that says nothing, or what is only a shortcut.
+                    Ok(found) => {
+                        assert!(found == all, "byte {at} changed what was read");
+                        continue;
+                    }
+                },
+            };
+            assert!(said.contains(&name), "byte {at}: {said}");
+            n_named += 1;
+        }
+        fs::write(&table, whole).unwrap();
+    }
+    assert!(n_named * 10 >= n_tried * 8, "{n_named} of {n_tried} were noticed");
+    let store = Rocks::open_existing(directory.path()).await.unwrap();
+    assert!(store.scan("").await.unwrap() == all);
+}
+
 fn write_raw(directory: &std::path::Path, key: &[u8], value: &[u8]) {
     rocksdb::DB::open_default(directory)
         .unwrap()
