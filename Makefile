@@ -28,8 +28,9 @@ test: deps-test $(ROCKSDB_LIB_DIR)/librocksdb.a verify ## everything that proves
 	@scripts/test.sh
 
 # The tests proper take one step of each kind.
-crash: deps-test $(ROCKSDB_LIB_DIR)/librocksdb.a ## kills a whole agent before each of some 1,200 steps, damages each of its files in each way; half an hour
+crash: deps-test build ## kills a whole agent before each of some 1,200 steps, damages each of its files in each way, cuts the power 40 times; half an hour
 	PROFFER_EVERY_STEP=1 cargo test --locked -p proffer-privileged-tests --test whole -- --nocapture before_any_step damaged_file
+	PROFFER_POWER_LOSSES=40 cargo test --locked -p proffer-cluster-tests --test machines -- --nocapture power
 
 # Needs rustup, for a nightly compiler; what it finds is written to tests/fuzz/found and tried by every `make test`.
 fuzz: ## searches for inputs that break a decoder or a core, FUZZ=messages|master|agent|image|text|records, SECONDS_EACH=60

@@ -9,7 +9,7 @@ wanted() {
     build) printf '%s\n' gcc=gcc g++=g++ 'libclang*.so*=libclang-dev' protoc=protobuf-compiler \
         /usr/include/google/protobuf/descriptor.proto=libprotobuf-dev ;;
     test) printf '%s\n' python3=python3 'ensurepip=python3-venv' linux.uml=user-mode-linux modprobe=kmod \
-        qemu-system-x86_64=qemu-system-x86 busybox=busybox-static mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs strace=strace etcd=etcd-server \
+        qemu-system-x86_64=qemu-system-x86 busybox=busybox-static mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs dmsetup=dmsetup strace=strace etcd=etcd-server \
         curl=curl newuidmap=uidmap nft=nftables ip=iproute2 iptables=iptables /usr/lib/cni/portmap=containernetworking-plugins \
         docker-registry=docker-registry skopeo=skopeo umoci=umoci htpasswd=apache2-utils ;;
     bench) printf '%s\n' bwrap=bubblewrap crun=crun runc=runc etcd=etcd-server linux.uml=user-mode-linux nft=nftables /usr/lib/cni/portmap=containernetworking-plugins iptables=iptables ;;
@@ -49,7 +49,7 @@ for package in $missing; do
     apt-get install -y -qq --no-install-recommends "$package" >/dev/null && continue
     case $package in
     # A test or a benchmark without it says `skipped: why`.
-    docker-registry | skopeo | umoci | apache2-utils | uidmap | user-mode-linux | qemu-system-x86 | busybox-static | xfsprogs | strace | etcd-server | bubblewrap | crun | runc) echo "$package cannot be had on this system: what needs it will be skipped" >&2 ;;
+    docker-registry | skopeo | umoci | apache2-utils | uidmap | user-mode-linux | qemu-system-x86 | busybox-static | xfsprogs | dmsetup | strace | etcd-server | bubblewrap | crun | runc) echo "$package cannot be had on this system: what needs it will be skipped" >&2 ;;
     *) exit 1 ;;
     esac
 done

@@ -1,11 +1,11 @@
 //! Hosts of their own, each a network namespace with a cable to a switch; a cable can be cut, one way or both.
 //!
-//! They are held by files in a directory, and end with it.
+//! They are held by files in a directory, and end with it. A cable may also lead to a kernel of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use proffer_linux::netns;
 
 use crate::text;
@@ -42,6 +42,7 @@ impl Lan {
         netns::create(&lan.file(SWITCH), || ())?;
         let bridge = "ip link set lo up; ip link add br0 type bridge; ip link set br0 up";
         lan.shell(SWITCH, &format!("{bridge}; ip addr add {SWITCH}/24 dev br0"))?;
+        lan.shell(SWITCH, "nft add table bridge cut")?;
         for (n, host) in lan.hosts.iter().enumerate() {
             let file = lan.file(host);
             netns::create(&file, || ())?;
@@ -49,15 +50,33 @@ impl Lan {
                 "ip link add p{n} type veth peer name eth0 netns {}",
                 file.display()
             );
-            lan.shell(SWITCH, &format!("{cable}; ip link set p{n} master br0 up"))?;
+            lan.plug(n, &cable)?;
             let up = format!("ip link set lo up; ip addr add {host}/24 dev eth0; ip link set eth0 up");
-            let table = "nft 'table inet cut {
-                chain in { type filter hook input priority 0; }
-                chain out { type filter hook output priority 0; }
-            }'";
-            lan.shell(host, &format!("{up}; {table}"))?;
+            lan.shell(host, &up)?;
         }
         Ok(lan)
+    }
+
+    /// Lays a cable from the switch, for a host that is somebody else's to make; returns the interface at its end.
+    pub fn tap(&mut self, host: &str) -> Result<String> {
+        let n = self.hosts.len();
+        self.plug(n, &format!("ip tuntap add mode tap name p{n}"))?;
+        self.hosts.push(host.to_owned());
+        Ok(format!("p{n}"))
+    }
+
+    /// Makes the switch's end of a cable, and what cuts it.
+    fn plug(&self, n: usize, cable: &str) -> Result<()> {
+        let table = format!(
+            "nft 'table bridge cut {{
+                chain from{n} {{ type filter hook prerouting priority 0; }}
+                chain to{n} {{ type filter hook postrouting priority 0; }}
+            }}'"
+        );
+        self.shell(
+            SWITCH,
+            &format!("{cable}; ip link set p{n} master br0 up; {table}"),
+        )
     }
 
     fn file(&self, host: &str) -> PathBuf {
@@ -79,21 +98,30 @@ impl Lan {
         Ok(())
     }
 
+    fn number(&self, host: &str) -> Result<usize> {
+        let number = self.hosts.iter().position(|own| own == host);
+        number.with_context(|| format!("there is no host {host}"))
+    }
+
     /// Cuts a host's cable, beside what is cut of it already.
     pub fn cut(&self, host: &str, cut: Cut<'_>) -> Result<()> {
-        let drop_in = "nft add rule inet cut in iifname eth0 drop";
-        let drop_out = "nft add rule inet cut out oifname eth0 drop";
-        match cut {
-            Cut::Both => self.shell(host, &format!("{drop_in}; {drop_out}")),
-            Cut::In => self.shell(host, drop_in),
-            Cut::Out => self.shell(host, drop_out),
-            Cut::From(other) => self.shell(host, &format!("nft add rule inet cut in ip saddr {other} drop")),
-        }
+        let n = self.number(host)?;
+        let drop_in = format!("nft add rule bridge cut to{n} oifname p{n}");
+        let drop_out = format!("nft add rule bridge cut from{n} iifname p{n} drop");
+        let script = match cut {
+            Cut::Both => format!("{drop_in} drop; {drop_out}"),
+            Cut::In => format!("{drop_in} drop"),
+            Cut::Out => drop_out,
+            Cut::From(other) => format!("{drop_in} ip saddr {other} drop"),
+        };
+        self.shell(SWITCH, &script)
     }
 
     /// Undoes all cuts of a host's cable.
     pub fn mend(&self, host: &str) -> Result<()> {
-        self.shell(host, "nft flush chain inet cut in; nft flush chain inet cut out")
+        let n = self.number(host)?;
+        let script = format!("nft flush chain bridge cut to{n}; nft flush chain bridge cut from{n}");
+        self.shell(SWITCH, &script)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A guest is a kernel of its own in processes of this host, and nothing in it can touch the host's cgroups, mounts or
 //! processes. Its files are the host's, but for a disk of its own.
 
+pub mod machine;
 mod qemu;
 mod uml;
 

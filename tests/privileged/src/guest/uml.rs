@@ -8,9 +8,21 @@ use anyhow::Result;
 use super::Guest;
 
 /// Where Debian puts the kernel.
-const KERNEL: &str = "/usr/bin/linux.uml";
+pub(super) const KERNEL: &str = "/usr/bin/linux.uml";
 
 pub(super) struct Uml;
+
+impl Uml {
+    /// What tells the kernel its memory, its console, its disk and its first process; its files are this host's.
+    pub(super) fn arguments(script: &Path, disk: &Path) -> Vec<String> {
+        let fixed = "mem=1024M root=/dev/root rootfstype=hostfs hostfs=/ rw quiet con=null con0=fd:0,fd:1";
+        let own = [
+            format!("ubd0={}", disk.display()),
+            format!("init={}", script.display()),
+        ];
+        fixed.split(' ').map(str::to_owned).chain(own).collect()
+    }
+}
 
 impl Guest for Uml {
     fn lacks(&self) -> Option<String> {
@@ -26,18 +38,7 @@ impl Guest for Uml {
 
     fn command(&self, script: &Path, disk: &Path) -> Result<(Command, Vec<Child>)> {
         let mut command = Command::new(KERNEL);
-        command
-            .args([
-                "mem=1024M",
-                "root=/dev/root",
-                "rootfstype=hostfs",
-                "hostfs=/",
-                "rw",
-                "quiet",
-            ])
-            .args(["con=null", "con0=fd:0,fd:1"])
-            .arg(format!("ubd0={}", disk.display()))
-            .arg(format!("init={}", script.display()));
+        command.args(Self::arguments(script, disk));
         Ok((command, Vec::new()))
     }
 }
