@@ -65,13 +65,13 @@ pub(crate) struct Link {
 }
 
 /// Pings on one stream.
-pub(crate) struct Pings(mpsc::Sender<v1::SchedulerCalls>);
+pub(crate) struct Pings(Frames);
 
 impl Pings {
     /// Sends one. A stream that is full or gone is noticed by whoever sends next.
     pub(crate) fn send(&self) {
         for frame in call_frames(&[Call::Ping]) {
-            let _ = self.0.try_send(frame);
+            let _ = self.0.send(frame);
         }
     }
 }
@@ -141,6 +141,7 @@ impl Link {
 }
 
 /// The sending end of what waits for the master.
+#[derive(Clone)]
 struct Frames {
     queue: mpsc::UnboundedSender<v1::SchedulerCalls>,
     n_bytes: Arc<AtomicUsize>,
