@@ -55,6 +55,8 @@ fn kind(path: &Path) -> String {
         let part = part.to_string_lossy();
         let (name, rest) = part.split_once('.').unwrap_or((&part, ""));
         let is_id = name.len() >= 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        // Layers are numbered, and one that was damaged is not the same again.
+        let is_id = is_id || name.bytes().all(|byte| byte.is_ascii_digit());
         match (is_id, rest) {
             (true, "") => "#".to_owned(),
             (true, rest) => format!("#.{rest}"),
