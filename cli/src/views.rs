@@ -22,7 +22,7 @@ pub(crate) use file::{FileView, is_directory, is_plain_file};
 pub(crate) use framework::FrameworkView;
 pub(crate) use image::ImageView;
 pub(crate) use job::{JobSummaryView, JobView, WindowView};
-pub(crate) use maintenance::MaintenanceView;
+pub(crate) use maintenance::{MaintainedView, MaintenanceView};
 pub(crate) use offer::OfferView;
 pub(crate) use role::RoleView;
 pub(crate) use service::{ServiceSummaryView, ServiceView};

@@ -3,6 +3,7 @@
 mod cancel;
 mod list;
 mod schedule;
+mod status;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -12,6 +13,7 @@ use clap::Subcommand;
 pub(crate) enum MaintenanceCommand {
     Schedule(schedule::ScheduleArgs),
     List(list::ListArgs),
+    Status(status::StatusArgs),
     Cancel(cancel::CancelArgs),
 }
 
@@ -19,6 +21,7 @@ pub(super) async fn maintenance(command: MaintenanceCommand) -> Result<u8> {
     match command {
         MaintenanceCommand::Schedule(args) => schedule::schedule(args).await,
         MaintenanceCommand::List(args) => list::list(args).await,
+        MaintenanceCommand::Status(args) => status::status(args).await,
         MaintenanceCommand::Cancel(args) => cancel::cancel(args).await,
     }
 }

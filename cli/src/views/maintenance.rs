@@ -3,10 +3,10 @@
 use std::fmt;
 
 use proffer_wire::v1;
-use proffer_wire::v1::list_maintenance_response::{Agent, Window};
+use proffer_wire::v1::list_maintenance_response::{Agent, Framework, Window};
 use serde::Serialize;
 
-use super::text::{moment, span_us, until};
+use super::text::{State, ago, moment, span_us, state_name, until};
 use super::upkeep::DrainView;
 use crate::output::{Column, Row, left, right};
 
@@ -60,6 +60,30 @@ struct MaintainedAgent {
     begun: bool,
     drain: Option<DrainView>,
     n_tasks: u32,
+    frameworks: Vec<AskedView>,
+}
+
+/// One framework with tasks on an agent of a window.
+#[derive(Debug, Serialize)]
+struct AskedView {
+    framework_id: String,
+    name: String,
+    n_tasks: u32,
+    /// Absent while it has said nothing.
+    accepted: Option<bool>,
+    answered_ms: Option<u64>,
+}
+
+impl From<Framework> for AskedView {
+    fn from(framework: Framework) -> Self {
+        Self {
+            framework_id: framework.framework_id,
+            name: framework.name,
+            n_tasks: framework.n_tasks,
+            accepted: framework.answer.map(|answer| answer.accepted),
+            answered_ms: framework.answer.map(|answer| answer.at_ms),
+        }
+    }
 }
 
 impl From<Agent> for MaintainedAgent {
@@ -70,6 +94,7 @@ impl From<Agent> for MaintainedAgent {
             hostname: agent.hostname,
             begun: agent.begun,
             n_tasks: agent.n_tasks,
+            frameworks: agent.frameworks.into_iter().map(AskedView::from).collect(),
         }
     }
 }
@@ -117,6 +142,85 @@ impl Row for MaintenanceView {
             self.agents.len().to_string(),
             n_tasks.to_string(),
             hosts.join(","),
+        ]
+    }
+}
+
+/// One framework on one agent of a window; or the agent alone, where no framework has anything to do with it.
+#[derive(Debug, Serialize)]
+pub(crate) struct MaintainedView {
+    window: String,
+    agent_id: String,
+    hostname: String,
+    begun: bool,
+    drain: Option<State>,
+    framework: Option<AskedView>,
+}
+
+impl MaintainedView {
+    /// The rows of one window.
+    pub(crate) fn of(window: Window) -> Vec<Self> {
+        let name = window.name;
+        let agents = window.agents.into_iter();
+        agents.flat_map(|agent| Self::of_agent(&name, agent)).collect()
+    }
+
+    fn of_agent(window: &str, agent: Agent) -> Vec<Self> {
+        let row = |framework: Option<AskedView>| Self {
+            window: window.to_owned(),
+            agent_id: agent.agent_id.clone(),
+            hostname: agent.hostname.clone(),
+            begun: agent.begun,
+            drain: agent
+                .drain
+                .as_ref()
+                .map(|drain| state_name(drain.phase().as_str_name(), "DRAIN_")),
+            framework,
+        };
+        if agent.frameworks.is_empty() {
+            return vec![row(None)];
+        }
+        let frameworks = agent.frameworks.iter().cloned();
+        frameworks.map(|framework| row(Some(framework.into()))).collect()
+    }
+}
+
+impl Row for MaintainedView {
+    const COLUMNS: &'static [Column] = &[
+        left("WINDOW"),
+        left("AGENT"),
+        left("HOST"),
+        left("STATE"),
+        left("FRAMEWORK").if_any(),
+        right("TASKS").if_any(),
+        left("ANSWER").if_any(),
+        left("SAID").if_any(),
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let state = match (self.begun, &self.drain) {
+            (false, _) => "TO COME".to_owned(),
+            (true, Some(drain)) => drain.to_string(),
+            (true, None) => "BEGUN".to_owned(),
+        };
+        let asked = self.framework.as_ref();
+        let answer = asked.map(|asked| match asked.accepted {
+            Some(true) => "ACCEPTED",
+            Some(false) => "DECLINED",
+            None => "-",
+        });
+        vec![
+            self.window.clone(),
+            self.agent_id.clone(),
+            self.hostname.clone(),
+            state,
+            asked.map(|asked| asked.name.clone()).unwrap_or_default(),
+            asked.map(|asked| asked.n_tasks.to_string()).unwrap_or_default(),
+            answer.unwrap_or_default().to_owned(),
+            asked
+                .and_then(|asked| asked.answered_ms)
+                .map(ago)
+                .unwrap_or_default(),
         ]
     }
 }

@@ -131,6 +131,23 @@ impl<'a> Context<'a> {
         self.held.push(offer.id.clone());
     }
 
+    /// Agrees to be gone from an agent by the start of its maintenance window, or to lose what still runs there. It is not
+    /// asked again about that window in this subscription.
+    pub fn accept_inverse(&mut self, offer: &OfferId) {
+        self.output.calls.push(Call::AcceptInverse {
+            offers: vec![offer.clone()],
+        });
+    }
+
+    /// Says that an agent is still needed, whatever its maintenance window; it is asked again after `refuse`, a second at
+    /// least.
+    pub fn decline_inverse(&mut self, offer: &OfferId, refuse: Duration) {
+        self.output.calls.push(Call::DeclineInverse {
+            offers: vec![offer.clone()],
+            refuse,
+        });
+    }
+
     /// Asks for a task to be stopped.
     pub fn kill(&mut self, task: &TaskId, kill_policy: KillPolicy) {
         self.output.calls.push(Call::Kill {

@@ -125,6 +125,22 @@ pub enum Event {
         end: OfferEnd,
         at: Timestamp,
     },
+    /// A framework with tasks on an agent is asked to leave it before its first maintenance window.
+    InverseOfferMade {
+        offer_id: OfferId,
+        framework_id: FrameworkId,
+        agent_id: AgentId,
+    },
+    InverseOfferEnded {
+        offer_id: OfferId,
+        end: InverseEnd,
+        at: Timestamp,
+    },
+    /// A framework that declined may be asked again.
+    InverseRefusalOver {
+        framework_id: FrameworkId,
+        agent_id: AgentId,
+    },
     /// What ends on some agents is kept for who has waited longest, in place of what was kept for it before.
     HoldSet {
         framework_id: FrameworkId,
@@ -230,6 +246,18 @@ pub enum OfferEnd {
     Rescinded,
 }
 
+/// How an inverse offer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InverseEnd {
+    Accepted,
+    Declined {
+        /// When the framework may be asked again.
+        until: Timestamp,
+    },
+    /// The window was changed, has begun, or the framework has nothing there any more.
+    Rescinded,
+}
+
 impl Event {
     /// Whether the fact must be in the store before anybody is told.
     #[must_use]
@@ -266,6 +294,9 @@ impl Event {
             | Self::HoldSet { .. }
             | Self::HoldEnded { .. }
             | Self::OfferEnded { .. }
+            | Self::InverseOfferMade { .. }
+            | Self::InverseOfferEnded { .. }
+            | Self::InverseRefusalOver { .. }
             | Self::FilterSet { .. }
             | Self::FiltersExpired { .. }
             | Self::TaskLaunched { .. }

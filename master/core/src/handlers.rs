@@ -11,6 +11,7 @@ pub(crate) mod calls;
 pub(crate) mod demand;
 pub(crate) mod drain;
 pub(crate) mod framework_gone;
+pub(crate) mod inverse;
 pub(crate) mod kill;
 pub(crate) mod maintenance;
 pub(crate) mod offers;

@@ -20,16 +20,16 @@ mod validate;
 
 pub use command::{Command, LinkId, OperatorRequest, RequestId, WindowStart};
 pub use config::{Config, RemovalLimit};
-pub use event::{Bundle, Event, OfferEnd};
+pub use event::{Bundle, Event, InverseEnd, OfferEnd};
 pub use master::Master;
 pub use output::{CloseReason, Effect, OperatorError, Output};
 pub use proffer_allocator::RoleConfig;
 pub use registry::{AgentRecord, FrameworkRecord, Registry, RegistryChange, RoleRecord};
 pub use snapshot::{
-    AgentState, AgentView, FrameworkState, FrameworkView, RoleView, Snapshot, TaskList, TaskView,
+    AgentState, AgentView, AskedView, FrameworkState, FrameworkView, RoleView, Snapshot, TaskList, TaskView,
 };
 pub use state::{
-    Agent, AgentPresence, Framework, FrameworkPresence, GoneAgent, OfferEntry, OperationEntry, Peer, State,
-    Task, Withheld,
+    Agent, AgentPresence, Asked, Framework, FrameworkPresence, GoneAgent, InverseAnswer, OfferEntry,
+    OperationEntry, Peer, State, Task, Withheld,
 };
 pub use upkeep::{Drain, DrainPhase, RemovalDelay, Upkeep, Window};

@@ -24,6 +24,9 @@ pub const MAX_WINDOWS_PER_AGENT: usize = 16;
 pub const MAX_WINDOW_NAME_BYTES: usize = 64;
 /// How long before its start a maintenance window may be scheduled: a year, and not a date with a wrong digit.
 pub const MAX_WINDOW_AHEAD: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+/// After an inverse offer was declined it is not made again for this time at least: whoever declines at once would else be
+/// asked without end.
+pub const MIN_INVERSE_REFUSAL: Duration = Duration::from_secs(1);
 /// The shortest maintenance window: in less, no agent is drained.
 pub const MIN_WINDOW: Duration = Duration::from_secs(1);
 /// The longest maintenance window: what is away for longer is deactivated.

@@ -10,7 +10,7 @@ use proffer_types::{
 };
 
 use crate::state::{Agent, AgentPresence, Framework, FrameworkPresence, GoneAgent, State, Task, Withheld};
-use crate::{RemovalDelay, Upkeep};
+use crate::{InverseAnswer, RemovalDelay, Upkeep};
 
 /// The cluster at one moment. Tasks are shared, not copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,12 +58,24 @@ pub struct AgentView {
     pub n_tasks: u32,
     /// What operators decided of it.
     pub upkeep: Upkeep,
+    /// The frameworks that have tasks there, or were asked to leave, while it has a maintenance window.
+    pub asked: Vec<AskedView>,
     /// Tasks that are not over and seen to be, and operations that are not acknowledged: what a drain waits for.
     pub n_unfinished: u32,
     /// Why it is not given up though its time is over, and when that is looked at again.
     pub removal_delay: Option<(RemovalDelay, Timestamp)>,
     /// Since when it is unreachable; absent in other states.
     pub unreachable_since: Option<Timestamp>,
+}
+
+/// One framework on an agent with a maintenance window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedView {
+    pub framework_id: FrameworkId,
+    /// Those that hold resources there.
+    pub n_tasks: u32,
+    /// What it said to being asked to leave before the first window; absent while it has said nothing.
+    pub answer: Option<InverseAnswer>,
 }
 
 /// Where a framework is in its life.
@@ -232,6 +244,10 @@ fn agent_view(state: &State, id: &AgentId, agent: &Agent) -> AgentView {
         offered: sums.offered,
         n_tasks: sums.n_tasks,
         upkeep: agent.upkeep.clone(),
+        asked: match agent.upkeep.windows.is_empty() {
+            true => Vec::new(),
+            false => asked_views(state, id, agent),
+        },
         removal_delay: agent.removal_delay.zip(agent.deadline()),
         n_unfinished: u32::try_from(agent.tasks.len() + agent.operations.len()).unwrap_or(u32::MAX),
         unreachable_since: match agent.presence {
@@ -241,6 +257,25 @@ fn agent_view(state: &State, id: &AgentId, agent: &Agent) -> AgentView {
             | AgentPresence::Recovered { .. } => None,
         },
     }
+}
+
+fn asked_views(state: &State, id: &AgentId, agent: &Agent) -> Vec<AskedView> {
+    let mut views = BTreeMap::new();
+    let view = |framework_id: &FrameworkId| AskedView {
+        framework_id: framework_id.clone(),
+        n_tasks: 0,
+        answer: None,
+    };
+    for (framework, task) in &agent.tasks {
+        let task = state.task(framework, task);
+        if task.is_some_and(|task| task.view.state.holds_resources()) {
+            views.entry(framework).or_insert_with(|| view(framework)).n_tasks += 1;
+        }
+    }
+    for (framework, asked) in state.asked_for(id) {
+        views.entry(framework).or_insert_with(|| view(framework)).answer = asked.answer;
+    }
+    views.into_values().collect()
 }
 
 fn framework_view(state: &State, id: &FrameworkId, framework: &Framework) -> Option<FrameworkView> {

@@ -6,6 +6,7 @@
 mod agents;
 mod check;
 mod frameworks;
+mod inverse;
 mod offers;
 mod operations;
 mod tasks;
@@ -19,6 +20,7 @@ use proffer_types::{AgentId, FrameworkId, MasterId, OfferId, Role, Session, Task
 
 pub use agents::{Agent, AgentPresence};
 pub use frameworks::{Framework, FrameworkPresence};
+pub use inverse::{Asked, InverseAnswer};
 pub use offers::OfferEntry;
 pub use operations::OperationEntry;
 pub use tasks::Task;
@@ -28,6 +30,7 @@ use crate::limits::MAX_REMOVALS;
 use crate::{Config, Event, LinkId, Registry, RegistryChange, RoleRecord};
 use agents::Agents;
 use frameworks::Frameworks;
+use inverse::InverseOffers;
 use offers::{OfferClaim, Offers};
 pub(crate) use operations::OperationKey;
 use operations::Operations;
@@ -51,6 +54,8 @@ pub(crate) enum Deadline {
     Offer(OfferId),
     /// A maintenance window of the agent begins or ends.
     Window(AgentId),
+    /// The framework may be asked again to leave the agent.
+    Inverse(AgentId, FrameworkId),
 }
 
 /// The master's state.
@@ -66,6 +71,7 @@ pub struct State {
     frameworks: Frameworks,
     tasks: Tasks,
     offers: Offers,
+    inverse: InverseOffers,
     operations: Operations,
     /// Shared with snapshots; copied when it changes under one.
     ledger: Arc<Ledger>,
@@ -100,6 +106,7 @@ impl State {
             frameworks: Frameworks::default(),
             tasks: Tasks::default(),
             offers: Offers::default(),
+            inverse: InverseOffers::default(),
             operations: Operations::default(),
             ledger: Arc::new(Ledger::new(region)),
             links: BTreeMap::new(),
@@ -205,6 +212,16 @@ impl State {
                 shape,
             } => self.offer_grown(offer_id, more, *shape),
             Event::OfferEnded { offer_id, end, at } => self.offer_ended(offer_id, *end, *at),
+            Event::InverseOfferMade {
+                offer_id,
+                framework_id,
+                agent_id,
+            } => self.inverse_offer_made(offer_id, framework_id, agent_id),
+            Event::InverseOfferEnded { offer_id, end, at } => self.inverse_offer_ended(offer_id, *end, *at),
+            Event::InverseRefusalOver {
+                framework_id,
+                agent_id,
+            } => self.inverse_refusal_over(framework_id, agent_id),
             Event::HoldSet {
                 framework_id,
                 role,
@@ -334,6 +351,9 @@ impl State {
             | Event::HoldSet { .. }
             | Event::HoldEnded { .. }
             | Event::OfferEnded { .. }
+            | Event::InverseOfferMade { .. }
+            | Event::InverseOfferEnded { .. }
+            | Event::InverseRefusalOver { .. }
             | Event::FilterSet { .. }
             | Event::FiltersExpired { .. }
             | Event::TaskLaunched { .. }

@@ -71,6 +71,12 @@ impl Upkeep {
         self.windows.iter().find(|window| !window.begun)
     }
 
+    /// The first window, unless it has begun: what frameworks are asked about.
+    #[must_use]
+    pub fn announced(&self) -> Option<&Window> {
+        self.windows.first().filter(|window| !window.begun)
+    }
+
     /// When a window begins or ends next.
     #[must_use]
     pub fn next_turn(&self) -> Option<Timestamp> {

@@ -32,7 +32,7 @@ pub use id::{
     AgentId, ExecutorId, FrameworkId, GroupId, MasterId, OfferId, OperationId, Session, StatusUuid, TaskId,
     VolumeId,
 };
-pub use maintenance::Unavailability;
+pub use maintenance::{InverseOffer, Unavailability};
 pub use offer::{Filters, Offer, OfferGang};
 pub use operation::{Operation, OperationState, OperationStatus};
 pub use quota::Quota;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Timestamp;
+use crate::{AgentId, FrameworkId, OfferId, Resources, Timestamp};
 
 /// A time in which an agent is not offered and runs no tasks. It is announced before, so that schedulers can plan for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,4 +25,17 @@ impl Unavailability {
     pub fn overlaps(self, other: Self) -> bool {
         self.start < other.end() && other.start < self.end()
     }
+}
+
+/// The wish to have an agent's resources back, before its next maintenance window: a framework that has tasks there is asked
+/// to move them. Nothing follows from its answer but that operators see it; what still runs at the start is killed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InverseOffer {
+    pub id: OfferId,
+    pub framework_id: FrameworkId,
+    pub agent_id: AgentId,
+    pub hostname: String,
+    pub unavailability: Unavailability,
+    /// What the framework's tasks hold there as it is made.
+    pub resources: Resources,
 }

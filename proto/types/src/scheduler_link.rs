@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::{
-    AgentId, Filters, FrameworkId, FrameworkInfo, KillPolicy, MasterId, Offer, OfferId, Operation,
-    OperationId, OperationStatus, Resources, Role, Shape, StatusReason, StatusUuid, TaskId, TaskStatus,
+    AgentId, Filters, FrameworkId, FrameworkInfo, InverseOffer, KillPolicy, MasterId, Offer, OfferId,
+    Operation, OperationId, OperationStatus, Resources, Role, Shape, StatusReason, StatusUuid, TaskId,
+    TaskStatus,
 };
 
 /// What a scheduler asks of the master.
@@ -42,6 +43,15 @@ pub enum Call {
     Decline {
         offers: Vec<OfferId>,
         filters: Filters,
+    },
+    /// The agents can be had: what runs there will have ended, or may be killed. Not asked again about the same window.
+    AcceptInverse {
+        offers: Vec<OfferId>,
+    },
+    /// The agents are still needed; asked again after `refuse`.
+    DeclineInverse {
+        offers: Vec<OfferId>,
+        refuse: Duration,
     },
     /// Clears filters and suppression; no role means all.
     Revive {
@@ -101,6 +111,10 @@ pub enum Event {
     },
     Offers(Vec<Offer>),
     Rescind(OfferId),
+    /// An agent with tasks of the framework has a maintenance window: stands until it is answered or rescinded.
+    InverseOffers(Vec<InverseOffer>),
+    /// An inverse offer is void: the window was changed, has begun, or the framework has no task there any more.
+    RescindInverse(OfferId),
     Update(TaskStatus),
     OperationUpdate(OperationStatus),
     /// A hint: updates of the agent's tasks follow.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use proffer_types::{Timestamp, Unavailability};
+use proffer_types::{Filters, InverseOffer, Timestamp, Unavailability};
 
-use crate::error::ConvertError;
-use crate::v1;
+use crate::error::{At as _, ConvertError};
+use crate::text::{name, parse};
+use crate::{resources, v1};
 
 impl TryFrom<v1::Unavailability> for Unavailability {
     type Error = ConvertError;
@@ -36,4 +37,44 @@ pub(crate) fn unavailability(
 ) -> Result<Option<Unavailability>, ConvertError> {
     let converted = message.map(Unavailability::try_from).transpose();
     converted.map_err(|error| error.under("unavailability"))
+}
+
+impl TryFrom<v1::InverseOffer> for InverseOffer {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::InverseOffer) -> Result<Self, ConvertError> {
+        let unavailability = message.unavailability;
+        let unavailability = unavailability.ok_or_else(|| ConvertError::missing("unavailability"))?;
+        Ok(Self {
+            id: parse("offer_id", &message.offer_id)?,
+            framework_id: parse("framework_id", &message.framework_id)?,
+            agent_id: parse("agent_id", &message.agent_id)?,
+            hostname: name("hostname", message.hostname)?,
+            unavailability: unavailability.try_into().at("unavailability")?,
+            resources: resources::or_nothing("resources", message.resources)?,
+        })
+    }
+}
+
+impl From<&InverseOffer> for v1::InverseOffer {
+    fn from(offer: &InverseOffer) -> Self {
+        Self {
+            offer_id: offer.id.to_string(),
+            framework_id: offer.framework_id.to_string(),
+            agent_id: offer.agent_id.to_string(),
+            hostname: offer.hostname.clone(),
+            unavailability: Some(offer.unavailability.into()),
+            resources: Some((&offer.resources).into()),
+        }
+    }
+}
+
+/// How long not to ask again, read as that of filters.
+pub(crate) fn refuse(refuse_seconds: Option<f64>) -> Duration {
+    let at_least = None;
+    Filters::from(v1::Filters {
+        refuse_seconds,
+        at_least,
+    })
+    .refuse
 }

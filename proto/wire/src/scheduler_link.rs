@@ -19,9 +19,9 @@ use crate::frame::chunks;
 use crate::offer::filters;
 use crate::operation::operation;
 use crate::text::{optional_text, parse, parse_all, parse_optional, parse_roles, uuid};
-use crate::v1;
 use crate::v1::scheduler_call as c;
 use crate::v1::scheduler_call::Call as FromScheduler;
+use crate::{maintenance, v1};
 
 /// Puts calls into frames of under 1 MiB. A single call above that travels alone; the master refuses
 /// it above 4 MiB.
@@ -51,6 +51,13 @@ impl TryFrom<v1::SchedulerCall> for Call {
             FromScheduler::Decline(decline) => Ok(Self::Decline {
                 offers: parse_all("decline.offer_ids", &decline.offer_ids)?,
                 filters: filters(decline.filters),
+            }),
+            FromScheduler::AcceptInverseOffers(accept) => Ok(Self::AcceptInverse {
+                offers: parse_all("accept_inverse_offers.offer_ids", &accept.offer_ids)?,
+            }),
+            FromScheduler::DeclineInverseOffers(decline) => Ok(Self::DeclineInverse {
+                offers: parse_all("decline_inverse_offers.offer_ids", &decline.offer_ids)?,
+                refuse: maintenance::refuse(decline.refuse_seconds),
             }),
             FromScheduler::Revive(revive) => Ok(Self::Revive {
                 roles: parse_roles("revive.roles", &revive.roles)?,
@@ -193,6 +200,15 @@ impl From<&Call> for v1::SchedulerCall {
                 offer_ids: ids_text(offers),
                 filters: Some(filters.into()),
             }),
+            Call::AcceptInverse { offers } => FromScheduler::AcceptInverseOffers(c::AcceptInverseOffers {
+                offer_ids: ids_text(offers),
+            }),
+            Call::DeclineInverse { offers, refuse } => {
+                FromScheduler::DeclineInverseOffers(c::DeclineInverseOffers {
+                    offer_ids: ids_text(offers),
+                    refuse_seconds: Some(refuse.as_secs_f64()),
+                })
+            }
             Call::Revive { roles } => FromScheduler::Revive(c::Revive {
                 roles: roles_text(roles),
             }),

@@ -85,6 +85,8 @@ fn set_beside(call: &mut Call) {
         Call::Demand { role, .. } => rename(role, BELOW, BESIDE),
         Call::Accept { .. }
         | Call::Decline { .. }
+        | Call::AcceptInverse { .. }
+        | Call::DeclineInverse { .. }
         | Call::Kill { .. }
         | Call::Acknowledge { .. }
         | Call::AcknowledgeOperation { .. }

@@ -19,7 +19,7 @@ mod update;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_session::{Context, RecoverError, Scheduler};
-use proffer_types::{FrameworkId, Offer, Resources, Role, TaskId, TaskStatus, Timestamp};
+use proffer_types::{FrameworkId, InverseOffer, Offer, Resources, Role, TaskId, TaskStatus, Timestamp};
 use thiserror::Error;
 
 use crate::avoided::Avoided;
@@ -271,6 +271,11 @@ impl Scheduler for Batch {
     fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
         self.fire(None, cx);
         self.take_all(offers, cx);
+    }
+
+    /// What still runs at the start is killed, and starts again elsewhere: that costs it no retry.
+    fn inverse_offer(&mut self, cx: &mut Context<'_>, offer: &InverseOffer) {
+        cx.accept_inverse(&offer.id);
     }
 
     fn update(&mut self, cx: &mut Context<'_>, status: &TaskStatus) {

@@ -7,6 +7,7 @@
 mod demand;
 mod explain;
 mod index;
+mod leaving;
 mod losses;
 mod message;
 mod offers;
@@ -21,6 +22,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use leaving::LEAVE_BEFORE;
 pub use losses::{AGENTS_A_MINUTE, ONE_AGENT_OF};
 pub use replica::{BACK_OFF_FIRST, BACK_OFF_MAX, STEADY};
 pub use services::{

@@ -2,7 +2,8 @@
 //!
 //! An offer goes to what it was made for. On what is left of it whatever fits may start: of the offers that fit, the
 //! agent with the fewest replicas of the service goes first, so that the loss of one agent costs few of them. What is
-//! not used is declined without a filter: the demand that follows says what is wanted instead.
+//! not used is declined without a filter: the demand that follows says what is wanted instead. An agent with a maintenance
+//! window soon is declined for a while.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +11,7 @@ use proffer_session::Context;
 use proffer_types::{AgentId, Filters, Offer, Resources, TaskInfo};
 use proffer_wire::container::encoded_bytes;
 
+use crate::leaving::{REFUSAL, is_closing};
 use crate::service::Service;
 
 /// The most bytes of command and environment in one accept: half of what a frame may hold.
@@ -54,7 +56,12 @@ impl Candidate {
 
 /// Starts what waits on what is offered.
 pub(crate) fn place(services: &mut BTreeMap<String, Service>, offers: Vec<Offer>, cx: &mut Context<'_>) {
-    let mut candidates: Vec<_> = offers.into_iter().map(Candidate::new).collect();
+    let now = cx.now();
+    let (closing, open): (Vec<_>, Vec<_>) = offers.into_iter().partition(|offer| is_closing(offer, now));
+    for offer in closing {
+        cx.decline(&offer, REFUSAL);
+    }
+    let mut candidates: Vec<_> = open.into_iter().map(Candidate::new).collect();
     place_shapes(services, &mut candidates, cx);
     for service in services.values_mut() {
         place_rest(service, &mut candidates, cx);

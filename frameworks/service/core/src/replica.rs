@@ -31,7 +31,7 @@ pub(crate) struct Replica {
     pub(crate) version: u64,
     /// Quick failures in a row.
     pub(crate) n_failures: u32,
-    /// Stopped for a new version, of which no task ran yet.
+    /// Stopped for a new version or to leave its agent, and no later task ran yet.
     pub(crate) replacing: bool,
     /// Where the latest start went.
     pub(crate) agent_id: Option<AgentId>,

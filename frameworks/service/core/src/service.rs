@@ -3,7 +3,7 @@
 //! Invariant: slots 0 to the target exist, others only until their task has ended; the index and the stored
 //! records always match the replicas. The target is `replicas`, or 0 while the service is being deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proffer_session::Context;
@@ -161,6 +161,22 @@ impl Service {
             }
         }
         self.roll(cx);
+    }
+
+    /// Goes on with replacing what runs on agents that are to be left, one serving replica at a time.
+    pub(crate) fn leave(&mut self, agents: &BTreeSet<AgentId>, cx: &mut Context<'_>) {
+        if !self.index.unsettled.is_empty() {
+            return;
+        }
+        let is_there = |replica: &&Replica| {
+            let agent = replica.agent_id.as_ref();
+            let is_live = replica.has_task() && !replica.is_stopping();
+            is_live && agent.is_some_and(|agent| agents.contains(agent))
+        };
+        if let Some(slot) = self.replicas.values().find(is_there).map(|replica| replica.slot) {
+            self.edit(slot, cx, |replica| replica.replacing = true);
+            self.stop(slot, cx);
+        }
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {

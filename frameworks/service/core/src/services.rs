@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use proffer_session::{Context, RecoverError, Scheduler};
 use proffer_types::{
-    AgentId, FrameworkId, KillPolicy, Offer, Resources, Role, TaskState, TaskStatus, Timestamp,
+    AgentId, FrameworkId, InverseOffer, KillPolicy, Offer, OfferId, Resources, Role, TaskState, TaskStatus,
+    Timestamp,
 };
 use thiserror::Error;
 
 use crate::demand::Stated;
+use crate::leaving::Leaving;
 use crate::losses::Losses;
 use crate::service::Service;
 use crate::spec::{ServiceSpec, SpecError, check_fit, check_replicas};
@@ -49,6 +51,7 @@ pub(crate) struct Cluster {
     /// Empty as long as none is known.
     pub(crate) largest: Vec<Resources>,
     pub(crate) losses: Losses,
+    pub(crate) leaving: Leaving,
 }
 
 /// What an apply did.
@@ -246,6 +249,16 @@ impl Services {
             .ok_or_else(|| NoSuchServiceError::new(name))
     }
 
+    /// Goes on with leaving agents whose maintenance windows come.
+    fn leave(&mut self, cx: &mut Context<'_>) {
+        let due = self.cluster.leaving.due(cx.now());
+        if !due.is_empty() {
+            self.services
+                .values_mut()
+                .for_each(|service| service.leave(due, cx));
+        }
+    }
+
     fn forget_if_over(&mut self, name: &str, cx: &mut Context<'_>) {
         if self.services.get(name).is_none_or(|service| !service.is_over()) {
             return;
@@ -308,6 +321,7 @@ impl Scheduler for Services {
     fn disconnected(&mut self, _cx: &mut Context<'_>) {
         self.cluster.connected = false;
         self.cluster.losses.clear();
+        self.cluster.leaving.clear();
     }
 
     fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
@@ -324,7 +338,19 @@ impl Scheduler for Services {
             Self::surplus(status, cx);
         }
         self.forget_if_over(parts.service, cx);
+        self.leave(cx);
         self.state_demand(cx);
+    }
+
+    fn inverse_offer(&mut self, cx: &mut Context<'_>, offer: &InverseOffer) {
+        self.cluster.leaving.add(offer);
+        cx.accept_inverse(&offer.id);
+        self.leave(cx);
+        self.state_demand(cx);
+    }
+
+    fn inverse_rescinded(&mut self, _cx: &mut Context<'_>, offer: &OfferId) {
+        self.cluster.leaving.remove(offer);
     }
 
     fn agent_away(&mut self, cx: &mut Context<'_>, agent: &AgentId, away_for: Duration) {
@@ -357,6 +383,7 @@ impl Scheduler for Services {
                 service.lose(&agent, cx);
             }
         }
+        self.leave(cx);
         self.state_demand(cx);
     }
 
@@ -366,6 +393,7 @@ impl Scheduler for Services {
 
     fn next_deadline(&self) -> Option<Timestamp> {
         let services = self.services.values().filter_map(Service::next_deadline);
-        services.chain(self.cluster.losses.next()).min()
+        let cluster = [self.cluster.losses.next(), self.cluster.leaving.next()];
+        services.chain(cluster.into_iter().flatten()).min()
     }
 }

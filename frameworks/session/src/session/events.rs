@@ -37,6 +37,14 @@ impl<S: Scheduler> Session<S> {
             }
             Event::Offers(offers) => self.offered(offers, out),
             Event::Rescind(offer) => self.rescinded(&offer, out),
+            Event::InverseOffers(offers) => {
+                for offer in offers {
+                    self.run(out, |scheduler, cx| scheduler.inverse_offer(cx, &offer));
+                }
+            }
+            Event::RescindInverse(offer) => {
+                self.run(out, |scheduler, cx| scheduler.inverse_rescinded(cx, &offer));
+            }
             Event::Update(status) => self.updated(&status, out),
             Event::OperationUpdate(status) => self.operation_updated(&status, out),
             Event::AgentLost(agent) => {

@@ -49,7 +49,9 @@ impl<S: Scheduler> Session<S> {
                 self.send(call, out);
             }
             Call::Teardown => self.teardown(out),
-            Call::Subscribe { .. }
+            Call::AcceptInverse { .. }
+            | Call::DeclineInverse { .. }
+            | Call::Subscribe { .. }
             | Call::Update { .. }
             | Call::Acknowledge { .. }
             | Call::AcknowledgeOperation { .. }

@@ -6,7 +6,7 @@
 use proffer_types::agent_link::MasterMessage;
 use proffer_types::{AgentId, FrameworkId, Session, StatusReason, TaskId, TaskState};
 
-use super::{agent_lost, operation};
+use super::{agent_lost, inverse, operation};
 use crate::cx::Cx;
 use crate::limits::MAX_GONE_AGENTS;
 use crate::state::Agent;
@@ -27,6 +27,7 @@ pub(crate) fn handle(cx: &mut Cx<'_>, agent: &AgentId) -> Result<(), OperatorErr
 /// Ends everything of an agent.
 pub(crate) fn mark(cx: &mut Cx<'_>, agent: &AgentId) {
     agent_lost::rescind_offers(cx, agent);
+    inverse::rescind_all(cx, agent);
     let link = cx.state.agent(agent).and_then(Agent::link);
     let message = message(agent);
     if let Some((link, _)) = link {

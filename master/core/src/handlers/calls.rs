@@ -6,7 +6,8 @@ use proffer_types::scheduler_link::Call;
 use proffer_types::{FrameworkId, Role};
 
 use super::{
-    accept, acknowledge, demand, framework_gone, kill, offers, operation, reconcile, subscribe, update,
+    accept, acknowledge, demand, framework_gone, inverse, kill, offers, operation, reconcile, subscribe,
+    update,
 };
 use crate::cx::Cx;
 use crate::state::Peer;
@@ -55,6 +56,8 @@ fn call_of(cx: &mut Cx<'_>, link: LinkId, framework: &FrameworkId, call: Call) {
             accept::handle(cx, framework, &offers, operations, &refused, filters);
         }
         Call::Decline { offers, filters } => offers::decline(cx, framework, &offers, filters),
+        Call::AcceptInverse { offers } => inverse::accept(cx, framework, &offers),
+        Call::DeclineInverse { offers, refuse } => inverse::decline(cx, framework, &offers, refuse),
         Call::Revive { roles } => revive(cx, framework, roles),
         Call::Suppress { roles } => suppress(cx, framework, roles),
         Call::Kill {

@@ -64,6 +64,10 @@ pub(crate) fn handle(cx: &mut Cx<'_>) {
                 framework_gone::evict(cx, &framework, "the framework was away for too long");
             }
             Deadline::Window(agent) => maintenance::turn(cx, &agent),
+            Deadline::Inverse(agent_id, framework_id) => cx.emit(Event::InverseRefusalOver {
+                framework_id,
+                agent_id,
+            }),
             Deadline::Offer(offer) => {
                 let bundle = cx.state.bundle_of(&offer);
                 let held: Vec<_> = bundle.iter().filter_map(|id| offers::held(cx, id)).collect();

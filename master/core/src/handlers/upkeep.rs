@@ -2,7 +2,7 @@
 
 use proffer_types::AgentId;
 
-use super::{agent_lost, drain};
+use super::{agent_lost, drain, inverse};
 use crate::cx::Cx;
 use crate::{Event, OperatorError, Upkeep};
 
@@ -46,9 +46,13 @@ pub(super) fn set(cx: &mut Cx<'_>, agent: &AgentId, upkeep: Upkeep) {
     let Some(known) = cx.state.agent(agent).filter(|known| known.upkeep != upkeep) else {
         return;
     };
+    let is_announced_anew = upkeep.announced() != known.upkeep.announced();
     // Whoever has an offer knows the next window by it.
     if !upkeep.is_offered() || upkeep.coming() != known.upkeep.coming() {
         agent_lost::rescind_offers(cx, agent);
+    }
+    if is_announced_anew {
+        inverse::rescind_all(cx, agent);
     }
     let agent_id = agent.clone();
     cx.emit(Event::AgentUpkeep { agent_id, upkeep });

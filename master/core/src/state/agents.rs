@@ -312,6 +312,7 @@ impl State {
         self.set_agent_presence(id, AgentPresence::Unreachable { since: Timestamp(0) });
         self.leave_drain(id);
         self.leave_windows(id);
+        self.forget_asked_agent(id);
         self.agents.by_id.remove(id);
         self.index_emptied(id);
         self.ledger_mut().remove_agent(id)

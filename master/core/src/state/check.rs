@@ -15,6 +15,7 @@ impl State {
         self.check_operations();
         self.check_agents();
         self.check_upkeep();
+        self.check_inverse();
         self.check_links();
         self.check_deadlines();
     }
@@ -212,6 +213,7 @@ impl State {
                 expected.insert((expires, Deadline::Offer(id.clone())));
             }
         }
+        expected.extend(self.inverse_deadlines());
         assert_eq!(self.deadlines, expected, "the index of deadlines");
     }
 }

@@ -164,6 +164,7 @@ impl State {
         link: LinkId,
     ) -> Vec<Change> {
         self.unlink_framework(id);
+        self.end_asking(id);
         let presence = FrameworkPresence::Active { link };
         if let Some(framework) = self.frameworks.by_id.get_mut(id) {
             framework.info = with_id(info, id);
@@ -225,6 +226,7 @@ impl State {
 
     pub(super) fn framework_disconnected(&mut self, id: &FrameworkId, deadline: Timestamp) -> Vec<Change> {
         self.unlink_framework(id);
+        self.end_asking(id);
         let was_recovered = self
             .framework(id)
             .is_some_and(|framework| matches!(framework.presence, FrameworkPresence::Recovered { .. }));
@@ -241,6 +243,7 @@ impl State {
 
     pub(super) fn framework_completed(&mut self, id: &FrameworkId) -> Vec<Change> {
         self.unlink_framework(id);
+        self.forget_asked_framework(id);
         self.set_framework_presence(id, FrameworkPresence::Completed);
         self.frameworks.completed.push_back(id.clone());
         self.ledger_mut().remove_framework(id)

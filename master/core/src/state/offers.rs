@@ -39,7 +39,8 @@ pub(super) struct Offers {
     by_id: BTreeMap<OfferId, OfferEntry>,
     /// The offers of each bundle, by the first.
     pub(super) bundles: BTreeMap<OfferId, BTreeSet<OfferId>>,
-    n_made: u64,
+    /// Of inverse offers, too.
+    pub(super) n_made: u64,
 }
 
 impl State {

@@ -81,6 +81,16 @@ impl State {
     pub(super) fn agent_upkeep(&mut self, id: &AgentId, upkeep: &Upkeep) -> Vec<Change> {
         self.leave_drain(id);
         self.leave_windows(id);
+        let first = |upkeep: &Upkeep| {
+            upkeep
+                .windows
+                .first()
+                .map(|window| (window.name.clone(), window.time))
+        };
+        let old = self.agent(id).and_then(|agent| first(&agent.upkeep));
+        if old != first(upkeep) {
+            self.forget_asked_agent(id);
+        }
         let Some(agent) = self.agents.by_id.get_mut(id) else {
             return Vec::new();
         };

@@ -12,6 +12,7 @@ mod budget;
 mod demand;
 mod frameworks;
 mod gangs;
+mod inverse;
 mod maintenance;
 mod offers;
 mod operations;

@@ -75,9 +75,11 @@ fn an_agent_is_drained_for_its_window_and_offered_again_after_it() {
             > schedule w a0 +60 30 grace 2
             store agent a0 cpus:4 w [60s..90s)
             operator <- done
+            f0 <- inverse offer o1 a0 cpus:1 [60s..90s)
             > wait 59
             > wait 1
             store agent a0 cpus:4 Draining 0/0 w [60s..90s) begun
+            f0 <- rescind inverse o1
             a0 <- kill f0/t1 in 2s
             > status a0 f0/t1 KILLED
             f0 <- t1 KILLED AGENT_DRAINING #2
@@ -87,7 +89,7 @@ fn an_agent_is_drained_for_its_window_and_offered_again_after_it() {
             > wait 29
             > wait 1
             store agent a0 cpus:4
-            f0 <- offer o1 a0 * cpus:4
+            f0 <- offer o2 a0 * cpus:4
         "#]],
     );
 }
@@ -168,6 +170,7 @@ fn a_window_that_passed_while_no_master_led_drains_nobody() {
             a0 <- acknowledge f0/t1 #1
             > schedule w a0 +60 30
             operator <- done
+            f0 <- inverse offer o1 a0 cpus:1 [60s..90s)
             > show registry
             > restart
             > sleep 120
@@ -177,11 +180,13 @@ fn a_window_that_passed_while_no_master_led_drains_nobody() {
             f0 <- subscribed as f0
             > agent a0 cpus:4 f0/t1=RUNNING
             a0 <- registered as a0
-            f0 <- offer m2-o0 a0 * cpus:3 [60s..90s)
+            f0 <- inverse offer m2-o0 a0 cpus:1 [60s..90s)
+            f0 <- offer m2-o1 a0 * cpus:3 [60s..90s)
             > wait 1
             store agent a0 cpus:4
-            f0 <- rescind m2-o0
-            f0 <- offer m2-o1 a0 * cpus:3
+            f0 <- rescind m2-o1
+            f0 <- rescind inverse m2-o0
+            f0 <- offer m2-o2 a0 * cpus:3
         "#]],
     );
 }
@@ -256,15 +261,17 @@ fn taking_a_window_back_gives_the_agents_back_at_once() {
             a0 <- acknowledge f0/t1 #1
             > schedule w a0 +5 30
             operator <- done
+            f0 <- inverse offer o1 a0 cpus:1 [5s..35s)
             > wait 5
+            f0 <- rescind inverse o1
             a0 <- kill f0/t1
             > cancel w
             operator <- done
             > status a0 f0/t1 KILLED
             f0 <- t1 KILLED AGENT_DRAINING #2
-            f0 <- offer o1 a0 * cpus:4
+            f0 <- offer o2 a0 * cpus:4
             > wait 30
-            f0 <- rescind o1
+            f0 <- rescind o2
         "#]],
     );
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::script::play_what_is_possible;
 
-const COMMANDS: [&str; 88] = [
+const COMMANDS: [&str; 92] = [
     "agent a0 cpus:4;mem:1GiB",
     "agent a1 cpus:2;ports:[1-9]",
     "agent a0 cpus:4;mem:1GiB f0/t0=RUNNING f1/t1=STARTING",
@@ -91,6 +91,10 @@ const COMMANDS: [&str; 88] = [
     "schedule w a0,a1 +4 9 grace 1",
     "schedule v a1,a0 +1 1",
     "cancel w",
+    "accept-inverse f0 o2,o4,o6",
+    "accept-inverse f0 o1,o3,o5,o7",
+    "decline-inverse f0 o3,o5,o7,o9 2",
+    "decline-inverse f1 o4,o5,o6,o7,o8 0",
     "cancel v",
     "undrain a1,a0",
 ];

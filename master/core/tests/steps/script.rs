@@ -5,6 +5,7 @@
 //!     framework f0 [role r]* [failover 5] [id f0] [adopt yes]   subscribes                 lost a0 | mute a0
 //!         [shared yes] [host host-a1] [min cpus:1] what it can use and wants    update f0 ..  the same options
 //!     accept f0 o0[,o1] [refuse 5] [OPERATION | t2!what-is-wrong]*              decline f0 o0 [refuse 5]
+//!     accept-inverse f0 o0[,o1] | decline-inverse f0 o0 SECONDS
 //!     demand f0 r SHAPE* | undemand f0 r           see `words` for operations, shapes and settings
 //!     operation a0 f0/p1 FINISHED | ack-operation f0 p1 | reconcile-operations f0 [p1[@a0]]* | total a0 cpus:1
 //!     status a0 f0/t1 RUNNING [FINISHED]   head of the queue, newest state      ack f0 t1
@@ -15,7 +16,7 @@
 //!     deactivate a0 | reactivate a0 | gone a0 | drain a0,a1 [grace 5] [at-once 1] [gone yes] | undrain a0,a1
 //!     schedule w a0,a1 START SECONDS [grace 5]   START is `+5`, or seconds by the master's clock      cancel w
 //!     removals 1 20 | recovery-removals 50      what limits removals; first of all
-//!      operator-kill f0 t1 | operator-teardown f0 | wait 5 | restart | show shapes|away|registry|roles
+//!      operator-kill f0 t1 | operator-teardown f0 | wait 5 | restart | show shapes|away|registry|roles|answers
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -137,6 +138,14 @@ impl World {
                     },
                 );
             }
+            ["accept-inverse", name, offers] => {
+                let offers = self.offers(offers);
+                self.call(name, Call::AcceptInverse { offers });
+            }
+            ["decline-inverse", name, offers, refuse] => {
+                let (offers, refuse) = (self.offers(offers), seconds(refuse));
+                self.call(name, Call::DeclineInverse { offers, refuse });
+            }
             ["demand", name, role, shapes @ ..] => {
                 let shapes = Some(shapes.iter().map(|shape| words::shape(shape)).collect());
                 let role = Role::new(role).unwrap();
@@ -256,6 +265,7 @@ impl World {
             ["restart"] => self.restart(),
             ["show", "shapes"] => self.shows_shapes = true,
             ["show", "away"] => self.shows_away = true,
+            ["show", "answers"] => self.show_answers(),
             ["show", "roles"] => self.show_roles(),
             ["show", "registry"] => self.shows_registry = true,
             operator => self.operator(operator),

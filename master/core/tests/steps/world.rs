@@ -179,6 +179,23 @@ impl World {
         }
     }
 
+    pub(crate) fn show_answers(&mut self) {
+        for agent in self.master.snapshot().agents {
+            for asked in &agent.asked {
+                let answer = asked.answer.map(|answer| {
+                    let word = if answer.accepted { "accepted" } else { "declined" };
+                    format!("{word} at {}s", answer.at.0 / 1000)
+                });
+                let answer = answer.unwrap_or_else(|| "nothing".to_owned());
+                let (framework, n_tasks) = (&asked.framework_id, asked.n_tasks);
+                self.say(&format!(
+                    "{framework} with {n_tasks} tasks on {} said {answer}",
+                    agent.agent_id
+                ));
+            }
+        }
+    }
+
     pub(crate) fn say(&mut self, line: &str) {
         self.lines += &self.named(line);
         self.lines += "\n";
@@ -335,6 +352,14 @@ impl World {
                     format!("offer {} {} {} {}{rest}", o.id, o.agent_id, o.role, o.resources)
                 })
                 .collect(),
+            Event::InverseOffers(offers) => offers
+                .iter()
+                .map(|o| {
+                    let window = window_text(o.unavailability);
+                    format!("inverse offer {} {} {}{window}", o.id, o.agent_id, o.resources)
+                })
+                .collect(),
+            Event::RescindInverse(id) => vec![format!("rescind inverse {id}")],
             Event::Rescind(id) => vec![format!("rescind {id}")],
             Event::Update(status) => vec![self.update(name, &status)],
             Event::OperationUpdate(status) => vec![self.operation_update(name, &status)],

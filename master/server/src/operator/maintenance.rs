@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use proffer_master_core::{AgentView, OperatorRequest, Snapshot, Window, WindowStart};
-use proffer_types::Timestamp;
+use proffer_master_core::{AgentView, AskedView, OperatorRequest, Snapshot, Window, WindowStart};
+use proffer_types::{FrameworkId, Timestamp};
 use proffer_wire::v1::list_maintenance_response as message;
 use proffer_wire::v1::schedule_maintenance_request::Start;
 use proffer_wire::{ConvertError, v1};
@@ -14,6 +14,10 @@ use super::agents;
 /// The windows there are, by start and name.
 pub(super) fn list(snapshot: &Snapshot) -> Vec<message::Window> {
     let n_running = agents::n_running(snapshot);
+    let names = snapshot.frameworks.iter();
+    let names: BTreeMap<_, _> = names
+        .map(|view| (&view.framework_id, view.info.name.as_str()))
+        .collect();
     let mut windows: BTreeMap<(Timestamp, &str), message::Window> = BTreeMap::new();
     let parts = snapshot.agents.iter().flat_map(|view| {
         let windows = view.upkeep.windows.iter();
@@ -28,7 +32,12 @@ pub(super) fn list(snapshot: &Snapshot) -> Vec<message::Window> {
                 max_grace_ms: window.max_grace.map(agents::millis),
                 agents: Vec::new(),
             });
-        listed.agents.push(agent(view, window, &n_running));
+        let frameworks = match view.upkeep.windows.first() == Some(window) {
+            true => view.asked.iter().map(|asked| framework(asked, &names)).collect(),
+            false => Vec::new(),
+        };
+        let agent = agent(view, window, &n_running);
+        listed.agents.push(message::Agent { frameworks, ..agent });
     }
     windows.into_values().collect()
 }
@@ -40,6 +49,22 @@ fn agent(view: &AgentView, window: &Window, n_running: &BTreeMap<u64, u32>) -> m
         begun: window.begun,
         drain: agents::drain_of(view, n_running),
         n_tasks: view.n_tasks,
+        frameworks: Vec::new(),
+    }
+}
+
+fn framework(asked: &AskedView, names: &BTreeMap<&FrameworkId, &str>) -> message::Framework {
+    message::Framework {
+        framework_id: asked.framework_id.to_string(),
+        name: names
+            .get(&asked.framework_id)
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        n_tasks: asked.n_tasks,
+        answer: asked.answer.map(|answer| message::Answer {
+            accepted: answer.accepted,
+            at_ms: answer.at.0,
+        }),
     }
 }
 

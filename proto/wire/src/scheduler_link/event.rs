@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proffer_types::scheduler_link::Event;
-use proffer_types::{Offer, Resources};
+use proffer_types::{InverseOffer, Offer, Resources};
 
 use crate::error::{At as _, ConvertError};
 use crate::frame::chunks;
@@ -45,6 +45,15 @@ fn event_messages(event: &Event) -> Vec<v1::SchedulerEvent> {
             heartbeat_interval_ms: millis(*heartbeat_interval),
         }),
         Event::Rescind(offer_id) => FromMaster::Rescind(e::Rescind {
+            offer_id: offer_id.to_string(),
+        }),
+        Event::InverseOffers(offers) => {
+            return chunks(offers.iter().map(v1::InverseOffer::from))
+                .into_iter()
+                .map(|inverse_offers| FromMaster::InverseOffers(e::InverseOffers { inverse_offers }).into())
+                .collect();
+        }
+        Event::RescindInverse(offer_id) => FromMaster::RescindInverseOffer(e::RescindInverseOffer {
             offer_id: offer_id.to_string(),
         }),
         Event::Update(status) => FromMaster::Update(status.into()),
@@ -93,6 +102,17 @@ impl TryFrom<v1::SchedulerEvent> for Event {
                 Ok(Self::Offers(offers.collect::<Result<_, _>>()?))
             }
             FromMaster::Rescind(rescind) => Ok(Self::Rescind(parse("rescind.offer_id", &rescind.offer_id)?)),
+            FromMaster::InverseOffers(offers) => {
+                let offer = |(index, offer)| {
+                    InverseOffer::try_from(offer).at_item("inverse_offers.inverse_offers", index)
+                };
+                let offers = offers.inverse_offers.into_iter().enumerate().map(offer);
+                Ok(Self::InverseOffers(offers.collect::<Result<_, _>>()?))
+            }
+            FromMaster::RescindInverseOffer(rescind) => Ok(Self::RescindInverse(parse(
+                "rescind_inverse_offer.offer_id",
+                &rescind.offer_id,
+            )?)),
             FromMaster::Update(status) => Ok(Self::Update(status.try_into().at("update")?)),
             FromMaster::OperationUpdate(status) => {
                 Ok(Self::OperationUpdate(status.try_into().at("operation_update")?))

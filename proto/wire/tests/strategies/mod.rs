@@ -305,6 +305,20 @@ fn unavailability() -> impl Strategy<Value = Unavailability> {
     })
 }
 
+fn inverse_offer() -> impl Strategy<Value = InverseOffer> {
+    let ids = (id(), id(), id());
+    (ids, TEXT, unavailability(), resources()).prop_map(
+        |((id, framework_id, agent_id), hostname, unavailability, resources)| InverseOffer {
+            id,
+            framework_id,
+            agent_id,
+            hostname,
+            unavailability,
+            resources,
+        },
+    )
+}
+
 fn uuid() -> impl Strategy<Value = StatusUuid> {
     any::<[u8; 16]>().prop_map(StatusUuid)
 }
@@ -339,6 +353,11 @@ pub(crate) fn call() -> impl Strategy<Value = Call> {
         }),
         vec((id(), option::of(id())), 0..3).prop_map(|operations| Call::ReconcileOperations { operations }),
         (vec(id(), 0..3), filters()).prop_map(|(offers, filters)| Call::Decline { offers, filters }),
+        vec(id(), 0..3).prop_map(|offers| Call::AcceptInverse { offers }),
+        (vec(id(), 0..3), filters()).prop_map(|(offers, filters)| Call::DeclineInverse {
+            offers,
+            refuse: filters.refuse
+        }),
         roles().prop_map(|roles| Call::Revive { roles }),
         roles().prop_map(|roles| Call::Suppress { roles }),
         (id(), option::of(id()), kill_policy()).prop_map(|(task_id, agent_id, kill_policy)| Call::Kill {
@@ -368,6 +387,8 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         }),
         vec(offer(), 1..3).prop_map(Event::Offers),
         id().prop_map(Event::Rescind),
+        vec(inverse_offer(), 1..3).prop_map(Event::InverseOffers),
+        id().prop_map(Event::RescindInverse),
         status().prop_map(Event::Update),
         operation::status().prop_map(Event::OperationUpdate),
         id().prop_map(Event::AgentLost),

@@ -1,12 +1,15 @@
 //! Using offers: what an offer was made for first, then whatever waits and fits.
 //!
 //! What is left is declined without a filter: the demand that follows says what is wanted instead. A gang is launched
-//! whole on the offers of its bundle, or not at all.
+//! whole on the offers of its bundle, or not at all. Nothing starts on an agent with a maintenance window before it would end.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proffer_session::Context;
-use proffer_types::{AgentId, Filters, GangId, Offer, Operation, Resources, Role, ShapeId, TaskInfo};
+use proffer_types::{
+    AgentId, Filters, GangId, Offer, Operation, Resources, Role, ShapeId, TaskInfo, Timestamp,
+};
 
 use super::demand::{of_shape, shape_id};
 use super::{Batch, put};
@@ -22,6 +25,12 @@ const MAX_LAUNCH_BYTES: usize = 1 << 20;
 /// Launches in one step, over all offers: with its records each takes a few hundred bytes of a commit, which
 /// holds 16 MiB.
 const MAX_LAUNCHES_PER_STEP: usize = 20_000;
+
+/// What a task without a time limit is thought to take, at least: an agent whose window begins sooner is not worth its start.
+const UNKNOWN_LENGTH: Duration = Duration::from_secs(60);
+/// How long not to be offered an agent on which what waits would not end before a maintenance window: other agents have their
+/// turn meanwhile, and a window that is taken back is noticed soon.
+const WINDOW_REFUSAL: Duration = Duration::from_secs(10);
 
 /// What one offer, or the offers of a gang, still have room for.
 struct Room {
@@ -61,6 +70,12 @@ impl Room {
     }
 }
 
+/// Whether a task that starts now, by the host's clock, could outlast the agent's time until its next maintenance window.
+fn outlasts(offer: &Offer, spec: &TaskSpec, now: Timestamp) -> bool {
+    let end = now.after(spec.timeout.unwrap_or(UNKNOWN_LENGTH));
+    offer.unavailability.is_some_and(|window| end > window.start)
+}
+
 impl Batch {
     pub(super) fn take_all(&mut self, offers: Vec<Offer>, cx: &mut Context<'_>) {
         let mut n_left = MAX_LAUNCHES_PER_STEP;
@@ -86,25 +101,46 @@ impl Batch {
             cx.decline(offer, left);
             return 0;
         }
+        let now = self.wall(cx);
         let mut room = Room::of(offer, n_left);
         let mut tasks = Vec::new();
         for (shape, n) in &offer.shapes {
-            tasks.extend(self.launch(self.plan_shape(offer, *shape, *n, &mut room), cx));
+            tasks.extend(self.launch(self.plan_shape(offer, *shape, *n, &mut room, now), cx));
         }
-        tasks.extend(self.launch(self.plan_rest(offer, &mut room), cx));
+        tasks.extend(self.launch(self.plan_rest(offer, &mut room, now), cx));
         let n_tasks = tasks.len();
         if tasks.is_empty() {
-            cx.decline(offer, Filters::NONE.refuse);
+            cx.decline(offer, self.refusal(offer, now));
         } else {
             cx.launch(offer, tasks, Filters::NONE);
         }
         n_tasks
     }
 
+    /// How long not to be offered an agent again of which nothing was used.
+    fn refusal(&self, offer: &Offer, now: Timestamp) -> Duration {
+        let owners = offer.shapes.iter();
+        let mut owners = owners.filter_map(|(shape, _)| self.owner_of(*shape, &offer.role));
+        match owners.any(|(job, task)| outlasts(offer, job.task_spec(task), now)) {
+            true => WINDOW_REFUSAL,
+            false => Filters::NONE.refuse,
+        }
+    }
+
     /// What an offer was made for, as far as it still waits.
-    fn plan_shape(&self, offer: &Offer, shape: ShapeId, n: u32, room: &mut Room) -> Vec<Launch> {
+    fn plan_shape(
+        &self,
+        offer: &Offer,
+        shape: ShapeId,
+        n: u32,
+        room: &mut Room,
+        now: Timestamp,
+    ) -> Vec<Launch> {
         let owner = self.owner_of(shape, &offer.role);
-        let Some((job, task)) = owner.filter(|(job, task)| job.gang(*task).is_none()) else {
+        let may_start = |(job, task): &(&Job, usize)| {
+            job.gang(*task).is_none() && !outlasts(offer, job.task_spec(*task), now)
+        };
+        let Some((job, task)) = owner.filter(may_start) else {
             return Vec::new();
         };
         let waiting = self.queue.waiting(job, task).into_iter().flatten();
@@ -116,7 +152,7 @@ impl Batch {
     }
 
     /// Whatever else waits and fits in what is left. How many of a task are on the agent only the master knows.
-    fn plan_rest(&self, offer: &Offer, room: &mut Room) -> Vec<Launch> {
+    fn plan_rest(&self, offer: &Offer, room: &mut Room, now: Timestamp) -> Vec<Launch> {
         let mut plan = Vec::new();
         for (number, task, waiting) in self.queue.groups(&offer.role) {
             if room.resources.is_empty() {
@@ -127,7 +163,11 @@ impl Batch {
             };
             let spec = job.task_spec(task);
             let alone = job.gang(task).is_none() && spec.rules.max_per_agent.is_none();
-            if !alone || room.pick(spec).is_none() || !offer.meets(&spec.rules.constraints) {
+            if !alone
+                || outlasts(offer, spec, now)
+                || room.pick(spec).is_none()
+                || !offer.meets(&spec.rules.constraints)
+            {
                 continue;
             }
             for index in waiting {
@@ -146,13 +186,15 @@ impl Batch {
             .iter()
             .map(|offer| self.avoided.left(&offer.agent_id, cx.now()));
         let refuse = avoided.max().flatten();
+        let now = self.wall(cx);
         let plan = match refuse {
-            None => self.plan_gang(id, bundle, n_left),
+            None => self.plan_gang(id, bundle, n_left, now),
             Some(_) => None,
         };
         let Some(plan) = plan else {
             if let Some(offer) = bundle.first() {
-                cx.decline(offer, refuse.unwrap_or(Filters::NONE.refuse));
+                let windows = bundle.iter().map(|offer| self.refusal(offer, now));
+                cx.decline(offer, windows.chain(refuse).max().unwrap_or_default());
             }
             return 0;
         };
@@ -163,7 +205,7 @@ impl Batch {
     }
 
     /// Everything of a gang that waits, or nothing.
-    fn plan_gang(&self, id: GangId, bundle: &[Offer], n_left: usize) -> Option<Vec<Launch>> {
+    fn plan_gang(&self, id: GangId, bundle: &[Offer], n_left: usize, now: Timestamp) -> Option<Vec<Launch>> {
         let (job, first) = self.owner_of(ShapeId(id.0), &bundle.first()?.role)?;
         let (n_waiting, n_running) = job.gang_start(first)?;
         if n_running > 0 {
@@ -184,6 +226,9 @@ impl Batch {
                 let waiting = waiting
                     .get_mut(&task)
                     .filter(|_| *shape == shape_id(job.number, task))?;
+                if outlasts(offer, job.task_spec(task), now) {
+                    return None;
+                }
                 for index in waiting.take(*n as usize) {
                     let taken = room.take(job.task_spec(task))?;
                     plan.push((job.place(task, *index), offer.agent_id.clone(), taken));

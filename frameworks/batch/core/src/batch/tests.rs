@@ -46,6 +46,27 @@ fn an_agent_that_drops_tasks_is_left_alone_for_a_growing_while() {
 }
 
 #[test]
+fn nothing_starts_on_an_agent_whose_maintenance_window_begins_before_it_would_end() {
+    check(
+        "submit J a t100 | offer O1 cpus:1;mem:8GiB for=1.0*1 window=100 | submit K b t9 | submit L c
+         | offer O2 cpus:8;mem:8GiB window=59 | offer O3 cpus:8;mem:8GiB window=61 | submit M d*2! t100
+         | offer O4 cpus:1;mem:8GiB for=4.0*1 gang=2 + O5 cpus:1;mem:8GiB for=4.0*1 gang=2 window=99
+         | offer O6 cpus:1;mem:8GiB for=4.0*1 gang=2 window=200 + O7 cpus:1;mem:8GiB for=4.0*1 gang=2",
+        expect![[r#"
+            submit J a t100: 1 instances; want * 1.0*1
+            offer O1 cpus:1;mem:8GiB for=1.0*1 window=100: decline O1 10s
+            submit K b t9: 1 instances; want * 1.0*1 2.0*1
+            submit L c: 1 instances; want * 1.0*1 2.0*1 3.0*1
+            offer O2 cpus:8;mem:8GiB window=59: accept O2 K-2.b.0 0ns; want * 1.0*1 3.0*1
+            offer O3 cpus:8;mem:8GiB window=61: accept O3 L-3.c.0 0ns; want * 1.0*1
+            submit M d*2! t100: 2 instances; want * 1.0*1 4.0*2 gang 4.0
+            offer O4 cpus:1;mem:8GiB for=4.0*1 gang=2 + O5 cpus:1;mem:8GiB for=4.0*1 gang=2 window=99: decline O4 10s
+            offer O6 cpus:1;mem:8GiB for=4.0*1 gang=2 window=200 + O7 cpus:1;mem:8GiB for=4.0*1 gang=2: accept O6 O7 M-4.d.0 M-4.d.1 0ns; want * 1.0*1
+        "#]],
+    );
+}
+
+#[test]
 fn a_higher_priority_goes_first_and_then_the_earlier_job() {
     check(
         "submit J1 a | submit J2 a | submit J3 a p5 | offer O1 cpus:2;mem:8GiB | offer O2 cpus:2;mem:8GiB",

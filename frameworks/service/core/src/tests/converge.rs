@@ -189,6 +189,8 @@ impl Cluster {
                 | Call::Suppress { .. }
                 | Call::Acknowledge { .. }
                 | Call::AcknowledgeOperation { .. }
+                | Call::AcceptInverse { .. }
+                | Call::DeclineInverse { .. }
                 | Call::Reconcile { .. }
                 | Call::ReconcileOperations { .. }
                 | Call::Teardown

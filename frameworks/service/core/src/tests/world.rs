@@ -9,9 +9,9 @@ use std::time::Duration;
 use proffer_session::{Context, Output, Scheduler, Write};
 use proffer_types::scheduler_link::Call;
 use proffer_types::{
-    AgentId, Attribute, Constraint, ContainerSpec, FrameworkId, KillPolicy, Limits, MasterId, Offer,
-    OfferConstraints, Operation, PlacementRules, Predicate, Resources, Role, Selector, ShapeId, StatusReason,
-    StatusSource, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+    AgentId, Attribute, Constraint, ContainerSpec, FrameworkId, InverseOffer, KillPolicy, Limits, MasterId,
+    Offer, OfferConstraints, OfferId, Operation, PlacementRules, Predicate, Resources, Role, Selector,
+    ShapeId, StatusReason, StatusSource, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp, Unavailability,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -97,7 +97,27 @@ impl World {
         }
     }
 
-    /// `A cpus:4;mem:4GiB,1*2,rack=r1`: an agent, what it offers, for two replicas of the first service, its attributes.
+    /// A minute that begins so many seconds from now.
+    fn window(&self, after: &str) -> Unavailability {
+        Unavailability {
+            start: self.now.after(Duration::from_secs(after.parse().unwrap())),
+            duration: Duration::from_secs(60),
+        }
+    }
+
+    fn inverse(&self, id: &str, agent: &str, after: &str) -> InverseOffer {
+        InverseOffer {
+            id: OfferId::new(id).unwrap(),
+            framework_id: framework_id(),
+            agent_id: AgentId::new(agent).unwrap(),
+            hostname: agent.to_owned(),
+            unavailability: self.window(after),
+            resources: Resources::new(),
+        }
+    }
+
+    /// `A cpus:4;mem:4GiB,1*2,rack=r1,window=60`: an agent, what it offers, for two replicas of the first service, its
+    /// attributes, in how many seconds its maintenance window begins.
     fn offer_of(&mut self, agent: &str, text: &str) -> Offer {
         let mut words = text.split(',');
         let resources = words.next().unwrap().parse().unwrap();
@@ -106,6 +126,8 @@ impl World {
             if let Some((number, n)) = word.split_once('*') {
                 let shape = ShapeId(number.parse().unwrap());
                 offer.shapes.push((shape, n.parse().unwrap()));
+            } else if let Some(after) = word.strip_prefix("window=") {
+                offer.unavailability = Some(self.window(after));
             } else if let Some((name, value)) = word.split_once('=') {
                 offer.attributes.push(Attribute {
                     name: name.to_owned(),
@@ -192,6 +214,14 @@ impl World {
                 let (agent, time) = (AgentId::new(agent).unwrap(), time.parse().unwrap());
                 let time = Duration::from_secs(time);
                 self.run(|services, cx| services.agent_away(cx, &agent, time)).1
+            }
+            ["inverse", id, agent, after] => {
+                let offer = self.inverse(id, agent, after);
+                self.run(|services, cx| services.inverse_offer(cx, &offer)).1
+            }
+            ["rescind-inverse", id] => {
+                let id = OfferId::new(id).unwrap();
+                self.run(|services, cx| services.inverse_rescinded(cx, &id)).1
             }
             ["back", agent] => {
                 let agent = AgentId::new(agent).unwrap();
@@ -320,7 +350,9 @@ fn tell(call: &Call) -> String {
                 .collect();
             format!("want {role}{shapes}")
         }
+        Call::AcceptInverse { offers } => format!("accept inverse {}", offers[0]),
         Call::Subscribe { .. }
+        | Call::DeclineInverse { .. }
         | Call::Update { .. }
         | Call::Revive { .. }
         | Call::Suppress { .. }

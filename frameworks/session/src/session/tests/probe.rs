@@ -401,6 +401,8 @@ fn show_call(call: &Call) -> String {
             let suppressed = suppressed_roles.iter().map(|role| format!("suppressed:{role}"));
             format!("update{}{}", show_own(info), list(suppressed))
         }
+        Call::AcceptInverse { offers } => format!("accept inverse{}", list(offers)),
+        Call::DeclineInverse { offers, refuse } => format!("decline inverse{} for {refuse:?}", list(offers)),
         Call::Demand { role, shapes: None } => format!("demand {role} taken back"),
         Call::Demand {
             role,

@@ -11,7 +11,7 @@ use proffer_types::{
     AgentId, Attribute, Constraint, ContainerSpec, FrameworkId, GangId, KillPolicy, Limits, Offer,
     OfferConstraints, OfferGang, OfferId, Operation, PlacementRules, Predicate, ResourceName, Resources,
     Role, Selector, Shape, ShapeId, StatusReason, StatusSource, TaskId, TaskInfo, TaskState, TaskStatus,
-    Timestamp,
+    Timestamp, Unavailability,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -267,6 +267,11 @@ pub(super) fn job(words: &[&str]) -> JobSpec {
             spec.tasks
                 .iter_mut()
                 .for_each(|task| task.rules.max_per_agent = Some(most.try_into().unwrap()));
+        } else if let Some(timeout) = number(word).filter(|_| word.starts_with('t')) {
+            let timeout = Duration::from_secs(timeout.try_into().unwrap());
+            spec.tasks
+                .iter_mut()
+                .for_each(|task| task.timeout = Some(timeout));
         } else if let Some(word) = word.strip_prefix('~') {
             set_schedule(&mut spec, word);
         } else if let Some((name, value)) = word.split_once('=') {
@@ -326,14 +331,20 @@ pub(super) fn spec_of(name: &str, count: u32, after: Option<&str>, resources: Re
     }
 }
 
-/// `O1 cpus:1;mem:1GiB on=A2 for=1.0*2 gang=2 rack=r1 @role`: an offer, the agent it is of, the shapes it was made for,
-/// and of how many offers its gang is, which is that of the first shape.
+/// `O1 cpus:1;mem:1GiB on=A2 for=1.0*2 gang=2 rack=r1 window=60 @role`: an offer, the agent it is of, the shapes it was made
+/// for, of how many offers its gang is, which is that of the first shape, and at what second its maintenance window begins.
 fn offers(text: &str) -> Offer {
     let words: Vec<_> = text.split_whitespace().collect();
     let role = words[2..].iter().find(|word| word.starts_with('@')).copied();
     let mut made = offer(words[0], words[1], role);
     for (key, value) in words[2..].iter().filter_map(|word| word.split_once('=')) {
         match key {
+            "window" => {
+                made.unavailability = Some(Unavailability {
+                    start: Timestamp(0).after(Duration::from_secs(value.parse().unwrap())),
+                    duration: Duration::from_secs(60),
+                });
+            }
             "on" => made.agent_id = AgentId::new(value).unwrap(),
             "for" => made.shapes.push(shape_of(value)),
             "gang" => {
@@ -436,6 +447,8 @@ fn show_call(call: &Call) -> String {
         | Call::Update { .. }
         | Call::Acknowledge { .. }
         | Call::AcknowledgeOperation { .. }
+        | Call::AcceptInverse { .. }
+        | Call::DeclineInverse { .. }
         | Call::Reconcile { .. }
         | Call::ReconcileOperations { .. }
         | Call::Teardown
