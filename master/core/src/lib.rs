@@ -9,6 +9,7 @@ mod event;
 mod handlers;
 pub mod limits;
 mod links;
+mod listing;
 mod master;
 mod output;
 mod registry;
@@ -21,12 +22,13 @@ mod validate;
 pub use command::{Command, LinkId, OperatorRequest, RequestId, WindowStart};
 pub use config::{Config, RemovalLimit};
 pub use event::{Bundle, Event, InverseEnd, OfferEnd};
+pub use listing::{ListedTask, TaskCursor, TaskPage, TaskQuery};
 pub use master::Master;
 pub use output::{CloseReason, Effect, OperatorError, Output};
 pub use proffer_allocator::RoleConfig;
 pub use registry::{AgentRecord, FrameworkRecord, Registry, RegistryChange, RoleRecord};
 pub use snapshot::{
-    AgentState, AgentView, AskedView, FrameworkState, FrameworkView, RoleView, Snapshot, TaskList, TaskView,
+    AgentState, AgentView, AskedView, FrameworkState, FrameworkView, RoleView, Snapshot, TaskView,
 };
 pub use state::{
     Agent, AgentPresence, Asked, Framework, FrameworkPresence, GoneAgent, InverseAnswer, OfferEntry,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use proffer_allocator::{Allocator, Change};
-use proffer_types::{FrameworkId, MasterId, OperationId, Timestamp, scheduler_link};
+use proffer_types::{MasterId, OperationId, Timestamp, scheduler_link};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -15,8 +15,9 @@ use crate::handlers::{
     agent_lost, agent_register, agent_status, calls, drain, framework_gone, inverse, operator, tick,
 };
 use crate::links::Heartbeats;
+use crate::listing::{TaskCursor, TaskPage, TaskQuery, page};
 use crate::round::allocate;
-use crate::snapshot::{Snapshot, TaskList, snapshot, task_list};
+use crate::snapshot::{Snapshot, snapshot};
 use crate::state::{State, Withheld};
 use crate::{Command, Config, Effect, Event, Output, Registry, RequestId, links};
 
@@ -220,10 +221,11 @@ impl Master {
         snapshot(&self.state, self.allocator.as_ref())
     }
 
-    /// The tasks of some framework, or of all, with what they are listed with. Costs a pointer a task and an agent.
+    /// At most `limit` of the tasks that are asked for, behind `after` or from the beginning. Costs what
+    /// [`limits`](crate::limits) let one page cost.
     #[must_use]
-    pub fn task_list(&self, framework: Option<&FrameworkId>, completed: bool) -> TaskList {
-        task_list(&self.state, framework, completed)
+    pub fn tasks_page(&self, query: &TaskQuery, after: Option<&TaskCursor>, limit: usize) -> TaskPage {
+        page(&self.state, query, after, limit)
     }
 
     /// Checks every invariant of the state, and what the allocator derives from it. Panics with what is broken; for

@@ -164,46 +164,6 @@ pub(crate) fn snapshot(state: &State, allocator: &dyn Allocator) -> Snapshot {
     }
 }
 
-/// Tasks, and the names that they are listed with: what is asked for most, and would cost most as a whole snapshot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskList {
-    /// As in a [`Snapshot`].
-    pub tasks: Vec<Arc<TaskView>>,
-    /// As in a [`Snapshot`], if they were asked for.
-    pub completed_tasks: Vec<Arc<TaskView>>,
-    /// All that are admitted.
-    pub agents: BTreeMap<AgentId, Arc<AgentInfo>>,
-    /// The names of all that are known.
-    pub frameworks: BTreeMap<FrameworkId, String>,
-}
-
-pub(crate) fn task_list(state: &State, framework: Option<&FrameworkId>, completed: bool) -> TaskList {
-    let is_wanted = |id: &FrameworkId| framework.is_none_or(|framework| framework == id);
-    let completed_tasks = state
-        .completed_tasks()
-        .filter(|task| is_wanted(&task.framework_id));
-    let view = |task: &Task| Arc::clone(&task.view);
-    TaskList {
-        tasks: match framework {
-            Some(framework) => state.tasks_of(framework).map(|(_, task)| view(task)).collect(),
-            None => state.tasks().map(view).collect(),
-        },
-        completed_tasks: match completed {
-            true => completed_tasks.map(Arc::clone).collect(),
-            false => Vec::new(),
-        },
-        agents: state
-            .agents()
-            .map(|(id, agent)| (id.clone(), Arc::clone(&agent.info)))
-            .collect(),
-        frameworks: state
-            .frameworks()
-            .filter(|(_, framework)| !framework.is_completed())
-            .map(|(id, framework)| (id.clone(), framework.info.name.clone()))
-            .collect(),
-    }
-}
-
 /// What of some claims is used by tasks, what is offered, and how many tasks there are.
 fn sums<'a>(tasks: impl Iterator<Item = &'a Task>, offers: impl Iterator<Item = &'a Resources>) -> Sums {
     let mut sums = Sums {

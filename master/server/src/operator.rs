@@ -4,6 +4,7 @@ mod agents;
 mod changes;
 mod explain;
 mod maintenance;
+mod tasks;
 mod views;
 
 use std::sync::Arc;
@@ -12,9 +13,9 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use proffer_grpc::status;
 use proffer_grpc::v1::operator_server::Operator;
-use proffer_master_core::{Master, OperatorRequest, TaskView};
+use proffer_master_core::{Master, OperatorRequest};
 use proffer_store::Store;
-use proffer_types::{FrameworkId, KillPolicy};
+use proffer_types::KillPolicy;
 use proffer_wire::{ConvertError, v1};
 use tonic::{Request, Response, Status};
 
@@ -167,19 +168,8 @@ impl Operator for OperatorApi {
     }
 
     async fn list_tasks(&self, request: Request<v1::ListTasksRequest>) -> Answer<v1::ListTasksResponse> {
-        let wanted = request.into_inner();
-        let framework = match wanted.framework_id.as_str() {
-            "" => None,
-            id => Some(parse::<FrameworkId>("framework_id", id).map_err(status)?),
-        };
-        let completed = wanted.include_completed;
-        let list = move |master: &Master| master.task_list(framework.as_ref(), completed);
-        let list = self.inbox.read(list).await?;
-        let is_wanted =
-            |task: &&Arc<TaskView>| wanted.task_id.is_empty() || wanted.task_id == task.info.id.as_str();
-        let tasks = list.tasks.iter().chain(&list.completed_tasks).filter(is_wanted);
-        let tasks = tasks.map(|task| views::task(&list, task)).collect();
-        Ok(Response::new(v1::ListTasksResponse { tasks }))
+        let answer = tasks::list(&self.inbox, request.into_inner()).await?;
+        Ok(Response::new(answer))
     }
 
     async fn list_offers(&self, _request: Request<v1::ListOffersRequest>) -> Answer<v1::ListOffersResponse> {

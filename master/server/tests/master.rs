@@ -5,6 +5,7 @@
 mod backup;
 mod election;
 mod harness;
+mod listing;
 mod roles;
 
 use std::net::SocketAddr;
@@ -39,8 +40,8 @@ fn task(offer: &v1::Offer) -> v1::TaskInfo {
     }
 }
 
-fn launch(offer: &v1::Offer, task: v1::TaskInfo) -> Call {
-    let launch = v1::operation::Launch { tasks: vec![task] };
+fn launch(offer: &v1::Offer, tasks: Vec<v1::TaskInfo>) -> Call {
+    let launch = v1::operation::Launch { tasks };
     Call::Accept(v1::scheduler_call::Accept {
         offer_ids: vec![offer.offer_id.clone()],
         operations: vec![v1::Operation {
@@ -74,7 +75,7 @@ async fn a_task_goes_the_whole_round() {
     let mut agent = master.agent(resources(4.0, 4e9)).await;
     let offer = framework.next(offer).await.unwrap();
     assert_eq!(offer.hostname, "host");
-    framework.call(launch(&offer, task(&offer))).await;
+    framework.call(launch(&offer, vec![task(&offer)])).await;
     let run = agent
         .next(|message| {
             if let Message::RunTask(run) = message {
@@ -188,7 +189,7 @@ async fn a_hostile_message_ends_its_own_stream_with_the_reason_and_nothing_else(
         let offer = framework.next(offer).await.unwrap();
         let mut bad = task(&offer);
         change(&mut bad);
-        framework.call(launch(&offer, bad)).await;
+        framework.call(launch(&offer, vec![bad])).await;
         let status = framework.end().await;
         assert_eq!(status.code(), code, "{status:?}");
         assert!(status.message().contains(says), "{status:?}");
@@ -212,7 +213,7 @@ async fn a_task_with_a_wrong_description_ends_as_an_error_and_its_scheduler_goes
     let offer = framework.next(offer).await.unwrap();
     let mut bad = task(&offer);
     bad.resources = Some(resources(f64::NAN, 1.0));
-    framework.call(launch(&offer, bad)).await;
+    framework.call(launch(&offer, vec![bad])).await;
     let status = framework.next(update).await.unwrap();
     assert_eq!(status.state(), v1::TaskState::TaskError);
     assert_eq!(status.reason(), v1::StatusReason::ReasonTaskInvalid);

@@ -5,6 +5,7 @@
 //! while its state holds them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use proffer_allocator::{Change, Claim, ClaimIx, ClaimKind};
@@ -15,6 +16,9 @@ use proffer_types::{
 use super::{State, TaskKey};
 use crate::TaskView;
 use crate::limits::MAX_COMPLETED_TASKS;
+
+/// From one to another, as ranges of maps are named; the first is not behind the other.
+type Span<T> = (Bound<T>, Bound<T>);
 
 /// One live task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +64,31 @@ impl State {
     /// All live tasks, by framework and id.
     pub fn tasks(&self) -> impl Iterator<Item = &Task> {
         self.tasks.live.values().flat_map(BTreeMap::values)
+    }
+
+    /// How many live tasks a framework has, or all have.
+    #[must_use]
+    pub fn n_tasks(&self, framework: Option<&FrameworkId>) -> usize {
+        match framework {
+            Some(framework) => self.tasks.live.get(framework).map_or(0, BTreeMap::len),
+            None => self.tasks.live.values().map(BTreeMap::len).sum(),
+        }
+    }
+
+    /// The live tasks of some frameworks, by id.
+    pub(crate) fn live_tasks(
+        &self,
+        frameworks: Span<FrameworkId>,
+    ) -> impl Iterator<Item = (&FrameworkId, &BTreeMap<TaskId, Task>)> {
+        self.tasks.live.range(frameworks)
+    }
+
+    /// The tasks of some frameworks that ended, oldest first.
+    pub(crate) fn completed_by_framework(
+        &self,
+        frameworks: Span<FrameworkId>,
+    ) -> impl Iterator<Item = (&FrameworkId, &VecDeque<Arc<TaskView>>)> {
+        self.tasks.completed.range(frameworks)
     }
 
     /// The tasks that ended, oldest first per framework.

@@ -13,6 +13,7 @@ mod demand;
 mod frameworks;
 mod gangs;
 mod inverse;
+mod listing;
 mod maintenance;
 mod offers;
 mod operations;

@@ -1,7 +1,7 @@
 //! A snapshot's views as messages.
 
 use proffer_allocator::{Ledger, Quantities, Share};
-use proffer_master_core::{FrameworkState, FrameworkView, RoleView, TaskList, TaskView};
+use proffer_master_core::{FrameworkState, FrameworkView, RoleView};
 use proffer_wire::v1;
 
 pub(super) fn framework(view: &FrameworkView) -> v1::list_frameworks_response::Framework {
@@ -41,20 +41,4 @@ pub(super) fn role(view: &RoleView, ledger: &Ledger) -> v1::list_roles_response:
 pub(crate) fn role_share(view: &RoleView, ledger: &Ledger) -> Share {
     let claimed = Quantities::from(&view.allocated);
     Share::dominant(&claimed, ledger.total(), view.weight_millis)
-}
-
-/// A task of a list. One whose agent or framework is gone has those fields empty.
-pub(super) fn task(list: &TaskList, task: &TaskView) -> v1::list_tasks_response::Task {
-    let agent = list.agents.get(&task.info.agent_id);
-    let framework = list.frameworks.get(&task.framework_id);
-    v1::list_tasks_response::Task {
-        framework_id: task.framework_id.to_string(),
-        framework_name: framework.cloned().unwrap_or_default(),
-        info: Some((&*task.info).into()),
-        state: v1::TaskState::from(task.state).into(),
-        latest_status: Some((&task.status).into()),
-        agent_hostname: agent.map(|info| info.hostname.clone()).unwrap_or_default(),
-        agent_address: agent.map(|info| info.address.clone()).unwrap_or_default(),
-        role: task.role.to_string(),
-    }
 }
