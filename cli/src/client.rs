@@ -37,6 +37,19 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// The largest answer: a list of some hundred thousand tasks.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
 
+/// Tasks asked for at a time: some hundred KiB, and little enough for the master to do other things in between.
+const PAGE_TASKS: u32 = 1_000;
+
+/// Tasks of a list.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks {
+    pub(crate) tasks: Vec<v1::list_tasks_response::Task>,
+    /// Whether there are more than were asked for.
+    pub(crate) is_cut: bool,
+    /// How many live tasks the master has, of the framework if one was named.
+    pub(crate) n_live: u64,
+}
+
 /// Which cluster to talk to.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct MasterArgs {
@@ -229,6 +242,31 @@ impl Cluster {
         let info = agents.pop().and_then(|agent| agent.info);
         let address = info.map(|info| info.address);
         address.with_context(|| format!("no agent `{id}`; `proffer agents` lists what the master knows"))
+    }
+
+    /// Tasks that are asked for, up to `at_most`.
+    pub(crate) async fn tasks(&self, request: v1::ListTasksRequest, at_most: Option<usize>) -> Result<Tasks> {
+        let mut listed = Tasks::default();
+        let at_most = at_most.unwrap_or(usize::MAX);
+        let mut page_token = String::new();
+        loop {
+            let missing = at_most.saturating_sub(listed.tasks.len());
+            let limit = u32::try_from(missing).unwrap_or(u32::MAX).min(PAGE_TASKS);
+            let request = v1::ListTasksRequest {
+                limit,
+                page_token,
+                ..request.clone()
+            };
+            let answer = self.operator().list_tasks(request).await;
+            let answer = answer.map_err(|status| refused(&status))?.into_inner();
+            page_token = answer.next_page_token;
+            listed.tasks.extend(answer.tasks);
+            listed.n_live = answer.n_live;
+            listed.is_cut = !page_token.is_empty();
+            if !listed.is_cut || listed.tasks.len() >= at_most {
+                return Ok(listed);
+            }
+        }
     }
 
     /// The one task of that id, among all frameworks, running or completed.

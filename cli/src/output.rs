@@ -44,6 +44,13 @@ pub(crate) struct OutputArgs {
     watch: bool,
 }
 
+impl OutputArgs {
+    /// Whether it is for people.
+    pub(crate) fn is_table(self) -> bool {
+        self.output == Format::Table
+    }
+}
+
 /// Something that can be shown in every form.
 pub(crate) trait Answer: Serialize {
     /// For a person; lines of at most `width` columns, each ended by a newline.

@@ -168,6 +168,7 @@ impl LogReader {
             framework_id: self.framework_id.clone(),
             task_id: self.task_id.clone(),
             include_completed: true,
+            ..Default::default()
         };
         let answer = self.cluster.operator().list_tasks(request).await?.into_inner();
         match answer.tasks.into_iter().next_back() {

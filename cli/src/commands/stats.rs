@@ -67,11 +67,7 @@ struct Host {
 async fn hosts(cluster: &Cluster, wanted: &[String]) -> Result<BTreeMap<String, Host>> {
     let mut tasks = Vec::new();
     if wanted.is_empty() {
-        let answer = cluster
-            .operator()
-            .list_tasks(v1::ListTasksRequest::default())
-            .await;
-        tasks = answer.map_err(|status| refused(&status))?.into_inner().tasks;
+        tasks = cluster.tasks(v1::ListTasksRequest::default(), None).await?.tasks;
         tasks.retain(|task| !is_terminal(task.state));
     }
     for id in wanted {

@@ -5,7 +5,6 @@ use clap::Args;
 use proffer_wire::v1;
 
 use crate::client::{Cluster, MasterArgs};
-use crate::failure::refused;
 use crate::output::{OutputArgs, Rows, show};
 use crate::views::TaskView;
 
@@ -28,8 +27,7 @@ pub(super) async fn tasks(args: TasksArgs) -> Result<u8> {
             include_completed: args.all,
             ..Default::default()
         };
-        let answer = cluster.operator().list_tasks(request).await;
-        let tasks = answer.map_err(|status| refused(&status))?.into_inner().tasks;
+        let tasks = cluster.tasks(request, None).await?.tasks;
         Ok(Rows(tasks.into_iter().map(TaskView::from).collect()))
     })
     .await
