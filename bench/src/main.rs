@@ -39,6 +39,9 @@ struct Args {
     /// Where the JSON lines go; appended to.
     #[arg(long, default_value = "bench.jsonl")]
     json: PathBuf,
+    /// Agents of the failover, with ten tasks each; the aims are for the default.
+    #[arg(long, default_value_t = failover::AGENTS)]
+    failover_agents: u32,
     #[command(flatten)]
     agents: agents::AgentsArgs,
     #[command(flatten)]
@@ -128,7 +131,7 @@ fn main() -> Result<()> {
 fn with_agents(args: &Args, wants: impl Fn(Bench) -> bool, report: &mut Report) -> Result<()> {
     let proffer = args.proffer.as_deref().context("--proffer is missing")?;
     if wants(Bench::Failover) {
-        failover::run(proffer, report)?;
+        failover::run(proffer, args.failover_agents, report)?;
     }
     if wants(Bench::Updates) {
         updates::run(proffer, report)?;
