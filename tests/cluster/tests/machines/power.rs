@@ -28,6 +28,9 @@ const LONGEST_START_MS: u64 = 4000;
 /// Tasks of each job.
 const N_TASKS: usize = 2;
 
+/// So that some finish before the power goes.
+const BETWEEN_JOBS: Duration = Duration::from_millis(500);
+
 /// How the disk is mounted: without the file system's own help for those who do not sync what they rename.
 const OPTIONS: [&str; 3] = [
     "noauto_da_alloc,commit=1",
@@ -164,6 +167,7 @@ impl Facts {
             });
             scope.spawn(move || {
                 until_dark(end, |n| {
+                    thread::sleep(BETWEEN_JOBS);
                     let name = format!("j{round}-{n}");
                     let is_submitted = site.submit(&name, N_TASKS, "true", RETRIES).is_ok();
                     if is_submitted {
