@@ -1,4 +1,5 @@
-//! Agents out of use: drained a few at a time, deactivated, gone for good, over restarts of the master.
+//! Agents out of use: drained a few at a time, deactivated, gone for good, in maintenance windows, over restarts of the
+//! master.
 
 use std::time::Duration;
 
@@ -104,4 +105,109 @@ fn agents_are_drained_within_the_budget_and_gone_for_good_over_restarts_of_the_m
     };
     assert!(wait_for(PATIENCE, is_told), "no agent was told that it is gone");
     runs_elsewhere(&cluster, &[second])
+}
+
+/// The agents on which tasks run whose ids begin so.
+fn agents_of(cluster: &Cluster, prefix: &str) -> Result<Vec<String>> {
+    let tasks = cluster.json(&["tasks"])?;
+    let tasks = tasks.as_array().context("no list")?.clone();
+    let is_meant = |task: &&Value| {
+        let is_of = task["task_id"].as_str().is_some_and(|id| id.starts_with(prefix));
+        is_of && task["state"] == "running"
+    };
+    let mut agents: Vec<String> = tasks
+        .iter()
+        .filter(is_meant)
+        .filter_map(|task| Some(task["agent_id"].as_str()?.to_owned()))
+        .collect();
+    agents.sort();
+    Ok(agents)
+}
+
+fn run_on(cluster: &Cluster, prefix: &str, agents: &[&String]) -> Result<()> {
+    let on = || agents_of(cluster, prefix).unwrap_or_default();
+    let settled = wait_for(PATIENCE, || on().iter().eq(agents.iter().copied()));
+    ensure!(settled, "{prefix} runs on {:?}, not on {agents:?}", on());
+    Ok(())
+}
+
+fn schedule(cluster: &Cluster, window: &str, agent: &str, start: &str) -> Result<std::process::Output> {
+    cluster.run(&[
+        "maintenance",
+        "schedule",
+        window,
+        agent,
+        "--start",
+        start,
+        "--duration",
+        "20s",
+    ])
+}
+
+#[test]
+fn an_agent_is_left_before_its_maintenance_window_empty_in_it_and_used_again_after_it() -> Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let cluster = Cluster::start_with(&built_binary()?, &["--agents", "2"])?;
+    let web = "name: web\nreplicas: 2\ntask:\n  cpus: 0.1\n  mem: 16MiB\n  command: [sleep, '5000']\n";
+    let applied = cluster.run_with_input(&["service", "apply", "-f", "-"], web)?;
+    assert!(applied.status.success(), "{}", text(&applied.stderr));
+    let nap = "name: nap\ntasks:\n  - name: t\n    count: 2\n    max_per_agent: 1\n    cpus: 0.1\n    mem: 16MiB\n    command: [sleep, '5000']\n";
+    let submitted = cluster.run_with_input(&["job", "submit", "-"], nap)?;
+    assert!(submitted.status.success(), "{}", text(&submitted.stderr));
+    let ids: Vec<String> = agents(&cluster)?
+        .iter()
+        .filter_map(|agent| Some(agent["agent_id"].as_str()?.to_owned()))
+        .collect();
+    let [first, second] = ids.as_slice() else {
+        anyhow::bail!("two agents wanted, {ids:?} are there");
+    };
+    run_on(&cluster, "nap", &[first, second])?;
+    run_on(&cluster, "web", &[first, second])?;
+
+    let refused = schedule(&cluster, "kernel", first, "2020-01-01T00:00:00Z")?;
+    assert!(
+        text(&refused.stderr).contains("later than now"),
+        "{}",
+        text(&refused.stderr)
+    );
+    let scheduled = schedule(&cluster, "kernel", first, "+40s")?;
+    assert!(scheduled.status.success(), "{}", text(&scheduled.stderr));
+    cluster.kill_9("master")?;
+
+    // The service moves its replica; the job says yes, and runs on until it is killed.
+    let has_agreed = || {
+        let status = cluster.json(&["maintenance", "status", "kernel"])?;
+        let rows = status.as_array().context("no list")?.clone();
+        let agrees =
+            |row: &Value| row["framework"]["name"] == "batch" && row["framework"]["accepted"] == true;
+        Ok::<bool, anyhow::Error>(rows.iter().any(agrees))
+    };
+    assert!(
+        wait_for(PATIENCE, || has_agreed().unwrap_or(false)),
+        "{}",
+        cluster.ok(&["maintenance", "status"])?
+    );
+    let refused = schedule(&cluster, "disk", first, "+45s")?;
+    assert!(
+        text(&refused.stderr).contains("is in maintenance window `kernel`"),
+        "{}",
+        text(&refused.stderr)
+    );
+    run_on(&cluster, "web", &[second, second])?;
+    let listed = cluster.json(&["maintenance", "list"])?;
+    assert_eq!(
+        listed[0]["agents"][0]["begun"], false,
+        "the replica moved before: {listed}"
+    );
+    run_on(&cluster, "nap", &[first, second])?;
+
+    phase_is(&cluster, first, "drained")?;
+    run_on(&cluster, "nap", &[first, second])?;
+    becomes(&cluster, first, |agent| {
+        agent["drain"].is_null() && agent["state"] == "active"
+    })?;
+    assert_eq!(cluster.json(&["maintenance", "list"])?, serde_json::json!([]));
+    Ok(())
 }

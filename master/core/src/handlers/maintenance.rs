@@ -50,13 +50,17 @@ pub(crate) fn schedule(
 fn check_name(cx: &Cx<'_>, name: &str) -> Result<(), OperatorError> {
     let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if name.is_empty() || name.len() > MAX_WINDOW_NAME_BYTES || !name.bytes().all(is_of_name) {
-        let shown = name.chars().take(MAX_WINDOW_NAME_BYTES).collect();
-        return Err(OperatorError::WindowName(shown));
+        return Err(OperatorError::WindowName(shown(name)));
     }
     match cx.state.agents_of_window(name) {
         Some(_) => Err(OperatorError::WindowExists(name.to_owned())),
         None => Ok(()),
     }
+}
+
+/// As much of a name as helps to recognise it.
+fn shown(name: &str) -> String {
+    name.chars().take(MAX_WINDOW_NAME_BYTES).collect()
 }
 
 fn time(cx: &Cx<'_>, start: WindowStart, duration: Duration) -> Result<Unavailability, OperatorError> {
@@ -98,7 +102,7 @@ fn check_room(agent: &AgentId, upkeep: &Upkeep, time: Unavailability) -> Result<
 /// Takes a window back from all its agents. Where it has begun, it ends.
 pub(crate) fn cancel(cx: &mut Cx<'_>, name: &str) -> Result<(), OperatorError> {
     let Some(agents) = cx.state.agents_of_window(name).cloned() else {
-        return Err(OperatorError::NoSuchWindow(name.to_owned()));
+        return Err(OperatorError::NoSuchWindow(shown(name)));
     };
     for agent in agents {
         let mut upkeep = known(cx, &agent)?;
