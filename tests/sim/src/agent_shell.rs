@@ -111,6 +111,9 @@ impl World {
         let (core, out) = Agent::recover(shown, agent.config(), seed, agent.disk.recover());
         agent.core = Some(core);
         agent.wakes_at = None;
+        // What a crash left between two effects: no record names it any more.
+        let disk = &agent.disk;
+        agent.machine.containers.retain(|id, _| disk.key(*id).is_some());
         let life = agent.life;
         self.trace
             .line(now, format_args!("agent {n} starts, life {life}: {out:?}"));

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use proffer_batch_core::{Batch, SubmitError};
+use proffer_batch_core::{Batch, JobSpec, MissedPolicy, RecurringView, SubmitError};
 use proffer_session::{Context, RecoverError, Scheduler};
 use proffer_types::{
     AgentId, FrameworkId, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role, TaskStatus,
@@ -35,28 +35,36 @@ impl BatchLoad {
     /// The jobs that have not ended.
     pub(crate) fn left(&self) -> Vec<String> {
         let open = self.wanted().map(|plan| &plan.spec.name).filter(|name| {
-            let job = self.batch.get(name);
-            job.map_or(true, |job| job.ended.is_none())
+            let end = self.end(name);
+            end.is_none_or(|end| end.is_none())
         });
-        open.map(|name| format!("{name} {:?}", self.batch.get(name).map(|job| job.instances)))
-            .collect()
+        open.map(|name| match self.batch.get_recurring(name) {
+            Some(job) => format!("{name} {job:?}"),
+            None => format!("{name} {:?}", self.batch.get(name).map(|job| job.instances)),
+        })
+        .collect()
     }
 
     fn wanted(&self) -> impl Iterator<Item = &BatchPlan> {
         self.plan.batches.iter().filter(|plan| !plan.is_left_out)
     }
 
+    /// How a job ended, once it has; none where there is no such job.
+    fn end(&self, name: &str) -> Option<Option<String>> {
+        if let Some(job) = self.batch.get_recurring(name) {
+            return Some(job.ended.map(|_| format!("{:?}", job.state)));
+        }
+        let job = self.batch.get(name).ok()?;
+        Some(job.ended.map(|_| format!("{:?}", job.state)))
+    }
+
     fn unsubmitted(&self) -> impl Iterator<Item = &BatchPlan> {
-        self.wanted()
-            .filter(|plan| self.batch.get(&plan.spec.name).is_err())
+        self.wanted().filter(|plan| self.end(&plan.spec.name).is_none())
     }
 
     /// Those of which the user has had enough, if they have not ended; when that is asked for next.
     fn unwanted(&self) -> impl Iterator<Item = (&BatchPlan, Timestamp)> {
-        let open = |plan: &&BatchPlan| {
-            let job = self.batch.get(&plan.spec.name);
-            job.is_ok_and(|job| job.ended.is_none())
-        };
+        let open = |plan: &&BatchPlan| self.end(&plan.spec.name).is_some_and(|end| end.is_none());
         let asked = |name: &String| self.cancel_asked.contains(name);
         self.wanted()
             .filter(open)
@@ -66,13 +74,21 @@ impl BatchLoad {
 
     /// What its user was told of each job: how it ended, once it has.
     pub(crate) fn promises(&self) -> Promises {
-        let ended = |plan: &BatchPlan| {
-            let job = self.batch.get(&plan.spec.name).ok()?;
-            let end = job.ended.map(|_| format!("{:?}", job.state));
-            Some((plan.spec.name.clone(), end))
-        };
+        let ended = |plan: &BatchPlan| Some((plan.spec.name.clone(), self.end(&plan.spec.name)?));
         self.wanted().filter_map(ended).collect()
     }
+
+    /// The recurring jobs, with all their windows.
+    pub(crate) fn recurring(&self) -> Vec<RecurringView> {
+        let names = self.wanted().map(|plan| &plan.spec.name);
+        names.filter_map(|name| self.batch.get_recurring(name)).collect()
+    }
+}
+
+/// Whether each of its windows has to run: then its user lets what is open go on.
+fn runs_each_window(spec: &JobSpec) -> bool {
+    let schedule = spec.schedule.as_ref();
+    schedule.is_some_and(|schedule| schedule.missed == MissedPolicy::AtLeastOnce)
 }
 
 impl Scheduler for BatchLoad {
@@ -131,8 +147,12 @@ impl Scheduler for BatchLoad {
             assert!(submitted.is_ok(), "{submitted:?}");
         }
         let due = self.unwanted().filter(|(_, at)| *at <= cx.now());
-        for name in due.map(|(plan, _)| plan.spec.name.clone()).collect::<Vec<_>>() {
-            let cancelled = self.batch.cancel(&name, cx);
+        let due = due.map(|(plan, _)| (plan.spec.name.clone(), runs_each_window(&plan.spec)));
+        for (name, runs_on) in due.collect::<Vec<_>>() {
+            let cancelled = match runs_on {
+                true => self.batch.cancel_schedule(&name, cx),
+                false => self.batch.cancel(&name, cx),
+            };
             assert!(cancelled.is_ok(), "{cancelled:?}");
             self.cancel_asked.insert(name);
         }

@@ -4,15 +4,27 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proffer_agent_core::TaskKey;
+use proffer_batch_core::RecurringView;
 use proffer_master_core::{Event, Registry, RegistryChange, Snapshot, State};
 use proffer_types::agent_link::RegisteredOperation;
 use proffer_types::scheduler_link::Call;
-use proffer_types::{AgentId, FrameworkId, OperationStatus, Resources, StatusUuid, TaskState, TaskStatus};
+use proffer_types::{
+    AgentId, FrameworkId, OperationStatus, Resources, StatusUuid, TaskState, TaskStatus, Timestamp,
+};
 
+use crate::clock::Clock;
 use crate::machine::Machine;
 
 /// What the users of a framework were told of what they asked for, by name: how it ended, once it has.
 pub(crate) type Promises = BTreeMap<String, Option<String>>;
+
+/// How a framework stands to the masters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Down,
+    Alone,
+    Subscribed,
+}
 
 /// One fact, seen by the simulator and by nobody in it.
 #[derive(Debug)]
@@ -42,6 +54,8 @@ pub(crate) enum Fact<'a> {
     },
     /// A container began to be built.
     ContainerLaunched { agent: usize, key: &'a TaskKey },
+    /// The command of a container began to run.
+    CommandRuns { key: &'a TaskKey },
     /// The containers of an agent's host, after a launch.
     Host {
         agent: usize,
@@ -91,6 +105,19 @@ pub(crate) enum Fact<'a> {
         framework: usize,
         promises: &'a Promises,
     },
+    /// What is written of a recurring job, and the clock by which its windows are.
+    Windows {
+        framework: usize,
+        framework_id: Option<&'a FrameworkId>,
+        clock: Clock,
+        job: &'a RecurringView,
+    },
+    /// A framework began, ended, subscribed, or lost its connection.
+    Stands { framework: usize, standing: Standing },
+    /// A framework stands still.
+    FrameworkHangs { framework: usize, until: Timestamp },
+    /// From here on nothing goes wrong.
+    Healed,
     /// A call went out.
     Called { framework: usize, call: &'a Call },
 }

@@ -7,6 +7,7 @@ use proffer_master_core::{OperatorRequest, Snapshot};
 use proffer_types::{KillPolicy, Kind, Reservation, Resources, Role};
 
 use crate::dice::Dice;
+use crate::facts::Fact;
 use crate::fault_plan::FaultKind;
 use crate::network::{Direction, Peer};
 use crate::world::{Happening, Node, World};
@@ -241,6 +242,7 @@ impl World {
         let now = self.now();
         self.trace.line(now, format_args!("healed"));
         self.healed = true;
+        self.observe(&Fact::Healed);
         self.repair();
         self.queue.after(Duration::from_secs(1), Happening::LiftQuotas);
         self.network.late_permille = 0;

@@ -10,8 +10,9 @@ use proffer_session::{Input, Output, Session, Write};
 use proffer_store_api::{Batch, Fault, Model};
 use proffer_types::{Capabilities, FrameworkId, FrameworkInfo, Timestamp};
 
-use crate::facts::Fact;
+use crate::facts::{Fact, Standing};
 use crate::load::{Load, Told};
+use crate::lost_windows::LostWindows;
 use crate::master_shell::Masters;
 use crate::network::{Direction, Frame, Parcel, Peer, StreamId};
 use crate::sabotage::Sabotage;
@@ -30,6 +31,8 @@ pub(crate) struct FrameworkShell {
     pub(crate) life: u32,
     pub(crate) masters: Masters,
     store: Model,
+    /// What a sabotaged store loses.
+    lost: LostWindows,
     stream: Option<StreamId>,
     wakes_at: Option<Timestamp>,
     /// How many of the updates its scheduler was told the rules have seen, or never will.
@@ -47,6 +50,7 @@ impl FrameworkShell {
             life: 0,
             masters: Masters::default(),
             store: Model::new(),
+            lost: LostWindows::new(sabotage),
             stream: None,
             wakes_at: None,
             n_told: 0,
@@ -101,7 +105,7 @@ impl FrameworkShell {
             .scan("")
             .into_iter()
             .filter(|entry| !forgets_id || entry.key != FRAMEWORK_ID)
-            .map(|entry| (entry.key, entry.value))
+            .filter_map(|entry| self.lost.read(entry.key, entry.value))
             .collect()
     }
 }
@@ -129,6 +133,10 @@ impl World {
             Ok(session) => framework.session = Some(session),
             Err(error) => return self.break_rule("records can be read", error.to_string()),
         }
+        let framework = n;
+        for standing in [Standing::Down, Standing::Alone] {
+            self.observe(&Fact::Stands { framework, standing });
+        }
         self.framework_sleeps(n);
         self.redial(Peer::Framework(n), life);
     }
@@ -140,6 +148,8 @@ impl World {
         let now = self.now();
         self.trace.line(now, format_args!("fault: framework {n} crashes"));
         self.frameworks[n].life += 1;
+        let (framework, standing) = (n, Standing::Down);
+        self.observe(&Fact::Stands { framework, standing });
         self.drop_framework_stream(n);
         let down = self.downtime();
         self.queue.after(down, Happening::StartFramework(n));
@@ -224,7 +234,19 @@ impl World {
         };
         self.trace.line(now, format_args!("framework {n} <- {input:?}"));
         let mut out = Output::default();
+        let was_subscribed = session.is_subscribed();
         session.step(shown, input, &mut out);
+        let is_subscribed = session.is_subscribed();
+        if is_subscribed != was_subscribed {
+            let standing = match is_subscribed {
+                true => Standing::Subscribed,
+                false => Standing::Alone,
+            };
+            self.observe(&Fact::Stands {
+                framework: n,
+                standing,
+            });
+        }
         self.trace.line(now, format_args!("framework {n} -> {out:?}"));
         if self.framework_commits(n, std::mem::take(&mut out.writes)) {
             self.framework_carries_out(n, out);
@@ -234,6 +256,7 @@ impl World {
 
     /// Writes what the session wants kept. False when that failed, or the framework died of it.
     fn framework_commits(&mut self, n: usize, writes: Vec<Write>) -> bool {
+        self.frameworks[n].lost.wrote(&writes);
         let batch = writes.into_iter().fold(Batch::new(), |batch, write| match write {
             Write::Put { key, value } => batch.put(key, value),
             Write::Delete { key } => batch.delete(key),
@@ -279,6 +302,21 @@ impl World {
             self.observe(&Fact::Promises {
                 framework: n,
                 promises: &promises,
+            });
+        }
+        self.framework_windows(n);
+    }
+
+    fn framework_windows(&mut self, n: usize) {
+        let jobs = self.frameworks[n].session.as_ref();
+        let jobs = jobs.map(|session| session.scheduler().recurring());
+        let (id, clock) = (self.kept_id(n), self.frameworks[n].plan.clock);
+        for job in jobs.into_iter().flatten() {
+            self.observe(&Fact::Windows {
+                framework: n,
+                framework_id: id.as_ref(),
+                clock,
+                job: &job,
             });
         }
     }

@@ -21,7 +21,7 @@ impl World {
         info: &TaskInfo,
         is_restart: bool,
     ) {
-        if self.agents[n].machine.launch(id, info).is_none() {
+        if self.agents[n].machine.launch(id, key, info).is_none() {
             self.break_rule(
                 "a container is launched once",
                 format!("agent {n}: {id} of {key}"),
@@ -209,6 +209,10 @@ impl World {
         let now = self.now();
         self.trace
             .line(now, format_args!("host {n}: {id} runs as {process:?}"));
+        let key = self.agents[n].machine.containers.get(&id);
+        if let Some(key) = key.map(|container| container.key.clone()) {
+            self.observe(&Fact::CommandRuns { key: &key });
+        }
         let event = MachineEvent::End(TaskExit::Code(behaviour.code));
         self.queue.after(
             behaviour.runs_for,

@@ -20,6 +20,8 @@ mod runs_once;
 mod state_is_fold;
 mod terminal_is_final;
 mod updates_in_order;
+mod window_once;
+mod windows_kept;
 
 use std::fmt::Debug;
 
@@ -52,6 +54,8 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(operations_told::OperationsTold::default()),
         Box::new(one_leads::OneLeads::default()),
         Box::new(promises_kept::PromisesKept::default()),
+        Box::new(window_once::WindowOnce::default()),
+        Box::new(windows_kept::WindowsKept::default()),
         Box::new(no_chatter::NoChatter::default()),
         Box::new(failover_deadlines::FailoverDeadlines::default()),
         Box::new(registry_kept::RegistryKept::default()),

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use proffer_batch_core::RecurringView;
 use proffer_session::{Context, RecoverError, Scheduler};
 use proffer_types::{
     AgentId, FrameworkId, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role, TaskStatus,
@@ -75,6 +76,14 @@ impl Load {
             Kind::Workload(load) => load.promises(),
             Kind::Batch(load) => load.promises(),
             Kind::Service(load) => load.promises(),
+        }
+    }
+
+    /// The recurring jobs it has, with all their windows.
+    pub(crate) fn recurring(&self) -> Vec<RecurringView> {
+        match &self.kind {
+            Kind::Batch(load) => load.recurring(),
+            Kind::Workload(_) | Kind::Service(_) => Vec::new(),
         }
     }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use proffer_agent_core::{ContainerEnd, ContainerId, Process, Signal};
+use proffer_agent_core::{ContainerEnd, ContainerId, Process, Signal, TaskKey};
 use proffer_types::{Resources, TaskExit, TaskInfo, Usage};
 
 /// What a simulated command does: `sim <milliseconds> <exit code> [deaf]`.
@@ -31,7 +31,7 @@ impl Behaviour {
         command
     }
 
-    fn parse(command: &[String]) -> Option<Self> {
+    pub(crate) fn parse(command: &[String]) -> Option<Self> {
         Some(Self {
             runs_for: Duration::from_millis(command.get(1)?.parse().ok()?),
             code: command.get(2)?.parse().ok()?,
@@ -49,6 +49,7 @@ pub(crate) enum State {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Container {
+    pub(crate) key: TaskKey,
     pub(crate) resources: Resources,
     pub(crate) behaviour: Behaviour,
     pub(crate) state: State,
@@ -71,8 +72,9 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Begins a launch. None when the container is there already or its command is not a simulated one.
-    pub(crate) fn launch(&mut self, id: ContainerId, info: &TaskInfo) -> Option<()> {
+    pub(crate) fn launch(&mut self, id: ContainerId, key: &TaskKey, info: &TaskInfo) -> Option<()> {
         let container = Container {
+            key: key.clone(),
             resources: info.resources.clone(),
             behaviour: Behaviour::parse(&info.container.command)?,
             state: State::Launching,

@@ -14,6 +14,10 @@ pub enum Sabotage {
     ForgetsFrameworkId,
     /// (4) The failover timeout that was configured does not reach the master, which takes it for zero.
     FailoverTimeoutZero,
+    /// (5) A framework that starts again has forgotten the run of the last window, and not that it was due.
+    ForgetsRuns,
+    /// (6) A framework that starts again has forgotten that the last window was due.
+    ForgetsWindows,
     /// (7) An offer shows as free what no task can have, and every accept of it is refused.
     OffersWhatIsRefused,
     /// (8) An offer that is taken back leaves no filter: its framework is next in line again.
@@ -34,11 +38,13 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::AgentFenceOff,
         Self::LosesFrames,
         Self::ForgetsFrameworkId,
         Self::FailoverTimeoutZero,
+        Self::ForgetsRuns,
+        Self::ForgetsWindows,
         Self::OffersWhatIsRefused,
         Self::RescindsWithoutFilter,
         Self::LimitOfTopRoleOnly,

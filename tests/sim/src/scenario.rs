@@ -12,11 +12,15 @@ use crate::dice::Dice;
 use crate::fault_plan::FaultPlan;
 use crate::machine::Behaviour;
 use crate::mask::Mask;
+use crate::recurring_plan::recur;
 use crate::service_plan::ServicePlan;
 
 /// Of every agent.
 pub(crate) const FIRST_PORT: u64 = 31_000;
 const MIB: u64 = 1 << 20;
+/// Of an agent.
+const MIN_CPUS: u64 = 2;
+const MIN_MEM_GIB: u64 = 1;
 /// After all faults, services have that long before they are looked at; clocks that are ahead come on top.
 const SETTLES_WITHIN: Duration = Duration::from_secs(45);
 /// Nobody kills a task of a job: it has to end by itself.
@@ -75,6 +79,24 @@ impl FrameworkPlan {
             for task in &mut batch.spec.tasks {
                 task.resources = small.clone();
             }
+        }
+    }
+
+    /// Makes no piece of its work larger than this, gangs of two included.
+    fn bound_work(&mut self, most: &Resources) {
+        let n = if self.habits.gangs { 2 } else { 1 };
+        let bound = |size: &Resources| {
+            Resources::of(
+                size.cpu_millis().min(most.cpu_millis() / n),
+                size.mem_bytes().min(most.mem_bytes() / n),
+                size.disk_bytes(),
+            )
+        };
+        for job in &mut self.jobs {
+            job.resources = bound(&job.resources);
+        }
+        for task in self.batches.iter_mut().flat_map(|plan| &mut plan.spec.tasks) {
+            task.resources = bound(&task.resources);
         }
     }
 
@@ -201,6 +223,7 @@ impl Scenario {
                 .collect(),
             faults,
         };
+        scenario.leave_room_for_services();
         let hoards = scenario.frameworks.iter().any(|plan| plan.habits.hoards);
         if hoards && scenario.allocator != "drf" {
             scenario
@@ -209,6 +232,17 @@ impl Scenario {
                 .for_each(FrameworkPlan::shrink_work);
         }
         scenario
+    }
+
+    /// Services never end: every job has to fit beside all of them.
+    fn leave_room_for_services(&mut self) {
+        let services = self.frameworks.iter().flat_map(|plan| &plan.services);
+        let most = ServicePlan::most().times(u32::try_from(services.count()).unwrap_or(u32::MAX));
+        let smallest = Resources::of(MIN_CPUS * 1000, MIN_MEM_GIB * 1024 * MIB, u64::MAX);
+        let left = smallest.minus(&most);
+        for plan in &mut self.frameworks {
+            plan.bound_work(&left);
+        }
     }
 
     /// Takes out what is masked, nodes and planned faults aside, which never start.
@@ -233,8 +267,8 @@ impl Scenario {
 fn draw_agent(dice: &mut Dice, faults: &FaultPlan, is_guest: bool) -> AgentPlan {
     let ports = Ranges::new([(FIRST_PORT, FIRST_PORT + dice.number(1..6))]);
     let total = Resources::of(
-        dice.number(2..9) * 1000,
-        dice.number(1..9) * 1024 * MIB,
+        dice.number(MIN_CPUS..9) * 1000,
+        dice.number(MIN_MEM_GIB..9) * 1024 * MIB,
         10_240 * MIB,
     );
     let (joins, stays) = (dice.number(0..faults.until.0), dice.seconds(10..200));
@@ -263,7 +297,7 @@ fn draw_framework(dice: &mut Dice, faults: &FaultPlan) -> FrameworkPlan {
     let is_batch = dice.chance(350);
     let n_services = dice.index(2);
     let batches = if is_batch {
-        draw_batches(dice, &role(0), &jobs)
+        draw_batches(dice, &role(0), &jobs, faults.until)
     } else {
         Vec::new()
     };
@@ -349,8 +383,9 @@ fn draw_job(dice: &mut Dice, faults: &FaultPlan) -> Job {
 }
 
 /// The same commands as arrays and chains: each job has a task for one of them, mostly after the one before.
-fn draw_batches(dice: &mut Dice, role: &Role, jobs: &[Job]) -> Vec<BatchPlan> {
+fn draw_batches(dice: &mut Dice, role: &Role, jobs: &[Job], healed: Timestamp) -> Vec<BatchPlan> {
     let per_job = 1 + dice.index(3);
+    let n_recurring = [0, 1, 2][dice.index(3)];
     let batches = jobs.chunks(per_job).enumerate().map(|(n, chunk)| {
         let tasks = chunk.iter().enumerate().map(|(m, job)| draw_task(dice, m, job));
         let spec = JobSpec {
@@ -369,7 +404,11 @@ fn draw_batches(dice: &mut Dice, role: &Role, jobs: &[Job]) -> Vec<BatchPlan> {
             is_left_out: false,
         }
     });
-    batches.collect()
+    let mut batches: Vec<_> = batches.collect();
+    for plan in batches.iter_mut().take(n_recurring) {
+        recur(dice, plan, healed);
+    }
+    batches
 }
 
 fn draw_task(dice: &mut Dice, m: usize, job: &Job) -> TaskSpec {

@@ -26,6 +26,11 @@ pub(crate) struct ServicePlan {
 }
 
 impl ServicePlan {
+    /// What all replicas of a service take.
+    pub(crate) fn most() -> Resources {
+        Resources::of(MAX_REPLICAS * CPU_MILLIS, MAX_REPLICAS * MEM_BYTES, 0)
+    }
+
     pub(crate) fn draw(dice: &mut Dice, n: usize, role: &Role, until: Timestamp) -> Self {
         let name = format!("s{n}");
         let mut spec = ServiceSpec {

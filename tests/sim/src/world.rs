@@ -385,6 +385,9 @@ impl World {
         let until = self.now().after(length);
         let until = self.hangs_until(node).map_or(until, |before| before.max(until));
         self.say(format_args!("fault: {node:?} hangs until {until:?}"));
+        if let Node::Framework(framework) = node {
+            self.observe(&Fact::FrameworkHangs { framework, until });
+        }
         self.hangs.insert(node, until);
     }
 

@@ -49,6 +49,16 @@ fn a_failover_timeout_of_zero_that_nobody_asked_for_is_found() {
 }
 
 #[test]
+fn a_window_that_is_missed_after_a_failover_is_found() {
+    is_found(Sabotage::ForgetsRuns, "no window is missed without a cause");
+}
+
+#[test]
+fn a_window_that_runs_twice_after_a_failover_is_found() {
+    is_found(Sabotage::ForgetsWindows, "no window runs twice");
+}
+
+#[test]
 fn an_offer_whose_accept_is_refused_for_ever_is_found() {
     is_found(Sabotage::OffersWhatIsRefused, "every runnable task ends");
 }

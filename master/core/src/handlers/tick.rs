@@ -1,6 +1,8 @@
 //! Time passes: those who stayed away too long, and offers nobody answered.
 
-use proffer_types::{Filters, FrameworkId, Resources, Timestamp, scheduler_link};
+use std::collections::BTreeMap;
+
+use proffer_types::{AgentId, Filters, FrameworkId, OfferId, Resources, Timestamp, scheduler_link};
 
 use super::{framework_gone, maintenance, offers, removal};
 use crate::Event;
@@ -68,18 +70,38 @@ pub(crate) fn handle(cx: &mut Cx<'_>) {
                 framework_id,
                 agent_id,
             }),
-            Deadline::Offer(offer) => {
-                let bundle = cx.state.bundle_of(&offer);
-                let held: Vec<_> = bundle.iter().filter_map(|id| offers::held(cx, id)).collect();
-                offers::rescind(cx, &offer);
-                // Or the same framework, being next in line, would sit on it again at once.
-                for held in held {
-                    refuse_for(cx, held);
-                }
-            }
+            Deadline::Offer(offer) => take_back(cx, &offer),
         }
     }
     removal::tell_held(cx, first_event);
+}
+
+/// Takes back an offer that was not answered, with all that the framework was offered of the same agents: if the pieces
+/// of an agent came back one at a time, whoever wants more than one would never see them together.
+fn take_back(cx: &mut Cx<'_>, offer: &OfferId) {
+    let mut pieces = cx.state.bundle_of(offer);
+    let held: Vec<_> = pieces.iter().filter_map(|id| offers::held(cx, id)).collect();
+    for held in &held {
+        let on_agent = cx.state.agent(&held.agent_id).map(|agent| &agent.offers);
+        let of_framework = on_agent.into_iter().flatten().filter(|id| {
+            let offer = cx.state.offer(id);
+            offer.is_some_and(|offer| offer.framework_id == held.framework_id)
+        });
+        pieces.extend(of_framework.flat_map(|id| cx.state.bundle_of(id)));
+    }
+    let mut refused: BTreeMap<AgentId, offers::Held> = BTreeMap::new();
+    for id in pieces {
+        if let Some(held) = offers::held(cx, &id) {
+            let more = held.resources.clone();
+            let all = refused.entry(held.agent_id.clone());
+            all.and_modify(|all| all.resources.add(&more)).or_insert(held);
+        }
+        offers::rescind(cx, &id);
+    }
+    // Or the same framework, being next in line, would sit on it again at once.
+    for held in refused.into_values() {
+        refuse_for(cx, held);
+    }
 }
 
 /// As if the framework had declined the offer in each of its roles: one that answers nothing would else be offered the

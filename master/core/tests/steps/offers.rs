@@ -155,6 +155,34 @@ fn an_unanswered_offer_is_taken_back_and_offered_elsewhere_first() {
 }
 
 #[test]
+fn what_one_framework_sits_on_of_an_agent_comes_back_in_one_piece() {
+    check(
+        "framework f0 | agent a0 cpus:4;mem:1GiB | accept f0 o0 refuse 0 t1@a0:cpus:2;mem:512MiB | wait 10 | \
+         status a0 f0/t1 FINISHED | framework f1 | wait 20",
+        expect![[r#"
+            > framework f0
+            f0 <- subscribed as f0
+            > agent a0 cpus:4;mem:1GiB
+            a0 <- registered as a0
+            f0 <- offer o0 a0 * cpus:4;mem:1GiB
+            > accept f0 o0 refuse 0 t1@a0:cpus:2;mem:512MiB
+            a0 <- run f0/t1 cpus:2;mem:512MiB
+            f0 <- offer o1 a0 * cpus:2;mem:512MiB
+            > wait 10
+            > status a0 f0/t1 FINISHED
+            f0 <- t1 FINISHED #1
+            f0 <- offer o2 a0 * cpus:2;mem:512MiB
+            > framework f1
+            f1 <- subscribed as f1
+            > wait 20
+            f0 <- rescind o1
+            f0 <- rescind o2
+            f1 <- offer o3 a0 * cpus:4;mem:1GiB
+        "#]],
+    );
+}
+
+#[test]
 fn an_unanswered_offer_is_not_made_again_at_once_in_another_role_of_the_same_framework() {
     check(
         "framework f0 role a role b | framework f1 | agent a0 cpus:4;mem:1GiB | wait 30 | decline f1 o1 refuse 60 | wait 5",

@@ -56,7 +56,7 @@ impl Batch {
         {
             self.fire_one(number, wall, jump, &mut n_left, cx);
         }
-        self.recurrings.clock.seen = Some(wall);
+        self.recurrings.clock.looked(wall);
         if !self.connected {
             self.recurrings.clock.disconnected(wall);
         }
@@ -311,12 +311,7 @@ impl Batch {
         self.recurrings.pending.remove(&(deadline, number));
         recurring.open.remove(&number);
         if !run.triggered && !may_have_run {
-            let reason = Reason {
-                cause: MissedCause::NoRoom,
-                from: run.at,
-                to: wall,
-                why: "every launch of it was dropped.".to_owned(),
-            };
+            let reason = never_ran(recurring, &run, number, wall);
             return self.take_back(number, reason, cx);
         }
         if !run.triggered {
@@ -424,6 +419,23 @@ impl Batch {
             job.task_spec(task).name,
             dropped.unwrap_or_default()
         )
+    }
+}
+
+/// Why a run has ended of which every launch was dropped: it would have waited for the next offer, had it not been ended.
+fn never_ran(recurring: &Recurring, run: &Run, number: u64, wall: Timestamp) -> Reason {
+    let has_later = recurring.runs.last().is_some_and(|last| *last > number);
+    let is_over = recurring.ledger.cancelled.is_some();
+    let (cause, why) = if has_later && !is_over && recurring.schedule.overlap == Overlap::Replace {
+        (MissedCause::Replaced, "a later window took its place")
+    } else {
+        (MissedCause::Cancelled, "it was cancelled")
+    };
+    Reason {
+        cause,
+        from: run.at,
+        to: wall,
+        why: format!("{why}, and every launch of it had been dropped."),
     }
 }
 

@@ -19,7 +19,9 @@ pub(in super::super) struct Clock {
     /// By how many milliseconds the host's clock is ahead of the session's.
     ahead: i64,
     /// When windows were last looked at; never since the start.
-    pub(super) seen: Option<Timestamp>,
+    seen: Option<Timestamp>,
+    /// When they were looked at before that: what followed from it is written.
+    seen_before: Option<Timestamp>,
     /// Of all ledgers, when one was last written before the start.
     pub(super) recorded: Timestamp,
     /// Since when no master is connected.
@@ -45,10 +47,19 @@ impl Clock {
         self.ahead = i64::try_from(ahead).unwrap_or(0);
     }
 
-    /// What stays of this clock when the scheduler begins anew with what `recovered` knows.
+    /// Windows up to now are decided about.
+    pub(super) fn looked(&mut self, wall: Timestamp) {
+        self.seen_before = self.seen.replace(wall);
+    }
+
+    /// What stays of this clock when the scheduler begins anew, in the same process, with what `recovered` knows.
     pub(in super::super) fn after_a_start(&self, recovered: Self) -> Self {
         Self {
             ahead: self.ahead,
+            seen: self.seen_before,
+            seen_before: self.seen_before,
+            cut_off: self.cut_off,
+            was_cut_off: self.was_cut_off,
             ..recovered
         }
     }
@@ -99,24 +110,21 @@ impl Clock {
     ) -> Option<Reason> {
         // What is offered within half of the time shows whether there is room; and who is up looks at the deadline.
         let half = deadline.since(at) / 2;
+        let cut_off = self.cut_off.map(|since| (since, wall)).or(self.was_cut_off);
+        let cut_off = cut_off.filter(|(from, to)| deadline.min(*to).since(at.max(*from)) >= half);
+        if let Some((from, to)) = cut_off.filter(|_| jump.is_none()) {
+            let (since, until) = (rfc3339(from), rfc3339(to));
+            return Some(Reason {
+                cause: MissedCause::CutOff,
+                from,
+                to,
+                why: format!("no master was connected from {since} to {until}."),
+            });
+        }
         let is_late = wall.since(deadline) >= LATE;
         let stalled = self
             .seen
             .is_none_or(|seen| is_late && deadline.since(seen.max(at)) >= half);
-        if jump.is_some() || stalled {
-            return Some(self.absence(at, wall, jump));
-        }
-        let cut_off = self.cut_off.map(|since| (since, wall)).or(self.was_cut_off);
-        let (from, to) = cut_off?;
-        (deadline.min(to).since(at.max(from)) >= half).then(|| Reason {
-            cause: MissedCause::CutOff,
-            from,
-            to,
-            why: format!(
-                "no master was connected from {} to {}.",
-                rfc3339(from),
-                rfc3339(to)
-            ),
-        })
+        (jump.is_some() || stalled).then(|| self.absence(at, wall, jump))
     }
 }
