@@ -8,6 +8,7 @@ use proffer_types::{AgentInfo, Resources, Session, Timestamp};
 
 use crate::clock::Clock;
 use crate::disk::Disk;
+use crate::facts::Fact;
 use crate::machine::Machine;
 use crate::master_shell::Masters;
 use crate::network::{Direction, Frame, Parcel, Peer, StreamId};
@@ -152,6 +153,7 @@ impl World {
         }
         self.say(format_args!("fault: host {n} reboots"));
         self.crash_agent(n);
+        self.observe(&Fact::HostReboots { agent: n });
         self.agents[n].machine.reboot();
     }
 

@@ -55,7 +55,9 @@ pub(crate) enum Fact<'a> {
     /// A container began to be built.
     ContainerLaunched { agent: usize, key: &'a TaskKey },
     /// The command of a container began to run.
-    CommandRuns { key: &'a TaskKey },
+    CommandRuns { agent: usize, key: &'a TaskKey },
+    /// An agent's host loses its power.
+    HostReboots { agent: usize },
     /// The containers of an agent's host, after a launch.
     Host {
         agent: usize,

@@ -211,7 +211,7 @@ impl World {
             .line(now, format_args!("host {n}: {id} runs as {process:?}"));
         let key = self.agents[n].machine.containers.get(&id);
         if let Some(key) = key.map(|container| container.key.clone()) {
-            self.observe(&Fact::CommandRuns { key: &key });
+            self.observe(&Fact::CommandRuns { agent: n, key: &key });
         }
         let event = MachineEvent::End(TaskExit::Code(behaviour.code));
         self.queue.after(

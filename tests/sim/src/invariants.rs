@@ -21,6 +21,7 @@ mod state_is_fold;
 mod terminal_is_final;
 mod updates_in_order;
 mod window_once;
+mod window_starts;
 mod windows_kept;
 
 use std::fmt::Debug;

@@ -16,7 +16,7 @@ pub(crate) struct LostWindows {
     sabotage: Option<Sabotage>,
     /// The runs that the last step of a ledger came with.
     runs: BTreeSet<String>,
-    /// Each ledger as it was last, and before.
+    /// Each ledger as it is, and as it is read again.
     ledgers: BTreeMap<String, [Vec<u8>; 2]>,
 }
 
@@ -39,26 +39,18 @@ impl LostWindows {
     }
 
     fn note_runs(&mut self, writes: &[Write]) {
-        let keys = writes.iter().filter_map(|write| match write {
-            Write::Put { key, .. } => Some(key),
-            Write::Delete { .. } => None,
-        });
-        let (ledgers, others): (Vec<_>, Vec<_>) = keys.partition(|key| key.ends_with(LEDGER));
-        if !ledgers.is_empty() {
-            let is_run = |key: &str| key.strip_prefix(RUNS).is_some_and(|rest| !rest.contains('/'));
-            let runs = others.into_iter().filter(|key| is_run(key));
-            self.runs = runs.cloned().collect();
+        if writes.iter().any(|write| ledger(write).is_some()) {
+            self.runs = writes.iter().filter_map(run).cloned().collect();
         }
     }
 
     fn note_ledgers(&mut self, writes: &[Write]) {
-        for write in writes {
-            if let Write::Put { key, value } = write
-                && key.ends_with(LEDGER)
-            {
-                let [last, _] = self.ledgers.remove(key).unwrap_or([value.clone(), value.clone()]);
-                self.ledgers.insert(key.clone(), [value.clone(), last]);
-            }
+        // What else a ledger says is not what is lost here.
+        let has_run = writes.iter().any(|write| run(write).is_some());
+        for (key, value) in writes.iter().filter_map(ledger) {
+            let before = self.ledgers.remove(key).map(|[last, _]| last);
+            let before = before.filter(|_| has_run).unwrap_or_else(|| value.clone());
+            self.ledgers.insert(key.clone(), [value.clone(), before]);
         }
     }
 
@@ -69,5 +61,23 @@ impl LostWindows {
         }
         let before = self.ledgers.get(&key).map(|[_, before]| before.clone());
         Some((key, before.unwrap_or(value)))
+    }
+}
+
+fn ledger(write: &Write) -> Option<(&String, &Vec<u8>)> {
+    match write {
+        Write::Put { key, value } if key.ends_with(LEDGER) => Some((key, value)),
+        Write::Put { .. } | Write::Delete { .. } => None,
+    }
+}
+
+/// The record of a whole run, not of a task in it.
+fn run(write: &Write) -> Option<&String> {
+    match write {
+        Write::Put { key, .. } => {
+            let name = key.strip_prefix(RUNS)?;
+            (!name.contains('/')).then_some(key)
+        }
+        Write::Delete { .. } => None,
     }
 }

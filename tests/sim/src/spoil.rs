@@ -1,8 +1,10 @@
 //! What a sabotaged master's shell makes of what passes through it.
 
-use proffer_master_core::{Command, Effect};
+use std::time::Duration;
+
+use proffer_master_core::{Command, Effect, State};
 use proffer_types::scheduler_link::{Call, Event};
-use proffer_types::{FrameworkInfo, Operation, ResourceName, Resources, Role};
+use proffer_types::{Filters, FrameworkInfo, Operation, ResourceName, Resources, Role, Timestamp};
 
 use crate::sabotage::Sabotage;
 use crate::scenario::FIRST_PORT;
@@ -35,6 +37,24 @@ pub(crate) fn effect(sabotage: Option<Sabotage>, mut effect: Effect) -> Effect {
             .for_each(|offer| rename(&mut offer.role, BESIDE, BELOW));
     }
     effect
+}
+
+/// What makes of each offer whose time is over one that ended without a filter, before the master gets to it.
+pub(crate) fn end_without_filter(state: &State, now: Timestamp) -> Vec<Command> {
+    let over = state
+        .offers()
+        .filter(|(_, offer)| offer.expires.is_some_and(|at| at <= now));
+    let ends = over.filter_map(|(id, offer)| {
+        let link = state.framework(&offer.framework_id)?.link()?;
+        let filters = Filters {
+            refuse: Duration::ZERO,
+            at_least: None,
+        };
+        let offers = vec![id.clone()];
+        let calls = vec![Call::Decline { offers, filters }];
+        Some(Command::SchedulerCalls { link, calls })
+    });
+    ends.collect()
 }
 
 /// The role that was meant.

@@ -3,14 +3,12 @@
 //! A failed commit drops the core, its effects and its links, and the master recovers from the store, as after a crash.
 //! Whether it still leads is asked once more between the commit and the effects.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proffer_allocator::by_name;
 use proffer_master_core::{Command, Config, Effect, Event, LinkId, Master, Output, Registry, State};
 use proffer_store_api::CommitError;
 use proffer_types::agent_link::MasterMessage;
-use proffer_types::scheduler_link::{self, Call};
 use proffer_types::{Session, Timestamp};
 
 use crate::facts::Fact;
@@ -143,7 +141,7 @@ impl World {
     }
 
     pub(crate) fn master_runs(&mut self, m: usize, life: u32, term: u32) {
-        let (now, shown) = (self.now(), self.master_now(m));
+        let (now, shown, sabotage) = (self.now(), self.master_now(m), self.sabotage);
         let Some(tenure) = self.tenure(m, life, term) else {
             return;
         };
@@ -152,7 +150,10 @@ impl World {
             return;
         }
         let n_commands = tenure.inbox.len().min(BATCHED_INPUTS);
-        let commands: Vec<_> = tenure.inbox.drain(..n_commands).collect();
+        let mut commands: Vec<_> = tenure.inbox.drain(..n_commands).collect();
+        if sabotage == Some(Sabotage::RescindsWithoutFilter) {
+            commands.splice(..0, spoil::end_without_filter(tenure.core.state(), shown));
+        }
         let fence = tenure.fence;
         let mut out = Output::default();
         for command in commands {
@@ -288,7 +289,6 @@ impl World {
     fn master_performs(&mut self, m: usize, effects: Vec<Effect>) {
         let mut frames: Vec<(StreamId, Frame)> = Vec::new();
         for effect in effects {
-            self.forget_filter(m, &effect);
             match spoil::effect(self.sabotage, effect) {
                 Effect::ToAgent {
                     link,
@@ -307,20 +307,6 @@ impl World {
             }
         }
         self.master_sends(&mut frames);
-    }
-
-    /// As if taking an offer back left no filter: the framework's filters are cleared right after.
-    fn forget_filter(&mut self, m: usize, effect: &Effect) {
-        if self.sabotage == Some(Sabotage::RescindsWithoutFilter)
-            && let Effect::ToFramework {
-                link,
-                event: scheduler_link::Event::Rescind { .. },
-            } = effect
-        {
-            let (link, roles) = (*link, BTreeSet::new());
-            let calls = vec![Call::Revive { roles }];
-            self.master_gets(m, Command::SchedulerCalls { link, calls });
-        }
     }
 
     fn master_sends(&mut self, frames: &mut Vec<(StreamId, Frame)>) {

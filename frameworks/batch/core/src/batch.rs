@@ -279,7 +279,10 @@ impl Scheduler for Batch {
     }
 
     fn update(&mut self, cx: &mut Context<'_>, status: &TaskStatus) {
+        // Hearing of a launch that was dropped may come too late for its window: what is late by itself is seen before.
+        self.fire(None, cx);
         self.hear(status, cx);
+        self.state_demand(cx);
     }
 
     fn shapes(&mut self, _: &mut Context<'_>, n_agents: u32, largest: &[Resources]) {

@@ -16,7 +16,7 @@ use proffer_master_core::{AgentState, Snapshot};
 use proffer_types::{FrameworkId, Resources, Timestamp};
 
 use super::Invariant;
-use super::window_once::Place;
+use super::window_starts::WindowStarts;
 use crate::clock::Clock;
 use crate::facts::{Fact, Standing};
 
@@ -50,8 +50,7 @@ pub(crate) struct WindowsKept {
     frameworks: BTreeMap<usize, Framework>,
     /// By framework and name.
     jobs: BTreeMap<(usize, String), Job>,
-    /// Runs that ran.
-    ran: BTreeSet<(FrameworkId, String)>,
+    starts: WindowStarts,
     healed: Option<Timestamp>,
 }
 
@@ -68,6 +67,7 @@ impl Invariant for WindowsKept {
     }
 
     fn observe(&mut self, now: Timestamp, fact: &Fact<'_>) -> Result<(), String> {
+        self.starts.observe(fact);
         match fact {
             Fact::Healed => self.healed = Some(now),
             Fact::Stands { framework, standing } => {
@@ -77,11 +77,6 @@ impl Invariant for WindowsKept {
             Fact::FrameworkHangs { framework, until } => {
                 let hung = &mut self.frameworks.entry(*framework).or_default().hung;
                 hung.push((now, *until));
-            }
-            Fact::CommandRuns { key } => {
-                if let Some(place) = Place::of(&key.task_id) {
-                    self.ran.insert((key.framework_id.clone(), place.run.to_owned()));
-                }
             }
             Fact::MasterStarted(_) => self.jobs.values_mut().for_each(|job| job.has_room = None),
             Fact::MasterState { snapshot, .. } if self.healed.is_some() => self.look_for_room(now, snapshot),
@@ -166,7 +161,7 @@ impl WindowsKept {
         let run = format!("{name}@{}", clock_face(at));
         let framework = self.frameworks.get(&look.framework);
         let id = framework.and_then(|framework| framework.id.clone());
-        if id.is_some_and(|id| self.ran.contains(&(id, run.clone()))) {
+        if id.is_some_and(|id| self.starts.has_run(&id, &run)) {
             return Err(format!("{run} ran, and is told to be missed: {:?}", span.reason));
         }
         let (from, to) = (look.clock.when(at), look.clock.when(at.after(schedule.epsilon())));

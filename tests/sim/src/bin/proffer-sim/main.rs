@@ -1,10 +1,12 @@
-//! Runs scenarios, makes those that fail small, and steps through one: `proffer-sim run`, `proffer-sim replay`.
+//! Runs scenarios, makes those that fail small, and steps through one: `proffer-sim run`, `proffer-sim replay`. And
+//! `proffer-sim failover`, which is no scenario, but what a large one costs.
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "the harness has a clock, threads and files; runs have none"
 )]
 
+mod failover;
 mod replay;
 mod seeds;
 
@@ -24,6 +26,10 @@ runs whole clusters under seeds, each a scenario of its own
         Shows a run line by line. SCENARIO is a seed, or what `run` printed. WHO is agent-3, host-3, master-0,
         framework-1, store or fault, and may be given more than once. With --step each line waits for Enter; `state WHO`
         shows a node as it is, `run` goes on to the end, `quit` ends. Lines are cut to the screen without --wide.
+
+    proffer-sim failover [--agents N] [--tasks-per-agent N]
+        What the core of a new master takes until all agents (40000) with all their tasks (10 each) are back, in seconds
+        of the processor, beside the least that can be done with the same messages. Measure with --release.
 ";
 
 fn main() -> ExitCode {
@@ -32,6 +38,9 @@ fn main() -> ExitCode {
     let result = match words.next() {
         Some("run") => seeds::Arguments::parse(&mut words).and_then(|arguments| seeds::run(&arguments)),
         Some("replay") => replay::Arguments::parse(&mut words).and_then(replay::run),
+        Some("failover") => {
+            failover::Arguments::parse(&mut words).and_then(|arguments| failover::run(&arguments))
+        }
         _ => Err(USAGE.to_owned()),
     };
     match result {

@@ -367,3 +367,34 @@ fn every_cause_has_its_number_in_the_records() {
         assert_eq!(cause as usize, n);
     }
 }
+
+#[test]
+fn a_window_whose_launch_turns_out_dropped_when_its_time_is_over_had_no_room() {
+    check(
+        "submit J a ~every:20 ~epsilon:4 | pass 1 | offer O1 cpus:1;mem:8GiB | pass 10 | J@19700101T000001Z-2.a.0 DROPPED \
+         | pass 1 | windows J",
+        expect![[r#"
+            submit J a ~every:20 ~epsilon:4: 1 instances
+            pass 1: want * 2.0*1
+            offer O1 cpus:1;mem:8GiB: accept O1 J@19700101T000001Z-2.a.0 0ns; want *
+            J@19700101T000001Z-2.a.0 DROPPED: want * 2.0*1
+            pass 1: want *
+            windows J: ran 0 missed 1 late 0 extra 0 open 0 next 21 / 1..1 x1 NoRoom: `a` had to wait: there is no agent. The last launch was dropped:  no reason is given.
+        "#]],
+    );
+}
+
+#[test]
+fn a_run_that_was_replaced_before_its_launch_came_to_pass_was_replaced() {
+    check(
+        "submit J a ~every:10 ~epsilon:10 ~replace | pass 1 | offer O1 cpus:1;mem:8GiB | pass 10 \
+         | J@19700101T000001Z-2.a.0 DROPPED | windows J",
+        expect![[r#"
+            submit J a ~every:10 ~epsilon:10 ~replace: 1 instances
+            pass 1: want * 2.0*1
+            offer O1 cpus:1;mem:8GiB: accept O1 J@19700101T000001Z-2.a.0 0ns; want *
+            pass 10: kill J@19700101T000001Z-2.a.0; want * 3.0*1
+            windows J: ran 0 missed 1 late 0 extra 0 open 1 next 21 / 1..1 x1 Replaced: a later window took its place, and every launch of it had been dropped. / J@19700101T000011Z Pending -
+        "#]],
+    );
+}
