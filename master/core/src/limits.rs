@@ -64,7 +64,8 @@ pub const MISSED_HEARTBEATS: u32 = 3;
 pub const AGENT_HEARTBEAT: Duration = Duration::from_secs(1);
 /// The most heartbeats of agents in a second, some hundredths of a core: beyond, they are as much rarer.
 pub const MAX_AGENT_HEARTBEATS_A_SECOND: u32 = 2_000;
-/// The most tasks of one page: their names have to be looked up, some microseconds each.
-pub const MAX_TASKS_PER_PAGE: usize = 1_000;
+/// The most tasks of one page: their names have to be looked up, a microsecond or two each. So whoever asks for a thousand
+/// at a time, and for whether there are more, is answered by one.
+pub const MAX_TASKS_PER_PAGE: usize = 2_000;
 /// The most tasks that are looked at for one page, wanted or not: about a millisecond.
 pub const MAX_TASKS_LOOKED_AT: usize = 8_000;
