@@ -136,7 +136,7 @@ impl World {
             return;
         };
         let snapshot = core.snapshot();
-        let operation = match self.dice.number(0..10) {
+        let operation = match self.dice.number(0..16) {
             0..3 => Some(self.quota()),
             3..5 => self.reservation(&snapshot),
             5..7 => Some(OperatorRequest::SetRole {
@@ -147,7 +147,8 @@ impl World {
                 limit: None,
                 force: false,
             }),
-            _ => self.kill(&snapshot),
+            7..10 => self.kill(&snapshot),
+            _ => self.upkeep(&snapshot),
         };
         if let Some(operation) = operation {
             self.master_asked(operation);
@@ -245,6 +246,8 @@ impl World {
         self.observe(&Fact::Healed);
         self.repair();
         self.queue.after(Duration::from_secs(1), Happening::LiftQuotas);
+        self.queue
+            .after(Duration::from_secs(1), Happening::AgentsGivenBack);
         self.network.late_permille = 0;
         self.network.max_delay_ms = self.network.max_delay_ms.min(50);
     }

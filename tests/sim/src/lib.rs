@@ -37,6 +37,7 @@ mod standing;
 mod store_link;
 mod tenure;
 mod trace;
+mod upkeep;
 mod workload;
 mod world;
 

@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use proffer_batch_core::RecurringView;
 use proffer_session::{Context, RecoverError, Scheduler};
 use proffer_types::{
-    AgentId, FrameworkId, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role, TaskStatus,
-    Timestamp,
+    AgentId, FrameworkId, InverseOffer, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role,
+    TaskStatus, Timestamp,
 };
 
 use crate::batch_load::BatchLoad;
@@ -125,6 +126,14 @@ impl Scheduler for Load {
         self.inner().rescinded(cx, offer);
     }
 
+    fn inverse_offer(&mut self, cx: &mut Context<'_>, offer: &InverseOffer) {
+        self.inner().inverse_offer(cx, offer);
+    }
+
+    fn inverse_rescinded(&mut self, cx: &mut Context<'_>, offer: &OfferId) {
+        self.inner().inverse_rescinded(cx, offer);
+    }
+
     fn update(&mut self, cx: &mut Context<'_>, status: &TaskStatus) {
         self.told.push(Told::Task(status.clone()));
         self.inner().update(cx, status);
@@ -137,6 +146,14 @@ impl Scheduler for Load {
 
     fn agent_lost(&mut self, cx: &mut Context<'_>, agent: &AgentId) {
         self.inner().agent_lost(cx, agent);
+    }
+
+    fn agent_away(&mut self, cx: &mut Context<'_>, agent: &AgentId, away_for: Duration) {
+        self.inner().agent_away(cx, agent, away_for);
+    }
+
+    fn agent_back(&mut self, cx: &mut Context<'_>, agent: &AgentId) {
+        self.inner().agent_back(cx, agent);
     }
 
     fn shapes(&mut self, cx: &mut Context<'_>, n_agents: u32, largest: &[Resources]) {

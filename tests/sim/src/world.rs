@@ -130,6 +130,7 @@ pub(crate) enum Happening {
     Fault(usize),
     Heal,
     LiftQuotas,
+    AgentsGivenBack,
 }
 
 /// What can stand still.
@@ -332,6 +333,7 @@ impl World {
             Happening::Fault(n) => self.fault(n),
             Happening::Heal => self.heal(),
             Happening::LiftQuotas => self.lift_quotas(),
+            Happening::AgentsGivenBack => self.give_agents_back(),
         }
     }
 
@@ -375,7 +377,8 @@ impl World {
             | Happening::Leave(_)
             | Happening::Fault(_)
             | Happening::Heal
-            | Happening::LiftQuotas => None,
+            | Happening::LiftQuotas
+            | Happening::AgentsGivenBack => None,
         }
     }
 

@@ -13,7 +13,7 @@ use proffer_batch_core::{
     Fate, Missed, MissedCause, MissedPolicy, Overlap, RecurringState, RecurringView, When,
 };
 use proffer_master_core::{AgentState, Snapshot};
-use proffer_types::{FrameworkId, Resources, Timestamp};
+use proffer_types::{AgentId, FrameworkId, Resources, Timestamp};
 
 use super::Invariant;
 use super::window_starts::WindowStarts;
@@ -207,15 +207,22 @@ impl WindowsKept {
     }
 }
 
-/// Whether some agent has room that nobody else uses or was offered.
+/// Whether some agent that is in use has room that nobody else uses or was offered, and that is kept for nobody who has
+/// waited longer.
 fn has_room(snapshot: &Snapshot, framework: &FrameworkId, needs: &Resources) -> bool {
+    let ledger = &snapshot.ledger;
+    let is_kept = |agent: &AgentId| {
+        let agent = ledger.agent_ix(agent);
+        agent.is_some_and(|agent| ledger.held_on(agent).is_some())
+    };
     snapshot.agents.iter().any(|agent| {
         let of_others = snapshot.offers.iter();
         let of_others =
             of_others.filter(|offer| offer.agent_id == agent.agent_id && offer.framework_id != *framework);
         let taken: Resources = of_others.map(|offer| &offer.resources).chain([&agent.used]).sum();
         let free = agent.info.resources.unreserved().minus(&taken.unreserved());
-        agent.state == AgentState::Active && free.contains(needs)
+        let is_open = agent.state == AgentState::Active && agent.upkeep.is_offered();
+        is_open && !is_kept(&agent.agent_id) && free.contains(needs)
     })
 }
 
