@@ -261,8 +261,10 @@ impl World {
         if self.dice.chance(500) {
             return self.crash_master(m);
         }
-        // It hangs right here: after it made sure that it leads, before all is said.
-        let hang = self.dice.millis(1..20_000);
+        // It hangs right here: after it made sure that it leads, before all is said. What is healed hangs no more, and what
+        // it was at comes before all else.
+        let left = self.scenario.faults.until.since(self.now());
+        let hang = self.dice.millis(1..20_000).min(left);
         self.hang(Node::Master(m), hang);
         let life = self.masters[m].life;
         let Some(tenure) = &self.masters[m].tenure else {
