@@ -28,7 +28,7 @@ test: deps-test $(ROCKSDB_LIB_DIR)/librocksdb.a verify ## everything that proves
 	@scripts/test.sh
 
 # The tests proper take one step of each kind.
-crash: deps-test build ## kills a whole agent before each of some 1,200 steps, damages each of its files in each way, cuts the power 40 times; half an hour
+crash: deps-test build ## kills a whole agent before each of some 1,200 steps, damages each of its files in each way, cuts the power 40 times; some three quarters of an hour
 	PROFFER_EVERY_STEP=1 cargo test --locked -p proffer-privileged-tests --test whole -- --nocapture before_any_step damaged_file
 	PROFFER_POWER_LOSSES=40 cargo test --locked -p proffer-cluster-tests --test machines -- --nocapture power
 
