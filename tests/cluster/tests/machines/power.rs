@@ -87,6 +87,7 @@ fn what_was_acknowledged_is_there_after_a_power_loss() -> Result<()> {
     let parts = site.machine("all", ADDRESS)?;
     let mut facts = Facts::default();
     for n in 0..losses {
+        say(&format!("power loss {} of {losses}", n + 1));
         let machine = boot(&site, &parts, &mut rng)?;
         // Some die while they still find out what there was.
         if n > 0 && rng.random_bool(0.25) {
