@@ -128,20 +128,32 @@ impl Agent {
 
     /// The next status, acknowledged; `None` when the agent is gone.
     pub(crate) async fn status(&mut self) -> Result<Option<TaskStatus>> {
+        let status = self.heard().await?;
+        if let Some(status) = &status {
+            self.acknowledge(status)?;
+        }
+        Ok(status)
+    }
+
+    /// The next status, which the agent keeps until it is acknowledged; `None` when the agent is gone.
+    pub(crate) async fn heard(&mut self) -> Result<Option<TaskStatus>> {
         while let Some(message) = self.next().await? {
-            let AgentMessage::Status { status, .. } = message else {
-                continue;
-            };
-            if let Some(uuid) = status.uuid {
-                self.send(MasterMessage::AcknowledgeStatus {
-                    framework_id: framework_id()?,
-                    task_id: status.task_id.clone(),
-                    uuid,
-                });
+            if let AgentMessage::Status { status, .. } = message {
+                return Ok(Some(status));
             }
-            return Ok(Some(status));
         }
         Ok(None)
+    }
+
+    pub(crate) fn acknowledge(&self, status: &TaskStatus) -> Result<()> {
+        if let Some(uuid) = status.uuid {
+            self.send(MasterMessage::AcknowledgeStatus {
+                framework_id: framework_id()?,
+                task_id: status.task_id.clone(),
+                uuid,
+            });
+        }
+        Ok(())
     }
 
     pub(crate) fn run(&self, info: TaskInfo) -> Result<()> {
