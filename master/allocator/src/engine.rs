@@ -8,6 +8,7 @@ mod gangs;
 mod holds;
 mod log;
 mod place;
+mod waiters;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,9 +19,9 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::ledger::{AgentIx, Handle as _, LeafIx, Ledger, RoleIx};
 use crate::{Allocator, Change, Outcome, Round};
-use holds::Waiters;
 use log::Log;
 use place::Served;
+use waiters::Waiters;
 
 /// Who is next: the part of an allocator that makes it fair, or not.
 pub trait Order: fmt::Debug + Send {
@@ -329,7 +330,7 @@ impl<O: Order> Allocator for Engine<O> {
     }
 
     fn allocate(&mut self, round: &mut Round<'_>) -> Outcome {
-        if !self.changed.is_empty() {
+        if !self.changed.is_empty() || holds::is_one_over(round) {
             // Those that found nothing before the change may find something now.
             self.unblock(round.ledger());
             self.follow(round.ledger());

@@ -93,8 +93,8 @@ pub enum Reason {
     Room,
     /// There is room for a task of a gang, but not yet for the whole gang.
     PartOfGang,
-    /// It has waited for long, so that nobody else is offered what ends there.
-    HeldForIt,
+    /// It has waited for long, so that nobody else is offered what ends there; for so long at most.
+    HeldForIt(Duration),
     /// Away.
     Inactive,
     /// Deactivated or draining, by an operator's word.
@@ -103,8 +103,9 @@ pub enum Reason {
     Constraint(String),
     /// All that is free, or all that would do, is reserved.
     ReservedFor(Role),
-    /// All that is free is held for a gang, or a large task, of a framework that has waited for long.
-    HeldFor(FrameworkId),
+    /// All that is free is held for a gang, or a large task, of a framework that has waited for long; for so long at
+    /// most.
+    HeldFor(FrameworkId, Duration),
     /// What the limit of a role leaves of a resource, and what is needed; 0 where any amount would do.
     Limit {
         role: Role,
@@ -218,12 +219,17 @@ fn reasons(ledger: &Ledger, leaf: LeafIx, shape: Option<&(Arc<Shape>, u32)>, now
     let first = gang
         .map(Counted::of)
         .into_iter()
-        .chain(held_for(ledger, leaf, shape));
+        .chain(held_for(ledger, leaf, shape, now));
     first.chain(reasons).collect()
 }
 
 /// Where what ends is kept for the shape.
-fn held_for(ledger: &Ledger, leaf: LeafIx, shape: Option<&(Arc<Shape>, u32)>) -> Option<Counted> {
+fn held_for(
+    ledger: &Ledger,
+    leaf: LeafIx,
+    shape: Option<&(Arc<Shape>, u32)>,
+    now: Timestamp,
+) -> Option<Counted> {
     let ((shape, _), hold) = (shape?, ledger.hold(leaf)?);
     let is_it = match hold.waiting {
         Waiting::Shape(id) => id == shape.id,
@@ -231,7 +237,7 @@ fn held_for(ledger: &Ledger, leaf: LeafIx, shape: Option<&(Arc<Shape>, u32)>) ->
     };
     is_it.then(|| Counted {
         n_agents: hold.agents.len() as u64,
-        ..Counted::of(Reason::HeldForIt)
+        ..Counted::of(Reason::HeldForIt(hold.until.since(now)))
     })
 }
 

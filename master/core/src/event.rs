@@ -147,6 +147,8 @@ pub enum Event {
         role: Role,
         waiting: Waiting,
         agents: Vec<(AgentId, Held)>,
+        since: Timestamp,
+        until: Timestamp,
     },
     /// Nothing more is kept.
     HoldEnded { framework_id: FrameworkId, role: Role },

@@ -61,6 +61,8 @@ impl Host for Offerer<'_, '_> {
                     role,
                     waiting: hold.waiting,
                     agents: agents.collect(),
+                    since: hold.since,
+                    until: hold.until,
                 }
             }
             None => Event::HoldEnded { framework_id, role },

@@ -227,7 +227,9 @@ impl State {
                 role,
                 waiting,
                 agents,
-            } => self.hold_set(framework_id, role, *waiting, agents),
+                since,
+                until,
+            } => self.hold_set(framework_id, role, *waiting, agents, *since..*until),
             Event::HoldEnded { framework_id, role } => self.ledger_mut().end_hold(framework_id, role),
             Event::FilterSet {
                 framework_id,

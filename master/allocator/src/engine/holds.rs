@@ -1,12 +1,19 @@
 //! Who has waited longest gets what ends: one hold a role, for a gang or a task larger than half of an average agent.
 //! Smaller tasks find room as others end.
+//!
+//! What is waited for may never come: tasks need not end. So a hold is over some time, as LSF's reservations are
+//! (`MAX_RESERVE_TIME`, lsb.queues(5)), and an agent that was held for nothing is held for nobody for as long as it was. Where nobody says
+//! how long tasks run, each hold lasts twice as long as the one before: whatever does end is waited for in the end, and
+//! others have half of the time whatever does not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proffer_types::{Resources, Shape, Timestamp};
 
 use super::place::{Score, first_helping, most_that_fit};
+use super::waiters::Waiters;
 use super::{Engine, Order};
 use crate::Round;
 use crate::ledger::{AgentIx, Held, Hold, LeafIx, Ledger, RoleIx, Waiting, take_tasks};
@@ -14,9 +21,16 @@ use crate::ledger::{AgentIx, Held, Hold, LeafIx, Ledger, RoleIx, Waiting, take_t
 /// How many that wait are planned for in a role and a round: a plan looks at all agents, and of those that can never be
 /// placed there may be many. The others come in the next round.
 const MAX_PLANS: usize = 8;
+/// So many times the wait before it lasts the first hold for what ends nobody knows when: short beside a service, long
+/// beside most tasks of jobs; ten minutes by default.
+const FIRST_HOLD: u32 = 10;
+/// And the longest, which keeps others from an agent for as long: a day by default, as far ahead as Slurm plans
+/// (`bf_window`, slurm.conf(5)).
+const LONGEST_HOLD: u32 = 1_440;
 
 impl<O: Order> Engine<O> {
-    /// Those for whom something is held come before all others, as soon as something changed.
+    /// Those for whom something is held come before all others, as soon as something changed. What was held for long
+    /// enough is not any more.
     pub(super) fn serve_holders(&mut self, round: &mut Round<'_>) {
         let holds: Vec<_> = round
             .ledger()
@@ -25,8 +39,9 @@ impl<O: Order> Engine<O> {
             .collect();
         for (leaf, hold) in holds {
             let wanted = wanted(round.ledger(), leaf, hold.waiting);
+            let is_open = wanted.is_some() && hold.until > round.now();
             let served = match (hold.waiting, wanted) {
-                (_, None) => true,
+                (_, None) => false,
                 (Waiting::Gang(gang), Some(_)) => self.serve_gang(round, leaf, gang),
                 (Waiting::Shape(_), Some(shape)) => hold.agents.keys().any(|agent| {
                     let fits = first_helping(round, leaf, *agent, &shape, 1).is_ok();
@@ -34,15 +49,24 @@ impl<O: Order> Engine<O> {
                 }),
             };
             let resources = hold.agents.values().map(|held| &held.resources);
-            if served || !round.ledger().may_ever_have(leaf, resources) {
-                round.hold(leaf, None);
-                self.waiting.look_again();
-                for agent in hold.agents.keys() {
-                    self.log.follow(round.ledger(), *agent);
+            if served || !is_open || !round.ledger().may_ever_have(leaf, resources) {
+                self.release(round, leaf, &hold);
+                if !served {
+                    let longest = round.hold_after().saturating_mul(LONGEST_HOLD);
+                    self.waiting
+                        .held_in_vain(round.ledger(), leaf, &hold, round.now(), longest);
                 }
-                self.follow_leaf(round.ledger(), leaf);
             }
         }
+    }
+
+    fn release(&mut self, round: &mut Round<'_>, leaf: LeafIx, hold: &Hold) {
+        round.hold(leaf, None);
+        self.waiting.look_again();
+        for agent in hold.agents.keys() {
+            self.log.follow(round.ledger(), *agent);
+        }
+        self.follow_leaf(round.ledger(), leaf);
     }
 
     /// Holds for who has waited too long, and says when to look again.
@@ -51,8 +75,8 @@ impl<O: Order> Engine<O> {
             let mut holders = ledger.holds().filter_map(|(leaf, _)| ledger.leaf(leaf));
             holders.any(|leaf| leaf.role == role)
         };
-        let roles: Vec<_> = self.waiting.by_role.keys().copied().collect();
-        for role in roles {
+        self.waiting.forget_past(round.ledger(), round.now());
+        for role in self.waiting.roles() {
             if holding(round.ledger(), role) {
                 continue;
             }
@@ -60,111 +84,57 @@ impl<O: Order> Engine<O> {
                 let Some((leaf, waiting)) = self.waiting.overdue(round, role) else {
                     break;
                 };
-                let agents = plan(round.ledger(), leaf, waiting, round.now());
+                let agents = plan(round.ledger(), &self.waiting, leaf, waiting, round.now());
                 if !agents.is_empty() {
-                    round.hold(leaf, Some(Hold { waiting, agents }));
+                    let hold = Hold {
+                        waiting,
+                        until: end(&agents, round, self.waiting.last_hold(leaf, waiting)),
+                        agents,
+                        since: round.now(),
+                    };
+                    round.hold(leaf, Some(hold));
                     break;
                 }
                 self.waiting.put_off(role, leaf, waiting, round.now());
             }
         }
-        let by_role = self.waiting.by_role.iter();
-        let open = by_role.filter(|(role, _)| !holding(round.ledger(), **role));
-        open.filter_map(|(_, waiters)| waiters.due)
-            .min()
-            .map(|since| since.after(round.hold_after()))
+        let open = |role: RoleIx| !holding(round.ledger(), role);
+        let due = self
+            .waiting
+            .due(open)
+            .map(|since| since.after(round.hold_after()));
+        let over = round.ledger().holds().map(|(_, hold)| hold.until);
+        over.chain(due).min()
     }
 }
 
-/// Those of one role who state what they want and have not all of it.
-#[derive(Debug, Default)]
-struct OfRole {
-    leaves: BTreeSet<LeafIx>,
-    /// Nobody has waited since before this; `None` if nobody waits who could be starved.
-    due: Option<Timestamp>,
-    /// For whom nothing could be held, and when that was found: their turn is over until they have waited again.
-    put_off: BTreeMap<(LeafIx, Waiting), Timestamp>,
+/// When a hold is over: when tasks are past their time limits, and have had the time to be killed; where one has no
+/// limit, after a while, the longer the longer the last one for it was.
+fn end(agents: &BTreeMap<AgentIx, Held>, round: &Round<'_>, last: Option<Duration>) -> Timestamp {
+    let (now, hold_after) = (round.now(), round.hold_after());
+    let mut ends = agents.values().map(|held| held.free_by);
+    if let Some(free) = ends.try_fold(now, |last, end| Some(last.max(end?))) {
+        return free.after(hold_after);
+    }
+    let lasts = last.unwrap_or_default().saturating_mul(2);
+    now.after(lasts.clamp(
+        hold_after.saturating_mul(FIRST_HOLD),
+        hold_after.saturating_mul(LONGEST_HOLD),
+    ))
 }
 
-/// Those who state what they want and have not all of it.
-#[derive(Debug, Default)]
-pub(super) struct Waiters {
-    by_role: BTreeMap<RoleIx, OfRole>,
+/// Whether something was held for long enough.
+pub(super) fn is_one_over(round: &Round<'_>) -> bool {
+    let mut holds = round.ledger().holds();
+    holds.any(|(_, hold)| hold.until <= round.now())
 }
 
-impl Waiters {
-    /// A leaf may wait for something.
-    pub(super) fn insert(&mut self, ledger: &Ledger, leaf: LeafIx) {
-        let Some(entry) = ledger.leaf(leaf) else {
-            return;
-        };
-        if let Some((since, _)) = entry.longest_wait(|shape| is_large(ledger, shape)) {
-            let waiters = self.by_role.entry(entry.role).or_default();
-            waiters.leaves.insert(leaf);
-            waiters.due = Some(waiters.due.map_or(since, |due| due.min(since)));
-        }
-    }
-
-    /// Who of a role has waited longest, and for what, if it is time for a hold.
-    fn overdue(&mut self, round: &Round<'_>, role: RoleIx) -> Option<(LeafIx, Waiting)> {
-        let (ledger, now) = (round.ledger(), round.now());
-        let waiters = self.by_role.get_mut(&role)?;
-        if waiters.due?.after(round.hold_after()) > now {
-            return None;
-        }
-        let put_off = &mut waiters.put_off;
-        put_off.retain(|_, since| since.after(round.hold_after()) > now);
-        let mut longest: Option<(Timestamp, u64, LeafIx, Waiting)> = None;
-        waiters.leaves.retain(|leaf| {
-            let entry = ledger
-                .leaf(*leaf)
-                .filter(|entry| entry.role == role && entry.wants());
-            let entry = entry.filter(|entry| entry.longest_wait(|shape| is_large(ledger, shape)).is_some());
-            let Some(entry) = entry else {
-                return false;
-            };
-            let its_turn = |shape: &Shape| !put_off.contains_key(&(*leaf, waiting_for(shape)));
-            let wait = entry.longest_wait(|shape| is_large(ledger, shape) && its_turn(shape));
-            if let Some((since, shape)) = wait
-                && longest.is_none_or(|longest| (since, entry.order) < (longest.0, longest.1))
-            {
-                longest = Some((since, entry.order, *leaf, waiting_for(shape)));
-            }
-            true
-        });
-        let since = longest.map(|(since, ..)| since);
-        waiters.due = since.into_iter().chain(put_off.values().copied()).min();
-        if waiters.leaves.is_empty() {
-            self.by_role.remove(&role);
-        }
-        let (since, _, leaf, waiting) = longest?;
-        (since.after(round.hold_after()) <= now).then_some((leaf, waiting))
-    }
-
-    /// Something is held no more: for whom nothing could be held, something may be held now.
-    fn look_again(&mut self) {
-        for waiters in self.by_role.values_mut() {
-            if !std::mem::take(&mut waiters.put_off).is_empty() {
-                waiters.due = Some(Timestamp::default());
-            }
-        }
-    }
-
-    /// Nothing can be held for who has waited longest, as the agents are now: its wait begins anew, and others are not
-    /// kept waiting by it.
-    fn put_off(&mut self, role: RoleIx, leaf: LeafIx, waiting: Waiting, now: Timestamp) {
-        if let Some(waiters) = self.by_role.get_mut(&role) {
-            waiters.put_off.insert((leaf, waiting), now);
-        }
-    }
-}
-
-fn waiting_for(shape: &Shape) -> Waiting {
+pub(super) fn waiting_for(shape: &Shape) -> Waiting {
     shape.gang.map_or(Waiting::Shape(shape.id), Waiting::Gang)
 }
 
 /// Whether a task may be starved by smaller ones: it is one of a gang, or takes more than half of an average agent.
-fn is_large(ledger: &Ledger, shape: &Shape) -> bool {
+pub(super) fn is_large(ledger: &Ledger, shape: &Shape) -> bool {
     let n_agents = u128::try_from(ledger.n_agents()).unwrap_or(u128::MAX);
     let mut scalars = shape.resources.scalars();
     shape.gang.is_some()
@@ -183,7 +153,13 @@ fn wanted(ledger: &Ledger, leaf: LeafIx, waiting: Waiting) -> Option<Arc<Shape>>
 
 /// Which agents to hold, and what of them: those that will be free soonest, as far as time limits tell. Nothing when
 /// not all of it could ever be there at once, or quota forbids it.
-fn plan(ledger: &Ledger, leaf: LeafIx, waiting: Waiting, now: Timestamp) -> BTreeMap<AgentIx, Held> {
+fn plan(
+    ledger: &Ledger,
+    waiters: &Waiters,
+    leaf: LeafIx,
+    waiting: Waiting,
+    now: Timestamp,
+) -> BTreeMap<AgentIx, Held> {
     let Some(entry) = ledger.leaf(leaf) else {
         return BTreeMap::new();
     };
@@ -201,7 +177,7 @@ fn plan(ledger: &Ledger, leaf: LeafIx, waiting: Waiting, now: Timestamp) -> BTre
     let mut plan: BTreeMap<AgentIx, Held> = BTreeMap::new();
     for (shape, count) in shapes {
         let mut missing = count;
-        for (free_by, agent) in soonest(ledger, leaf, shape, now) {
+        for (free_by, agent) in soonest(ledger, waiters, leaf, shape, now) {
             if missing == 0 {
                 break;
             }
@@ -231,10 +207,11 @@ fn plan(ledger: &Ledger, leaf: LeafIx, waiting: Waiting, now: Timestamp) -> BTre
     plan
 }
 
-/// The agents a task could run on if they were empty and that are held for nobody: first those whose tasks all have a
-/// time limit, by the latest end; then the others, by how well they suit.
+/// The agents a task could run on if they were empty and that are held for nobody, and may be: first those whose tasks
+/// all have a time limit, by the latest end; then the others, by how well they suit.
 fn soonest(
     ledger: &Ledger,
+    waiters: &Waiters,
     leaf: LeafIx,
     shape: &Shape,
     now: Timestamp,
@@ -242,7 +219,8 @@ fn soonest(
     let could = |agent: AgentIx, total: &Resources| {
         ledger.held_on(agent).is_none() && take_tasks(&total.plain(), shape, 1).is_some()
     };
-    let agents = ledger.agents().filter(|(ix, agent)| could(*ix, agent.total()));
+    let agents = ledger.agents().filter(|(_, agent)| !waiters.rests(&agent.id));
+    let agents = agents.filter(|(ix, agent)| could(*ix, agent.total()));
     let allowed = agents.filter(|(ix, _)| ledger.admits(leaf, *ix, shape).is_ok());
     let mut agents: Vec<_> = allowed
         .map(|(ix, _)| {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use proffer_types::{Constraint, Ranges, ResourceName, Resources, Role, Shape, Timestamp};
+use proffer_types::{Constraint, FrameworkId, Ranges, ResourceName, Resources, Role, Shape, Timestamp};
 
 use super::{Ahead, Counted, Nearest, Reason};
 use crate::ledger::{
@@ -352,12 +353,24 @@ impl<'a> Survey<'a> {
             Obstacle::OtherRegion => Reason::OtherRegion,
             Obstacle::Constraint(text) => Reason::Constraint(text.clone()),
             Obstacle::ReservedFor(role) => Reason::ReservedFor(role.clone()),
-            Obstacle::Held(framework) => Reason::HeldFor(framework.clone()),
+            Obstacle::Held(framework) => Reason::HeldFor(framework.clone(), self.held_for(framework)),
             Obstacle::NotWanting => Reason::NothingWanted,
             Obstacle::Filtered(until) => Reason::Filtered(until.since(self.now)),
             Obstacle::TooSmall => Reason::TooSmall(None),
             Obstacle::DoesNotFit(name, _) => Reason::TooSmall(Some(name.clone())),
         }
+    }
+
+    /// How long the last hold for a framework lasts from now on.
+    fn held_for(&self, framework: &FrameworkId) -> Duration {
+        let is_its = |leaf| {
+            self.ledger
+                .leaf(leaf)
+                .is_some_and(|leaf| leaf.framework == *framework)
+        };
+        let holds = self.ledger.holds().filter(|(leaf, _)| is_its(*leaf));
+        let last = holds.map(|(_, hold)| hold.until).max();
+        last.unwrap_or(self.now).since(self.now)
     }
 
     fn ahead(&self, bucket: &Bucket) -> Option<Ahead> {

@@ -10,7 +10,7 @@ use proffer_types::{
 };
 
 use super::explain;
-use crate::{Claim, ClaimKind, Filter, FrameworkEntry, Ledger};
+use crate::{Claim, ClaimKind, Filter, FrameworkEntry, Held, Hold, Ledger, Waiting};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
@@ -46,6 +46,9 @@ impl World {
             }
             ["offered", name, role, agent, what] => {
                 self.claim(ClaimKind::Offer, name, role, agent, resources(what));
+            }
+            ["held", name, role, agent, what, seconds] => {
+                self.hold(name, role, agent, resources(what), seconds)
             }
             ["declined", name, role, agent, what, seconds] => {
                 let agent = self.ledger.agent_ix(&agent.parse().unwrap()).unwrap();
@@ -154,6 +157,22 @@ impl World {
             claim.shapes = vec![(ShapeId(1), 1)];
         }
         self.ledger.claim(claim);
+    }
+
+    fn hold(&mut self, name: &str, role: &str, agent: &str, resources: Resources, seconds: &str) {
+        let agent = self.ledger.agent_ix(&agent.parse().unwrap()).unwrap();
+        let held = Held {
+            resources,
+            free_by: None,
+        };
+        let hold = Hold {
+            waiting: Waiting::Shape(ShapeId(1)),
+            agents: [(agent, held)].into(),
+            since: NOW,
+            until: Timestamp(NOW.0 + seconds.parse::<u64>().unwrap() * 1000),
+        };
+        let (name, role) = (name.parse().unwrap(), role.parse().unwrap());
+        self.ledger.set_hold(&name, &role, hold);
     }
 
     fn quota(&mut self, role: &str, kind: &str, what: &Resources) {
@@ -295,6 +314,29 @@ fn every_obstacle_is_counted_under_its_own_name() {
                 1 agent is away
                 1 agent is in another region, which the framework does not use
                 1 agent is reserved for role ads
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_held_is_told_to_who_waits_and_to_whom_it_keeps_waiting_and_for_how_long() {
+    let world = "agent node-1 cpus:4;mem:4GiB
+         framework f eng
+         framework g ads
+         holds g ads node-1 cpus:2";
+    check(
+        &format!("{world}\nwants f eng 1 cpus:4\nheld f eng node-1 cpus:4 600"),
+        expect![[r#"
+            1 task of cpus:4 in role eng
+                1 agent is held for it, for 10m at most: what ends there goes to it
+                1 agent lacks cpus: node-1, by 2; g in role ads, with a share of 50.0% against 0.0%, has it
+        "#]],
+    );
+    check(
+        &format!("{world}\nwants f eng 1 cpus:1\nwants g ads 1 cpus:4\nheld g ads node-1 cpus:4 600"),
+        expect![[r#"
+            1 task of cpus:1 in role eng
+                1 agent is held, for 10m at most, until there is room for a gang or a large task of g
         "#]],
     );
 }

@@ -39,7 +39,7 @@ impl Counted {
                 let name = name_of(&ahead.framework).unwrap_or(ahead.framework.as_str());
                 format!("{sentence}{}", ahead.clause(name))
             }
-            Reason::HeldFor(framework) => {
+            Reason::HeldFor(framework, _) => {
                 format!("{sentence} {}", name_of(framework).unwrap_or(framework.as_str()))
             }
             _ => sentence,
@@ -71,7 +71,10 @@ impl Reason {
                 "{agents} {} room for a part of its gang, which is offered whole or not at all",
                 have(n)
             ),
-            Self::HeldForIt => format!("{agents} {is} held for it: what ends there goes to it"),
+            Self::HeldForIt(left) => format!(
+                "{agents} {is} held for it, for {} at most: what ends there goes to it",
+                span(*left)
+            ),
             Self::Inactive => format!("{agents} {is} away"),
             Self::OutOfUse => format!("{agents} {is} deactivated or draining"),
             Self::OtherRegion => format!("{agents} {is} in another region, which the framework does not use"),
@@ -82,9 +85,10 @@ impl Reason {
                 )
             }
             Self::ReservedFor(role) => format!("{agents} {is} reserved for role {role}"),
-            Self::HeldFor(_) => {
-                format!("{agents} {is} held until there is room for a gang or a large task of")
-            }
+            Self::HeldFor(_, left) => format!(
+                "{agents} {is} held, for {} at most, until there is room for a gang or a large task of",
+                span(*left)
+            ),
             Self::Limit {
                 role,
                 resource,

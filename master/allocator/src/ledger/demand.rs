@@ -40,15 +40,14 @@ impl LeafEntry {
         self.offered.values().sum()
     }
 
-    /// Since when something wanted has got nothing: what has waited longest of what `counts`.
-    pub fn longest_wait(&self, counts: impl Fn(&Shape) -> bool) -> Option<(Timestamp, &Arc<Shape>)> {
+    /// Since when each shape of which more is wanted has got nothing.
+    pub fn waits(&self) -> impl Iterator<Item = (Timestamp, &Arc<Shape>)> {
         let demand = self.demand.iter().flatten();
         let open = demand.filter(|wanted| {
             let offered = self.offered.get(&wanted.shape.id).copied().unwrap_or(0);
-            wanted.count > offered && counts(&wanted.shape)
+            wanted.count > offered
         });
         open.map(|wanted| (wanted.since, &wanted.shape))
-            .min_by_key(|(since, shape)| (*since, shape.id))
     }
 
     pub(super) fn count_offered(&mut self, shapes: &[(ShapeId, u32)], joins: bool) {

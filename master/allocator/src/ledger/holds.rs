@@ -1,7 +1,8 @@
 //! Holds: what ending tasks give back on some agents is kept for who has waited longest, so that the large are not
 //! starved by the small (EASY backfill, Lifka 1995).
 //!
-//! At most one a role, and one an agent. Others may use what is held if they are over before it is wanted.
+//! At most one a role, and one an agent. Others may use what is held if they are over before it is wanted. Each has an
+//! end, for what it waits for may never come.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +33,10 @@ pub struct Held {
 pub struct Hold {
     pub waiting: Waiting,
     pub agents: BTreeMap<AgentIx, Held>,
+    /// When it began.
+    pub since: Timestamp,
+    /// When it is over, in vain or not.
+    pub until: Timestamp,
 }
 
 impl Ledger {

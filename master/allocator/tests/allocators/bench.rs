@@ -274,8 +274,18 @@ impl Bench {
     /// Runs a task on a part of an offer; the rest comes back without a filter. With the whole of an offer for shapes
     /// the demand falls.
     pub(crate) fn accept(&mut self, offer: &Offer, task: &Resources) -> ClaimIx {
+        self.run(offer, task, None)
+    }
+
+    /// The same for a task with a time limit.
+    pub(crate) fn accept_until(&mut self, offer: &Offer, ends_by: Timestamp) -> ClaimIx {
+        self.run(offer, &offer.resources, Some(ends_by))
+    }
+
+    fn run(&mut self, offer: &Offer, task: &Resources, ends_by: Option<Timestamp>) -> ClaimIx {
         let claim = self.ledger.claim_of(offer.claim).unwrap();
         let mut running = Claim::new(ClaimKind::Task, claim.leaf, claim.agent, task.clone());
+        running.ends_by = ends_by;
         if *task == offer.resources {
             running.shapes.clone_from(&offer.shapes);
         }

@@ -161,7 +161,7 @@ fn who_found_everything_held_for_another_is_next_as_soon_as_that_one_is_served()
     assert_eq!(holders(&bench), ["G"]);
 }
 
-fn holders(bench: &Bench) -> Vec<&str> {
+pub(crate) fn holders(bench: &Bench) -> Vec<&str> {
     let holders = bench
         .ledger
         .holds()

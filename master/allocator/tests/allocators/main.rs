@@ -12,6 +12,7 @@ mod fairness;
 mod gangs;
 mod golden;
 mod hierarchy;
+mod holds;
 mod oracle;
 mod properties;
 mod quota;

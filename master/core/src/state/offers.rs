@@ -4,6 +4,7 @@
 //! The offers of a bundle end together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use proffer_allocator::{Change, Claim, ClaimIx, ClaimKind, Held, Hold, Waiting};
 use proffer_types::{
@@ -165,6 +166,7 @@ impl State {
         role: &Role,
         waiting: Waiting,
         agents: &[(AgentId, Held)],
+        lasts: Range<Timestamp>,
     ) -> Vec<Change> {
         let agents = agents
             .iter()
@@ -172,6 +174,8 @@ impl State {
         let hold = Hold {
             waiting,
             agents: agents.collect(),
+            since: lasts.start,
+            until: lasts.end,
         };
         self.ledger_mut().set_hold(framework, role, hold)
     }
