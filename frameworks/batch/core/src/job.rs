@@ -86,6 +86,8 @@ pub(crate) struct Run {
     pub(crate) triggered: bool,
     /// When the first task of it was launched.
     pub(crate) started: Option<Timestamp>,
+    /// When the last launch was told to have come to nothing, and the run to wait again.
+    pub(crate) dropped: Option<Timestamp>,
 }
 
 impl Run {

@@ -56,6 +56,8 @@ struct RunRecord {
     triggered: bool,
     #[prost(uint64, optional, tag = "4")]
     started_ms: Option<u64>,
+    #[prost(uint64, optional, tag = "5")]
+    dropped_ms: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -132,6 +134,7 @@ pub(crate) fn job(job: &Job) -> (String, Vec<u8>) {
             at_ms: run.at.0,
             triggered: run.triggered,
             started_ms: run.started.map(|started| started.0),
+            dropped_ms: run.dropped.map(|dropped| dropped.0),
         }),
     };
     (job_key(job), record.encode_to_vec())
@@ -207,6 +210,7 @@ pub(crate) fn read(key: &str, value: &[u8]) -> Result<Record, RecoverError> {
                         at: Timestamp(run.at_ms),
                         triggered: run.triggered,
                         started: run.started_ms.map(Timestamp),
+                        dropped: run.dropped_ms.map(Timestamp),
                     },
                     submitted: Timestamp(record.submitted_ms),
                 });

@@ -152,6 +152,7 @@ impl Batch {
             at,
             triggered,
             started: None,
+            dropped: None,
         });
         recurring.runs.insert(run.number);
         recurring.open.insert(run.number);
@@ -175,17 +176,13 @@ impl Batch {
             && deadline < wall
         {
             self.recurrings.pending.pop_first();
-            let Some(at) = self
-                .jobs
-                .get(&run)
-                .and_then(|job| job.run.as_ref())
-                .map(|run| run.at)
-            else {
+            let Some(of) = self.jobs.get(&run).and_then(|job| job.run.as_ref()) else {
                 continue;
             };
+            let at = of.at;
             let clock = &self.recurrings.clock;
             let reason = clock
-                .absence_of(at, deadline, wall, jump)
+                .absence_of(of, deadline, wall, jump)
                 .unwrap_or_else(|| Reason {
                     cause: MissedCause::NoRoom,
                     from: at,
@@ -278,13 +275,14 @@ impl Batch {
 
     /// A launch of a run certainly never came to pass: it may still miss its window.
     pub(super) fn run_not_launched(&mut self, number: u64, cx: &mut Context<'_>) {
+        let wall = self.wall(cx);
         let Some(job) = self.jobs.get_mut(&number).filter(|job| !job.may_have_run()) else {
             return;
         };
         let Some(run) = &mut job.run else {
             return;
         };
-        run.started = None;
+        (run.started, run.dropped) = (None, Some(wall));
         let (triggered, at, of) = (run.triggered, run.at, run.recurring);
         put(cx, records::job(job));
         let recurring = self.recurrings.jobs.get(&of);

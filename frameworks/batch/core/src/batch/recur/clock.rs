@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use proffer_types::Timestamp;
 
+use crate::job::Run;
 use crate::recurring::{MissedCause, Reason};
 use crate::schedule::rfc3339;
 
@@ -100,14 +101,15 @@ impl Clock {
         }
     }
 
-    /// Why a run that waited from `at` on could not start up to its deadline, if it is not for want of room.
+    /// Why a run could not start up to its deadline, if it is not for want of room.
     pub(super) fn absence_of(
         &self,
-        at: Timestamp,
+        run: &Run,
         deadline: Timestamp,
         wall: Timestamp,
         jump: Option<(Timestamp, Timestamp)>,
     ) -> Option<Reason> {
+        let at = run.at;
         // What is offered within half of the time shows whether there is room; and who is up looks at the deadline.
         let half = deadline.since(at) / 2;
         let cut_off = self.cut_off.map(|since| (since, wall)).or(self.was_cut_off);
@@ -122,9 +124,11 @@ impl Clock {
             });
         }
         let is_late = wall.since(deadline) >= LATE;
-        let stalled = self
-            .seen
-            .is_none_or(|seen| is_late && deadline.since(seen.max(at)) >= half);
+        let stalled = match self.seen {
+            Some(seen) => is_late && deadline.since(seen.max(at)) >= half,
+            // Who started again since was not away for it if a launch was under way until it was too late.
+            None => run.dropped.is_none_or(|dropped| dropped <= deadline),
+        };
         (jump.is_some() || stalled).then(|| self.absence(at, wall, jump))
     }
 }

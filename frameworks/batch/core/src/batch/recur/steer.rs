@@ -167,6 +167,7 @@ impl Batch {
             at,
             triggered: true,
             started: None,
+            dropped: None,
         };
         let run = run.name(name);
         if self.names.contains_key(&run) {

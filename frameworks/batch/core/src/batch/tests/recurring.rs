@@ -385,6 +385,34 @@ fn a_window_whose_launch_turns_out_dropped_when_its_time_is_over_had_no_room() {
 }
 
 #[test]
+fn a_crash_after_the_window_is_no_cause_for_a_launch_that_was_dropped_too_late() {
+    check(
+        "submit J a ~every:20 ~epsilon:4 | pass 1 | offer O1 cpus:1;mem:8GiB | pass 10 | J@19700101T000001Z-2.a.0 DROPPED \
+         | crash | pass 1 | windows J",
+        expect![[r#"
+            submit J a ~every:20 ~epsilon:4: 1 instances
+            pass 1: want * 2.0*1
+            offer O1 cpus:1;mem:8GiB: accept O1 J@19700101T000001Z-2.a.0 0ns; want *
+            J@19700101T000001Z-2.a.0 DROPPED: want * 2.0*1
+            crash: want *
+            windows J: ran 0 missed 1 late 0 extra 0 open 0 next 21 / 1..1 x1 NoRoom: `a` had to wait: there is no agent. The last launch was dropped:  no reason is given.
+        "#]],
+    );
+    check(
+        "submit J a ~every:20 ~epsilon:4 | pass 1 | offer O1 cpus:1;mem:8GiB | J@19700101T000001Z-2.a.0 DROPPED | away 10 \
+         | pass 1 | windows J",
+        expect![[r#"
+            submit J a ~every:20 ~epsilon:4: 1 instances
+            pass 1: want * 2.0*1
+            offer O1 cpus:1;mem:8GiB: accept O1 J@19700101T000001Z-2.a.0 0ns; want *
+            J@19700101T000001Z-2.a.0 DROPPED: want * 2.0*1
+            away 10: want *
+            windows J: ran 0 missed 1 late 0 extra 0 open 0 next 21 / 1..1 x1 SchedulerAway: from 1970-01-01T00:00:01Z to 1970-01-01T00:00:11.005Z the scheduler was down, or could not write.
+        "#]],
+    );
+}
+
+#[test]
 fn a_run_that_was_replaced_before_its_launch_came_to_pass_was_replaced() {
     check(
         "submit J a ~every:10 ~epsilon:10 ~replace | pass 1 | offer O1 cpus:1;mem:8GiB | pass 10 \
