@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use proffer_types::Timestamp;
 
-use crate::dice::Dice;
 use crate::mask::Case;
 use crate::sabotage::Sabotage;
 use crate::scenario::Scenario;
@@ -77,8 +76,7 @@ impl Run {
     #[must_use]
     pub fn new(options: Options, reader: Option<Reader>) -> Self {
         let Options { case, sabotage } = options;
-        let mut dice = Dice::new(case.seed);
-        let mut scenario = Scenario::draw(&mut dice);
+        let (mut scenario, dice) = Scenario::of(case.seed);
         scenario.leave_out(&case.mask);
         let mut trace = Trace::new(reader);
         trace.line(Timestamp(0), format_args!("scenario {case}: {scenario:?}"));

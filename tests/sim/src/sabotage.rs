@@ -34,11 +34,13 @@ pub enum Sabotage {
     TrustsOldLease,
     /// A master that was replaced says what it had to say all the same.
     SpeaksThoughDeposed,
+    /// What is held for who waits for long is held for as long as it waits.
+    HoldsForEver,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AgentFenceOff,
         Self::LosesFrames,
         Self::ForgetsFrameworkId,
@@ -53,5 +55,6 @@ impl Sabotage {
         Self::ForgetsOperations,
         Self::TrustsOldLease,
         Self::SpeaksThoughDeposed,
+        Self::HoldsForEver,
     ];
 }

@@ -29,6 +29,8 @@ const MAX_BATCH_TASK: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
     pub(crate) allocator: &'static str,
+    /// How long somebody waits before what ends is held for it.
+    pub(crate) hold_after: Duration,
     /// The lease of those who stand for election.
     pub(crate) lease: Duration,
     /// Whether masters share a store; else there is one, with a store of its own.
@@ -133,8 +135,10 @@ impl FrameworkPlan {
 }
 
 /// How a scheduler treats what it is offered.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Habits {
+    /// What it wants there may never be room for: nobody waits for it.
+    pub(crate) may_wait_for_ever: bool,
     /// In a thousand: it keeps an offer for a while before it decides.
     pub(crate) holds: u32,
     /// It has nothing to run, and never answers an offer.
@@ -182,7 +186,15 @@ pub(crate) struct BatchPlan {
 }
 
 impl Scenario {
-    pub(crate) fn draw(dice: &mut Dice) -> Self {
+    /// What a seed stands for, and the dice that the run goes on with.
+    pub(crate) fn of(seed: u64) -> (Self, Dice) {
+        let mut dice = Dice::new(seed);
+        let mut scenario = Self::draw(&mut dice);
+        scenario.add_giant(&mut Dice::new(!seed));
+        (scenario, dice)
+    }
+
+    fn draw(dice: &mut Dice) -> Self {
         let n_agents = 1 + dice.index(4);
         let n_guests = dice.index(3).saturating_sub(1);
         let n_frameworks = 1 + dice.index(3);
@@ -200,6 +212,7 @@ impl Scenario {
         let names = proffer_allocator::names();
         let mut scenario = Self {
             allocator: names[dice.index(names.len())],
+            hold_after: proffer_allocator::HOLD_AFTER,
             lease: Duration::from_secs([3, 3, 10][dice.index(3)]),
             elects,
             masters: (0..n_masters).map(|_| clock(dice)).collect(),
@@ -318,6 +331,7 @@ fn draw_framework(dice: &mut Dice, faults: &FaultPlan) -> FrameworkPlan {
         failover_timeout: patience,
         habits: Habits {
             holds: if dice.chance(300) { 300 } else { 0 },
+            may_wait_for_ever: false,
             hoards: false,
             states_demand,
             gangs,

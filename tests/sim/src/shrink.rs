@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::dice::Dice;
 use crate::mask::{Case, Mask};
 use crate::scenario::Scenario;
 
@@ -13,7 +12,7 @@ const MAX_RUNS: u32 = 400;
 
 /// Makes it as small as so many runs can. `breaks` says whether a scenario still breaks the same rule.
 pub fn shrink(case: &Case, breaks: &mut dyn FnMut(&Case) -> bool) -> Case {
-    let scenario = Scenario::draw(&mut Dice::new(case.seed));
+    let (scenario, _) = Scenario::of(case.seed);
     let mut shrinker = Shrinker {
         best: case.clone(),
         n_left: MAX_RUNS,
@@ -83,7 +82,7 @@ mod tests {
 
     #[test]
     fn only_what_the_failure_needs_is_left() {
-        let scenario = Scenario::draw(&mut Dice::new(7));
+        let (scenario, _) = Scenario::of(7);
         let n_faults = scenario.faults.planned.len();
         assert!(n_faults > 4, "{n_faults}");
         let needs = |case: &Case| {

@@ -11,6 +11,7 @@ use proffer_store_api::CommitError;
 use proffer_types::agent_link::MasterMessage;
 use proffer_types::{Session, Timestamp};
 
+use crate::endless_holds::EndlessHolds;
 use crate::facts::Fact;
 use crate::network::{Direction, Frame, Peer, StreamId};
 use crate::registry::Fence;
@@ -41,9 +42,13 @@ impl World {
         let (seed, budget) = (self.dice.seed(), self.dice.number(1..200));
         let config = Config {
             allocation_budget: budget,
+            hold_after: self.scenario.hold_after,
             ..Config::default()
         };
-        let allocator = by_name(self.scenario.allocator).expect("a built-in allocator");
+        let mut allocator = by_name(self.scenario.allocator).expect("a built-in allocator");
+        if self.sabotage == Some(Sabotage::HoldsForEver) {
+            allocator = Box::new(EndlessHolds(allocator));
+        }
         let core = Master::recover(config, allocator, seed, fence.term, registry);
         self.say(format_args!(
             "master {m} leads, term {}, {}",

@@ -78,8 +78,11 @@ impl Workload {
         }
     }
 
-    /// The jobs that are not done, for people.
+    /// The jobs that are not done though they have to be, for people.
     pub(crate) fn left(&self) -> Vec<String> {
+        if self.plan.habits.may_wait_for_ever {
+            return Vec::new();
+        }
         let left = self
             .jobs
             .iter()

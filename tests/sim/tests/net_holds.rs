@@ -69,6 +69,11 @@ fn a_rescind_without_a_filter_is_found() {
 }
 
 #[test]
+fn a_hold_that_does_not_end_is_found() {
+    is_found(Sabotage::HoldsForEver, "every runnable task ends");
+}
+
+#[test]
 fn a_quota_limit_that_stops_at_its_own_role_is_found() {
     is_found(Sabotage::LimitOfTopRoleOnly, "no offer exceeds a limit");
 }
