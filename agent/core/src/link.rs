@@ -8,6 +8,7 @@ use std::time::Duration;
 use proffer_types::{Session, Timestamp};
 
 use crate::LinkId;
+use crate::config::{MIN_HEARTBEAT, MISSED_HEARTBEATS};
 
 /// Where the link is in its life.
 #[derive(Debug)]
@@ -44,6 +45,23 @@ impl Link {
         }
     }
 
+    /// The master tells another interval, which the agent confirms at once, since the master waits for that before it goes
+    /// by it.
+    pub(crate) fn beat_by(&mut self, now: Timestamp, interval: Duration) {
+        let Self::Up {
+            heartbeat,
+            next_heartbeat,
+            deadline,
+            ..
+        } = self
+        else {
+            return;
+        };
+        *heartbeat = interval.max(MIN_HEARTBEAT);
+        *next_heartbeat = now;
+        *deadline = silent_at(now, *heartbeat);
+    }
+
     /// When something is due on the link.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         match self {
@@ -56,4 +74,9 @@ impl Link {
             } => Some(*next_heartbeat.min(deadline)),
         }
     }
+}
+
+/// When a master that was heard of now counts as lost.
+pub(crate) fn silent_at(now: Timestamp, heartbeat: Duration) -> Timestamp {
+    now.after(heartbeat.saturating_mul(MISSED_HEARTBEATS))
 }

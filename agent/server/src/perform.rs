@@ -172,7 +172,8 @@ impl Performer {
                 }
                 return written;
             }
-            for frame in agent_frames(Some(session), &[AgentMessage::Heartbeat]) {
+            let interval = Some(interval);
+            for frame in agent_frames(Some(session), &[AgentMessage::Heartbeat { interval }]) {
                 // A stream that is full or gone is noticed by what comes after the write.
                 let _ = handle.frames.try_send(frame);
             }
@@ -341,7 +342,7 @@ fn owner(agent: &Agent, effect: &Effect) -> Option<ContainerId> {
             AgentMessage::Register { .. }
             | AgentMessage::OperationUpdate { .. }
             | AgentMessage::Total(_)
-            | AgentMessage::Heartbeat => None,
+            | AgentMessage::Heartbeat { .. } => None,
         },
         Effect::SaveAgentId(_)
         | Effect::CheckpointResources(_)

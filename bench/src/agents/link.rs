@@ -187,6 +187,11 @@ impl Agent {
                 Heard::ShutdownFramework(shutdown) => {
                     messages.extend(self.tasks.shut_down(&shutdown.framework_id));
                 }
+                Heard::Heartbeat(heartbeat) if heartbeat.interval_ms > 0 => {
+                    if let Some(session) = session {
+                        session.beat_by(Duration::from_millis(heartbeat.interval_ms));
+                    }
+                }
                 Heard::Refused(refused) => {
                     eprintln!("agent {} is refused: {}", self.n, refused.message);
                     return ControlFlow::Break(());
@@ -209,6 +214,12 @@ impl Session {
         }
     }
 
+    /// The master tells another interval, and waits to hear that it is kept.
+    fn beat_by(&mut self, interval: Duration) {
+        self.heartbeat = interval;
+        self.next_heartbeat = Instant::now();
+    }
+
     fn silent_at(&self) -> Instant {
         self.heard + self.heartbeat * MISSED_HEARTBEATS
     }
@@ -228,7 +239,10 @@ fn beat(session: &mut Option<Session>, messages: &mut Vec<v1::AgentMessage>) -> 
         return ControlFlow::Break(());
     }
     session.next_heartbeat = now + session.heartbeat;
-    messages.push(message(Said::Heartbeat(v1::agent_message::Heartbeat {})));
+    let interval_ms = u64::try_from(session.heartbeat.as_millis()).unwrap_or(u64::MAX);
+    messages.push(message(Said::Heartbeat(v1::agent_message::Heartbeat {
+        interval_ms,
+    })));
     ControlFlow::Continue(())
 }
 

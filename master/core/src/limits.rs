@@ -62,6 +62,10 @@ pub const MISSED_HEARTBEATS: u32 = 3;
 /// How often an agent and the master say something to each other, where there is nothing to say: the death of a host is
 /// noticed after three times that.
 pub const AGENT_HEARTBEAT: Duration = Duration::from_secs(1);
+/// Longer intervals are multiples of this: a cluster that grows tells each agent another one a few times only.
+pub const AGENT_HEARTBEAT_STEP: Duration = Duration::from_millis(500);
+/// Heartbeats that are due within this time are said at once: ten steps a second, however many agents there are.
+pub const HEARTBEATS_TOGETHER: Duration = Duration::from_millis(100);
 /// The most heartbeats of agents in a second, some hundredths of a core: beyond, they are as much rarer.
 pub const MAX_AGENT_HEARTBEATS_A_SECOND: u32 = 2_000;
 /// The most tasks of one page: their names have to be looked up, a microsecond or two each. So whoever asks for a thousand

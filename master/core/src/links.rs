@@ -1,10 +1,12 @@
 //! Whether the other end of each link is still there.
 //!
-//! Both sides of a link say something each interval; one that was silent for three is lost. Agents have an interval of
-//! their own, so that the death of a host is noticed soon. It grows with the cluster, and never shrinks in a term: an agent
-//! keeps the one that it was told when it registered.
+//! Both ends of a link say something each interval; one that was silent for three is lost. Each link has an interval of its
+//! own, the one that its other end goes by: master and peer expect what the other does, whatever others were told. That of
+//! agents is short, so that the death of a host is noticed soon, and longer in larger clusters. When the cluster has grown
+//! since an agent registered, its heartbeats tell it the longer one, and the link has that once the agent has said that it
+//! goes by it; one of an older version never does, and keeps what it was told. It never gets shorter while the link lasts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proffer_types::agent_link::MasterMessage;
@@ -12,22 +14,27 @@ use proffer_types::{Timestamp, scheduler_link};
 
 use crate::cx::Cx;
 use crate::handlers::{agent_lost, framework_gone};
-use crate::limits::{AGENT_HEARTBEAT, MAX_AGENT_HEARTBEATS_A_SECOND, MISSED_HEARTBEATS};
+use crate::limits::{
+    AGENT_HEARTBEAT, AGENT_HEARTBEAT_STEP, HEARTBEATS_TOGETHER, MAX_AGENT_HEARTBEATS_A_SECOND,
+    MISSED_HEARTBEATS,
+};
 use crate::state::Peer;
 use crate::{CloseReason, Command, Config, LinkId};
 
 /// Who was heard when, and when something has to be said.
 #[derive(Debug, Default)]
 pub(crate) struct Heartbeats {
-    /// When each link was last heard of.
-    heard: BTreeMap<LinkId, Timestamp>,
-    /// To frameworks.
-    next: Option<Timestamp>,
-    to_agents: Option<Timestamp>,
-    /// The longest interval that agents were told in this term: who speaks as rarely as that is not silent.
-    longest: Duration,
-    /// The shortest one: who was told that expects to hear something as often.
-    shortest: Option<Duration>,
+    links: BTreeMap<LinkId, Pulse>,
+    /// When something has to be said on each of these links. One that is no longer up is forgotten then.
+    due: BTreeSet<(Timestamp, LinkId)>,
+}
+
+#[derive(Debug)]
+struct Pulse {
+    heard: Timestamp,
+    interval: Duration,
+    /// What the agent was told last.
+    told: Duration,
 }
 
 /// The link a command proves to be alive.
@@ -43,83 +50,105 @@ pub(crate) fn link_of(command: &Command) -> Option<LinkId> {
     }
 }
 
-/// The interval for an agent that registers among so many.
+/// The interval for an agent among so many.
 pub(crate) fn agent_interval(config: &Config, n_agents: usize) -> Duration {
     let n_agents = u32::try_from(n_agents).unwrap_or(u32::MAX);
     let shared = Duration::from_secs(n_agents.into()) / MAX_AGENT_HEARTBEATS_A_SECOND;
-    shared.max(AGENT_HEARTBEAT).min(config.heartbeat_interval)
+    let n_steps = shared.as_nanos().div_ceil(AGENT_HEARTBEAT_STEP.as_nanos());
+    let stepped = AGENT_HEARTBEAT_STEP * u32::try_from(n_steps).unwrap_or(u32::MAX);
+    stepped.max(AGENT_HEARTBEAT).min(config.heartbeat_interval)
 }
 
 impl Heartbeats {
     /// Something came on a link that is up.
-    pub(crate) fn heard(&mut self, link: LinkId, now: Timestamp) {
-        self.heard.insert(link, now);
+    pub(crate) fn heard(&mut self, cx: &Cx<'_>, link: LinkId) {
+        if let Some(pulse) = self.links.get_mut(&link) {
+            pulse.heard = cx.now;
+            return;
+        }
+        let interval = match cx.state.peer(link) {
+            Some(Peer::Agent(_)) => agent_interval(cx.config, cx.state.n_agents()),
+            Some(Peer::Framework(_)) => cx.config.heartbeat_interval,
+            None => return,
+        };
+        let pulse = Pulse {
+            heard: cx.now,
+            interval,
+            told: interval,
+        };
+        self.links.insert(link, pulse);
+        self.due.insert((next(cx.now, interval), link));
+    }
+
+    /// An agent says that it goes by this interval from now on. What it was not told does not count.
+    pub(crate) fn confirmed(&mut self, link: LinkId, interval: Option<Duration>) {
+        if let (Some(interval), Some(pulse)) = (interval, self.links.get_mut(&link))
+            && (pulse.interval..=pulse.told).contains(&interval)
+        {
+            pulse.interval = interval;
+        }
     }
 
     /// When [`Heartbeats::beat`] has something to do.
     pub(crate) fn next(&self) -> Option<Timestamp> {
-        [self.next, self.to_agents].into_iter().flatten().min()
+        self.due.first().map(|(at, _)| *at)
     }
 
     /// Says what is due, and ends the links that were silent for too long.
     pub(crate) fn beat(&mut self, cx: &mut Cx<'_>) {
-        let told = agent_interval(cx.config, cx.state.n_agents());
-        self.longest = self.longest.max(told);
-        let shortest = self.shortest.map_or(told, |shortest| shortest.min(told));
-        self.shortest = Some(shortest);
-        let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= cx.now);
-        if is_due(self.to_agents) {
+        if self.next().is_none_or(|at| at > cx.now) {
+            return;
+        }
+        let later = self
+            .due
+            .split_off(&(Timestamp(cx.now.0.saturating_add(1)), LinkId(0)));
+        for (at, link) in std::mem::replace(&mut self.due, later) {
+            let is_up = cx.state.peer(link).is_some();
+            let Some(pulse) = self.links.get_mut(&link).filter(|_| is_up) else {
+                self.links.remove(&link);
+                continue;
+            };
+            let silence = cx.now.since(pulse.heard);
             // Who was late itself cannot say who was silent.
-            let late = self.to_agents.map_or(Duration::ZERO, |at| cx.now.since(at));
-            self.agents(cx, late < self.longest);
-            self.to_agents = None;
-        }
-        if self.next.is_some_and(|at| at <= cx.now) {
-            self.frameworks(cx);
-            self.heard.retain(|link, _| cx.state.peer(*link).is_some());
-            self.next = None;
-        }
-        if !self.heard.is_empty() {
-            let now = cx.now;
-            self.next.get_or_insert(now.after(cx.config.heartbeat_interval));
-            self.to_agents.get_or_insert(now.after(shortest));
-        }
-    }
-
-    fn agents(&mut self, cx: &mut Cx<'_>, may_end: bool) {
-        let limit = self.longest * MISSED_HEARTBEATS;
-        let links = cx.state.links().filter_map(|(link, peer)| match peer {
-            Peer::Agent(agent) => Some((link, agent.clone())),
-            Peer::Framework(_) => None,
-        });
-        for (link, agent) in links.collect::<Vec<_>>() {
-            let silence = self.silence(cx, link);
-            if silence < limit || !may_end {
-                cx.tell_agent(&agent, MasterMessage::Heartbeat);
+            let was_late = cx.now.since(at) >= pulse.interval;
+            if silence >= pulse.interval * MISSED_HEARTBEATS && !was_late {
+                self.links.remove(&link);
+                end(cx, link, silence);
             } else {
-                agent_lost::disconnected(cx, &agent, silence);
-                cx.close(link, CloseReason::Silent);
+                say(cx, link, pulse);
+                self.due.insert((next(cx.now, pulse.interval), link));
             }
         }
     }
+}
 
-    fn frameworks(&mut self, cx: &mut Cx<'_>) {
-        let limit = cx.config.heartbeat_interval * MISSED_HEARTBEATS;
-        let links = cx.state.links().filter_map(|(link, peer)| match peer {
-            Peer::Agent(_) => None,
-            Peer::Framework(_) => Some(link),
-        });
-        for link in links.collect::<Vec<_>>() {
-            if self.silence(cx, link) < limit {
-                cx.send(link, scheduler_link::Event::Heartbeat);
-            } else {
-                framework_gone::link_lost(cx, link);
-                cx.close(link, CloseReason::Silent);
-            }
+/// An interval from now, or a little earlier: so that a large cluster does not wake the master for each of its agents.
+fn next(now: Timestamp, interval: Duration) -> Timestamp {
+    let at = now.after(interval);
+    if interval < HEARTBEATS_TOGETHER * 2 {
+        return at;
+    }
+    let together = u64::try_from(HEARTBEATS_TOGETHER.as_millis()).unwrap_or(u64::MAX);
+    Timestamp(at.0 - at.0 % together)
+}
+
+fn say(cx: &mut Cx<'_>, link: LinkId, pulse: &mut Pulse) {
+    match cx.state.peer(link).cloned() {
+        Some(Peer::Agent(agent)) => {
+            pulse.told = pulse.told.max(agent_interval(cx.config, cx.state.n_agents()));
+            let interval = Some(pulse.told).filter(|told| *told > pulse.interval);
+            cx.tell_agent(&agent, MasterMessage::Heartbeat { interval });
         }
+        Some(Peer::Framework(_)) => cx.send(link, scheduler_link::Event::Heartbeat),
+        None => {}
     }
+}
 
-    fn silence(&mut self, cx: &Cx<'_>, link: LinkId) -> Duration {
-        cx.now.since(*self.heard.entry(link).or_insert(cx.now))
+fn end(cx: &mut Cx<'_>, link: LinkId, silence: Duration) {
+    match cx.state.peer(link).cloned() {
+        Some(Peer::Agent(agent)) => agent_lost::disconnected(cx, &agent, silence),
+        Some(Peer::Framework(_)) => framework_gone::link_lost(cx, link),
+        None => {}
     }
+    cx.close(link, CloseReason::Silent);
 }

@@ -95,7 +95,10 @@ impl Master {
                 link,
                 session,
                 messages,
-            } => agent_status::handle(&mut cx, link, session, messages),
+            } => {
+                let interval = agent_status::handle(&mut cx, link, session, messages);
+                self.heartbeats.confirmed(link, interval);
+            }
             Command::AgentLinkLost { link } => agent_lost::link_lost(&mut cx, link),
             Command::SchedulerCalls { link, calls } => calls::handle(&mut cx, link, calls),
             Command::SchedulerLinkLost { link } => framework_gone::link_lost(&mut cx, link),
@@ -105,8 +108,8 @@ impl Master {
             }
             Command::Tick => tick::handle(&mut cx),
         }
-        if let Some(link) = link.filter(|link| cx.state.peer(*link).is_some()) {
-            self.heartbeats.heard(link, now);
+        if let Some(link) = link {
+            self.heartbeats.heard(&cx, link);
         }
         self.heartbeats.beat(&mut cx);
         drain::settle(&mut cx, first_event);

@@ -4,6 +4,7 @@
 //! are refused on both sides. Whatever loses a message must end the session.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{
     AgentId, AgentInfo, FrameworkId, GroupId, KillPolicy, MasterId, OperationId, OperationStatus,
@@ -34,7 +35,10 @@ pub enum AgentMessage {
     },
     /// The agent's total is another: an operation was refused, or its revocable resources changed.
     Total(Resources),
-    Heartbeat,
+    Heartbeat {
+        /// How often the agent says something from now on; absent, it keeps to what it was told when it registered.
+        interval: Option<Duration>,
+    },
 }
 
 /// One operation as an agent reports it at registration: it ended, and nobody acknowledged that yet.
@@ -63,7 +67,7 @@ pub enum MasterMessage {
     Registered {
         agent_id: AgentId,
         master_id: MasterId,
-        heartbeat_interval: std::time::Duration,
+        heartbeat_interval: Duration,
     },
     RunTask {
         framework_id: FrameworkId,
@@ -101,17 +105,15 @@ pub enum MasterMessage {
         uuid: StatusUuid,
     },
     /// Kill every task of the framework.
-    ShutdownFramework {
-        framework_id: FrameworkId,
-    },
+    ShutdownFramework { framework_id: FrameworkId },
     /// The registration is refused for good; the agent ends with this message.
-    Refused {
-        message: String,
-    },
+    Refused { message: String },
     /// An operator declared the agent gone: its id is spent. It kills all its tasks, and ends with this message. Comes
     /// within a session or in place of one.
-    Gone {
-        message: String,
+    Gone { message: String },
+    Heartbeat {
+        /// Another interval than was told before. The agent answers with a heartbeat that names it; until then the one before
+        /// holds.
+        interval: Option<Duration>,
     },
-    Heartbeat,
 }

@@ -16,7 +16,7 @@ pub use from_master::{from_master_frame, master_frames};
 use crate::error::{At as _, ConvertError};
 use crate::frame::chunks;
 use crate::status::task_state;
-use crate::text::{optional_text, parse, parse_optional};
+use crate::text::{millis, optional_text, parse, parse_optional};
 use crate::v1;
 use crate::v1::agent_message::Message as FromAgent;
 
@@ -59,7 +59,9 @@ fn agent_messages(message: &AgentMessage) -> Vec<v1::AgentMessage> {
         AgentMessage::Total(resources) => FromAgent::Total(v1::agent_message::Total {
             resources: Some(resources.into()),
         }),
-        AgentMessage::Heartbeat => FromAgent::Heartbeat(v1::agent_message::Heartbeat {}),
+        AgentMessage::Heartbeat { interval } => FromAgent::Heartbeat(v1::agent_message::Heartbeat {
+            interval_ms: interval.map_or(0, millis),
+        }),
     };
     vec![v1::AgentMessage { message: Some(one) }]
 }

@@ -149,6 +149,11 @@ pub(crate) fn optional_text<T: Display>(id: Option<&T>) -> String {
     id.map(ToString::to_string).unwrap_or_default()
 }
 
+/// A time that may be absent, which is zero on the wire.
+pub(crate) fn some_millis(millis: u64) -> Option<Duration> {
+    (millis > 0).then(|| Duration::from_millis(millis))
+}
+
 /// Whole milliseconds, rounded up so that a short time does not become none.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)

@@ -12,8 +12,7 @@ use super::{
     acknowledge, acknowledge_operation, apply_operation, gone, kill_task, registered, run_group, run_task,
     shutdown_framework,
 };
-use crate::config::MISSED_HEARTBEATS;
-use crate::link::Link;
+use crate::link::{Link, silent_at};
 use crate::{Agent, Effect, Event, LinkId, Output, TaskKey, TaskRecord};
 
 pub(crate) fn handle(
@@ -69,7 +68,7 @@ fn passes(
         } => {
             let fits = *link == from && *present == session;
             if fits {
-                *deadline = now.after(*heartbeat * MISSED_HEARTBEATS);
+                *deadline = silent_at(now, *heartbeat);
             }
             fits
         }
@@ -158,6 +157,10 @@ fn handle_message(
             out.effect(Effect::Exit { error: Some(message) });
         }
         MasterMessage::Gone { message } => gone::handle(agent, now, message, out),
-        MasterMessage::Heartbeat => {}
+        MasterMessage::Heartbeat { interval } => {
+            if let Some(interval) = interval {
+                agent.link.beat_by(now, interval);
+            }
+        }
     }
 }

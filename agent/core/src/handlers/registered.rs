@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use proffer_types::{AgentId, Session, Timestamp};
 
-use crate::config::{MIN_HEARTBEAT, MISSED_HEARTBEATS};
-use crate::link::Link;
+use crate::config::MIN_HEARTBEAT;
+use crate::link::{Link, silent_at};
 use crate::{Agent, Effect, Event, LinkId, Output};
 
 pub(crate) fn handle(
@@ -31,7 +31,7 @@ pub(crate) fn handle(
         session,
         heartbeat,
         next_heartbeat: now.after(heartbeat),
-        deadline: now.after(heartbeat * MISSED_HEARTBEATS),
+        deadline: silent_at(now, heartbeat),
     };
     for (key, task) in &mut agent.tasks {
         task.sent = None;

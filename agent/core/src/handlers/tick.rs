@@ -47,7 +47,9 @@ fn link(agent: &mut Agent, now: Timestamp, out: &mut Output) {
             out.effect(Effect::Send {
                 link: *link,
                 session: *session,
-                message: AgentMessage::Heartbeat,
+                message: AgentMessage::Heartbeat {
+                    interval: Some(*heartbeat),
+                },
             });
         }
         Link::Down | Link::Registering { .. } | Link::Up { .. } => {}

@@ -325,6 +325,22 @@ fn a_silent_master_loses_its_session() {
 }
 
 #[test]
+fn another_interval_is_confirmed_at_once_and_the_master_may_be_silent_for_three_of_it() {
+    let mut world = World::new();
+    world.run(UP);
+    expect![[r#"
+        -> a heartbeat each 20s
+    "#]]
+    .assert_eq(&world.run("interval 20 | wait 0"));
+    world.now = world.now.after(super::world::HEARTBEAT * 3);
+    world.step(crate::Command::Tick);
+    assert!(world.agent.is_registered());
+    world.now = world.now.after(super::world::HEARTBEAT * 9);
+    world.step(crate::Command::Tick);
+    assert!(!world.agent.is_registered());
+}
+
+#[test]
 fn an_agent_that_stops_with_its_tasks_ends_after_the_last_of_them() {
     check(
         RUNNING,

@@ -185,6 +185,10 @@ impl World {
                     heartbeat_interval: HEARTBEAT,
                 },
             ),
+            ["interval", seconds] => {
+                let interval = Some(Duration::from_secs(seconds.parse().unwrap()));
+                self.frame(self.link, MasterMessage::Heartbeat { interval });
+            }
             ["refused", why] => self.frame(0, MasterMessage::Refused { message: why.into() }),
             ["declared-gone", why] => self.frame(self.link, MasterMessage::Gone { message: why.into() }),
             ["run", name, resources, ref options @ ..] => {
@@ -377,7 +381,7 @@ impl World {
         while let Some(next) = self.agent.next_deadline().filter(|next| *next <= until) {
             self.now = self.now.max(next);
             if self.agent.is_registered() {
-                self.frame(self.link, MasterMessage::Heartbeat);
+                self.frame(self.link, MasterMessage::Heartbeat { interval: None });
             }
             self.step(Command::Tick);
         }

@@ -1,5 +1,7 @@
 //! An agent speaks within its session: statuses, its total, heartbeats.
 
+use std::time::Duration;
+
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
 use proffer_types::{AgentId, FrameworkId, Session, StatusReason, TaskState, TaskStatus, scheduler_link};
 
@@ -9,14 +11,22 @@ use crate::state::{Agent, Framework, Peer};
 use crate::validate::check_total;
 use crate::{CloseReason, Event, LinkId};
 
-pub(crate) fn handle(cx: &mut Cx<'_>, link: LinkId, session: Session, messages: Vec<AgentMessage>) {
+/// Takes a frame. Gives the interval of heartbeats that the agent says it goes by.
+pub(crate) fn handle(
+    cx: &mut Cx<'_>,
+    link: LinkId,
+    session: Session,
+    messages: Vec<AgentMessage>,
+) -> Option<Duration> {
     let Some(Peer::Agent(agent)) = cx.state.peer(link).cloned() else {
-        return cx.close(link, CloseReason::NotRegistered);
+        cx.close(link, CloseReason::NotRegistered);
+        return None;
     };
     if cx.state.agent(&agent).and_then(Agent::link) != Some((link, session)) {
         // The frame was on its way when its session ended.
-        return;
+        return None;
     }
+    let mut beats_by = None;
     for message in messages {
         match message {
             AgentMessage::Status {
@@ -30,17 +40,20 @@ pub(crate) fn handle(cx: &mut Cx<'_>, link: LinkId, session: Session, messages: 
             AgentMessage::Total(total) => {
                 if let Err(message) = check_total(&total) {
                     agent_lost::link_lost(cx, link);
-                    return cx.close(link, CloseReason::Refused(message));
+                    cx.close(link, CloseReason::Refused(message));
+                    return None;
                 }
                 operation::total(cx, &agent, total);
             }
-            AgentMessage::Heartbeat => {}
+            AgentMessage::Heartbeat { interval } => beats_by = interval.or(beats_by),
             AgentMessage::Register { .. } => {
                 agent_lost::link_lost(cx, link);
-                return cx.close(link, CloseReason::AlreadyRegistered);
+                cx.close(link, CloseReason::AlreadyRegistered);
+                return None;
             }
         }
     }
+    beats_by
 }
 
 fn take(cx: &mut Cx<'_>, agent: &AgentId, framework: &FrameworkId, status: TaskStatus, latest: TaskState) {

@@ -245,7 +245,7 @@ impl World {
             ["teardown", name] => self.call(name, Call::Teardown),
             ["frame-of-old-session", name] => {
                 let (link, session) = (self.link(name), Session(1));
-                let messages = vec![AgentMessage::Heartbeat];
+                let messages = vec![AgentMessage::Heartbeat { interval: None }];
                 self.step(Command::AgentFrame {
                     link,
                     session,

@@ -318,9 +318,9 @@ impl World {
             MasterMessage::ShutdownFramework { framework_id } => format!("shut down {framework_id}"),
             MasterMessage::Refused { message } => format!("refused: {message}"),
             MasterMessage::Gone { message } => format!("gone: {message}"),
-            MasterMessage::Heartbeat => {
+            MasterMessage::Heartbeat { interval } => {
                 if !self.muted.contains(name) {
-                    let messages = vec![AgentMessage::Heartbeat];
+                    let messages = vec![AgentMessage::Heartbeat { interval }];
                     self.step(Command::AgentFrame {
                         link,
                         session,

@@ -9,7 +9,7 @@ use proffer_types::{AgentId, AgentInfo, Resources, Session};
 use prost::Message as _;
 
 use crate::error::{At as _, ConvertError};
-use crate::text::{at_most, parse_optional};
+use crate::text::{at_most, parse_optional, some_millis};
 use crate::v1;
 use crate::v1::agent_message::Message as FromAgent;
 
@@ -85,7 +85,9 @@ impl Registration {
                 let total = Resources::try_from(total).at("total.resources")?;
                 Ok(Some(AgentMessage::Total(total)))
             }
-            (None, FromAgent::Heartbeat(_)) => Ok(Some(AgentMessage::Heartbeat)),
+            (None, FromAgent::Heartbeat(heartbeat)) => Ok(Some(AgentMessage::Heartbeat {
+                interval: some_millis(heartbeat.interval_ms),
+            })),
             (
                 Some(_),
                 FromAgent::Register(_)

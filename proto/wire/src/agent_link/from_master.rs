@@ -9,7 +9,7 @@ use proffer_types::{KillPolicy, Session, TaskInfo};
 use super::task_info;
 use crate::error::{At as _, ConvertError};
 use crate::frame::chunks;
-use crate::text::{message as text, millis, optional_text, parse, parse_optional, uuid};
+use crate::text::{message as text, millis, optional_text, parse, parse_optional, some_millis, uuid};
 use crate::v1;
 use crate::v1::master_message as m;
 use crate::v1::master_message::Message as FromMaster;
@@ -75,7 +75,9 @@ impl TryFrom<v1::MasterMessage> for MasterMessage {
             FromMaster::Gone(gone) => Ok(Self::Gone {
                 message: text(gone.message),
             }),
-            FromMaster::Heartbeat(_) => Ok(Self::Heartbeat),
+            FromMaster::Heartbeat(heartbeat) => Ok(Self::Heartbeat {
+                interval: some_millis(heartbeat.interval_ms),
+            }),
         }
     }
 }
@@ -186,7 +188,9 @@ impl From<&MasterMessage> for v1::MasterMessage {
             MasterMessage::Gone { message } => FromMaster::Gone(m::Gone {
                 message: message.clone(),
             }),
-            MasterMessage::Heartbeat => FromMaster::Heartbeat(m::Heartbeat {}),
+            MasterMessage::Heartbeat { interval } => FromMaster::Heartbeat(m::Heartbeat {
+                interval_ms: interval.map_or(0, millis),
+            }),
         };
         Self {
             message: Some(message),

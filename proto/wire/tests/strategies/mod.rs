@@ -41,6 +41,11 @@ fn duration() -> impl Strategy<Value = Duration> {
     (0..1_u64 << 40).prop_map(Duration::from_millis)
 }
 
+/// Of heartbeats: none at all is another thing than one of zero.
+fn interval() -> impl Strategy<Value = Duration> {
+    duration().prop_map(|time| time + Duration::from_millis(1))
+}
+
 fn filters() -> impl Strategy<Value = Filters> {
     let refuse = 0..=u64::try_from(Filters::MAX.as_millis()).unwrap();
     (refuse, option::of(bundles::resources())).prop_map(|(ms, at_least)| Filters {
@@ -440,7 +445,7 @@ pub(crate) fn agent_message() -> impl Strategy<Value = AgentMessage> {
             status,
             latest_state
         }),
-        Just(AgentMessage::Heartbeat),
+        option::of(interval()).prop_map(|interval| AgentMessage::Heartbeat { interval }),
     ]
 }
 
@@ -495,6 +500,6 @@ pub(crate) fn master_message() -> impl Strategy<Value = MasterMessage> {
         id().prop_map(|framework_id| MasterMessage::ShutdownFramework { framework_id }),
         TEXT.prop_map(|message| MasterMessage::Refused { message }),
         TEXT.prop_map(|message| MasterMessage::Gone { message }),
-        Just(MasterMessage::Heartbeat),
+        option::of(interval()).prop_map(|interval| MasterMessage::Heartbeat { interval }),
     ]
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use proffer_types::agent_link::AgentMessage;
 
-use super::{World, role};
+use super::{HEARTBEAT, World, role};
 
 impl World {
     pub(super) fn sent(&mut self, message: AgentMessage) {
@@ -68,7 +68,11 @@ impl World {
                 self.line(&text);
             }
             AgentMessage::Total(resources) => self.line(&format!("-> total {resources}")),
-            AgentMessage::Heartbeat => {}
+            AgentMessage::Heartbeat { interval } => {
+                if let Some(interval) = interval.filter(|interval| *interval != HEARTBEAT) {
+                    self.line(&format!("-> a heartbeat each {interval:?}"));
+                }
+            }
         }
     }
 }
