@@ -11,7 +11,8 @@ use proffer_types::Timestamp;
 pub(crate) struct Queue<T> {
     now: Timestamp,
     serial: u64,
-    waiting: BTreeMap<(Timestamp, u64), T>,
+    /// Boxed: a happening is large, and moves whenever another comes before it.
+    waiting: BTreeMap<(Timestamp, u64), Box<T>>,
 }
 
 impl<T> Queue<T> {
@@ -30,7 +31,8 @@ impl<T> Queue<T> {
     /// Puts a happening at an instant; at once when that has passed.
     pub(crate) fn at(&mut self, at: Timestamp, happening: T) {
         self.serial += 1;
-        self.waiting.insert((at.max(self.now), self.serial), happening);
+        self.waiting
+            .insert((at.max(self.now), self.serial), Box::new(happening));
     }
 
     pub(crate) fn after(&mut self, delay: Duration, happening: T) {
@@ -41,6 +43,6 @@ impl<T> Queue<T> {
     pub(crate) fn pop(&mut self) -> Option<T> {
         let ((at, _), happening) = self.waiting.pop_first()?;
         self.now = at;
-        Some(happening)
+        Some(*happening)
     }
 }

@@ -28,6 +28,8 @@ const STAYS_QUIET: Duration = Duration::from_secs(20);
 pub struct Options {
     pub case: Case,
     pub sabotage: Option<Sabotage>,
+    /// Whether the report has a hash of the trace.
+    pub hashes: bool,
 }
 
 /// A rule that was broken.
@@ -55,8 +57,8 @@ impl fmt::Display for Violation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     pub case: Case,
-    /// Of every input and output of every core.
-    pub trace_hash: u64,
+    /// Of every input and output of every core, where it was asked for.
+    pub trace_hash: Option<u64>,
     pub n_lines: u64,
     pub simulated: Duration,
     pub violation: Option<Violation>,
@@ -75,10 +77,14 @@ impl Run {
     /// At its beginning. The lines of its trace go to `reader` as they come.
     #[must_use]
     pub fn new(options: Options, reader: Option<Reader>) -> Self {
-        let Options { case, sabotage } = options;
+        let Options {
+            case,
+            sabotage,
+            hashes,
+        } = options;
         let (mut scenario, dice) = Scenario::of(case.seed);
         scenario.leave_out(&case.mask);
-        let mut trace = Trace::new(reader);
+        let mut trace = Trace::new(hashes, reader);
         trace.line(Timestamp(0), format_args!("scenario {case}: {scenario:?}"));
         let next_look = scenario.faults.until;
         let mut world = World::new(scenario, case.mask.clone(), dice, trace, sabotage);
@@ -153,7 +159,7 @@ pub fn attempt(options: Options, reader: Option<Reader>) -> Report {
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Report {
             case,
-            trace_hash: 0,
+            trace_hash: None,
             n_lines: 0,
             simulated: Duration::ZERO,
             violation: Some(Violation {

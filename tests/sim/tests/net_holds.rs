@@ -13,6 +13,7 @@ fn is_found(sabotage: Sabotage, rule: &str) {
         let options = Options {
             case: seed.into(),
             sabotage: Some(sabotage),
+            hashes: false,
         };
         Some((seed, attempt(options, None).violation?))
     };

@@ -72,6 +72,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<bool, String> {
     let options = Options {
         case: arguments.case.clone(),
         sabotage: arguments.sabotage,
+        hashes: false,
     };
     let mut run = Run::new(options, Some(reader));
     loop {

@@ -111,7 +111,12 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn one(case: Case, sabotage: Option<Sabotage>) -> Report {
-    attempt(Options { case, sabotage }, None)
+    let options = Options {
+        case,
+        sabotage,
+        hashes: false,
+    };
+    attempt(options, None)
 }
 
 fn speed(tally: &Tally, began: Instant) -> String {
@@ -142,6 +147,7 @@ fn tell(case: &Case, violation: &Violation, sabotage: Option<Sabotage>) -> Resul
     let options = Options {
         case: small.clone(),
         sabotage,
+        hashes: false,
     };
     let found = attempt(options, Some(reader)).violation;
     for line in lock(&lines).iter() {
