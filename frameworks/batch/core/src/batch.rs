@@ -23,6 +23,7 @@ use proffer_types::{FrameworkId, InverseOffer, Offer, Resources, Role, TaskId, T
 use thiserror::Error;
 
 use crate::avoided::Avoided;
+use crate::closing::Closing;
 use crate::cut_off::CutOff;
 use crate::job::{Job, Phase, Place};
 use crate::queue::Queue;
@@ -64,6 +65,7 @@ pub struct Batch {
     n_agents: u32,
     largest: Vec<Resources>,
     avoided: Avoided,
+    closing: Closing,
     cut_off: CutOff,
 }
 
@@ -85,6 +87,7 @@ impl Batch {
             n_agents: 0,
             largest: Vec::new(),
             avoided: Avoided::default(),
+            closing: Closing::default(),
             cut_off: CutOff::default(),
         }
     }

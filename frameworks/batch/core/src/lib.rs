@@ -5,6 +5,7 @@
 
 mod avoided;
 mod batch;
+mod closing;
 mod cut_off;
 mod gang;
 mod job;

@@ -2,6 +2,7 @@
 
 use proffer_types::{TaskStatus, Timestamp};
 
+use crate::leaving::LEAVE_BEFORE;
 use crate::losses::{AGENTS_A_MINUTE, ONE_AGENT_OF};
 use crate::replica::{Phase, Replica};
 use crate::service::Service;
@@ -12,6 +13,7 @@ pub(crate) fn explain(service: &Service, cluster: &Cluster, now: Timestamp) -> V
     let mut reasons = vec![summary(service)];
     if !service.index.waiting.is_empty() {
         reasons.extend(waiting(service, cluster));
+        reasons.extend(closing(cluster, now));
     }
     reasons.extend(losing(service, cluster, now));
     reasons.extend(backing_off(service, now));
@@ -61,6 +63,15 @@ fn waiting(service: &Service, cluster: &Cluster) -> Vec<String> {
         ));
     }
     reasons
+}
+
+/// The agents that are not used, as they would have to be left soon.
+fn closing(cluster: &Cluster, now: Timestamp) -> Option<String> {
+    let n = cluster.leaving.n_closing(now);
+    let minutes = LEAVE_BEFORE.as_secs() / 60;
+    (n > 0).then(|| {
+        format!("agents where no replica starts, as a maintenance window begins there within {minutes} minutes: {n}")
+    })
 }
 
 /// How many replicas there can be, when the agents are too few for all of them by the service's own rule.

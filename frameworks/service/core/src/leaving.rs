@@ -21,6 +21,8 @@ pub(crate) struct Leaving {
     /// Of those told, when they are due.
     turns: BTreeSet<(Timestamp, AgentId)>,
     due: BTreeSet<AgentId>,
+    /// When the window begins of those that were offered and are closing. For people only.
+    closing: BTreeMap<AgentId, Timestamp>,
 }
 
 /// When replicas begin to leave before a window.
@@ -48,6 +50,24 @@ impl Leaving {
             self.due.remove(&told.1);
             self.turns.remove(&told);
         }
+    }
+
+    /// An agent was offered. Forgets those whose window has begun: nothing is offered there.
+    pub(crate) fn offered(&mut self, offer: &Offer, now: Timestamp) {
+        match offer.unavailability.filter(|_| is_closing(offer, now)) {
+            None => {
+                self.closing.remove(&offer.agent_id);
+            }
+            Some(window) => {
+                self.closing.retain(|_, start| now < *start);
+                self.closing.insert(offer.agent_id.clone(), window.start);
+            }
+        }
+    }
+
+    /// How many agents were offered on which no replica starts, as a window begins there soon.
+    pub(crate) fn n_closing(&self, now: Timestamp) -> usize {
+        self.closing.values().filter(|start| now < **start).count()
     }
 
     pub(crate) fn clear(&mut self) {

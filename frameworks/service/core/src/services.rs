@@ -325,6 +325,9 @@ impl Scheduler for Services {
     }
 
     fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
+        for offer in &offers {
+            self.cluster.leaving.offered(offer, cx.now());
+        }
         offers::place(&mut self.services, offers, cx);
         self.state_demand(cx);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use proffer_types::{Resources, Timestamp};
 
 use super::demand::shape_id;
+use super::offers::end_of;
 use super::{Batch, NoSuchJob};
 use crate::job::{Job, Phase};
 use crate::schedule::rfc3339;
@@ -161,13 +162,35 @@ impl Batch {
             let n = demand.len();
             return format!("{n} other tasks of the role go before, and no more are asked for at once.");
         }
-        match self.avoided.count(now) {
-            0 => "none was made yet.".to_owned(),
-            n => format!(
-                "none was made yet, but by agents that could not start what was launched there and are left alone for \
-                 up to a minute: {n}."
-            ),
+        let but = [self.explain_avoided(now), self.explain_closing(spec, now)];
+        let but: Vec<_> = but.into_iter().flatten().collect();
+        match but.is_empty() {
+            true => "none was made yet.".to_owned(),
+            false => format!("none was made yet, but by {}.", but.join(", and by ")),
         }
+    }
+
+    fn explain_avoided(&self, now: Timestamp) -> Option<String> {
+        let n = self.avoided.count(now);
+        (n > 0).then(|| {
+            format!(
+                "agents that could not start what was launched there and are left alone for up to a minute: {n}"
+            )
+        })
+    }
+
+    /// Agents that are not used for the task, as it might not end there in time.
+    fn explain_closing(&self, spec: &TaskSpec, now: Timestamp) -> Option<String> {
+        let now = self.wall_at(now);
+        let (n, first) = self.closing.before(now, end_of(spec, now))?;
+        let within = match spec.timeout {
+            Some(timeout) => format!("its timeout of {timeout:?}"),
+            None => "the minute that a task without a timeout is given".to_owned(),
+        };
+        Some(format!(
+            "agents whose maintenance window begins within {within}: {n}, the first at {}",
+            rfc3339(first)
+        ))
     }
 
     /// Of a task that has to start whole: how many instances that is, and how many the agents hold at the very most.

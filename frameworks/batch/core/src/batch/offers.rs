@@ -70,9 +70,14 @@ impl Room {
     }
 }
 
+/// When a task that starts now would end, at the latest that is thought of.
+pub(super) fn end_of(spec: &TaskSpec, now: Timestamp) -> Timestamp {
+    now.after(spec.timeout.unwrap_or(UNKNOWN_LENGTH))
+}
+
 /// Whether a task that starts now, by the host's clock, could outlast the agent's time until its next maintenance window.
 fn outlasts(offer: &Offer, spec: &TaskSpec, now: Timestamp) -> bool {
-    let end = now.after(spec.timeout.unwrap_or(UNKNOWN_LENGTH));
+    let end = end_of(spec, now);
     offer.unavailability.is_some_and(|window| end > window.start)
 }
 
@@ -80,7 +85,9 @@ impl Batch {
     pub(super) fn take_all(&mut self, offers: Vec<Offer>, cx: &mut Context<'_>) {
         let mut n_left = MAX_LAUNCHES_PER_STEP;
         let mut gangs: BTreeMap<(Role, GangId), Vec<Offer>> = BTreeMap::new();
+        let now = self.wall(cx);
         for offer in offers {
+            self.closing.offered(&offer, now);
             match offer.gang {
                 Some(gang) => gangs
                     .entry((offer.role.clone(), gang.id))

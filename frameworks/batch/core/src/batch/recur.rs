@@ -72,7 +72,12 @@ impl Batch {
     }
 
     pub(super) fn wall(&self, cx: &Context<'_>) -> Timestamp {
-        self.recurrings.clock.wall(cx.now())
+        self.wall_at(cx.now())
+    }
+
+    /// A time of the session's clock by that of the host.
+    pub(super) fn wall_at(&self, now: Timestamp) -> Timestamp {
+        self.recurrings.clock.wall(now)
     }
 
     /// Decides about the windows of one job up to now.

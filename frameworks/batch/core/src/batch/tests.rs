@@ -67,6 +67,27 @@ fn nothing_starts_on_an_agent_whose_maintenance_window_begins_before_it_would_en
 }
 
 #[test]
+fn a_task_that_waits_says_on_how_many_agents_a_maintenance_window_is_why() {
+    check(
+        "submit J a t100 | submit K b | shapes cpus:8;mem:8GiB cpus:8;mem:8GiB | explain J
+         | offer O1 cpus:1;mem:8GiB on=A1 for=1.0*1 window=100 | offer O2 cpus:1;mem:8GiB on=A2 for=1.0*1 window=50
+         | explain J | explain K | offer O3 cpus:0.1;mem:1MiB on=A2 | explain J | wait 101 | explain J",
+        expect![[r#"
+            submit J a t100: 1 instances; want * 1.0*1
+            submit K b: 1 instances; want * 1.0*1 2.0*1
+            explain J: 1 instance of `a` must wait for an offer with cpus:1;mem:1GiB: none was made yet.
+            offer O1 cpus:1;mem:8GiB on=A1 for=1.0*1 window=100: accept O1 K-2.b.0 0ns; want * 1.0*1
+            offer O2 cpus:1;mem:8GiB on=A2 for=1.0*1 window=50: decline O2 10s
+            explain J: 1 instance of `a` must wait for an offer with cpus:1;mem:1GiB: none was made yet, but by agents whose maintenance window begins within its timeout of 100s: 2, the first at 1970-01-01T00:00:50Z.
+            explain K: 1 instance of `b` started and did not end yet.
+            offer O3 cpus:0.1;mem:1MiB on=A2: decline O3 0ns
+            explain J: 1 instance of `a` must wait for an offer with cpus:1;mem:1GiB: none was made yet, but by agents whose maintenance window begins within its timeout of 100s: 1, the first at 1970-01-01T00:01:40Z.
+            explain J: 1 instance of `a` must wait for an offer with cpus:1;mem:1GiB: none was made yet.
+        "#]],
+    );
+}
+
+#[test]
 fn a_higher_priority_goes_first_and_then_the_earlier_job() {
     check(
         "submit J1 a | submit J2 a | submit J3 a p5 | offer O1 cpus:2;mem:8GiB | offer O2 cpus:2;mem:8GiB",

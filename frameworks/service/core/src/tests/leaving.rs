@@ -21,6 +21,7 @@ fn replicas_leave_an_agent_ten_minutes_before_its_window_one_at_a_time() {
         wait 1
         offer A cpus:4;mem:4GiB,window=600
         KILLED web.0.1
+        why web
         offer A cpus:4;mem:4GiB,window=600 B cpus:4;mem:4GiB,window=700
         RUNNING web.0.2
         KILLED web.1.1
@@ -39,6 +40,11 @@ fn replicas_leave_an_agent_ten_minutes_before_its_window_one_at_a_time() {
             wait 1 -> kill web.0.1
             offer A cpus:4;mem:4GiB,window=600 -> decline 10s
             KILLED web.0.1 -> want * 1*1
+            why web -> service `web` has 1 of 2 replicas running
+                replicas waiting for an offer of cpus:1;mem:64MiB: 1
+                the cluster has no agents
+                agents where no replica starts, as a maintenance window begins there within 10 minutes: 1
+                replicas still to be replaced by version 1: 0; replica 0 is being replaced and waits for an offer
             offer A cpus:4;mem:4GiB,window=600 B cpus:4;mem:4GiB,window=700 -> decline 10s; launch web.0.2 on B; want *
             RUNNING web.0.2 -> kill web.1.1
             KILLED web.1.1 -> want * 1*1

@@ -326,6 +326,7 @@ fn durable(batch: &Batch) -> Batch {
         n_agents: 0,
         largest: Vec::new(),
         avoided: Default::default(),
+        closing: Default::default(),
         cut_off: Default::default(),
         ..batch
     }
