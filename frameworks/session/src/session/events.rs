@@ -130,8 +130,11 @@ impl<S: Scheduler> Session<S> {
 
     fn updated(&mut self, status: &TaskStatus, out: &mut Output) {
         if !self.keeps_unknown(status) && !self.comes_after_the_end(status) {
+            let is_told = !self.is_untold(status);
             self.track(status, out);
-            self.run(out, |scheduler, cx| scheduler.update(cx, status));
+            if is_told {
+                self.run(out, |scheduler, cx| scheduler.update(cx, status));
+            }
         }
         if let (Some(uuid), Some(agent_id)) = (status.uuid, &status.agent_id) {
             out.calls.push(Call::Acknowledge {
@@ -145,7 +148,7 @@ impl<S: Scheduler> Session<S> {
     /// Whether the master says of a task that it is over, unknown or out of reach, and there is no record of it: then it
     /// ended, and that was told. The answer to an earlier question comes so late, and so does what a master says that does
     /// not know how much was heard before it led. A running task without a record is another matter, and so is an
-    /// unreachable one that is to be killed once it is back.
+    /// unreachable one that is to be killed once it is back; the scheduler is not told of that one either.
     fn comes_after_the_end(&self, status: &TaskStatus) -> bool {
         let is_over = status.state.is_terminal() || status.state == TaskState::Unknown;
         let is_away = status.state == TaskState::Unreachable && !self.ownership.kills_unknown();

@@ -19,7 +19,7 @@ pub enum UnknownTasks {
     Tell,
     /// They run on. The scheduler hears nothing of them, and what they have to say is acknowledged.
     Keep,
-    /// They are killed.
+    /// They are killed. The scheduler hears what their agents say of them, and not that one is out of reach.
     Kill,
 }
 
@@ -34,6 +34,8 @@ pub(super) struct Ownership {
     unknown: UnknownTasks,
     /// Those that were left to run.
     kept: BTreeSet<TaskId>,
+    /// Those to be killed of which nothing is known but that they are out of reach.
+    away: BTreeSet<TaskId>,
 }
 
 impl Ownership {
@@ -104,6 +106,23 @@ impl<S: Scheduler> Session<S> {
             self.ownership.kept.insert(status.task_id.clone());
         }
         true
+    }
+
+    /// Whether the scheduler is not told of a task that is to be killed ([`UnknownTasks::Kill`]): the master alone spoke of
+    /// it, and only to say that it is out of reach, and then perhaps that it is over. It may have ended long ago, and the
+    /// scheduler may have heard that. What its agent says is told.
+    pub(super) fn is_untold(&mut self, status: &TaskStatus) -> bool {
+        let id = &status.task_id;
+        let is_over = status.state.is_terminal() || status.state == TaskState::Unknown;
+        let is_away = status.state == TaskState::Unreachable;
+        if status.uuid.is_none() && is_away && !self.tasks.contains_key(id) {
+            self.ownership.away.insert(id.clone());
+        }
+        let was_away = match status.uuid.is_none() && is_away {
+            true => self.ownership.away.contains(id),
+            false => self.ownership.away.remove(id),
+        };
+        was_away && status.uuid.is_none() && (is_away || is_over)
     }
 
     pub(super) fn teardown(&mut self, out: &mut Output) {

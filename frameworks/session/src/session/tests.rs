@@ -185,7 +185,7 @@ fn an_answer_about_a_task_that_runs_without_a_record_is_told() {
             answer T1 GONE: delete session/task/T1; put seen/T1; [update T1 GONE]
             connected: subscribe adopting F1
             subscribed F1: reconcile; [subscribed F1]
-            answer T2 UNREACHABLE: put session/task/T2; put seen/T2; kill T2; [update T2 UNREACHABLE]
+            answer T2 UNREACHABLE: put session/task/T2; kill T2
         "#]],
     );
 }
@@ -478,6 +478,24 @@ fn unknown_tasks_are_killed_on_request_until_they_are_dead() {
             connected: subscribe F1
             subscribed F1: reconcile T1@A1; kill T1; [subscribed F1]
             update T1 KILLED 2: delete session/task/T1; put seen/T1; ack T1 2; [update T1 KILLED]
+        "#]],
+    );
+}
+
+#[test]
+fn of_an_unknown_task_that_is_to_be_killed_the_scheduler_hears_once_its_agent_speaks() {
+    check(
+        "adopt F1 kill | up | update T1 UNREACHABLE | update T2 UNREACHABLE | answer T1 UNREACHABLE | +1s | answer T2 GONE \
+         | update T1 RUNNING 1 | update T1 UNREACHABLE | update T1 KILLED 2 | update T1 UNREACHABLE | answer T1 GONE",
+        expect![[r#"
+            update T1 UNREACHABLE: put session/task/T1; kill T1
+            update T2 UNREACHABLE: put session/task/T2; kill T2
+            answer T2 GONE: delete session/task/T2
+            update T1 RUNNING 1: put seen/T1; kill T1; ack T1 1; [update T1 RUNNING]
+            update T1 UNREACHABLE: put seen/T1; [update T1 UNREACHABLE]
+            update T1 KILLED 2: delete session/task/T1; put seen/T1; ack T1 2; [update T1 KILLED]
+            update T1 UNREACHABLE: put session/task/T1; kill T1
+            answer T1 GONE: delete session/task/T1
         "#]],
     );
 }
