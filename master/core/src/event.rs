@@ -74,6 +74,11 @@ pub enum Event {
         info: FrameworkInfo,
         since: Timestamp,
     },
+    /// No task of an orphaned framework is known to run: unless one is at `deadline`, it is forgotten then.
+    OrphanIdle {
+        framework_id: FrameworkId,
+        deadline: Timestamp,
+    },
     /// A framework is away; its tasks are killed at `deadline`.
     FrameworkDisconnected {
         framework_id: FrameworkId,
@@ -81,7 +86,7 @@ pub enum Event {
     },
     /// A framework was torn down or stayed away too long; its id is spent.
     FrameworkCompleted { framework_id: FrameworkId },
-    /// A completed framework was dropped from the bounded list.
+    /// A completed framework was dropped from the bounded list, or an orphaned one whose tasks have ended.
     FrameworkForgotten { framework_id: FrameworkId },
     /// No offers for these roles until revived.
     RolesSuppressed {
@@ -273,6 +278,7 @@ impl Event {
             | Self::FrameworkSubscribed { .. }
             | Self::FrameworkUpdated { .. }
             | Self::FrameworkOrphaned { .. }
+            | Self::OrphanIdle { .. }
             | Self::FrameworkDisconnected { .. }
             | Self::FrameworkCompleted { .. }
             | Self::FrameworkForgotten { .. }

@@ -17,6 +17,7 @@ pub(crate) mod maintenance;
 pub(crate) mod offers;
 pub(crate) mod operation;
 pub(crate) mod operator;
+pub(crate) mod orphans;
 pub(crate) mod reconcile;
 pub(crate) mod removal;
 pub(crate) mod reserve;

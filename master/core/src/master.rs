@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::cx::Cx;
 use crate::handlers::{
-    agent_lost, agent_register, agent_status, calls, drain, framework_gone, inverse, operator, tick,
+    agent_lost, agent_register, agent_status, calls, drain, framework_gone, inverse, operator, orphans, tick,
 };
 use crate::links::Heartbeats;
 use crate::listing::{TaskCursor, TaskPage, TaskQuery, page};
@@ -114,6 +114,7 @@ impl Master {
         self.heartbeats.beat(&mut cx);
         drain::settle(&mut cx, first_event);
         inverse::settle(&mut cx, first_event);
+        orphans::settle(&mut cx, first_event);
         if resume(&mut cx) {
             self.next_round = Some(now);
         }

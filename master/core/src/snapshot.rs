@@ -100,7 +100,7 @@ pub struct FrameworkView {
     pub n_tasks: u32,
     /// The largest share of any one resource, in thousandths of the cluster, over the role's weight.
     pub dominant_share_permille: u32,
-    /// When its tasks are killed if it stays away.
+    /// When its tasks are killed if it stays away; of an orphan, when it is forgotten.
     pub failover_deadline: Option<Timestamp>,
     /// Since when its tasks are nobody's, while they are.
     pub orphaned_since: Option<Timestamp>,
@@ -249,6 +249,8 @@ fn framework_view(state: &State, id: &FrameworkId, framework: &Framework) -> Opt
     let tasks = state.tasks_of(id).map(|(_, task)| task);
     let offers = framework.offers.iter().filter_map(|id| state.offered(id));
     let sums = sums(tasks, offers.map(|claim| &claim.resources));
+    // An orphan's is looked at again while something runs.
+    let is_over = presence != FrameworkState::Orphaned || sums.n_tasks == 0;
     Some(FrameworkView {
         framework_id: id.clone(),
         info: framework.info.clone(),
@@ -257,7 +259,7 @@ fn framework_view(state: &State, id: &FrameworkId, framework: &Framework) -> Opt
         offered: sums.offered,
         n_tasks: sums.n_tasks,
         dominant_share_permille: state.ledger().share(id).permille(),
-        failover_deadline: framework.deadline(),
+        failover_deadline: framework.deadline().filter(|_| is_over),
         orphaned_since: framework.orphaned_since(),
     })
 }

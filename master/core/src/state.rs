@@ -167,6 +167,10 @@ impl State {
                 info,
                 since,
             } => self.framework_orphaned(framework_id, info, *since),
+            Event::OrphanIdle {
+                framework_id,
+                deadline,
+            } => self.orphan_idle(framework_id, *deadline),
             Event::FrameworkDisconnected {
                 framework_id,
                 deadline,
@@ -326,6 +330,7 @@ impl State {
             Event::FrameworkSubscribed { framework_id, .. }
             | Event::FrameworkUpdated { framework_id, .. }
             | Event::FrameworkOrphaned { framework_id, .. }
+            | Event::OrphanIdle { framework_id, .. }
             | Event::FrameworkDisconnected { framework_id, .. }
             | Event::FrameworkCompleted { framework_id } => self
                 .framework_record(framework_id)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proffer_types::{AgentId, Filters, FrameworkId, OfferId, Resources, Timestamp, scheduler_link};
 
-use super::{framework_gone, maintenance, offers, removal};
+use super::{framework_gone, maintenance, offers, orphans, removal};
 use crate::Event;
 use crate::cx::Cx;
 use crate::limits::MAX_SHAPES;
@@ -36,6 +36,7 @@ pub(crate) fn start(cx: &mut Cx<'_>) {
             deadline,
         });
     }
+    orphans::start(cx);
     withhold(cx);
 }
 
@@ -62,6 +63,9 @@ pub(crate) fn handle(cx: &mut Cx<'_>) {
     for whose in cx.state.due(cx.now) {
         match whose {
             Deadline::Agent(agent) => removal::overdue(cx, &agent),
+            Deadline::Framework(framework) if cx.state.orphans().contains(&framework) => {
+                orphans::overdue(cx, &framework);
+            }
             Deadline::Framework(framework) => {
                 framework_gone::evict(cx, &framework, "the framework was away for too long");
             }

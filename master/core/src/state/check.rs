@@ -17,6 +17,7 @@ impl State {
         self.check_upkeep();
         self.check_inverse();
         self.check_links();
+        self.check_orphans();
         self.check_deadlines();
     }
 

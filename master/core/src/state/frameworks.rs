@@ -1,7 +1,8 @@
 //! Frameworks: subscribed, away for a while, or completed for good.
 //!
 //! `Active --link lost--> Disconnected --subscribe--> Active`; `--deadline | teardown--> Completed`, never back.
-//! `Orphaned --subscribe--> Active | --teardown--> Completed`, and no time ends it.
+//! `Orphaned --subscribe--> Active | --teardown--> Completed`, and no time ends it while a task of it runs;
+//! `Orphaned --no task left | all ended, and deadline--> forgotten`.
 //! A completed framework keeps its spent id, and its claims until agents report its tasks dead.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -28,6 +29,8 @@ pub enum FrameworkPresence {
     /// Known only by its tasks.
     Orphaned {
         since: Timestamp,
+        /// When it is forgotten unless a task of it runs; absent before all have ended.
+        deadline: Option<Timestamp>,
     },
     Completed,
 }
@@ -64,15 +67,15 @@ impl Framework {
         self.presence == FrameworkPresence::Completed
     }
 
-    /// When its tasks are killed if it stays away.
+    /// When its tasks are killed if it stays away; of an orphan, when it is forgotten unless a task of it runs.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
         match self.presence {
             FrameworkPresence::Disconnected { deadline } => Some(deadline),
-            FrameworkPresence::Recovered { deadline } => deadline,
-            FrameworkPresence::Active { .. }
-            | FrameworkPresence::Orphaned { .. }
-            | FrameworkPresence::Completed => None,
+            FrameworkPresence::Recovered { deadline } | FrameworkPresence::Orphaned { deadline, .. } => {
+                deadline
+            }
+            FrameworkPresence::Active { .. } | FrameworkPresence::Completed => None,
         }
     }
 
@@ -80,7 +83,7 @@ impl Framework {
     #[must_use]
     pub fn orphaned_since(&self) -> Option<Timestamp> {
         match self.presence {
-            FrameworkPresence::Orphaned { since } => Some(since),
+            FrameworkPresence::Orphaned { since, .. } => Some(since),
             FrameworkPresence::Active { .. }
             | FrameworkPresence::Disconnected { .. }
             | FrameworkPresence::Recovered { .. }
@@ -94,6 +97,8 @@ pub(super) struct Frameworks {
     by_id: BTreeMap<FrameworkId, Framework>,
     n_minted: u64,
     next_order: u64,
+    /// Those that are known only by their tasks.
+    orphans: BTreeSet<FrameworkId>,
     /// In the order in which they were completed.
     completed: VecDeque<FrameworkId>,
 }
@@ -103,6 +108,11 @@ impl State {
     #[must_use]
     pub fn framework(&self, framework: &FrameworkId) -> Option<&Framework> {
         self.frameworks.by_id.get(framework)
+    }
+
+    /// The frameworks that are known only by their tasks.
+    pub(crate) fn orphans(&self) -> &BTreeSet<FrameworkId> {
+        &self.frameworks.orphans
     }
 
     /// All frameworks, completed or not, by id.
@@ -146,7 +156,8 @@ impl State {
                 self.frameworks.completed.push_back(id.clone());
                 FrameworkPresence::Completed
             } else if let Some(since) = record.orphaned_since {
-                FrameworkPresence::Orphaned { since }
+                let deadline = record.failover_deadline;
+                FrameworkPresence::Orphaned { since, deadline }
             } else {
                 FrameworkPresence::Recovered {
                     deadline: record.failover_deadline,
@@ -219,8 +230,17 @@ impl State {
         info: &FrameworkInfo,
         since: Timestamp,
     ) -> Vec<Change> {
-        let presence = FrameworkPresence::Orphaned { since };
+        let deadline = None;
+        let presence = FrameworkPresence::Orphaned { since, deadline };
         self.insert_framework(id, info, self.frameworks.next_order, presence);
+        Vec::new()
+    }
+
+    pub(super) fn orphan_idle(&mut self, id: &FrameworkId, deadline: Timestamp) -> Vec<Change> {
+        if let Some(since) = self.framework(id).and_then(Framework::orphaned_since) {
+            let deadline = Some(deadline);
+            self.set_framework_presence(id, FrameworkPresence::Orphaned { since, deadline });
+        }
         Vec::new()
     }
 
@@ -250,7 +270,9 @@ impl State {
     }
 
     pub(super) fn framework_forgotten(&mut self, id: &FrameworkId) -> Vec<Change> {
-        self.frameworks.by_id.remove(id);
+        let deadline = self.frameworks.by_id.remove(id).and_then(|old| old.deadline());
+        self.set_deadline(&Deadline::Framework(id.clone()), deadline, None);
+        self.index_orphan(id);
         self.frameworks.completed.retain(|completed| completed != id);
         self.forget_completed_tasks(id);
         Vec::new()
@@ -279,6 +301,7 @@ impl State {
         let deadline = framework.deadline();
         self.frameworks.next_order = self.frameworks.next_order.max(order.saturating_add(1));
         self.frameworks.by_id.insert(id.clone(), framework);
+        self.index_orphan(id);
         self.set_deadline(&Deadline::Framework(id.clone()), None, deadline);
     }
 
@@ -290,6 +313,21 @@ impl State {
         framework.presence = presence;
         let new = framework.deadline();
         self.set_deadline(&Deadline::Framework(id.clone()), old, new);
+        self.index_orphan(id);
+    }
+
+    fn index_orphan(&mut self, id: &FrameworkId) {
+        if self.framework(id).is_some_and(|f| f.orphaned_since().is_some()) {
+            self.frameworks.orphans.insert(id.clone());
+        } else {
+            self.frameworks.orphans.remove(id);
+        }
+    }
+
+    pub(super) fn check_orphans(&self) {
+        let orphans = self.frameworks().filter(|(_, f)| f.orphaned_since().is_some());
+        let orphans: BTreeSet<_> = orphans.map(|(id, _)| id.clone()).collect();
+        assert_eq!(self.frameworks.orphans, orphans, "the index of orphans");
     }
 }
 

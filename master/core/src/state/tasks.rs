@@ -196,10 +196,13 @@ impl State {
             return Vec::new();
         };
         let released = task.claim.and_then(|claim| self.ledger_mut().release(claim));
-        let completed = self.tasks.completed.entry(framework.clone()).or_default();
-        completed.push_back(task.view);
-        if completed.len() > MAX_COMPLETED_TASKS {
-            completed.pop_front();
+        // Nothing is remembered of a framework that is forgotten.
+        if self.framework(framework).is_some() {
+            let completed = self.tasks.completed.entry(framework.clone()).or_default();
+            completed.push_back(task.view);
+            if completed.len() > MAX_COMPLETED_TASKS {
+                completed.pop_front();
+            }
         }
         released.into_iter().collect()
     }

@@ -24,6 +24,7 @@ fn no_time_ends_an_orphan_and_its_age_outlives_the_master() {
             > wait 1
             > restart
             > agent a0 cpus:2 f5/t1=RUNNING
+            store framework f5 order 0 away until 100604811000ms orphaned since 10000ms
             a0 <- registered as a0
             > show roles
             role * has cpus:1
@@ -31,6 +32,72 @@ fn no_time_ends_an_orphan_and_its_age_outlives_the_master() {
             > framework f5 id f5
             store framework f5 order 0
             f5 <- subscribed as f5
+        "#]],
+    );
+}
+
+#[test]
+fn an_orphan_whose_tasks_have_ended_is_forgotten_when_it_had_its_time_to_ask() {
+    check(
+        "show registry | agent a0 cpus:2 f5/t1=RUNNING f5/t2=RUNNING | agent a1 cpus:1 f6/t1=RUNNING | status a0 f5/t1 FINISHED
+         | status a0 f5/t2 RUNNING FAILED | gone a1 | sleep 604798 | wait 1 | wait 1 | status a0 f5/t2 FAILED
+         | framework f5 id f5",
+        expect![[r#"
+            > show registry
+            > agent a0 cpus:2 f5/t1=RUNNING f5/t2=RUNNING
+            store agent a0 cpus:2
+            store framework f5 order 0 orphaned since 0ms
+            a0 <- registered as a0
+            > agent a1 cpus:1 f6/t1=RUNNING
+            store agent a1 cpus:1
+            store framework f6 order 1 orphaned since 0ms
+            a1 <- registered as a1
+            > status a0 f5/t1 FINISHED
+            > status a0 f5/t2 RUNNING FAILED
+            store framework f5 order 0 away until 604800000ms orphaned since 0ms
+            > gone a1
+            store agent a1 cpus:1 gone since 0ms
+            forget framework f6
+            a1 <- gone: an operator declared agent `a1` gone: its id is spent, and its tasks are killed; to join as a new agent, remove its data directory
+            a1 closed: the peer was refused: an operator declared agent `a1` gone: its id is spent, and its tasks are killed; to join as a new agent, remove its data directory
+            operator <- done
+            > sleep 604798
+            > wait 1
+            > wait 1
+            forget framework f5
+            a0 <- acknowledge f5/t1 #4
+            a0 <- acknowledge f5/t2 #5
+            > status a0 f5/t2 FAILED
+            a0 <- acknowledge f5/t2 #6
+            > framework f5 id f5
+            f5 <- error: the master has no record of framework id `f5`; if this is its cluster all the same, subscribe with adoption (--adopt f5); to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)
+            f5 closed: the peer was refused: the master has no record of framework id `f5`; if this is its cluster all the same, subscribe with adoption (--adopt f5); to start anew as a new framework, remove the records that hold it (a shipped framework's data directory)
+        "#]],
+    );
+}
+
+#[test]
+fn an_orphan_that_a_master_finds_without_tasks_is_forgotten_unless_they_come() {
+    check(
+        &format!(
+            "{ORPHANED} | show registry | restart | wait 1 | {ORPHANED} | sleep 604800 | wait 1 | restart | sleep 604900 | wait 1"
+        ),
+        expect![[r#"
+            > agent a0 cpus:2 f5/t1=RUNNING
+            a0 <- registered as a0
+            > show registry
+            > restart
+            > wait 1
+            store framework f5 order 0 away until 604800000ms orphaned since 0ms
+            > agent a0 cpus:2 f5/t1=RUNNING
+            a0 <- registered as a0
+            > sleep 604800
+            > wait 1
+            store framework f5 order 0 away until 1209601000ms orphaned since 0ms
+            > restart
+            > sleep 604900
+            > wait 1
+            forget framework f5
         "#]],
     );
 }
