@@ -1,7 +1,7 @@
 //! What operators decided of an agent.
 
 use proffer_wire::v1;
-use proffer_wire::v1::list_agents_response::{Agent, Drain};
+use proffer_wire::v1::list_agents_response::{Agent, Drain, DrainingWindow};
 use serde::Serialize;
 
 use super::text::{State, state_name, until};
@@ -19,6 +19,14 @@ pub(crate) struct DrainView {
     /// Of the request.
     n_running: u32,
     max_grace_ms: Option<u64>,
+    /// The maintenance window that it is for, and ends with.
+    window: Option<DrainingWindowView>,
+}
+
+#[derive(Debug, Serialize)]
+struct DrainingWindowView {
+    name: String,
+    end_ms: u64,
 }
 
 impl From<&Drain> for DrainView {
@@ -31,6 +39,10 @@ impl From<&Drain> for DrainView {
             at_once: drain.at_once,
             n_running: drain.n_running,
             max_grace_ms: drain.max_grace_ms,
+            window: drain.window.as_ref().map(|window| DrainingWindowView {
+                name: window.name.clone(),
+                end_ms: window.end_ms,
+            }),
         }
     }
 }
@@ -86,8 +98,54 @@ fn drain_progress(agent: &Agent) -> String {
         }
         v1::DrainPhase::DrainDraining if drain.n_unfinished == 0 => "the agent".to_owned(),
         v1::DrainPhase::DrainDraining => format!("{} task{s} or operation{s}", drain.n_unfinished),
-        v1::DrainPhase::DrainDrained | v1::DrainPhase::Unspecified => return String::new(),
+        v1::DrainPhase::DrainDrained => return drain.window.as_ref().map(end_of).unwrap_or_default(),
+        v1::DrainPhase::Unspecified => return String::new(),
     };
-    let then = if drain.mark_gone { ", then gone" } else { "" };
+    let then = match &drain.window {
+        _ if drain.mark_gone => ", then gone".to_owned(),
+        Some(window) => format!(", then {}", end_of(window)),
+        None => String::new(),
+    };
     format!("{waits_for}{then}")
+}
+
+fn end_of(window: &DrainingWindow) -> String {
+    format!(
+        "the end of maintenance window {}, {}",
+        window.name,
+        until(window.end_ms)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::text::now_ms;
+
+    #[test]
+    fn who_is_drained_for_a_maintenance_window_waits_for_its_end() {
+        let window = DrainingWindow {
+            name: "kernel".to_owned(),
+            end_ms: now_ms() + 3_600_500,
+        };
+        let mut drain = Drain {
+            n_unfinished: 2,
+            window: Some(window),
+            ..Default::default()
+        };
+        let mut waits_for = |phase: v1::DrainPhase| {
+            drain.set_phase(phase);
+            let drain = Some(drain.clone());
+            progress(&Agent {
+                drain,
+                ..Default::default()
+            })
+        };
+        let end = "the end of maintenance window kernel, in 1h";
+        assert_eq!(waits_for(v1::DrainPhase::DrainDrained), end);
+        assert_eq!(
+            waits_for(v1::DrainPhase::DrainDraining),
+            format!("2 tasks or operations, then {end}")
+        );
+    }
 }

@@ -44,8 +44,18 @@ pub(super) fn drain_of(view: &AgentView, n_running: &BTreeMap<u64, u32>) -> Opti
         at_once: Some(drain.at_once).filter(|at_once| *at_once != u32::MAX),
         n_running: n_running.get(&drain.request).copied().unwrap_or(0),
         max_grace_ms: drain.max_grace.map(millis),
+        window: window_of(view, drain),
     };
     view.upkeep.drain.as_ref().map(drain)
+}
+
+/// The window that a drain is for.
+fn window_of(view: &AgentView, drain: &Drain) -> Option<message::DrainingWindow> {
+    let window = view.upkeep.windows.first().filter(|_| drain.by_window)?;
+    Some(message::DrainingWindow {
+        name: window.name.clone(),
+        end_ms: window.time.end().0,
+    })
 }
 
 fn agent(view: &AgentView, n_running: &BTreeMap<u64, u32>) -> message::Agent {
