@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use proffer_types::{TaskId, TaskStatus, Timestamp};
 
+use crate::recurring::MissedCause;
 use crate::schedule::{MissedPolicy, compact};
 use crate::{JobSpec, TaskSpec};
 
@@ -88,6 +89,8 @@ pub(crate) struct Run {
     pub(crate) started: Option<Timestamp>,
     /// When the last launch was told to have come to nothing, and the run to wait again.
     pub(crate) dropped: Option<Timestamp>,
+    /// Why it was to end before its time: what it missed its window for, should no launch of it have come to pass.
+    pub(crate) ended_for: Option<MissedCause>,
 }
 
 impl Run {

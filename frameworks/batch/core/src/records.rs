@@ -58,6 +58,9 @@ struct RunRecord {
     started_ms: Option<u64>,
     #[prost(uint64, optional, tag = "5")]
     dropped_ms: Option<u64>,
+    /// Index into `MissedCause::ALL`.
+    #[prost(uint32, optional, tag = "6")]
+    ended_for: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -135,6 +138,7 @@ pub(crate) fn job(job: &Job) -> (String, Vec<u8>) {
             triggered: run.triggered,
             started_ms: run.started.map(|started| started.0),
             dropped_ms: run.dropped.map(|dropped| dropped.0),
+            ended_for: run.ended_for.map(|cause| cause as u32),
         }),
     };
     (job_key(job), record.encode_to_vec())
@@ -203,6 +207,7 @@ pub(crate) fn read(key: &str, value: &[u8]) -> Result<Record, RecoverError> {
         ("", _) => {
             let record = decode::<JobRecord>(key, value)?;
             if let Some(run) = record.run {
+                let ended_for = run.ended_for.map(|index| recurring::cause(key, index));
                 return Ok(Record::Run {
                     number,
                     run: Run {
@@ -211,6 +216,7 @@ pub(crate) fn read(key: &str, value: &[u8]) -> Result<Record, RecoverError> {
                         triggered: run.triggered,
                         started: run.started_ms.map(Timestamp),
                         dropped: run.dropped_ms.map(Timestamp),
+                        ended_for: ended_for.transpose()?,
                     },
                     submitted: Timestamp(record.submitted_ms),
                 });

@@ -158,6 +158,7 @@ impl Batch {
             triggered,
             started: None,
             dropped: None,
+            ended_for: None,
         });
         recurring.runs.insert(run.number);
         recurring.open.insert(run.number);
@@ -225,11 +226,18 @@ impl Batch {
     /// Cancels a run: one of a window that was never launched is a window that was missed.
     fn end_early(&mut self, number: u64, cause: MissedCause, why: &str, cx: &mut Context<'_>) {
         let wall = self.wall(cx);
-        let Some(job) = self.jobs.get(&number) else {
+        let Some(job) = self.jobs.get_mut(&number) else {
             return;
         };
-        let is_window = job.run.as_ref().is_some_and(|run| !run.triggered);
-        if !is_window || job.may_have_run() {
+        let may_have_run = job.may_have_run();
+        let Some(run) = job.run.as_mut().filter(|run| !run.triggered) else {
+            return self.cancel_job(number, cx);
+        };
+        if may_have_run {
+            if run.ended_for.is_none() {
+                run.ended_for = Some(cause);
+                put(cx, records::job(job));
+            }
             return self.cancel_job(number, cx);
         }
         let reason = Reason {
@@ -314,7 +322,7 @@ impl Batch {
         self.recurrings.pending.remove(&(deadline, number));
         recurring.open.remove(&number);
         if !run.triggered && !may_have_run {
-            let reason = never_ran(recurring, &run, number, wall);
+            let reason = never_ran(&run, wall);
             return self.take_back(number, reason, cx);
         }
         if !run.triggered {
@@ -426,13 +434,12 @@ impl Batch {
 }
 
 /// Why a run has ended of which every launch was dropped: it would have waited for the next offer, had it not been ended.
-fn never_ran(recurring: &Recurring, run: &Run, number: u64, wall: Timestamp) -> Reason {
-    let has_later = recurring.runs.last().is_some_and(|last| *last > number);
-    let is_over = recurring.ledger.cancelled.is_some();
-    let (cause, why) = if has_later && !is_over && recurring.schedule.overlap == Overlap::Replace {
-        (MissedCause::Replaced, "a later window took its place")
+fn never_ran(run: &Run, wall: Timestamp) -> Reason {
+    let cause = run.ended_for.unwrap_or(MissedCause::Cancelled);
+    let why = if cause == MissedCause::Replaced {
+        "a later window took its place"
     } else {
-        (MissedCause::Cancelled, "it was cancelled")
+        "it was cancelled"
     };
     Reason {
         cause,

@@ -150,15 +150,19 @@ fn read_ledger(key: &str, record: LedgerRecord) -> Result<Ledger, RecoverError> 
     })
 }
 
+/// A cause, by its index.
+pub(super) fn cause(key: &str, index: u32) -> Result<MissedCause, RecoverError> {
+    let cause = MissedCause::ALL.get(index as usize).copied();
+    cause.ok_or_else(|| RecoverError::new(key, format!("{index} is no cause")))
+}
+
 fn read_missed(key: &str, record: MissedRecord) -> Result<Missed, RecoverError> {
-    let cause = MissedCause::ALL.get(record.cause as usize).copied();
-    let cause = cause.ok_or_else(|| RecoverError::new(key, format!("{} is no cause", record.cause)))?;
     Ok(Missed {
         first: Timestamp(record.first_ms),
         last: Timestamp(record.last_ms),
         n: record.n,
         reason: Reason {
-            cause,
+            cause: cause(key, record.cause)?,
             from: Timestamp(record.from_ms),
             to: Timestamp(record.to_ms),
             why: record.why,

@@ -168,6 +168,7 @@ impl Batch {
             triggered: true,
             started: None,
             dropped: None,
+            ended_for: None,
         };
         let run = run.name(name);
         if self.names.contains_key(&run) {

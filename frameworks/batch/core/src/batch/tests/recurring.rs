@@ -413,6 +413,22 @@ fn a_crash_after_the_window_is_no_cause_for_a_launch_that_was_dropped_too_late()
 }
 
 #[test]
+fn a_run_was_replaced_though_the_one_in_its_place_was_missed_since() {
+    check(
+        "submit J a ~every:10 ~epsilon:4 ~replace | pass 1 | offer O1 cpus:1;mem:8GiB | pass 16 | crash \
+         | J@19700101T000001Z-2.a.0 DROPPED | windows J",
+        expect![[r#"
+            submit J a ~every:10 ~epsilon:4 ~replace: 1 instances
+            pass 1: want * 2.0*1
+            offer O1 cpus:1;mem:8GiB: accept O1 J@19700101T000001Z-2.a.0 0ns; want *
+            pass 16: kill J@19700101T000001Z-2.a.0; want * 3.0*1; want *
+            crash: want *
+            windows J: ran 0 missed 2 late 0 extra 0 open 0 next 21 / 1..1 x1 Replaced: a later window took its place, and every launch of it had been dropped. / 11..11 x1 NoRoom: `a` had to wait: there is no agent.
+        "#]],
+    );
+}
+
+#[test]
 fn a_run_that_was_replaced_before_its_launch_came_to_pass_was_replaced() {
     check(
         "submit J a ~every:10 ~epsilon:10 ~replace | pass 1 | offer O1 cpus:1;mem:8GiB | pass 10 \
