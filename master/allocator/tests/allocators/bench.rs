@@ -244,6 +244,14 @@ impl Bench {
         self.picks = picks;
         self.ledger.check();
         self.allocator.check(&self.ledger);
+        let first_end = self.ledger.holds().map(|(_, hold)| hold.until).min();
+        if let Some(end) = first_end.filter(|_| !outcome.more) {
+            assert!(end > self.now, "a hold that is over is released");
+            assert!(
+                outcome.next.is_some_and(|next| next <= end),
+                "a round is due then"
+            );
+        }
         let offers = made.into_iter().map(|claim| self.offer(claim)).collect();
         (offers, outcome)
     }
