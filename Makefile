@@ -6,7 +6,7 @@
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/proffer
 ROCKSDB_VERSION := $(shell sed -n '/^name = "librocksdb-sys"/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
 BENCH ?= all
-FUZZ ?= messages master agent image text records
+FUZZ ?= messages master agent image text records cni store
 SECONDS_EACH ?= 60
 
 export CARGO_TARGET_DIR ?= $(CACHE)/target
@@ -33,7 +33,7 @@ crash: deps-test build ## kills a whole agent before each of some 1,200 steps, d
 	PROFFER_POWER_LOSSES=40 cargo test --locked -p proffer-cluster-tests --test machines -- --nocapture power
 
 # Needs rustup, for a nightly compiler; what it finds is written to tests/fuzz/found and tried by every `make test`.
-fuzz: ## searches for inputs that break a decoder or a core, FUZZ=messages|master|agent|image|text|records, SECONDS_EACH=60
+fuzz: ## searches for inputs that break a decoder or a core, FUZZ=messages|master|agent|image|text|records|cni|store, SECONDS_EACH=60
 	@scripts/fuzz.sh "$(CACHE)/fuzz" "$(FUZZ)" "$(SECONDS_EACH)"
 
 # `make test` runs the first three thousand.

@@ -11,6 +11,7 @@
 //! it knows the head it left, and what its commits depended on.
 
 mod address;
+pub mod bytes;
 mod commit;
 mod election;
 mod error;

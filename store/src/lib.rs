@@ -17,6 +17,8 @@ pub use proffer_store_api::{
 
 pub use crate::election::{Election, Leadership};
 #[cfg(feature = "etcd")]
+pub use crate::etcd::bytes as etcd_bytes;
+#[cfg(feature = "etcd")]
 pub use crate::etcd::{AddressError, Candidate, Etcd, EtcdAddress, EtcdError, MAX_LEASE, MIN_LEASE};
 pub use crate::memory::Memory;
 #[cfg(feature = "rocksdb")]

@@ -10,6 +10,7 @@ mod result;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,17 @@ pub enum CniError {
     },
     #[error("the CNI plugin `{plugin}` returned no result that can be understood: {why}")]
     Result { plugin: String, why: String },
+}
+
+/// What the agent takes from the output of a plugin that succeeded: addresses and name servers.
+pub fn cni_result(output: &[u8]) -> Result<(Vec<IpAddr>, Dns), CniError> {
+    result::read("", &result::parse("", output)?)
+}
+
+/// What the agent says of a plugin that failed, by what it printed on standard output and standard error.
+#[must_use]
+pub fn cni_complaint(status: ExitStatus, output: &[u8], errors: &[u8]) -> String {
+    plugin::why(status, output, errors)
 }
 
 /// One network's plugins, as they are configured.

@@ -19,7 +19,7 @@ mod request;
 mod rules;
 mod shaping;
 
-pub use cni::CniError;
+pub use cni::{CniError, cni_complaint, cni_result};
 pub use config::{Config, ParseSubnetError, Subnet, Tag};
 pub use error::{AttachError, BridgeError, DetachError, OpenError, RulesError};
 pub use name_files::{NameError, hosts, is_unreachable, more_hosts, resolv_conf};

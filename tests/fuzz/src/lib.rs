@@ -5,10 +5,12 @@
 //! `make fuzz` searches, guided by coverage, for as long as one likes.
 
 mod agent;
+mod cni;
 mod image;
 mod master;
 mod messages;
 mod records;
+mod store;
 mod text;
 
 /// Something that bytes are thrown at.
@@ -52,6 +54,16 @@ pub const TARGETS: &[Target] = &[
         name: "records",
         run: records::run,
         seeds: records::seeds,
+    },
+    Target {
+        name: "cni",
+        run: cni::run,
+        seeds: cni::seeds,
+    },
+    Target {
+        name: "store",
+        run: store::run,
+        seeds: store::seeds,
     },
 ];
 

@@ -76,6 +76,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "agent-core",
             "image",
             "init",
+            "network",
+            "store",
         ],
     ),
     (

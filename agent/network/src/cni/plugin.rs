@@ -20,8 +20,8 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 /// The largest result.
 const MAX_RESULT_BYTES: u64 = 1 << 20;
 
-/// What of a plugin's standard error is shown.
-const MAX_COMPLAINT_BYTES: u64 = 1000;
+/// What is shown of what a plugin says.
+const MAX_COMPLAINT_BYTES: usize = 1000;
 
 /// Where plugins find the tools of their own (iptables, ip) when the agent's PATH does not say.
 const MORE_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -155,7 +155,7 @@ async fn talk(child: &mut Child, input: &[u8]) -> io::Result<(ExitStatus, Vec<u8
     let ((), output, errors) = tokio::try_join!(
         write,
         read(stdout, MAX_RESULT_BYTES),
-        read_some(stderr, MAX_COMPLAINT_BYTES),
+        read_some(stderr, MAX_COMPLAINT_BYTES as u64),
     )?;
     Ok((child.wait().await?, output, errors))
 }
@@ -181,14 +181,24 @@ async fn read_some(from: Option<impl AsyncRead + Unpin>, limit: u64) -> io::Resu
     Ok(bytes)
 }
 
-fn why(status: ExitStatus, output: &[u8], errors: &[u8]) -> String {
+/// The beginning of what a plugin says, for people.
+pub(super) fn shortened(mut text: String) -> String {
+    if text.len() > MAX_COMPLAINT_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_COMPLAINT_BYTES));
+        text.push_str("..");
+    }
+    text
+}
+
+/// Why a plugin failed, by what it printed.
+pub(super) fn why(status: ExitStatus, output: &[u8], errors: &[u8]) -> String {
     if let Ok(Complaint { code, msg, details }) = serde_json::from_slice(output) {
         let details = if details.is_empty() {
             details
         } else {
             format!("; {details}")
         };
-        return format!("{msg} (code {code}){details}");
+        return shortened(format!("{msg} (code {code}){details}"));
     }
     let errors = String::from_utf8_lossy(errors);
     let errors = errors.trim();

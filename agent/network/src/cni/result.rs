@@ -6,10 +6,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::CniError;
+use super::plugin::shortened;
 use crate::request::Dns;
 
 /// The most addresses that are taken from a result.
 const MAX_ADDRESSES: usize = 64;
+
+/// The most name servers, search domains and options each: far more than any resolver looks at (resolv.conf(5)).
+const MAX_NAMES: usize = 64;
 
 /// Of a result, what concerns the container (specification 1.0, section 5); the rest is for the next plugin.
 #[derive(Debug, Deserialize)]
@@ -30,7 +34,7 @@ struct Ip {
 pub(super) fn parse(plugin: &str, output: &[u8]) -> Result<Value, CniError> {
     let wrong = |why: String| CniError::Result {
         plugin: plugin.to_owned(),
-        why,
+        why: shortened(why),
     };
     let value: Value = serde_json::from_slice(output).map_err(|error| wrong(error.to_string()))?;
     if !value.is_object() {
@@ -44,11 +48,15 @@ pub(super) fn parse(plugin: &str, output: &[u8]) -> Result<Value, CniError> {
 pub(super) fn read(plugin: &str, result: &Value) -> Result<(Vec<IpAddr>, Dns), CniError> {
     let wrong = |why: String| CniError::Result {
         plugin: plugin.to_owned(),
-        why,
+        why: shortened(why),
     };
     let Success { ips, dns } = Success::deserialize(result).map_err(|error| wrong(error.to_string()))?;
     if ips.len() > MAX_ADDRESSES {
         return Err(wrong(format!("{} addresses", ips.len())));
+    }
+    let names = [&dns.nameservers, &dns.search, &dns.options];
+    if let Some(names) = names.iter().find(|names| names.len() > MAX_NAMES) {
+        return Err(wrong(format!("{} entries in a list of `dns`", names.len())));
     }
     let address = |Ip { address }: Ip| {
         let text = address
