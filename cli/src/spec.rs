@@ -3,6 +3,7 @@
 //! All three share one task description, [`task::TaskSpec`], and one reader of files, which names file, line,
 //! column and field of whatever it refuses.
 
+mod after;
 mod constraint;
 mod either;
 mod file;

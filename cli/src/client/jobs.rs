@@ -10,7 +10,7 @@ use super::{Cluster, Contact};
 #[derive(Debug)]
 pub(crate) struct JobWatcher {
     cluster: Cluster,
-    name: String,
+    request: v1::GetJobRequest,
     stream: Option<Streaming<v1::Job>>,
     contact: Contact,
 }
@@ -25,11 +25,12 @@ pub(crate) fn has_ended(job: &v1::Job) -> bool {
 }
 
 impl JobWatcher {
-    /// Watches a job by name; nothing is sent before the first [`JobWatcher::next`].
-    pub(crate) fn new(cluster: &Cluster, name: &str) -> Self {
+    /// Watches a job, and those of its indexes that are asked for; nothing is sent before the first
+    /// [`JobWatcher::next`].
+    pub(crate) fn new(cluster: &Cluster, request: v1::GetJobRequest) -> Self {
         Self {
             cluster: cluster.clone(),
-            name: name.to_owned(),
+            request,
             stream: None,
             contact: Contact::with("the batch framework"),
         }
@@ -41,10 +42,7 @@ impl JobWatcher {
     pub(crate) async fn next(&mut self) -> Result<v1::Job> {
         loop {
             let Some(stream) = &mut self.stream else {
-                let request = v1::GetJobRequest {
-                    name: self.name.clone(),
-                };
-                match self.cluster.jobs().watch_job(request).await {
+                match self.cluster.jobs().watch_job(self.request.clone()).await {
                     Ok(answer) => self.stream = Some(answer.into_inner()),
                     Err(status) => self.lost(&status).await?,
                 }

@@ -128,6 +128,7 @@ impl RunArgs {
                 name: "run".to_owned(),
                 count: 1,
                 after: Vec::new(),
+                conditions: Vec::new(),
                 resources: Some(task.resources()),
                 container: Some(v1::ContainerSpec {
                     tty: self.tty,

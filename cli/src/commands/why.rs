@@ -109,6 +109,8 @@ async fn job(cluster: &Cluster, name: &str) -> Result<Explanation, Status> {
         .jobs()
         .get_job(v1::GetJobRequest {
             name: name.to_owned(),
+            limit: 1,
+            ..Default::default()
         })
         .await?
         .into_inner();

@@ -43,7 +43,8 @@ impl From<JobTaskFile> for v1::JobTask {
         Self {
             name: file.name,
             count: file.count.map_or(1, |count| count.0.get()),
-            after: file.after,
+            after: Vec::new(),
+            conditions: file.after.into_iter().map(Into::into).collect(),
             resources: Some(task.resources()),
             container: Some(task.container()),
             retries: file.retries.0,

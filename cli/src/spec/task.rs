@@ -27,6 +27,7 @@ pub(crate) use self::network::{Network, Port};
 pub(crate) use self::restart::{Logs, Restart};
 pub(crate) use self::security::{Capabilities, CapabilityName, Device, SeccompChoice, UserIds};
 pub(crate) use self::volumes::Volume;
+use super::after::AfterFile;
 use super::rules::rules;
 use super::{Amount, Bytes, Condition, Cores, Limits, Placement, SomeSpan, Span, Whole};
 
@@ -121,7 +122,7 @@ with_shared_fields!(declare_file! {
         name: String,
         count: Option<Whole<NonZeroU32>>,
         #[serde(default)]
-        after: Vec<String>,
+        after: Vec<AfterFile>,
         #[serde(default)]
         retries: Whole<u32>,
         timeout: Option<SomeSpan>,

@@ -104,7 +104,11 @@ pub(crate) struct JobView {
 struct SpecView {
     name: String,
     count: u32,
+    /// Tasks that must all have finished first.
     after: Vec<String>,
+    /// What else must have happened first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    conditions: Vec<ConditionView>,
     command: Vec<String>,
     resources: BTreeMap<String, serde_json::Value>,
     #[serde(flatten)]
@@ -115,12 +119,36 @@ struct SpecView {
     timeout_ms: u64,
 }
 
+/// What became of another task.
+#[derive(Debug, Serialize)]
+struct ConditionView {
+    task: String,
+    /// `success`, `failure` or `any`.
+    on: &'static str,
+    each: bool,
+}
+
+impl From<&v1::JobCondition> for ConditionView {
+    fn from(condition: &v1::JobCondition) -> Self {
+        Self {
+            on: match condition.on() {
+                v1::JobConditionOn::Unspecified | v1::JobConditionOn::JobOnSuccess => "success",
+                v1::JobConditionOn::JobOnFailure => "failure",
+                v1::JobConditionOn::JobOnAny => "any",
+            },
+            task: condition.task.clone(),
+            each: condition.each,
+        }
+    }
+}
+
 impl From<&v1::JobTask> for SpecView {
     fn from(task: &v1::JobTask) -> Self {
         Self {
             name: task.name.clone(),
             count: task.count,
             after: task.after.clone(),
+            conditions: task.conditions.iter().map(ConditionView::from).collect(),
             command: task.container.clone().unwrap_or_default().command,
             resources: bundle_json(task.resources.as_ref()),
             rules: RulesView::of(task.limits.as_ref(), task.rules.as_ref()),

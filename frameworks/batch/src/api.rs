@@ -60,10 +60,10 @@ impl jobs_server::Jobs for Api {
     }
 
     async fn get_job(&self, request: Request<v1::GetJobRequest>) -> Result<Response<v1::Job>, Status> {
-        let name = request.into_inner().name;
+        let (name, pick) = convert::pick(request.into_inner());
         let job = self
             .handle
-            .call(move |batch, _| watch::look(batch, &name))
+            .call(move |batch, _| watch::look(batch, &name, &pick))
             .await?;
         let job = job.map_err(|error| not_found(&error))?;
         Ok(Response::new(job.message(&self.framework_id())))
@@ -73,8 +73,9 @@ impl jobs_server::Jobs for Api {
         &self,
         request: Request<v1::GetJobRequest>,
     ) -> Result<Response<Self::WatchJobStream>, Status> {
-        let name = request.into_inner().name;
-        watch::watch(self.handle.clone(), name).await.map(Response::new)
+        let (name, pick) = convert::pick(request.into_inner());
+        let stream = watch::watch(self.handle.clone(), name, pick).await;
+        stream.map(Response::new)
     }
 
     async fn cancel_job(
@@ -166,6 +167,9 @@ fn refuse(error: &SubmitError) -> Status {
         | SubmitError::TooManyInstances(_)
         | SubmitError::UnknownAfter { .. }
         | SubmitError::Cycle(_)
+        | SubmitError::UnevenAfter { .. }
+        | SubmitError::TooManyEdges(_)
+        | SubmitError::GangEach(_)
         | SubmitError::AsksForNone { .. }
         | SubmitError::NotAmounts(_)
         | SubmitError::LowLimit { .. }

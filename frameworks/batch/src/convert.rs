@@ -2,12 +2,15 @@
 
 mod recurring;
 
-use proffer_batch_core::{InstanceView, JobSpec, JobState, JobSummary, JobView, Phase};
+use proffer_batch_core::{InstanceView, JobSpec, JobState, JobSummary, JobView, Phase, Pick};
 use proffer_wire::frame::MAX_MESSAGE_BYTES;
 use proffer_wire::{ConvertError, v1};
 use prost::Message as _;
 
 pub(crate) use self::recurring::{recurring, recurring_summary};
+
+/// Indexes of a job that are shown when a client does not say how many.
+const DEFAULT_LIMIT: usize = 1000;
 
 /// Checks what a client sent; what the scheduler checks itself is left to it.
 pub(crate) fn spec(message: Option<v1::JobSpec>) -> Result<JobSpec, ConvertError> {
@@ -35,6 +38,7 @@ pub(crate) fn job(view: &JobView, framework_id: &str) -> v1::Job {
             .collect(),
         framework_id: framework_id.to_owned(),
         recurrence: None,
+        counts: view.counts.iter().map(counts).collect(),
     };
     if job.encoded_len() > MAX_MESSAGE_BYTES {
         let failed = i32::from(v1::JobTaskState::JobTaskFailed);
@@ -44,6 +48,18 @@ pub(crate) fn job(view: &JobView, framework_id: &str) -> v1::Job {
     let excess = job.encoded_len().saturating_sub(MAX_MESSAGE_BYTES);
     drop_last(&mut job.tasks, excess);
     job
+}
+
+fn counts(counts: &[u32; Phase::ALL.len()]) -> v1::JobTaskCounts {
+    let [blocked, waiting, running, finished, failed, cancelled] = *counts;
+    v1::JobTaskCounts {
+        blocked,
+        waiting,
+        running,
+        finished,
+        failed,
+        cancelled,
+    }
 }
 
 /// Drops the last instances until at least `excess` bytes are gone.
@@ -72,14 +88,14 @@ pub(crate) fn summary(summary: JobSummary) -> v1::list_jobs_response::JobSummary
 }
 
 /// A count as the wire has it; no job is that large.
-pub(crate) fn count(n: usize) -> u32 {
+pub(crate) fn count(n: u64) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 fn instance_message(job: &JobView, instance: &InstanceView) -> v1::JobTaskInstance {
     v1::JobTaskInstance {
         name: job.spec.tasks[instance.task].name.clone(),
-        index: count(instance.index),
+        index: instance.index,
         task_id: instance
             .task_id
             .as_ref()
@@ -99,6 +115,24 @@ pub(super) fn job_state(state: JobState) -> v1::JobState {
         JobState::Failed => v1::JobState::JobFailed,
         JobState::Cancelled => v1::JobState::JobCancelled,
     }
+}
+
+/// The name of a job, and what of it a client wants to see.
+pub(crate) fn pick(request: v1::GetJobRequest) -> (String, Pick) {
+    let states: Vec<_> = request.states().collect();
+    let is_asked = |phase: &Phase| states.contains(&task_state(*phase));
+    let pick = Pick {
+        limit: match request.limit {
+            0 => DEFAULT_LIMIT,
+            limit => limit as usize,
+        },
+        phases: match states.is_empty() {
+            true => Phase::ALL.to_vec(),
+            false => Phase::ALL.into_iter().filter(is_asked).collect(),
+        },
+        after: request.after.map(|place| (place.task, place.index)),
+    };
+    (request.name, pick)
 }
 
 fn task_state(phase: Phase) -> v1::JobTaskState {

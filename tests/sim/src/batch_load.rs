@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use proffer_batch_core::{Batch, JobSpec, MissedPolicy, RecurringView, SubmitError};
+use proffer_batch_core::{Batch, JobSpec, MissedPolicy, Pick, RecurringView, SubmitError};
 use proffer_session::{Context, RecoverError, Scheduler};
 use proffer_types::{
     AgentId, FrameworkId, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role, TaskStatus,
@@ -40,7 +40,10 @@ impl BatchLoad {
         });
         open.map(|name| match self.batch.get_recurring(name) {
             Some(job) => format!("{name} {job:?}"),
-            None => format!("{name} {:?}", self.batch.get(name).map(|job| job.instances)),
+            None => format!(
+                "{name} {:?}",
+                self.batch.get(name, &Pick::all()).map(|job| job.instances)
+            ),
         })
         .collect()
     }
@@ -54,7 +57,7 @@ impl BatchLoad {
         if let Some(job) = self.batch.get_recurring(name) {
             return Some(job.ended.map(|_| format!("{:?}", job.state)));
         }
-        let job = self.batch.get(name).ok()?;
+        let job = self.batch.get(name, &Pick::NONE).ok()?;
         Some(job.ended.map(|_| format!("{:?}", job.state)))
     }
 
@@ -142,7 +145,7 @@ impl Scheduler for BatchLoad {
         self.batch.tick(cx);
         let due = self.unsubmitted().filter(|plan| plan.arrives <= cx.now());
         for spec in due.map(|plan| plan.spec.clone()).collect::<Vec<_>>() {
-            let submitted: Result<usize, SubmitError> = self.batch.submit(spec, cx);
+            let submitted: Result<u64, SubmitError> = self.batch.submit(spec, cx);
             // The plan's jobs are valid, and each fits on every agent that stays.
             assert!(submitted.is_ok(), "{submitted:?}");
         }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use proffer_batch_core::{JobSpec, TaskSpec};
+use proffer_batch_core::{After, JobSpec, On, TaskSpec};
 use proffer_types::{ContainerSpec, KillPolicy, Ranges, ResourceName, Resources, Role, Timestamp};
 
 use crate::clock::Clock;
@@ -425,13 +425,23 @@ fn draw_batches(dice: &mut Dice, role: &Role, jobs: &[Job], healed: Timestamp) -
     batches
 }
 
+/// Mostly all of it must have finished.
+fn draw_after(dice: &mut Dice, m: usize) -> After {
+    let on = [On::Success, On::Success, On::Success, On::Failure, On::Any];
+    After {
+        task: format!("t{m}"),
+        on: on[dice.index(on.len())],
+        each: false,
+    }
+}
+
 fn draw_task(dice: &mut Dice, m: usize, job: &Job) -> TaskSpec {
     let follows = m > 0 && dice.chance(700);
     let runs_for = job.behaviour.runs_for.min(MAX_BATCH_TASK);
     TaskSpec {
         name: format!("t{m}"),
         count: u32::try_from(dice.number(1..4)).unwrap_or(1),
-        after: follows.then(|| format!("t{}", m - 1)).into_iter().collect(),
+        after: follows.then(|| draw_after(dice, m - 1)).into_iter().collect(),
         resources: job.resources.clone(),
         container: ContainerSpec {
             command: Behaviour {

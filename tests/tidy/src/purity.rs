@@ -36,6 +36,7 @@ const PURE_MAY_USE: &[&str] = &[
     // Without its feature `std` it has neither a clock nor files; the time zones are compiled in.
     "jiff",
     "croner",
+    "roaring",
 ];
 
 /// What their build scripts may take from outside: what makes Rust of our protos, without a system's protoc.

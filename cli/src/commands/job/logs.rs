@@ -35,7 +35,13 @@ struct Place {
 
 pub(super) async fn logs(args: JobLogsArgs) -> Result<u8> {
     let cluster = Cluster::connect(&args.master).await?;
-    let mut watcher = JobWatcher::new(&cluster, &args.name);
+    let request = v1::GetJobRequest {
+        name: args.name.clone(),
+        // As many as a message holds.
+        limit: u32::MAX,
+        ..Default::default()
+    };
+    let mut watcher = JobWatcher::new(&cluster, request);
     let mut job = watcher.next().await?;
     let places = wanted(&args, &job);
     anyhow::ensure!(

@@ -23,7 +23,13 @@ pub(super) async fn runs(args: RunsArgs) -> Result<u8> {
     let cluster = Cluster::connect(&args.master).await?;
     show(args.output, async || {
         let name = args.name.clone();
-        let answer = cluster.jobs().get_job(v1::GetJobRequest { name }).await;
+        let answer = cluster
+            .jobs()
+            .get_job(v1::GetJobRequest {
+                name,
+                ..Default::default()
+            })
+            .await;
         let job = answer.map_err(|status| refused(&status))?.into_inner();
         ensure!(
             job.recurrence.is_some(),

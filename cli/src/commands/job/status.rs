@@ -26,6 +26,7 @@ pub(super) async fn status(args: StatusArgs) -> Result<u8> {
             .jobs()
             .get_job(v1::GetJobRequest {
                 name: args.name.clone(),
+                ..Default::default()
             })
             .await;
         Ok(JobView::from(

@@ -15,7 +15,7 @@ use crate::spec::{self, JobFile};
 use crate::views::{StatusView, instance_name, state_name};
 
 /// How many failed tasks are named at the end; `job status` shows all.
-const MAX_FAILURES_NAMED: usize = 10;
+const MAX_FAILURES_NAMED: u32 = 10;
 
 /// Submit a job and print its name
 #[derive(Debug, Args)]
@@ -54,7 +54,13 @@ pub(super) async fn submit(args: SubmitArgs) -> Result<u8> {
 }
 
 async fn wait(cluster: &Cluster, name: &str, n_tasks: u32) -> Result<u8> {
-    let mut watcher = JobWatcher::new(cluster, name);
+    let request = v1::GetJobRequest {
+        name: name.to_owned(),
+        limit: MAX_FAILURES_NAMED,
+        states: vec![v1::JobTaskState::JobTaskFailed.into()],
+        after: None,
+    };
+    let mut watcher = JobWatcher::new(cluster, request);
     let mut progress = Progress::new(n_tasks);
     loop {
         let job = watcher.next().await?;
@@ -92,7 +98,7 @@ impl Progress {
         self.bar.set_position(counts.finished);
         self.bar.set_message(text.clone());
         if self.lines && text != self.last {
-            eprintln!("{}/{} finished, {text}", counts.finished, job.tasks.len());
+            eprintln!("{}/{} finished, {text}", counts.finished, counts.n());
             self.last = text;
         }
     }
@@ -110,17 +116,17 @@ struct Counts {
 impl Counts {
     fn of(job: &v1::Job) -> Self {
         let mut counts = Self::default();
-        for task in &job.tasks {
-            match task.state() {
-                v1::JobTaskState::Unspecified
-                | v1::JobTaskState::JobTaskBlocked
-                | v1::JobTaskState::JobTaskWaiting => counts.waiting += 1,
-                v1::JobTaskState::JobTaskRunning => counts.running += 1,
-                v1::JobTaskState::JobTaskFinished => counts.finished += 1,
-                v1::JobTaskState::JobTaskFailed | v1::JobTaskState::JobTaskCancelled => counts.failed += 1,
-            }
+        for task in &job.counts {
+            counts.waiting += u64::from(task.blocked) + u64::from(task.waiting);
+            counts.running += u64::from(task.running);
+            counts.finished += u64::from(task.finished);
+            counts.failed += u64::from(task.failed) + u64::from(task.cancelled);
         }
         counts
+    }
+
+    fn n(&self) -> u64 {
+        self.waiting + self.running + self.finished + self.failed
     }
 
     fn text(&self) -> String {
@@ -143,11 +149,7 @@ fn conclude(job: &v1::Job) -> u8 {
     if job.state() == v1::JobState::JobFinished {
         return 0;
     }
-    let failed = job
-        .tasks
-        .iter()
-        .filter(|task| task.state() == v1::JobTaskState::JobTaskFailed);
-    for task in failed.take(MAX_FAILURES_NAMED) {
+    for task in &job.tasks {
         let count = spec
             .tasks
             .iter()
@@ -160,6 +162,10 @@ fn conclude(job: &v1::Job) -> u8 {
             .unwrap_or_default()
             .why();
         eprintln!("  {}: {why}", instance_name(&task.name, task.index, count));
+    }
+    let n_failed: u32 = job.counts.iter().map(|counts| counts.failed).sum();
+    if n_failed > MAX_FAILURES_NAMED {
+        eprintln!("  and {} more", n_failed - MAX_FAILURES_NAMED);
     }
     eprintln!(
         "see `proffer job status {0}` and `proffer job logs {0}`",

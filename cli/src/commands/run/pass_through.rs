@@ -52,7 +52,13 @@ impl PassThrough {
 
     /// Runs to the end; returns the task's last status, if it ever had one, and the user's signal.
     pub(super) async fn until_end(mut self) -> Result<(Option<v1::TaskStatus>, Option<i32>)> {
-        let mut watcher = JobWatcher::new(&self.cluster, &self.name);
+        let mut watcher = {
+            let request = v1::GetJobRequest {
+                name: self.name.clone(),
+                ..Default::default()
+            };
+            JobWatcher::new(&self.cluster, request)
+        };
         let explain_at = Instant::now() + EXPLAIN_AFTER;
         let mut explained = false;
         let status = loop {

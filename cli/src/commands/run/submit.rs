@@ -58,6 +58,7 @@ pub(super) async fn submit(cluster: &Cluster, job: &v1::JobSpec) -> Result<()> {
 async fn is_ours(cluster: &Cluster, job: &v1::JobSpec) -> bool {
     let request = v1::GetJobRequest {
         name: job.name.clone(),
+        ..Default::default()
     };
     let found: Result<_, Status> = cluster.jobs().get_job(request).await;
     found.is_ok_and(|found| found.into_inner().spec.is_some_and(|spec| same_tasks(&spec, job)))

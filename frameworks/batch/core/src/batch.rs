@@ -27,7 +27,7 @@ use crate::closing::Closing;
 use crate::cut_off::CutOff;
 use crate::job::{Job, Phase, Place};
 use crate::queue::Queue;
-use crate::{JobSummary, JobView, RecurringView, records};
+use crate::{JobSummary, JobView, Pick, RecurringView, records};
 
 pub use cancel::CancelError;
 pub use recur::SteerError;
@@ -37,7 +37,7 @@ use self::recur::Recurrings;
 /// Ended jobs that are kept for people to look at.
 const MAX_ENDED_JOBS: usize = 1000;
 /// Instances of ended jobs that are kept: at some 400 bytes each, with its status, 80 MB.
-const MAX_ENDED_INSTANCES: usize = 200_000;
+const MAX_ENDED_INSTANCES: u64 = 200_000;
 
 /// No job of that name, or it ended so long ago that it was dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -98,9 +98,9 @@ impl Batch {
         self.jobs.values().map(JobSummary::of).collect()
     }
 
-    /// One job with its instances.
-    pub fn get(&self, name: &str) -> Result<JobView, NoSuchJob> {
-        self.named(name).map(JobView::of)
+    /// One job with those of its instances that are picked.
+    pub fn get(&self, name: &str, pick: &Pick) -> Result<JobView, NoSuchJob> {
+        self.named(name).map(|job| JobView::of(job, pick))
     }
 
     /// All recurring jobs, in the order of submission, without their windows.
@@ -129,78 +129,60 @@ impl Batch {
         let Some(job) = self.jobs.get_mut(&place.job) else {
             return;
         };
-        let id = job.task_id(place.task, place.index);
-        let before = job.tasks[place.task].set_phase(place.index, phase);
+        let before = job.set_phase(place, phase);
+        let is = |which| (before == which) != (phase == which);
+        if is(Phase::Running)
+            && let Some(id) = job.task_id(place.task, place.index)
+        {
+            match phase {
+                Phase::Running => self.running.insert(id, place),
+                Phase::Blocked | Phase::Waiting | Phase::Finished | Phase::Failed | Phase::Cancelled => {
+                    self.running.remove(&id)
+                }
+            };
+        }
         // The end of the last one that runs lets the rest of its gang start.
         let gang_ended =
             before == Phase::Running && job.gang(place.task).is_some() && job.may_start(place.task);
-        if before == Phase::Waiting || phase == Phase::Waiting || gang_ended {
+        if is(Phase::Waiting) || gang_ended {
             self.changed.insert(job.spec.role.clone());
-        }
-        match before {
-            Phase::Waiting => self.queue.remove(job, place),
-            Phase::Running => {
-                id.as_ref().map(|id| self.running.remove(id));
-            }
-            Phase::Blocked | Phase::Finished | Phase::Failed | Phase::Cancelled => {}
-        }
-        match phase {
-            Phase::Waiting => self.queue.insert(job, place),
-            Phase::Running => {
-                id.map(|id| self.running.insert(id, place));
-            }
-            Phase::Blocked | Phase::Finished | Phase::Failed | Phase::Cancelled => {}
+            self.queue.update(job, place.task);
         }
     }
 
-    /// Moves what follows from a change in the job, in one pass, since `order` goes forward; ends the job
-    /// when nothing is left to do.
-    fn settle(&mut self, number: u64, now: Timestamp) {
-        let Some(order) = self.jobs.get(&number).map(|job| job.order.clone()) else {
+    /// Moves what follows from a change in the job, and ends it when nothing is left to do.
+    fn settle(&mut self, number: u64, settle: impl FnOnce(&mut Job) -> Vec<usize>, now: Timestamp) {
+        let Some(job) = self.jobs.get_mut(&number) else {
             return;
         };
-        for task in order {
-            for phase in [Phase::Blocked, Phase::Waiting] {
-                self.settle_task(number, task, phase);
-            }
+        for task in settle(job) {
+            self.queue.update(job, task);
+            self.changed.insert(job.spec.role.clone());
         }
-        if let Some(job) = self.jobs.get_mut(&number)
-            && job.is_over()
-        {
+        if job.is_over() {
             let ended = *job.ended.get_or_insert(now);
             self.ended.insert((ended, number));
         }
     }
 
-    fn settle_task(&mut self, number: u64, task: usize, phase: Phase) {
-        let Some(job) = self.jobs.get(&number) else {
-            return;
-        };
-        let due = job.due(task, phase);
-        if due == phase || job.tasks[task].count(phase) == 0 {
-            return;
-        }
-        let instances = job.tasks[task].instances.iter().enumerate();
-        let moving: Vec<_> = instances
-            .filter(|(_, instance)| instance.phase == phase)
-            .map(|(index, _)| index)
-            .collect();
-        for index in moving {
-            let job = number;
-            self.move_to(Place { job, task, index }, due);
-        }
-    }
-
-    /// What every change ends with: the job settles, its end is recorded, and what is wanted is stated.
+    /// What a change of a whole job ends with: it settles, and its end is recorded. What is wanted has yet to be stated.
     fn conclude(&mut self, number: u64, cx: &mut Context<'_>) {
-        self.conclude_one(number, cx);
-        self.state_demand(cx);
+        self.conclude_by(number, Job::settle, cx);
     }
 
-    /// As [`Batch::conclude`], where more changes follow before what is wanted is stated.
-    fn conclude_one(&mut self, number: u64, cx: &mut Context<'_>) {
+    /// As [`Batch::conclude`], when only one instance changed.
+    fn conclude_after(&mut self, place: Place, cx: &mut Context<'_>) {
+        self.conclude_by(place.job, |job| job.settle_after(place.task, place.index), cx);
+    }
+
+    fn conclude_by(
+        &mut self,
+        number: u64,
+        settle: impl FnOnce(&mut Job) -> Vec<usize>,
+        cx: &mut Context<'_>,
+    ) {
         let had_ended = self.has_ended(number);
-        self.settle(number, cx.now());
+        self.settle(number, settle, cx.now());
         if self.has_ended(number) && !had_ended {
             if let Some(job) = self.jobs.get(&number) {
                 put(cx, records::end(job));
@@ -217,7 +199,7 @@ impl Batch {
     /// Keeps what has ended bounded; the latest stays in any case.
     fn drop_oldest(&mut self, cx: &mut Context<'_>) {
         let size = |number: &u64| self.jobs.get(number).map_or(0, Job::n_instances);
-        let mut n_instances: usize = self.ended.iter().map(|(_, number)| size(number)).sum();
+        let mut n_instances: u64 = self.ended.iter().map(|(_, number)| size(number)).sum();
         while self.ended.len() > 1
             && (self.ended.len() > MAX_ENDED_JOBS || n_instances > MAX_ENDED_INSTANCES)
             && let Some((_, number)) = self.ended.first().copied()

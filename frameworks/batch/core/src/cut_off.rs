@@ -56,10 +56,11 @@ impl CutOff {
     }
 
     /// The instances of one task: how many, and when the first is given up.
-    pub(crate) fn of_task(&self, job: u64, task: usize) -> Option<(usize, Timestamp)> {
+    pub(crate) fn of_task(&self, job: u64, task: usize) -> Option<(u32, Timestamp)> {
         let place = |index| Place { job, task, index };
-        let times = self.given_up_at.range(place(0)..=place(usize::MAX));
+        let times = self.given_up_at.range(place(0)..=place(u32::MAX));
         let times = times.map(|(_, at)| *at);
-        Some((times.clone().count(), times.min()?))
+        let n = u32::try_from(times.clone().count()).unwrap_or(u32::MAX);
+        Some((n, times.min()?))
     }
 }

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use crate::job::{Job, Phase, Place};
+use crate::task::Task;
 
 impl Job {
     /// The tasks that make up the gang of a task; none where it is in no gang.
@@ -18,7 +19,7 @@ impl Job {
         }
     }
 
-    fn count_in(&self, gang: Range<usize>, phase: Phase) -> usize {
+    fn count_in(&self, gang: Range<usize>, phase: Phase) -> u32 {
         self.tasks[gang].iter().map(|task| task.count(phase)).sum()
     }
 
@@ -39,7 +40,7 @@ impl Job {
     }
 
     /// How many of the gang of a task are to be started, and how many have yet to end before they can be.
-    pub(crate) fn gang_start(&self, task: usize) -> Option<(usize, usize)> {
+    pub(crate) fn gang_start(&self, task: usize) -> Option<(u32, u32)> {
         let gang = self.gang(task)?;
         let waiting = self.count_in(gang.clone(), Phase::Waiting);
         Some((waiting, self.count_in(gang, Phase::Running)))
@@ -53,9 +54,10 @@ impl Job {
     /// Attempts that count against the retries of an instance: its own, or those of its gang.
     pub(crate) fn failures(&self, place: Place) -> u32 {
         let Some(gang) = self.gang(place.task) else {
-            return self.tasks[place.task].instances[place.index].failures;
+            let launched = self.tasks[place.task].launched(place.index);
+            return launched.map_or(0, |instance| instance.failures);
         };
-        let instances = self.tasks[gang].iter().flat_map(|task| &task.instances);
-        instances.fold(0, |sum, instance| sum.saturating_add(instance.failures))
+        let launched = self.tasks[gang].iter().flat_map(Task::all_launched);
+        launched.fold(0, |sum, (_, instance)| sum.saturating_add(instance.failures))
     }
 }

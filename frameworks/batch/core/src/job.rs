@@ -6,11 +6,13 @@
 
 use std::sync::Arc;
 
-use proffer_types::{TaskId, TaskStatus, Timestamp};
+use proffer_types::{TaskId, Timestamp};
+use roaring::RoaringBitmap;
 
 use crate::recurring::MissedCause;
 use crate::schedule::{MissedPolicy, compact};
-use crate::{JobSpec, TaskSpec};
+use crate::task::{Instance, Task};
+use crate::{JobSpec, TaskSpec, graph};
 
 /// Where an instance of a task is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +57,7 @@ pub(crate) struct Place {
     /// The submission's number.
     pub(crate) job: u64,
     pub(crate) task: usize,
-    pub(crate) index: usize,
+    pub(crate) index: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +75,10 @@ pub(crate) struct Job {
     /// In the order of the spec.
     pub(crate) tasks: Vec<Task>,
     /// Indexes of the tasks, each after those it comes after.
-    pub(crate) order: Vec<usize>,
+    pub(crate) order: Arc<[usize]>,
+    /// Instances by phase, over all tasks.
+    counts: [u64; Phase::ALL.len()],
+    has_launched: bool,
 }
 
 /// What a job is the run of.
@@ -101,48 +106,14 @@ impl Run {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Task {
-    pub(crate) after: Vec<usize>,
-    pub(crate) instances: Vec<Instance>,
-    /// Instances by phase; only `set_phase` writes it.
-    counts: [usize; Phase::ALL.len()],
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Instance {
-    pub(crate) phase: Phase,
-    /// Launches so far.
-    pub(crate) attempts: u32,
-    /// Launches that count against the retries.
-    pub(crate) failures: u32,
-    /// Launches that certainly never came to pass.
-    pub(crate) never_launched: u32,
-    /// Of the latest attempt.
-    pub(crate) status: Option<Box<TaskStatus>>,
-}
-
 impl Job {
     /// A job all of whose instances are blocked. `order` is what its validation returned.
-    pub(crate) fn new(number: u64, spec: Arc<JobSpec>, order: Vec<usize>, submitted: Timestamp) -> Self {
-        let index_of = |name: &String| spec.tasks.iter().position(|task| task.name == *name);
-        let tasks = spec.tasks.iter().map(|task| {
-            let count = task.count as usize;
-            let blocked = Instance {
-                phase: Phase::Blocked,
-                attempts: 0,
-                failures: 0,
-                never_launched: 0,
-                status: None,
-            };
-            Task {
-                after: task.after.iter().filter_map(index_of).collect(),
-                instances: vec![blocked; count],
-                counts: [count, 0, 0, 0, 0, 0],
-            }
-        });
+    pub(crate) fn new(number: u64, spec: Arc<JobSpec>, order: Arc<[usize]>, submitted: Timestamp) -> Self {
+        let tasks = graph::tasks(&spec);
+        let mut counts = [0; Phase::ALL.len()];
+        counts[Phase::Blocked as usize] = tasks.iter().map(|task| u64::from(task.len())).sum();
         Self {
-            tasks: tasks.collect(),
+            tasks,
             number,
             name: spec.name.clone(),
             spec,
@@ -151,6 +122,8 @@ impl Job {
             cancelled: false,
             ended: None,
             order,
+            counts,
+            has_launched: false,
         }
     }
 
@@ -171,12 +144,12 @@ impl Job {
 
     /// Whether some task of it may have run.
     pub(crate) fn may_have_run(&self) -> bool {
-        let mut instances = self.tasks.iter().flat_map(|task| &task.instances);
-        instances.any(|instance| instance.attempts > instance.never_launched)
+        let mut instances = self.tasks.iter().flat_map(Task::all_launched);
+        instances.any(|(_, instance)| instance.attempts > instance.never_launched)
     }
 
     /// One of the job's instances.
-    pub(crate) fn place(&self, task: usize, index: usize) -> Place {
+    pub(crate) fn place(&self, task: usize, index: u32) -> Place {
         let job = self.number;
         Place { job, task, index }
     }
@@ -186,62 +159,66 @@ impl Job {
             Some(_) if self.cancelled => JobState::Cancelled,
             Some(_) if self.count(Phase::Failed) > 0 => JobState::Failed,
             Some(_) => JobState::Finished,
-            None if self.has_started() => JobState::Running,
+            None if self.has_launched => JobState::Running,
             None => JobState::Pending,
         }
     }
 
-    fn has_started(&self) -> bool {
-        let moved = [Phase::Running, Phase::Finished, Phase::Failed];
-        moved.into_iter().any(|phase| self.count(phase) > 0)
-            || self
-                .tasks
-                .iter()
-                .flat_map(|task| &task.instances)
-                .any(|instance| instance.attempts > 0)
+    pub(crate) fn count(&self, phase: Phase) -> u64 {
+        self.counts[phase as usize]
     }
 
-    pub(crate) fn count(&self, phase: Phase) -> usize {
-        self.tasks.iter().map(|task| task.count(phase)).sum()
-    }
-
-    pub(crate) fn n_instances(&self) -> usize {
-        self.tasks.iter().map(|task| task.instances.len()).sum()
+    pub(crate) fn n_instances(&self) -> u64 {
+        self.counts.iter().sum()
     }
 
     /// Whether nothing is left to do.
     pub(crate) fn is_over(&self) -> bool {
-        [Phase::Blocked, Phase::Waiting, Phase::Running]
-            .into_iter()
-            .all(|phase| self.count(phase) == 0)
+        let open = [Phase::Blocked, Phase::Waiting, Phase::Running];
+        open.into_iter().all(|phase| self.count(phase) == 0)
     }
 
-    /// The phase that instances of a task in `phase` are due to be in, as far as other tasks decide it.
-    pub(crate) fn due(&self, task: usize, phase: Phase) -> Phase {
-        let mut after = self.tasks[task].after.iter().map(|index| &self.tasks[*index]);
-        let doomed = |task: &Task| task.count(Phase::Failed) + task.count(Phase::Cancelled) > 0;
-        match phase {
-            Phase::Blocked | Phase::Waiting if self.cancelled => Phase::Cancelled,
-            Phase::Waiting if self.gang_has_failed(task) => Phase::Cancelled,
-            Phase::Blocked if after.clone().any(doomed) => Phase::Cancelled,
-            Phase::Blocked if after.all(|task| task.count(Phase::Finished) == task.instances.len()) => {
-                Phase::Waiting
-            }
-            Phase::Blocked
-            | Phase::Waiting
-            | Phase::Running
-            | Phase::Finished
-            | Phase::Failed
-            | Phase::Cancelled => phase,
-        }
+    /// Moves an instance; returns the phase it was in.
+    pub(crate) fn set_phase(&mut self, place: Place, phase: Phase) -> Phase {
+        let before = self.tasks[place.task].set_phase(place.index, phase);
+        self.counts[before as usize] -= 1;
+        self.counts[phase as usize] += 1;
+        before
+    }
+
+    /// Moves all instances of a task that are in a phase; returns how many.
+    pub(crate) fn move_all(&mut self, task: usize, from: Phase, to: Phase) -> u32 {
+        let n = self.tasks[task].move_all(from, to);
+        self.counts[from as usize] -= u64::from(n);
+        self.counts[to as usize] += u64::from(n);
+        n
+    }
+
+    /// Moves these instances of a task, which are blocked.
+    pub(crate) fn move_some(&mut self, task: usize, blocked: &RoaringBitmap, to: Phase) {
+        self.tasks[task].move_some(blocked, Phase::Blocked, to);
+        self.counts[Phase::Blocked as usize] -= blocked.len();
+        self.counts[to as usize] += blocked.len();
+    }
+
+    /// Counts a launch.
+    pub(crate) fn launch(&mut self, place: Place) {
+        self.tasks[place.task].launch(place.index);
+        self.has_launched = true;
+    }
+
+    /// Puts back what a record holds of an instance, but for its phase; `None` where there is no such instance.
+    pub(crate) fn restore(&mut self, place: Place, instance: Instance) -> Option<()> {
+        self.tasks.get_mut(place.task)?.restore(place.index, instance)?;
+        self.has_launched = true;
+        Some(())
     }
 
     /// The id of the latest attempt of an instance; none before the first. Unique over all submissions,
     /// because names of tasks hold no dot.
-    pub(crate) fn task_id(&self, task: usize, index: usize) -> Option<TaskId> {
-        let attempt = match self.tasks[task].instances[index].attempts {
-            0 => return None,
-            1 => String::new(),
+    pub(crate) fn task_id(&self, task: usize, index: u32) -> Option<TaskId> {
+        let attempt = match self.tasks[task].launched(index)?.attempts {
+            0 | 1 => String::new(),
             attempt => format!("-{attempt}"),
         };
         let (job, number, name) = (&self.name, self.number, &self.spec.tasks[task].name);
@@ -251,19 +228,5 @@ impl Job {
 
     pub(crate) fn task_spec(&self, task: usize) -> &TaskSpec {
         &self.spec.tasks[task]
-    }
-}
-
-impl Task {
-    pub(crate) fn count(&self, phase: Phase) -> usize {
-        self.counts[phase as usize]
-    }
-
-    /// Moves an instance; returns the phase it was in.
-    pub(crate) fn set_phase(&mut self, index: usize, phase: Phase) -> Phase {
-        let old = std::mem::replace(&mut self.instances[index].phase, phase);
-        self.counts[old as usize] -= 1;
-        self.counts[phase as usize] += 1;
-        old
     }
 }

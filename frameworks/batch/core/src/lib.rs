@@ -8,6 +8,7 @@ mod batch;
 mod closing;
 mod cut_off;
 mod gang;
+mod graph;
 mod job;
 mod message;
 mod queue;
@@ -15,6 +16,7 @@ mod records;
 mod recurring;
 mod schedule;
 mod spec;
+mod task;
 mod validate;
 mod view;
 
@@ -25,9 +27,9 @@ pub use schedule::{
     DEFAULT_EPSILON, DEFAULT_HISTORY, MAX_EPSILON, MAX_HISTORY, MAX_INTERVAL, MIN_INTERVAL, MissedPolicy,
     Overlap, Schedule, ScheduleError, When,
 };
-pub use spec::{JobSpec, TaskSpec};
+pub use spec::{After, JobSpec, On, TaskSpec};
 pub use validate::{
-    MAX_CONSTRAINTS, MAX_CONTAINER_BYTES, MAX_GANG_BYTES, MAX_INSTANCES, MAX_NAME_BYTES, MAX_PRIORITY,
-    MAX_RETRIES, MAX_ROLES, MAX_TASKS, SubmitError,
+    MAX_CONSTRAINTS, MAX_CONTAINER_BYTES, MAX_EDGES, MAX_GANG_BYTES, MAX_INSTANCES, MAX_NAME_BYTES,
+    MAX_PRIORITY, MAX_RETRIES, MAX_ROLES, MAX_TASKS, SubmitError,
 };
-pub use view::{Fate, InstanceView, JobSummary, JobView, RecurringState, RecurringView, WindowView};
+pub use view::{Fate, InstanceView, JobSummary, JobView, Pick, RecurringState, RecurringView, WindowView};

@@ -10,7 +10,7 @@ use proffer_wire::demand::{Budget, placement_rules};
 use proffer_wire::task::limits;
 use proffer_wire::{ConvertError, v1};
 
-use crate::{JobSpec, Schedule, TaskSpec};
+use crate::{After, JobSpec, On, Schedule, TaskSpec};
 
 impl TryFrom<v1::JobSpec> for JobSpec {
     type Error = ConvertError;
@@ -60,7 +60,7 @@ fn task_spec(message: v1::JobTask, budget: &mut Budget) -> Result<TaskSpec, Conv
     Ok(TaskSpec {
         name: message.name,
         count: message.count.max(1),
-        after: message.after,
+        after: after(message.after, message.conditions)?,
         resources,
         limits: limits.map_err(|error| error.under("limits"))?,
         rules: placement_rules(message.rules, budget).map_err(|error| error.under("rules"))?,
@@ -70,6 +70,41 @@ fn task_spec(message: v1::JobTask, budget: &mut Budget) -> Result<TaskSpec, Conv
         timeout: (message.timeout_ms > 0).then(|| Duration::from_millis(message.timeout_ms)),
         kill_policy: message.kill_policy.map(KillPolicy::from).unwrap_or_default(),
     })
+}
+
+fn after(names: Vec<String>, conditions: Vec<v1::JobCondition>) -> Result<Vec<After>, ConvertError> {
+    let plain = |task| After {
+        task,
+        on: On::Success,
+        each: false,
+    };
+    let condition = |condition: v1::JobCondition| {
+        let on = v1::JobConditionOn::try_from(condition.on);
+        Ok(After {
+            on: match on.map_err(|error| ConvertError::new("conditions.on", error))? {
+                v1::JobConditionOn::Unspecified | v1::JobConditionOn::JobOnSuccess => On::Success,
+                v1::JobConditionOn::JobOnFailure => On::Failure,
+                v1::JobConditionOn::JobOnAny => On::Any,
+            },
+            task: condition.task,
+            each: condition.each,
+        })
+    };
+    let conditions = conditions.into_iter().map(condition);
+    names.into_iter().map(plain).map(Ok).chain(conditions).collect()
+}
+
+fn condition(after: &After) -> v1::JobCondition {
+    let on = match after.on {
+        On::Success => v1::JobConditionOn::JobOnSuccess,
+        On::Failure => v1::JobConditionOn::JobOnFailure,
+        On::Any => v1::JobConditionOn::JobOnAny,
+    };
+    v1::JobCondition {
+        task: after.task.clone(),
+        on: on.into(),
+        each: after.each,
+    }
 }
 
 impl From<&JobSpec> for v1::JobSpec {
@@ -91,7 +126,18 @@ fn task_message(task: &TaskSpec) -> v1::JobTask {
     v1::JobTask {
         name: task.name.clone(),
         count: task.count,
-        after: task.after.clone(),
+        after: task
+            .after
+            .iter()
+            .filter(|after| after.is_plain())
+            .map(|after| after.task.clone())
+            .collect(),
+        conditions: task
+            .after
+            .iter()
+            .filter(|after| !after.is_plain())
+            .map(condition)
+            .collect(),
         resources: Some((&task.resources).into()),
         container: Some((&task.container).into()),
         retries: task.retries,

@@ -20,8 +20,9 @@ use proffer_wire::{ConvertError, v1};
 use prost::Message;
 
 use crate::JobSpec;
-use crate::job::{Instance, Job, Phase, Place, Run};
+use crate::job::{Job, Phase, Place, Run};
 use crate::recurring::Ledger;
+use crate::task::Instance;
 
 pub(crate) use self::recurring::{ledger, recurring, recurring_keys};
 
@@ -119,7 +120,8 @@ pub(crate) enum Record {
     Instance {
         number: u64,
         task: String,
-        index: usize,
+        index: u32,
+        phase: Phase,
         instance: Instance,
     },
 }
@@ -154,13 +156,12 @@ pub(crate) fn end(job: &Job) -> (String, Vec<u8>) {
 
 /// The status of a running attempt is not recorded: reconciliation brings it again.
 pub(crate) fn instance(job: &Job, place: Place) -> (String, Vec<u8>) {
-    let instance = &job.tasks[place.task].instances[place.index];
-    let status = instance
-        .status
-        .as_deref()
-        .filter(|_| instance.phase != Phase::Running);
+    let task = &job.tasks[place.task];
+    let phase = task.phase(place.index);
+    let instance = task.launched(place.index).cloned().unwrap_or_default();
+    let status = instance.status.as_deref().filter(|_| phase != Phase::Running);
     let record = InstanceRecord {
-        phase: instance.phase as u32,
+        phase: phase as u32,
         attempts: instance.attempts,
         failures: instance.failures,
         status: status.map(Into::into),
@@ -172,11 +173,7 @@ pub(crate) fn instance(job: &Job, place: Place) -> (String, Vec<u8>) {
 /// The keys of all records a job may have.
 pub(crate) fn keys(job: &Job) -> Vec<String> {
     let instances = job.tasks.iter().enumerate().flat_map(|(task, state)| {
-        let launched = state
-            .instances
-            .iter()
-            .enumerate()
-            .filter(|(_, instance)| instance.attempts > 0);
+        let launched = state.all_launched();
         launched.map(move |(index, _)| instance_key(job, task, index))
     });
     let own = [job_key(job), format!("{}/end", job_key(job))];
@@ -187,7 +184,7 @@ fn job_key(job: &Job) -> String {
     format!("{JOBS}{:020}", job.number)
 }
 
-fn instance_key(job: &Job, task: usize, index: usize) -> String {
+fn instance_key(job: &Job, task: usize, index: u32) -> String {
     format!("{}/{}.{index}", job_key(job), job.task_spec(task).name)
 }
 
@@ -238,20 +235,24 @@ pub(crate) fn read(key: &str, value: &[u8]) -> Result<Record, RecoverError> {
                 ended: record.ended_ms.map(Timestamp),
             })
         }
-        (_, Some((task, index))) => Ok(Record::Instance {
-            number,
-            task: task.to_owned(),
-            index: index.parse().map_err(|error| RecoverError::new(key, error))?,
-            instance: read_instance(key, decode(key, value)?)?,
-        }),
+        (_, Some((task, index))) => {
+            let (phase, instance) = read_instance(key, decode(key, value)?)?;
+            Ok(Record::Instance {
+                number,
+                task: task.to_owned(),
+                index: index.parse().map_err(|error| RecoverError::new(key, error))?,
+                phase,
+                instance,
+            })
+        }
         (_, None) => Err(unknown()),
     }
 }
 
-fn read_instance(key: &str, record: InstanceRecord) -> Result<Instance, RecoverError> {
+fn read_instance(key: &str, record: InstanceRecord) -> Result<(Phase, Instance), RecoverError> {
     let phase = Phase::ALL.get(record.phase as usize);
-    Ok(Instance {
-        phase: *phase.ok_or_else(|| RecoverError::new(key, format!("{} is no phase", record.phase)))?,
+    let phase = phase.ok_or_else(|| RecoverError::new(key, format!("{} is no phase", record.phase)))?;
+    let instance = Instance {
         attempts: record.attempts,
         failures: record.failures,
         never_launched: record.never_launched,
@@ -260,7 +261,8 @@ fn read_instance(key: &str, record: InstanceRecord) -> Result<Instance, RecoverE
             .map(|status| status.try_into().map(Box::new))
             .transpose()
             .map_err(|error: ConvertError| RecoverError::new(key, error))?,
-    })
+    };
+    Ok((*phase, instance))
 }
 
 fn decode<M: Message + Default>(key: &str, value: &[u8]) -> Result<M, RecoverError> {

@@ -106,7 +106,7 @@ pub(crate) struct Recurring {
     pub(crate) spec: Arc<JobSpec>,
     pub(crate) schedule: Schedule,
     /// What the validation of the spec returned.
-    pub(crate) order: Vec<usize>,
+    pub(crate) order: Arc<[usize]>,
     pub(crate) plan: Plan,
     pub(crate) submitted: Timestamp,
     pub(crate) ledger: Ledger,
@@ -122,7 +122,7 @@ impl Recurring {
         number: u64,
         spec: Arc<JobSpec>,
         schedule: Schedule,
-        order: Vec<usize>,
+        order: Arc<[usize]>,
         submitted: Timestamp,
     ) -> Result<Self, ScheduleError> {
         let plan = Plan::new(&schedule.when, submitted)?;

@@ -1,6 +1,6 @@
 //! What a job must be like to be accepted. Whoever holds an accepted spec need not check it again.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proffer_types::container::RestartOn;
 use proffer_types::demand::MAX_GANG_TASKS;
@@ -9,14 +9,17 @@ use proffer_types::{Limit, ResourceName, Resources, Role};
 use proffer_wire::container::encoded_bytes;
 use thiserror::Error;
 
+use crate::graph::order;
 use crate::{JobSpec, MissedPolicy, Schedule, ScheduleError, TaskSpec};
 
 /// The longest name of a job or task, in bytes: two of them and three numbers fit in a task id.
 pub const MAX_NAME_BYTES: usize = 63;
 /// The most tasks in one job: the spec is one record and one message.
-pub const MAX_TASKS: usize = 1000;
-/// The most instances in one job, over all of its tasks: a view of the job is one message.
-pub const MAX_INSTANCES: u32 = 100_000;
+pub const MAX_TASKS: usize = 10_000;
+/// The most conditions of tasks upon others in one job; each takes some 40 bytes.
+pub const MAX_EDGES: usize = 500_000;
+/// The most instances in one job, over all of its tasks: each takes two records once it was launched.
+pub const MAX_INSTANCES: u32 = 1_000_000;
 /// The largest priority, and minus that the smallest.
 pub const MAX_PRIORITY: i32 = 1000;
 /// The most retries: what has failed a hundred times will fail again.
@@ -57,6 +60,15 @@ pub enum SubmitError {
     UnknownAfter { task: String, after: String },
     #[error("tasks come after each other in a cycle: {0}")]
     Cycle(String),
+    #[error("each index of task `{task}` comes after the same of `{after}`, which has {n}, and not {count}")]
+    UnevenAfter {
+        task: String,
+        after: String,
+        n: u32,
+        count: u32,
+    },
+    #[error("tasks come {0} times after others in one job, at most {MAX_EDGES} are allowed")]
+    TooManyEdges(usize),
     #[error("task `{task}` must ask for more than 0 {resource}")]
     AsksForNone { task: String, resource: ResourceName },
     #[error(
@@ -71,6 +83,8 @@ pub enum SubmitError {
     NoneOnAgent(String),
     #[error("task `{0}` comes after another one, but all tasks of a gang start together")]
     GangAfter(String),
+    #[error("task `{0}` is a gang, whose indexes start together and cannot come after others one by one")]
+    GangEach(String),
     #[error("{n} instances in one gang, at most {MAX_GANG_TASKS} are allowed")]
     GangInstances { n: u64 },
     #[error(
@@ -107,7 +121,7 @@ pub enum SubmitError {
 }
 
 /// Checks all that does not depend on other jobs. Returns the tasks' indexes, each after those it comes after.
-pub(crate) fn validate(spec: &JobSpec, largest: &[Resources]) -> Result<Vec<usize>, SubmitError> {
+pub(crate) fn validate(spec: &JobSpec, largest: &[Resources]) -> Result<Arc<[usize]>, SubmitError> {
     if !is_name(&spec.name, "._-") || !spec.name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return Err(SubmitError::JobName(quoted(&spec.name)));
     }
@@ -120,16 +134,20 @@ pub(crate) fn validate(spec: &JobSpec, largest: &[Resources]) -> Result<Vec<usiz
     if spec.tasks.len() > MAX_TASKS {
         return Err(SubmitError::TooManyTasks(spec.tasks.len()));
     }
-    let n_instances = spec.tasks.iter().map(|task| u64::from(task.count)).sum();
+    let n_instances = spec.n_instances();
     if n_instances > u64::from(MAX_INSTANCES) {
         return Err(SubmitError::TooManyInstances(n_instances));
+    }
+    let n_edges = spec.tasks.iter().map(|task| task.after.len()).sum();
+    if n_edges > MAX_EDGES {
+        return Err(SubmitError::TooManyEdges(n_edges));
     }
     for task in &spec.tasks {
         check_task(task)?;
         check_fit(task, largest)?;
     }
     check_gangs(spec)?;
-    order(&spec.tasks)
+    order(spec)
 }
 
 fn check_gangs(spec: &JobSpec) -> Result<(), SubmitError> {
@@ -138,6 +156,10 @@ fn check_gangs(spec: &JobSpec) -> Result<(), SubmitError> {
             return Err(SubmitError::GangAfter(task.name.clone()));
         }
         return check_gang(&spec.tasks);
+    }
+    let each = |task: &&TaskSpec| task.gang && task.after.iter().any(|after| after.each);
+    if let Some(task) = spec.tasks.iter().find(each) {
+        return Err(SubmitError::GangEach(task.name.clone()));
     }
     let gangs = spec.tasks.iter().filter(|task| task.gang);
     gangs.map(std::slice::from_ref).try_for_each(check_gang)
@@ -175,7 +197,7 @@ fn is_name(name: &str, punctuation: &str) -> bool {
 }
 
 /// As much of a wrong name as helps to recognise it.
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     name.chars()
         .take(80)
         .collect::<String>()
@@ -277,65 +299,5 @@ pub(crate) fn check_fit(task: &TaskSpec, largest: &[Resources]) -> Result<(), Su
             largest: agent.clone(),
         }),
         Some(_) | None => Ok(()),
-    }
-}
-
-/// Orders tasks after those they come after, depth first.
-pub(crate) fn order(tasks: &[TaskSpec]) -> Result<Vec<usize>, SubmitError> {
-    let mut by_name = BTreeMap::new();
-    for (index, task) in tasks.iter().enumerate() {
-        if by_name.insert(task.name.as_str(), index).is_some() {
-            return Err(SubmitError::TaskTwice(task.name.clone()));
-        }
-    }
-    let mut after = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        let find = |name: &String| {
-            let found = by_name.get(name.as_str()).copied();
-            found.ok_or_else(|| SubmitError::UnknownAfter {
-                task: task.name.clone(),
-                after: quoted(name),
-            })
-        };
-        after.push(task.after.iter().map(find).collect::<Result<Vec<_>, _>>()?);
-    }
-    let mut walk = Walk {
-        tasks,
-        after: &after,
-        path: Vec::new(),
-        done: vec![false; tasks.len()],
-        order: Vec::with_capacity(tasks.len()),
-    };
-    (0..tasks.len()).try_for_each(|index| walk.visit(index))?;
-    Ok(walk.order)
-}
-
-struct Walk<'a> {
-    tasks: &'a [TaskSpec],
-    after: &'a [Vec<usize>],
-    /// From where the walk began to where it is; no longer than there are tasks.
-    path: Vec<usize>,
-    done: Vec<bool>,
-    order: Vec<usize>,
-}
-
-impl Walk<'_> {
-    fn visit(&mut self, index: usize) -> Result<(), SubmitError> {
-        if self.done[index] {
-            return Ok(());
-        }
-        if let Some(begin) = self.path.iter().position(|earlier| *earlier == index) {
-            let names = self.path[begin..].iter().chain([&index]);
-            let names: Vec<_> = names.map(|index| self.tasks[*index].name.as_str()).collect();
-            return Err(SubmitError::Cycle(names.join(" -> ")));
-        }
-        self.path.push(index);
-        for earlier in &self.after[index] {
-            self.visit(*earlier)?;
-        }
-        self.path.pop();
-        self.done[index] = true;
-        self.order.push(index);
-        Ok(())
     }
 }

@@ -5,13 +5,65 @@ mod recurring;
 use std::sync::Arc;
 
 use proffer_types::{TaskId, TaskStatus, Timestamp};
+use roaring::RoaringBitmap;
 
 use crate::job::Job;
 use crate::{JobSpec, JobState, Phase};
 
 pub use self::recurring::{Fate, RecurringState, RecurringView, WindowView};
 
-/// A job with all of its instances.
+/// Which instances of a job are looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pick {
+    /// At most so many.
+    pub limit: usize,
+    /// Those in one of these phases.
+    pub phases: Vec<Phase>,
+    /// Those behind this index of a task.
+    pub after: Option<(String, u32)>,
+}
+
+impl Pick {
+    /// All of them.
+    #[must_use]
+    pub fn all() -> Self {
+        Self {
+            limit: usize::MAX,
+            phases: Phase::ALL.to_vec(),
+            after: None,
+        }
+    }
+
+    /// None of them.
+    pub const NONE: Self = Self {
+        limit: 0,
+        phases: Vec::new(),
+        after: None,
+    };
+
+    /// What is picked of a job, in the order of the spec. Nothing is behind a task that there is not.
+    fn places(&self, job: &Job) -> impl Iterator<Item = (usize, u32)> {
+        let after = self.after.as_ref();
+        let after =
+            after.map(|(name, index)| (job.spec.tasks.iter().position(|task| task.name == *name), *index));
+        let begin = after.map_or(0, |(task, _)| task.unwrap_or(job.tasks.len()));
+        let tasks = job.tasks.iter().enumerate().skip(begin);
+        tasks
+            .flat_map(move |(place, task)| {
+                let mut indexes = RoaringBitmap::new();
+                self.phases
+                    .iter()
+                    .for_each(|phase| indexes |= task.in_phase(*phase));
+                if let Some((_, index)) = after.filter(|_| place == begin) {
+                    indexes.remove_range(..=index);
+                }
+                indexes.into_iter().map(move |index| (place, index))
+            })
+            .take(self.limit)
+    }
+}
+
+/// A job with some of its instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobView {
     /// That of the spec; of a run, that and its window.
@@ -20,7 +72,9 @@ pub struct JobView {
     pub state: JobState,
     pub submitted: Timestamp,
     pub ended: Option<Timestamp>,
-    /// In the order of the spec, then by index.
+    /// Of each task of the spec, how many instances are in each phase, in the order of [`Phase::ALL`].
+    pub counts: Vec<[u32; Phase::ALL.len()]>,
+    /// Those that were picked, in the order of the spec, then by index.
     pub instances: Vec<InstanceView>,
 }
 
@@ -29,7 +83,7 @@ pub struct JobView {
 pub struct InstanceView {
     /// Index into the tasks of the spec.
     pub task: usize,
-    pub index: usize,
+    pub index: u32,
     /// Of the latest attempt; absent before the first.
     pub task_id: Option<TaskId>,
     /// Attempts started so far.
@@ -48,35 +102,43 @@ pub struct JobSummary {
     pub state: JobState,
     pub submitted: Timestamp,
     pub ended: Option<Timestamp>,
-    pub n_instances: usize,
-    pub n_running: usize,
-    pub n_finished: usize,
-    pub n_failed: usize,
+    pub n_instances: u64,
+    pub n_running: u64,
+    pub n_finished: u64,
+    pub n_failed: u64,
 }
 
 impl JobView {
-    pub(crate) fn of(job: &Job) -> Self {
-        let instances = job.tasks.iter().enumerate().flat_map(|(task, state)| {
-            state
-                .instances
-                .iter()
-                .enumerate()
-                .map(move |(index, instance)| InstanceView {
-                    task,
-                    index,
-                    task_id: job.task_id(task, index),
-                    attempts: instance.attempts,
-                    phase: instance.phase,
-                    status: instance.status.clone(),
-                })
-        });
+    pub(crate) fn of(job: &Job, pick: &Pick) -> Self {
         Self {
             name: job.name.clone(),
             spec: job.spec.clone(),
             state: job.state(),
             submitted: job.submitted,
             ended: job.ended,
-            instances: instances.collect(),
+            counts: job
+                .tasks
+                .iter()
+                .map(|task| Phase::ALL.map(|phase| task.count(phase)))
+                .collect(),
+            instances: pick
+                .places(job)
+                .map(|(task, index)| InstanceView::of(job, task, index))
+                .collect(),
+        }
+    }
+}
+
+impl InstanceView {
+    fn of(job: &Job, task: usize, index: u32) -> Self {
+        let launched = job.tasks[task].launched(index);
+        Self {
+            task,
+            index,
+            task_id: job.task_id(task, index),
+            attempts: launched.map_or(0, |instance| instance.attempts),
+            phase: job.tasks[task].phase(index),
+            status: launched.and_then(|instance| instance.status.clone()),
         }
     }
 }

@@ -47,7 +47,10 @@ fn job(name: &str, cpus: f64, after: &[&str]) -> Request<v1::SubmitJobRequest> {
 
 fn get(name: &str) -> Request<v1::GetJobRequest> {
     let name = name.to_owned();
-    Request::new(v1::GetJobRequest { name })
+    Request::new(v1::GetJobRequest {
+        name,
+        ..Default::default()
+    })
 }
 
 async fn refused(api: &Api, job: Request<v1::SubmitJobRequest>) -> (Code, String) {

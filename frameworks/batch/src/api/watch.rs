@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use proffer_batch_core::{Batch, JobView, NoSuchJob, RecurringView};
+use proffer_batch_core::{Batch, JobView, NoSuchJob, Pick, RecurringView};
 use proffer_sdk::Handle;
 use proffer_wire::v1;
 use tokio::sync::mpsc;
@@ -30,10 +30,10 @@ pub(crate) enum Shown {
 }
 
 /// Finds what goes by a name.
-pub(crate) fn look(batch: &Batch, name: &str) -> Result<Shown, NoSuchJob> {
+pub(crate) fn look(batch: &Batch, name: &str, pick: &Pick) -> Result<Shown, NoSuchJob> {
     match batch.get_recurring(name) {
         Some(job) => Ok(Shown::Recurring(job)),
-        None => batch.get(name).map(Shown::Job),
+        None => batch.get(name, pick).map(Shown::Job),
     }
 }
 
@@ -61,13 +61,13 @@ impl Shown {
 }
 
 /// Starts the stream. Fails when there is no such job.
-pub(crate) async fn watch(handle: Handle<Batch>, name: String) -> Result<JobStream, Status> {
-    let first = view(&handle, &name).await?;
+pub(crate) async fn watch(handle: Handle<Batch>, name: String, pick: Pick) -> Result<JobStream, Status> {
+    let first = view(&handle, &name, &pick).await?;
     // One view waits for the client at most; further changes are told together.
     let (views, stream) = mpsc::channel(1);
     tokio::spawn(async move {
         let closed = views.clone();
-        let told = tell(&handle, &name, first, &views);
+        let told = tell(&handle, &name, &pick, first, &views);
         let failed = tokio::select! {
             () = closed.closed() => return,
             told = told => told.err(),
@@ -83,6 +83,7 @@ pub(crate) async fn watch(handle: Handle<Batch>, name: String) -> Result<JobStre
 async fn tell(
     handle: &Handle<Batch>,
     name: &str,
+    pick: &Pick,
     first: Shown,
     views: &mpsc::Sender<Result<v1::Job, Status>>,
 ) -> Result<(), Status> {
@@ -100,7 +101,7 @@ async fn tell(
                 .await;
         }
         job = loop {
-            let later = view(handle, name).await?;
+            let later = view(handle, name, pick).await?;
             if later != job {
                 break later;
             }
@@ -110,8 +111,8 @@ async fn tell(
     }
 }
 
-async fn view(handle: &Handle<Batch>, name: &str) -> Result<Shown, Status> {
-    let name = name.to_owned();
-    let view = handle.call(move |batch, _| look(batch, &name)).await;
+async fn view(handle: &Handle<Batch>, name: &str, pick: &Pick) -> Result<Shown, Status> {
+    let (name, pick) = (name.to_owned(), pick.clone());
+    let view = handle.call(move |batch, _| look(batch, &name, &pick)).await;
     view?.map_err(|error| not_found(&error))
 }

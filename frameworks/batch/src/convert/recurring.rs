@@ -18,6 +18,7 @@ pub(crate) fn recurring(job: &RecurringView, framework_id: &str) -> v1::Job {
         submitted_ms: job.submitted.0,
         ended_ms: millis(job.ended),
         tasks: Vec::new(),
+        counts: Vec::new(),
         framework_id: framework_id.to_owned(),
         recurrence: Some(v1::JobRecurrence {
             next_ms: millis(job.next),

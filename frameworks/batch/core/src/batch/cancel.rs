@@ -44,5 +44,6 @@ impl Batch {
             }
         }
         self.conclude(number, cx);
+        self.state_demand(cx);
     }
 }

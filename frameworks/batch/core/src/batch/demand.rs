@@ -6,11 +6,11 @@ use proffer_session::Context;
 use proffer_types::{GangId, Placement, Role, Shape, ShapeId, StatementRoom};
 
 use super::Batch;
-use crate::job::Job;
+use crate::job::{Job, Phase};
 use crate::validate::{MAX_TASKS, is_amounts};
 
 /// The bits of a shape's id that tell the task; the others tell the job.
-const TASK_BITS: u32 = 10;
+const TASK_BITS: u32 = 14;
 const _: () = assert!(
     MAX_TASKS <= 1 << TASK_BITS,
     "the tasks of a job have different shapes"
@@ -44,7 +44,7 @@ impl Batch {
     pub(super) fn demand(&self, role: &Role) -> Vec<Shape> {
         let mut room = StatementRoom::default();
         let mut demand: Vec<Shape> = Vec::new();
-        for (number, task, _) in self.queue.groups(role) {
+        for (number, task) in self.queue.tasks(role) {
             let job = self.jobs.get(&number);
             let Some(job) =
                 job.filter(|job| job.may_start(task) && is_amounts(&job.task_spec(task).resources))
@@ -68,9 +68,8 @@ impl Batch {
 
     /// The shape of a task; none when nothing of it waits.
     fn shape(&self, job: &Job, task: usize) -> Option<Shape> {
-        let n_waiting = self.queue.waiting(job, task)?.len();
-        let count = u32::try_from(n_waiting).unwrap_or(u32::MAX);
-        Some(shape(job, task, count))
+        let count = job.tasks[task].count(Phase::Waiting);
+        (count > 0).then(|| shape(job, task, count))
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Batch, NoSuchJob};
 use crate::job::{Job, Phase};
 use crate::schedule::rfc3339;
 use crate::validate::{check_fit, is_amounts};
-use crate::{Fate, JobState, RecurringState, RecurringView, SubmitError, TaskSpec};
+use crate::{Fate, JobState, On, RecurringState, RecurringView, SubmitError, TaskSpec};
 
 impl Batch {
     /// Says what each task of a job waits for. Takes the name of a job or the id of one of its tasks.
@@ -96,8 +96,8 @@ impl Batch {
     fn explain_task(&self, job: &Job, task: usize, now: Timestamp, reasons: &mut Vec<String>) {
         let state = &job.tasks[task];
         let spec = job.task_spec(task);
-        let of = |n: usize| format!("{} of `{}`", instances(n), spec.name);
-        let mut say = |n: usize, sentence: &dyn Fn() -> String| {
+        let of = |n: u32| format!("{} of `{}`", instances(n), spec.name);
+        let mut say = |n: u32, sentence: &dyn Fn() -> String| {
             if n > 0 {
                 reasons.push(format!("{} {}", of(n), sentence()));
             }
@@ -194,7 +194,7 @@ impl Batch {
     }
 
     /// Of a task that has to start whole: how many instances that is, and how many the agents hold at the very most.
-    fn too_few_agents(&self, job: &Job, task: usize) -> Option<(usize, u64)> {
+    fn too_few_agents(&self, job: &Job, task: usize) -> Option<(u32, u64)> {
         job.gang(task)?;
         let spec = job.task_spec(task);
         let n = job.tasks[task].count(Phase::Waiting);
@@ -206,7 +206,7 @@ impl Batch {
         };
         let on_largest = self.largest.iter().map(on_one).max()?;
         let most = on_largest.saturating_mul(u64::from(self.n_agents));
-        (most < n as u64).then_some((n, most))
+        (most < u64::from(n)).then_some((n, most))
     }
 }
 
@@ -222,7 +222,8 @@ fn agents(n: u32) -> String {
     format!("{n} {}", if n == 1 { "agent" } else { "agents" })
 }
 
-fn instances(n: usize) -> String {
+fn instances(n: impl Into<u64>) -> String {
+    let n = n.into();
     format!("{n} {}", if n == 1 { "instance" } else { "instances" })
 }
 
@@ -231,22 +232,30 @@ fn minutes(wait: Duration) -> String {
     format!("{} min", wait.as_millis().div_ceil(60_000).max(1))
 }
 
-/// The tasks that a task comes after, and how far they are.
+/// What a task still has to come after, and how far that is.
 fn before(job: &Job, task: usize) -> String {
-    let after = job.tasks[task].after.iter().map(|index| {
-        let (earlier, name) = (&job.tasks[*index], &job.task_spec(*index).name);
-        let (n, all) = (earlier.count(Phase::Finished), earlier.instances.len());
-        format!("`{name}` ({n} of {all} finished)")
+    let after = job.tasks[task].after.iter().map(|edge| {
+        let (earlier, name) = (&job.tasks[edge.task], &job.task_spec(edge.task).name);
+        let count = |phase| earlier.count(phase);
+        let (n, what) = match edge.on {
+            On::Success => (count(Phase::Finished), "finished"),
+            On::Failure => (count(Phase::Failed), "failed"),
+            On::Any => (
+                count(Phase::Finished) + count(Phase::Failed) + count(Phase::Cancelled),
+                "ended",
+            ),
+        };
+        let each = if edge.each { "each index of " } else { "" };
+        format!("{each}`{name}` ({n} of {} {what})", earlier.len())
     });
     after.collect::<Vec<_>>().join(", ")
 }
 
 /// How the failed instances of a task ended, each way once.
 fn last_words(job: &Job, task: usize) -> String {
-    let failed = job.tasks[task].instances.iter();
-    let failed = failed.filter(|instance| instance.phase == Phase::Failed);
+    let failed = job.tasks[task].launched_in(Phase::Failed);
     let words: BTreeSet<_> = failed
-        .filter_map(|instance| instance.status.as_deref())
+        .filter_map(|(_, instance)| instance.status.as_deref())
         .map(|status| match status.reason {
             Some(reason) => format!("{} {}", status.state.as_str(), reason.as_str()),
             None => status.state.as_str().to_owned(),

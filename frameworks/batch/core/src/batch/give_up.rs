@@ -1,7 +1,5 @@
 //! Giving up attempts that were unreachable for too long: they count as lost, and are started again.
 
-use std::collections::BTreeSet;
-
 use proffer_session::Context;
 
 use super::Batch;
@@ -19,9 +17,8 @@ impl Batch {
         for place in &due {
             self.give_up(*place, cx);
         }
-        let jobs: BTreeSet<_> = due.into_iter().map(|place| place.job).collect();
-        for job in jobs {
-            self.conclude(job, cx);
+        for place in due {
+            self.conclude_after(place, cx);
         }
     }
 

@@ -150,10 +150,10 @@ impl Batch {
         let Some((job, task)) = owner.filter(may_start) else {
             return Vec::new();
         };
-        let waiting = self.queue.waiting(job, task).into_iter().flatten();
-        let launch = |index: &usize| {
+        let waiting = job.tasks[task].in_phase(Phase::Waiting).iter();
+        let launch = |index| {
             let taken = room.take(job.task_spec(task))?;
-            Some((job.place(task, *index), offer.agent_id.clone(), taken))
+            Some((job.place(task, index), offer.agent_id.clone(), taken))
         };
         waiting.take(n as usize).map_while(launch).collect()
     }
@@ -161,7 +161,7 @@ impl Batch {
     /// Whatever else waits and fits in what is left. How many of a task are on the agent only the master knows.
     fn plan_rest(&self, offer: &Offer, room: &mut Room, now: Timestamp) -> Vec<Launch> {
         let mut plan = Vec::new();
-        for (number, task, waiting) in self.queue.groups(&offer.role) {
+        for (number, task) in self.queue.tasks(&offer.role) {
             if room.resources.is_empty() {
                 break;
             }
@@ -177,11 +177,11 @@ impl Batch {
             {
                 continue;
             }
-            for index in waiting {
+            for index in job.tasks[task].in_phase(Phase::Waiting) {
                 let Some(taken) = room.take(spec) else {
                     break;
                 };
-                plan.push((job.place(task, *index), offer.agent_id.clone(), taken));
+                plan.push((job.place(task, index), offer.agent_id.clone(), taken));
             }
         }
         plan
@@ -218,7 +218,7 @@ impl Batch {
         if n_running > 0 {
             return None;
         }
-        let waiting = |task| self.queue.waiting(job, task).into_iter().flatten();
+        let waiting = |task: usize| job.tasks[task].in_phase(Phase::Waiting).iter();
         let mut waiting: BTreeMap<_, _> = job.gang(first)?.map(|task| (task, waiting(task))).collect();
         let (mut n_bytes, mut n_launches) = (MAX_GANG_BYTES, n_left);
         let mut plan = Vec::new();
@@ -238,12 +238,12 @@ impl Batch {
                 }
                 for index in waiting.take(*n as usize) {
                     let taken = room.take(job.task_spec(task))?;
-                    plan.push((job.place(task, *index), offer.agent_id.clone(), taken));
+                    plan.push((job.place(task, index), offer.agent_id.clone(), taken));
                 }
             }
             (n_bytes, n_launches) = (room.n_bytes, room.n_launches);
         }
-        (plan.len() == n_waiting).then_some(plan)
+        (plan.len() == n_waiting as usize).then_some(plan)
     }
 
     /// The task that a shape of a role stands for.
@@ -266,9 +266,7 @@ impl Batch {
         cx: &mut Context<'_>,
     ) -> Option<TaskInfo> {
         let job = self.jobs.get_mut(&place.job)?;
-        let instance = &mut job.tasks[place.task].instances[place.index];
-        instance.attempts += 1;
-        instance.status = None;
+        job.launch(place);
         self.move_to(place, Phase::Running);
         let job = self.jobs.get(&place.job)?;
         put(cx, records::instance(job, place));

@@ -8,10 +8,11 @@ use proffer_types::Timestamp;
 
 use super::Batch;
 use crate::JobSpec;
-use crate::job::{Instance, Job, Phase, Place};
+use crate::graph::order;
+use crate::job::{Job, Phase, Place};
 use crate::records::{Record, read};
 use crate::recurring::Recurring;
-use crate::validate::order;
+use crate::task::Instance;
 
 pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverError> {
     let mut batch = Batch::new();
@@ -37,7 +38,7 @@ pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverErr
                 let of = batch.recurrings.jobs.get(&run.recurring);
                 let of = of.ok_or_else(|| orphan(run.recurring))?;
                 let job = Job::new(number, of.spec.clone(), of.order.clone(), submitted).into_run(run);
-                at = places(&job.spec);
+                at = names(&job.spec);
                 batch.names.insert(job.name.clone(), number);
                 batch.jobs.insert(number, job);
             }
@@ -46,8 +47,8 @@ pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverErr
                 spec,
                 submitted,
             } => {
-                let order = order(&spec.tasks).map_err(|error| RecoverError::new(key, error))?;
-                at = places(&spec);
+                let order = order(&spec).map_err(|error| RecoverError::new(key, error))?;
+                at = names(&spec);
                 batch.roles.insert(spec.role.clone());
                 batch.names.insert(spec.name.clone(), number);
                 batch
@@ -67,6 +68,7 @@ pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverErr
                 number,
                 task,
                 index,
+                phase,
                 instance,
             } => {
                 let task = at.get(&task).copied();
@@ -76,12 +78,14 @@ pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverErr
                     task,
                     index,
                 };
-                batch.restore(place, instance).ok_or_else(|| orphan(number))?;
+                batch
+                    .restore(place, phase, instance)
+                    .ok_or_else(|| orphan(number))?;
             }
         }
     }
     for number in batch.jobs.keys().copied().collect::<Vec<_>>() {
-        batch.settle(number, Timestamp::default());
+        batch.settle(number, Job::settle, Timestamp::default());
     }
     batch.recover_windows();
     // Nothing was stated yet.
@@ -89,10 +93,10 @@ pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverErr
     Ok(batch)
 }
 
-/// The tasks of a spec by their names.
-fn places(spec: &JobSpec) -> BTreeMap<String, usize> {
-    let places = spec.tasks.iter().enumerate();
-    places.map(|(index, task)| (task.name.clone(), index)).collect()
+/// As [`JobSpec::places`], for as long as the records of one job last.
+fn names(spec: &JobSpec) -> BTreeMap<String, usize> {
+    let places = spec.places().into_iter();
+    places.map(|(name, place)| (name.to_owned(), place)).collect()
 }
 
 impl Batch {
@@ -103,7 +107,7 @@ impl Batch {
         spec: JobSpec,
         submitted: Timestamp,
     ) -> Result<(), RecoverError> {
-        let order = order(&spec.tasks).map_err(|error| RecoverError::new(key, error))?;
+        let order = order(&spec).map_err(|error| RecoverError::new(key, error))?;
         let schedule = spec.schedule.clone();
         let schedule = schedule.ok_or_else(|| RecoverError::new(key, "it has no schedule"))?;
         let job = Recurring::new(number, Arc::new(spec), schedule, order, submitted);
@@ -114,14 +118,8 @@ impl Batch {
         Ok(())
     }
 
-    fn restore(&mut self, place: Place, instance: Instance) -> Option<()> {
-        let job = self.jobs.get_mut(&place.job)?;
-        let blank = job.tasks.get_mut(place.task)?.instances.get_mut(place.index)?;
-        let phase = instance.phase;
-        *blank = Instance {
-            phase: Phase::Blocked,
-            ..instance
-        };
+    fn restore(&mut self, place: Place, phase: Phase, instance: Instance) -> Option<()> {
+        self.jobs.get_mut(&place.job)?.restore(place, instance)?;
         self.move_to(place, phase);
         Some(())
     }

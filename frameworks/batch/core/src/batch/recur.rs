@@ -129,7 +129,7 @@ impl Batch {
         let Some(job) = self.recurrings.jobs.get_mut(&number) else {
             return;
         };
-        let n_instances = job.spec.tasks.iter().map(|task| task.count as usize).sum();
+        let n_instances = job.spec.n_instances();
         if self.check_room(n_instances).is_err() {
             let wall = self.wall(cx);
             if let Some(job) = self.recurrings.jobs.get_mut(&number) {
@@ -167,7 +167,7 @@ impl Batch {
         let run_number = run.number;
         self.names.insert(run.name.clone(), run_number);
         self.jobs.insert(run_number, run);
-        self.conclude_one(run_number, cx);
+        self.conclude(run_number, cx);
         Some(run_number)
     }
 
@@ -209,7 +209,7 @@ impl Batch {
         };
         // Empties the queue of it.
         job.cancelled = true;
-        self.settle(number, cx.now());
+        self.settle(number, Job::settle, cx.now());
         self.drop_job(number, cx);
         if let Some(job) = self.recurrings.jobs.get_mut(&run.recurring) {
             job.miss(Missed {
@@ -264,7 +264,9 @@ impl Batch {
         let Some(job) = self.jobs.get_mut(&place.job) else {
             return;
         };
-        let instance = &job.tasks[place.task].instances[place.index];
+        let Some(instance) = job.tasks[place.task].launched(place.index) else {
+            return;
+        };
         let lost = instance.never_launched.saturating_add(instance.failures);
         let is_extra = instance.attempts.saturating_sub(1) > lost;
         let Some(run) = &mut job.run else {
@@ -411,7 +413,7 @@ impl Batch {
         let Some(task) = waiting else {
             return String::new();
         };
-        let dropped = job.tasks[task].instances.iter().find_map(|instance| {
+        let dropped = job.tasks[task].all_launched().find_map(|(_, instance)| {
             let status = instance
                 .status
                 .as_deref()

@@ -14,13 +14,13 @@ use crate::{JobSpec, SubmitError, records};
 
 /// Jobs that have not ended; each costs a look at every offer while something of it waits.
 const MAX_OPEN_JOBS: usize = 10_000;
-/// Instances of jobs that have not ended, in all: some 100 bytes each.
-const MAX_OPEN_INSTANCES: usize = 500_000;
+/// Instances of jobs that have not ended, in all: some 400 bytes each once it was launched, a bit before.
+const MAX_OPEN_INSTANCES: u64 = 4_000_000;
 
 impl Batch {
     /// Takes a job in; returns how many instances it has. A job of the same name that has ended is replaced.
     /// An error changes nothing.
-    pub fn submit(&mut self, spec: JobSpec, cx: &mut Context<'_>) -> Result<usize, SubmitError> {
+    pub fn submit(&mut self, spec: JobSpec, cx: &mut Context<'_>) -> Result<u64, SubmitError> {
         if let Some(schedule) = spec.schedule.clone() {
             return self.submit_recurring(spec, schedule, cx);
         }
@@ -43,6 +43,7 @@ impl Batch {
         self.names.insert(job.spec.name.clone(), number);
         self.jobs.insert(number, job);
         self.conclude(number, cx);
+        self.state_demand(cx);
         Ok(n_instances)
     }
 
@@ -64,7 +65,7 @@ impl Batch {
         Ok(())
     }
 
-    pub(super) fn check_room(&self, n_instances: usize) -> Result<(), SubmitError> {
+    pub(super) fn check_room(&self, n_instances: u64) -> Result<(), SubmitError> {
         let open = self.jobs.values().filter(|job| job.ended.is_none());
         let (n_jobs, n_open) = open.fold((1, n_instances), |(n_jobs, n_open), job| {
             (n_jobs + 1, n_open + job.n_instances())

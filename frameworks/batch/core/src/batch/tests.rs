@@ -1,6 +1,7 @@
 //! The scheduler driven by text, and by chance.
 
 mod demand;
+mod graph;
 mod ports;
 mod property;
 mod record;
@@ -303,7 +304,7 @@ fn a_request_that_fits_on_no_agent_is_refused_once_agents_are_known() {
 #[test]
 fn a_wrong_job_is_refused_by_name_and_place() {
     check(
-        "submit a/b a | submit J a.b | submit J a a | submit J a*0 | submit J a*100001 | submit J a<x \
+        "submit a/b a | submit J a.b | submit J a a | submit J a*0 | submit J a*1000001 | submit J a<x \
          | submit J a<c b<a c<b | submit J a<a | submit J a:cpus:0 | submit J a:mem:0 | submit J a p1001 \
          | submit J a r101 | submit J",
         expect![[r#"
@@ -311,7 +312,7 @@ fn a_wrong_job_is_refused_by_name_and_place() {
             submit J a.b: task name `a.b` must be 1 to 63 letters, digits, `_` or `-`
             submit J a a: task `a` is named twice
             submit J a*0: task `a` has a count of 0
-            submit J a*100001: 100001 instances in one job, at most 100000 are allowed
+            submit J a*1000001: 1000001 instances in one job, at most 1000000 are allowed
             submit J a<x: task `a` comes after `x`, which is not a task of the job
             submit J a<c b<a c<b: tasks come after each other in a cycle: a -> c -> b -> a
             submit J a<a: tasks come after each other in a cycle: a -> a

@@ -51,7 +51,9 @@ impl Batch {
         if matches!(outcome, Outcome::Failed | Outcome::Killed) && job.gang_is_broken(place.task) {
             outcome = Outcome::Lost;
         }
-        let instance = &mut job.tasks[place.task].instances[place.index];
+        let Some(instance) = job.tasks[place.task].launched_mut(place.index) else {
+            return;
+        };
         instance.status = Some(Box::new(status.clone()));
         if matches!(outcome, Outcome::Failed | Outcome::Killed) {
             instance.failures += 1;
@@ -70,7 +72,7 @@ impl Batch {
         }
         if phase != Phase::Running {
             self.end_attempt(place, phase, cx);
-            self.conclude(place.job, cx);
+            self.conclude_after(place, cx);
         }
     }
 
@@ -111,9 +113,8 @@ impl Batch {
             return;
         };
         for task in job.gang(place.task).into_iter().flatten() {
-            let instances = job.tasks[task].instances.iter().enumerate();
-            let running = instances.filter(|(_, instance)| instance.phase == Phase::Running);
-            for id in running.filter_map(|(index, _)| job.task_id(task, index)) {
+            let running = job.tasks[task].in_phase(Phase::Running).iter();
+            for id in running.filter_map(|index| job.task_id(task, index)) {
                 cx.kill(&id, job.task_spec(task).kill_policy);
             }
         }
@@ -122,7 +123,8 @@ impl Batch {
 
 /// The phase a running instance moves to once this is known of its attempt.
 pub(super) fn phase_after(job: &Job, place: Place, outcome: Outcome) -> Phase {
-    let attempts = job.tasks[place.task].instances[place.index].attempts;
+    let launched = job.tasks[place.task].launched(place.index);
+    let attempts = launched.map_or(0, |instance| instance.attempts);
     let retries = job.task_spec(place.task).retries;
     let failures = || job.failures(place);
     match outcome {

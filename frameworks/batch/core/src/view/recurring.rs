@@ -54,7 +54,7 @@ pub enum Fate {
         /// Somebody asked for it; it is of no window.
         triggered: bool,
         /// Tasks that were lost: whether they ran is not known.
-        n_lost: usize,
+        n_lost: u64,
     },
     Missed(Missed),
 }
@@ -112,10 +112,9 @@ fn window(job: &Job) -> Option<WindowView> {
 }
 
 /// Instances that failed for what the cluster did, not by themselves.
-fn n_lost(job: &Job) -> usize {
-    let instances = job.tasks.iter().flat_map(|task| &task.instances);
-    let failed = instances.filter(|instance| instance.phase == Phase::Failed);
-    let statuses = failed.filter_map(|instance| instance.status.as_deref());
+fn n_lost(job: &Job) -> u64 {
+    let failed = job.tasks.iter().flat_map(|task| task.launched_in(Phase::Failed));
+    let statuses = failed.filter_map(|(_, instance)| instance.status.as_deref());
     let is_lost = |state| match state {
         TaskState::Unreachable
         | TaskState::Lost
@@ -134,7 +133,6 @@ fn n_lost(job: &Job) -> usize {
     };
     // The agent knows that it is gone, and not how far it came.
     let no_exit = Some(StatusReason::ContainerStatusUnknown);
-    statuses
-        .filter(|status| is_lost(status.state) || status.reason == no_exit)
-        .count()
+    let lost = statuses.filter(|status| is_lost(status.state) || status.reason == no_exit);
+    lost.count() as u64
 }

@@ -44,7 +44,7 @@ impl Batch {
         spec: JobSpec,
         schedule: Schedule,
         cx: &mut Context<'_>,
-    ) -> Result<usize, SubmitError> {
+    ) -> Result<u64, SubmitError> {
         let order = validate(&spec, &self.largest)?;
         schedule.validate()?;
         check_once(&spec, &schedule)?;
@@ -177,7 +177,7 @@ impl Batch {
         if job.open.len() >= MAX_OPEN_RUNS {
             return Err(SteerError::TooManyRuns(name.to_owned()));
         }
-        let n_instances = job.spec.tasks.iter().map(|task| task.count as usize).sum();
+        let n_instances = job.spec.n_instances();
         self.check_room(n_instances).map_err(SteerError::NoRoom)?;
         let earlier = job.open.last().and_then(|number| self.jobs.get(number));
         match (job.schedule.overlap, earlier) {

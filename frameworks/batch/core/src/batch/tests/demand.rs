@@ -165,7 +165,7 @@ fn more_than_a_statement_holds_is_asked_for_when_some_of_it_runs() {
         .batch
         .demand(&Role::default())
         .iter()
-        .map(|shape| shape.id.0 >> 10)
+        .map(|shape| super::super::demand::of_shape(shape.id).0)
         .collect();
     assert_eq!(ids, [1, 2].into());
 }

@@ -9,16 +9,19 @@ use proffer_types::{Offer, OfferGang, Resources, Role, Shape, ShapeId, TaskId, T
 use proptest::prelude::*;
 
 use super::world::{World, launched, offer, spec_of, status};
-use crate::{Batch, JobSpec, Phase};
+use crate::{After, Batch, JobSpec, On, Phase};
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Submits a job of three tasks, the second after the first, and at most one of the third on an agent.
+    /// Submits a job of four tasks: the second after the first, in one way or another, the last after the second, whatever
+    /// became of it; at most one of the third on an agent.
     Submit {
         name: u8,
         count: u32,
         retries: u32,
         gang: Gang,
+        on: On,
+        each: bool,
     },
     /// The remainder of an agent.
     Offer {
@@ -73,9 +76,10 @@ const STATES: [&str; 9] = [
 
 fn step() -> impl Strategy<Value = Step> {
     let gang = prop_oneof![Just(Gang::None), Just(Gang::Array), Just(Gang::Job)];
+    let on = prop_oneof![Just(On::Success), Just(On::Failure), Just(On::Any)];
     prop_oneof![
-        2 => (0..3_u8, 1..4_u32, 0..3_u32, gang)
-            .prop_map(|(name, count, retries, gang)| Step::Submit { name, count, retries, gang }),
+        2 => (0..3_u8, 1..4_u32, 0..3_u32, gang, on, any::<bool>())
+            .prop_map(|(name, count, retries, gang, on, each)| Step::Submit { name, count, retries, gang, on, each }),
         1 => (1..5_u32).prop_map(|cpus| Step::Offer { cpus }),
         3 => (1..5_u32).prop_map(|cpus| Step::OfferDemand { cpus }),
         3 => prop::bool::weighted(0.8).prop_map(|whole| Step::OfferGang { whole }),
@@ -257,14 +261,25 @@ fn apply(world: &mut World, cluster: &mut Cluster, step: Step) {
             count,
             retries,
             gang,
+            on,
+            each,
         } => {
-            let after = (gang != Gang::Job).then_some("a");
+            let may_come_after = gang != Gang::Job;
             let small = Resources::of(1000, 1 << 20, 0);
             let mut tasks = vec![
                 spec_of("a", count, None, small.clone()),
-                spec_of("b", count, after, small.clone()),
-                spec_of("c", 1, None, small.with(proffer_types::ResourceName::Cpus, 2000)),
+                spec_of("b", count, None, small.clone()),
+                spec_of(
+                    "c",
+                    1,
+                    None,
+                    small.clone().with(proffer_types::ResourceName::Cpus, 2000),
+                ),
+                spec_of("d", 1, may_come_after.then_some("b~"), small),
             ];
+            let task = "a".to_owned();
+            let after = After { task, on, each };
+            tasks[1].after.extend(may_come_after.then_some(after));
             tasks.iter_mut().for_each(|task| task.retries = retries);
             tasks[0].gang = gang == Gang::Array;
             tasks[2].rules.max_per_agent = Some(1);
@@ -314,9 +329,10 @@ fn apply(world: &mut World, cluster: &mut Cluster, step: Step) {
 fn durable(batch: &Batch) -> Batch {
     let mut batch = batch.clone();
     for job in batch.jobs.values_mut() {
-        let instances = job.tasks.iter_mut().flat_map(|task| &mut task.instances);
-        for instance in instances.filter(|instance| instance.phase == Phase::Running) {
-            instance.status = None;
+        for task in &mut job.tasks {
+            for index in task.in_phase(Phase::Running).clone() {
+                task.launched_mut(index).unwrap().status = None;
+            }
         }
     }
     batch.recurrings.clock = Default::default();

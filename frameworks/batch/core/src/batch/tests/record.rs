@@ -7,7 +7,7 @@ use proffer_types::{
 };
 
 use super::world::{World, spec_of};
-use crate::{Batch, JobSpec};
+use crate::{Batch, JobSpec, Pick};
 
 fn job(name: &str) -> JobSpec {
     JobSpec {
@@ -31,7 +31,7 @@ fn a_job_of_an_earlier_version_is_read_and_one_without_news_is_written_the_same(
     assert_eq!(world.store[&key], EARLIER);
     let mut batch = Batch::new();
     batch.recover(&[(key, EARLIER.to_vec())]).unwrap();
-    assert_eq!(*batch.get("J").unwrap().spec, job("J"));
+    assert_eq!(*batch.get("J", &Pick::all()).unwrap().spec, job("J"));
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn limits_rules_and_gangs_outlive_a_restart() {
     batch
         .recover(&world.store.into_iter().collect::<Vec<_>>())
         .unwrap();
-    assert_eq!(*batch.get("J").unwrap().spec, spec);
+    assert_eq!(*batch.get("J", &Pick::all()).unwrap().spec, spec);
     let shape = &batch.demand(&Role::default())[0];
     assert_eq!(
         (shape.max_per_agent, shape.placement, shape.count),

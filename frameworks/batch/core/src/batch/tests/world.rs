@@ -17,7 +17,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::batch::demand::{of_shape, shape_id};
-use crate::{Batch, JobSpec, MissedPolicy, Overlap, Schedule, TaskSpec, When};
+use crate::{After, Batch, JobSpec, MissedPolicy, On, Overlap, Pick, Schedule, TaskSpec, When};
 
 #[derive(Debug)]
 pub(super) struct World {
@@ -242,7 +242,7 @@ fn set_schedule(spec: &mut JobSpec, word: &str) {
     }
 }
 
-/// `J a*2 b<a c:cpus:4 r1 p5 m2 rack=r1 gang @role`: tasks, then what holds for all of them. `a*2!` is a gang itself.
+/// `J a*2 b<a c<a~,b?^ d:cpus:4 r1 p5 m2 rack=r1 gang @role`: tasks, then what holds for all of them. `a*2!` is a gang itself.
 /// What begins with `~` is of the schedule.
 pub(super) fn job(words: &[&str]) -> JobSpec {
     let mut spec = JobSpec {
@@ -295,9 +295,7 @@ pub(super) fn job(words: &[&str]) -> JobSpec {
 fn task(word: &str) -> TaskSpec {
     let (word, gang) = word.strip_suffix('!').map_or((word, false), |word| (word, true));
     let (word, asks) = word.split_once(':').unwrap_or((word, ""));
-    let (word, after) = word
-        .split_once('<')
-        .map_or((word, None), |(word, after)| (word, Some(after)));
+    let (word, after) = word.split_once('<').unwrap_or((word, ""));
     let (name, count) = word.split_once('*').unwrap_or((word, "1"));
     let mut resources = Resources::of(1000, 1 << 30, 0);
     for ask in asks.split(';').filter(|ask| !ask.is_empty()) {
@@ -308,7 +306,27 @@ fn task(word: &str) -> TaskSpec {
     }
     TaskSpec {
         gang,
-        ..spec_of(name, count.parse().unwrap(), after, resources)
+        after: after
+            .split(',')
+            .filter(|after| !after.is_empty())
+            .map(after_of)
+            .collect(),
+        ..spec_of(name, count.parse().unwrap(), None, resources)
+    }
+}
+
+/// `a`: all of `a` has finished; `a?`: has failed; `a~`: has ended; with `^` behind it, index by index.
+fn after_of(word: &str) -> After {
+    let (word, each) = word.strip_suffix('^').map_or((word, false), |word| (word, true));
+    let (task, on) = match word.as_bytes().last() {
+        Some(b'?') => (&word[..word.len() - 1], On::Failure),
+        Some(b'~') => (&word[..word.len() - 1], On::Any),
+        _ => (word, On::Success),
+    };
+    After {
+        task: task.to_owned(),
+        on,
+        each,
     }
 }
 
@@ -316,7 +334,7 @@ pub(super) fn spec_of(name: &str, count: u32, after: Option<&str>, resources: Re
     TaskSpec {
         name: name.to_owned(),
         count,
-        after: after.map(str::to_owned).into_iter().collect(),
+        after: after.map(after_of).into_iter().collect(),
         resources,
         container: ContainerSpec {
             command: vec!["true".to_owned()],
@@ -410,7 +428,7 @@ pub(super) fn status(id: &str, state: &str) -> TaskStatus {
 }
 
 fn show(batch: &Batch, name: &str) -> String {
-    let view = batch.get(name).unwrap();
+    let view = batch.get(name, &Pick::all()).unwrap();
     let instances = view.instances.iter().map(|instance| {
         let task = &view.spec.tasks[instance.task].name;
         format!(" {task}.{}:{:?}", instance.index, instance.phase)
