@@ -123,6 +123,19 @@ impl Master {
         self.allocate(now, changes, out);
     }
 
+    /// Says the heartbeats that are due while commands wait for the store: nothing changes by them. Those of links of whose
+    /// beginning the peer does not know yet are not to be sent.
+    pub fn beat(&mut self, now: Timestamp, out: &mut Output) {
+        let mut cx = Cx {
+            now,
+            config: &self.config,
+            state: &mut self.state,
+            out,
+            changes: &mut Vec::new(),
+        };
+        self.heartbeats.beat_deaf(&mut cx);
+    }
+
     fn answer(&mut self, out: &mut Output, first_event: usize) {
         if self.asked.is_empty() {
             return;

@@ -205,6 +205,33 @@ fn a_silent_agent_is_lost_after_three_heartbeats() {
 }
 
 #[test]
+fn while_a_master_waits_for_its_store_it_takes_nobody_for_silent_and_says_that_it_is_there() {
+    check(
+        "agent a0 cpus:1 | agent a1 cpus:1 | framework f0 | mute a1 | deaf 20 | wait 2 | wait 1 | wait 20",
+        expect![[r#"
+            > agent a0 cpus:1
+            a0 <- registered as a0
+            > agent a1 cpus:1
+            a1 <- registered as a1
+            > framework f0
+            f0 <- subscribed as f0
+            f0 <- offer o0 a0 * cpus:1
+            f0 <- offer o1 a1 * cpus:1
+            > mute a1
+            > deaf 20
+            44 heartbeats
+            > wait 2
+            > wait 1
+            f0 <- rescind o1
+            a1 closed: nothing was heard from it for three heartbeat intervals
+            > wait 20
+            f0 <- rescind o0
+            f0 <- offer o2 a0 * cpus:1
+        "#]],
+    );
+}
+
+#[test]
 fn an_agent_that_shrank_is_offered_only_what_it_has_left() {
     check(
         &format!("{RUNNING} | lost a0 | agent a0 cpus:1;mem:1GiB f0/t1=RUNNING"),

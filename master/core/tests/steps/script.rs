@@ -261,6 +261,7 @@ impl World {
                 self.set(|config| config.recovery_removal_percent = percent);
             }
             ["wait", time] => self.wait(seconds(time)),
+            ["deaf", time] => self.deaf(seconds(time)),
             ["sleep", time] => self.now = self.now.after(seconds(time)),
             ["restart"] => self.restart(),
             ["show", "shapes"] => self.shows_shapes = true,

@@ -173,6 +173,24 @@ impl World {
         self.now = until;
     }
 
+    /// Has a shell wait for its store for a while, and hear nothing.
+    pub(crate) fn deaf(&mut self, time: Duration) {
+        let until = self.now.after(time);
+        let mut n_beats = 0;
+        while self.now < until {
+            self.now = self.now.after(Duration::from_secs(1));
+            let mut output = Output::default();
+            self.master.beat(self.now, &mut output);
+            self.master.sanity_check();
+            assert!(
+                output.events.is_empty() && output.registry.is_empty(),
+                "{output:?}"
+            );
+            n_beats += output.effects.len();
+        }
+        self.say(&format!("{n_beats} heartbeats"));
+    }
+
     pub(crate) fn show_roles(&mut self) {
         for role in self.master.snapshot().roles {
             self.say(&format!("role {} has {}", role.role, role.allocated));

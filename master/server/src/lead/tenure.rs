@@ -1,11 +1,15 @@
 //! One core from its recovery to its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use proffer_master_core::{Command, Effect, Master, OperatorError, Output, RequestId, Snapshot};
-use proffer_store::Leadership;
+use proffer_master_core::limits::AGENT_HEARTBEAT;
+use proffer_master_core::{
+    Command, Effect, Event, LinkId, Master, OperatorError, Output, RequestId, Snapshot,
+};
+use proffer_store::{CommitError, Leadership};
 use proffer_types::Timestamp;
 use tokio::sync::oneshot;
 use tracing::error;
@@ -117,7 +121,7 @@ impl<'a, 'b> Tenure<'a, 'b> {
         let mut output = std::mem::take(&mut self.output);
         if !output.registry.is_empty() {
             let started = Instant::now();
-            let result = registry::commit(self.lead.store, self.fence, &output.registry).await;
+            let result = self.commit(&output).await;
             self.lead
                 .metrics
                 .registry_commit(started.elapsed(), result.is_ok());
@@ -128,12 +132,7 @@ impl<'a, 'b> Tenure<'a, 'b> {
             self.committed = true;
         }
         // The commit may have taken long, or this process have been stopped: who is not sure to lead says nothing.
-        if self
-            .lead
-            .leadership
-            .as_ref()
-            .is_some_and(|lead| !lead.is_certain())
-        {
+        if !self.is_certain() {
             return Err(End::Deposed);
         }
         for event in &output.events {
@@ -148,6 +147,39 @@ impl<'a, 'b> Tenure<'a, 'b> {
         self.output = output;
         self.answer_readers();
         Ok(())
+    }
+
+    /// Commits a batch. While that takes long those who are there hear that this master is there, too.
+    async fn commit(&mut self, output: &Output) -> Result<(), CommitError> {
+        let store = self.lead.store;
+        let mut commit = pin!(registry::commit(store, self.fence, &output.registry));
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut commit => return result,
+                () = tokio::time::sleep(AGENT_HEARTBEAT) => self.beat(&output.events),
+            }
+        }
+    }
+
+    fn is_certain(&self) -> bool {
+        let leadership = self.lead.leadership.as_ref();
+        leadership.is_none_or(|lead| lead.is_certain())
+    }
+
+    /// Says what heartbeats are due, but on no link whose beginning waits for the commit.
+    fn beat(&mut self, uncommitted: &[Event]) {
+        if !self.is_certain() {
+            return;
+        }
+        let begun: BTreeSet<LinkId> = uncommitted.iter().filter_map(begun).collect();
+        let mut beats = Output::default();
+        self.master.beat(self.lead.clock.now(), &mut beats);
+        let beats = beats.effects.into_iter().filter(|effect| match effect {
+            Effect::ToAgent { link, .. } | Effect::ToFramework { link, .. } => !begun.contains(link),
+            Effect::CloseLink { .. } | Effect::Reply { .. } => false,
+        });
+        self.perform(beats);
     }
 
     fn perform(&mut self, effects: impl Iterator<Item = Effect>) {
@@ -186,6 +218,14 @@ impl<'a, 'b> Tenure<'a, 'b> {
             let _ = reader.send(snapshot.clone());
         }
     }
+}
+
+/// The link on which a session or a subscription begins.
+fn begun(event: &Event) -> Option<LinkId> {
+    if let Event::AgentRegistered { link, .. } | Event::FrameworkSubscribed { link, .. } = event {
+        return Some(*link);
+    }
+    None
 }
 
 /// Returns when the lead is lost; never where there is no election.

@@ -5,3 +5,4 @@ mod partition;
 mod power;
 mod shortage;
 mod site;
+mod slow_disk;

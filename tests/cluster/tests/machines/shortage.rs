@@ -1,26 +1,16 @@
 //! Agents on machines that are slow, or have too little: what runs goes on, and what cannot start says why.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use proffer_cluster_tests::wait_for;
 use proffer_privileged_tests::guest::machine::Machine;
-use proffer_privileged_tests::skip;
 
 use crate::site::{Neighbour, PATIENCE, Site};
+use crate::slow_disk::{self, WHILE, WRITE_MS};
 
 const MASTER: &str = "10.78.0.1";
 const AGENT: &str = "10.78.0.11";
-
-/// Where Debian puts it.
-const DMSETUP: &str = "/usr/sbin/dmsetup";
-
-/// How long each write takes on the slow disk. What is synced takes several, one after the other: longer than the three
-/// seconds after which the master takes an agent for silent.
-const WRITE_MS: u32 = 2500;
-
-/// How long the disk is looked at while it is slow.
-const WHILE: Duration = Duration::from_secs(25);
 
 /// The group of all tasks.
 const TASKS: &str = "/sys/fs/cgroup/proffer";
@@ -80,34 +70,18 @@ impl Stage {
 
 #[test]
 fn an_agent_whose_disk_takes_seconds_for_a_write_is_slow_and_not_silent() -> Result<()> {
-    if !std::path::Path::new(DMSETUP).exists() {
-        skip("no slow disk: install the package dmsetup");
+    if slow_disk::is_impossible() {
         return Ok(());
     }
     let Some(mut stage) = Stage::start()? else {
         return Ok(());
     };
-    let modules = "/usr/lib/uml/modules/$(uname -r)/kernel/drivers/md";
-    // Its `/dev` is this host's.
-    let setup = format!("DM_DEV_DIR=/run/dm {DMSETUP} --noudevsync --noudevrules");
-    let table = |ms: u32| format!("0 $(blockdev --getsz /run/disk) delay /run/disk 0 0 /run/disk 0 {ms}");
-    for line in [
-        "mkdir -p /run/dm; export ROOT=$PWD; cd /; umount $ROOT".to_owned(),
-        format!("insmod {modules}/dm-mod.ko && insmod {modules}/dm-delay.ko"),
-        format!("{setup} create slow --table \"{}\"", table(0)),
-        "mount -t ext4 /run/dm/mapper/slow $ROOT && cd $ROOT".to_owned(),
-    ] {
-        stage.machine.sh(&line)?;
-    }
+    slow_disk::lay(&mut stage.machine)?;
     stage.start_agent()?;
     stage.site.submit("steady", 1, WAIT, "")?;
     stage.await_runs("steady", 1)?;
 
-    let reload = |ms| {
-        let table = table(ms);
-        format!("{setup} suspend slow && {setup} reload slow --table \"{table}\" && {setup} resume slow")
-    };
-    stage.machine.sh(&reload(WRITE_MS))?;
+    slow_disk::delay(&mut stage.machine, WRITE_MS)?;
     stage.site.submit("short", 3, "true", "")?;
     let started = Instant::now();
     while started.elapsed() < WHILE {
@@ -122,7 +96,7 @@ fn an_agent_whose_disk_takes_seconds_for_a_write_is_slow_and_not_silent() -> Res
     ensure!(n_lost == 0, "the agent was cut off: {}", stage.site.logs());
     let n_slow = stage.site.count("agent", "a checkpoint took long to be written");
     ensure!(n_slow > 0, "the disk was not slow: {}", stage.site.logs());
-    stage.machine.sh(&reload(0))?;
+    slow_disk::delay(&mut stage.machine, 0)?;
     stage.site.await_end("short")?;
     stage.end()
 }
