@@ -76,12 +76,13 @@ impl<O: Order> Engine<O> {
             holders.any(|leaf| leaf.role == role)
         };
         self.waiting.forget_past(round.ledger(), round.now());
-        for role in self.waiting.roles() {
-            if holding(round.ledger(), role) {
-                continue;
-            }
+        let mut turns = self.waiting.roles();
+        turns.retain(|role| !holding(round.ledger(), *role));
+        // Whoever has waited longest first: two roles may want the same agent.
+        turns.sort_by_cached_key(|role| self.waiting.overdue(round, *role).map(|(since, ..)| since));
+        for role in turns {
             for _ in 0..MAX_PLANS {
-                let Some((leaf, waiting)) = self.waiting.overdue(round, role) else {
+                let Some((_, leaf, waiting)) = self.waiting.overdue(round, role) else {
                     break;
                 };
                 let agents = plan(round.ledger(), &self.waiting, leaf, waiting, round.now());
@@ -104,7 +105,7 @@ impl<O: Order> Engine<O> {
             .due(open)
             .map(|since| since.after(round.hold_after()));
         let over = round.ledger().holds().map(|(_, hold)| hold.until);
-        over.chain(due).min()
+        over.chain(due).chain(self.waiting.next_rested()).min()
     }
 }
 

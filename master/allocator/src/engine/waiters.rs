@@ -61,8 +61,12 @@ impl Waiters {
         by_role.filter_map(|(_, waiters)| waiters.due).min()
     }
 
-    /// Who of a role has waited longest, and for what, if it is time for a hold.
-    pub(super) fn overdue(&mut self, round: &Round<'_>, role: RoleIx) -> Option<(LeafIx, Waiting)> {
+    /// Who of a role has waited longest, since when and for what, if it is time for a hold.
+    pub(super) fn overdue(
+        &mut self,
+        round: &Round<'_>,
+        role: RoleIx,
+    ) -> Option<(Timestamp, LeafIx, Waiting)> {
         let (ledger, now) = (round.ledger(), round.now());
         let waiters = self.by_role.get_mut(&role)?;
         if waiters.due?.after(round.hold_after()) > now {
@@ -98,10 +102,10 @@ impl Waiters {
             self.by_role.remove(&role);
         }
         let ((since, _, leaf, _), waiting) = longest?;
-        (since.after(round.hold_after()) <= now).then_some((leaf, waiting))
+        (since.after(round.hold_after()) <= now).then_some((since, leaf, waiting))
     }
 
-    /// Something is held no more: for whom nothing could be held, something may be held now.
+    /// Something is held no more, or may be held again: for whom nothing could be held, something may be held now.
     pub(super) fn look_again(&mut self) {
         for waiters in self.by_role.values_mut() {
             if !std::mem::take(&mut waiters.put_off).is_empty() {
@@ -145,9 +149,18 @@ impl Waiters {
         self.resting.contains_key(agent)
     }
 
+    /// When the next agent may be held again.
+    pub(super) fn next_rested(&self) -> Option<Timestamp> {
+        self.resting.values().min().copied()
+    }
+
     /// Forgets what agents have rested from, and what nobody waits for who had something held before.
     pub(super) fn forget_past(&mut self, ledger: &Ledger, now: Timestamp) {
+        let n_resting = self.resting.len();
         self.resting.retain(|_, until| *until > now);
+        if self.resting.len() < n_resting {
+            self.look_again();
+        }
         self.in_vain.retain(|(leaf, waiting), vain| {
             // What got something in the meantime waits since then.
             let mut waits = ledger.leaf(*leaf).into_iter().flat_map(|entry| entry.waits());
