@@ -36,7 +36,7 @@ crash: deps-test build ## kills a whole agent before each of some 1,200 steps, d
 fuzz: ## searches for inputs that break a decoder or a core, FUZZ=messages|master|agent|image|text|records|cni|store, SECONDS_EACH=60
 	@scripts/fuzz.sh "$(CACHE)/fuzz" "$(FUZZ)" "$(SECONDS_EACH)"
 
-# `make test` runs the first three thousand.
+# `make test` runs the first ten thousand.
 nightly: deps ## runs as many of the simulator's seeds as are asked for, SEEDS=1..100001
 	cargo build --locked -p proffer-sim --bin proffer-sim
 	"$(CARGO_TARGET_DIR)/debug/proffer-sim" run --seeds "$(or $(SEEDS),1..100001)"

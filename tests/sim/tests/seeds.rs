@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use proffer_sim::{Options, Report, attempt};
 
 /// Seeds of a full run, from 1.
-const N_SEEDS: u64 = 3_000;
+const N_SEEDS: u64 = 10_000;
 /// One in so many is run twice.
 const TWICE: u64 = 10;
 /// A failing change mostly fails many seeds: these are enough to look at.
