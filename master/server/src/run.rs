@@ -75,6 +75,8 @@ pub async fn run(
         let _ = listening.send(address);
     }
 
+    // The end of either ends the other.
+    let ending = shutdown.child_token();
     let lead = Lead {
         config: config.core,
         new_allocator,
@@ -85,18 +87,22 @@ pub async fn run(
         metrics,
         readiness,
         clock,
-        shutdown: shutdown.clone(),
+        shutdown: ending.clone(),
         standing: config.election,
         leadership: None,
     };
-    // The end of either ends the other.
-    let ending = shutdown.child_token();
     let lead = async {
         let result = lead.run().await;
         ending.cancel();
         result
     };
-    let (result, ()) = tokio::join!(lead, serve::serve(listener, router, ending.clone()));
+    let served = serve::serve(listener, router, ending.clone());
+    let served = async {
+        let result = served.await;
+        ending.cancel();
+        result.map_err(bind)
+    };
+    let (result, served) = tokio::join!(lead, served);
     info!("master stopped");
-    result
+    result.and(served)
 }

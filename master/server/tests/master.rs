@@ -8,10 +8,11 @@ mod harness;
 mod listing;
 mod roles;
 
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use harness::{Running, config, framework_info, resources, start};
+use harness::{PATIENCE, Running, config, framework_info, resources, start};
 use proffer_grpc::v1::agent_client::AgentClient;
 use proffer_grpc::v1::agent_server::{Agent, AgentServer};
 use proffer_master::{MasterError, run};
@@ -64,6 +65,21 @@ fn update(event: Event) -> Option<v1::TaskStatus> {
         return Some(status);
     }
     None
+}
+
+#[tokio::test]
+async fn a_person_is_answered_though_nothing_that_serves_links_gets_to_run() {
+    let master = start(&Arc::new(Memory::new())).await;
+    master.until_ready().await;
+    // The links, and the core, are served by the thread that waits here.
+    let mut stream = std::net::TcpStream::connect(master.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = b"GET /readyz HTTP/1.1\r\nhost: master\r\nconnection: close\r\n\r\n";
+    stream.write_all(request).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    master.stop().await;
 }
 
 #[tokio::test]
