@@ -1,20 +1,26 @@
 //! Whether the core is there, and if not, why: what `/readyz`, the health service and refusals say.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proffer_grpc::leader;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tonic::Status;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 /// How long who asks is kept waiting for the end of an election: several of the default lease.
 const ELECTION_WAIT: Duration = Duration::from_secs(10);
+/// How long who asks is kept waiting for a look at the leader: what a store that does not answer takes is the caller's time.
+const LOOK_WAIT: Duration = Duration::from_secs(1);
 
 /// Shared by everyone who refuses work while there is no core.
 #[derive(Debug, Clone)]
 pub(crate) struct Readiness {
     unready: watch::Sender<Option<Unready>>,
+    /// How often a master that stands by has looked who leads.
+    n_looks: watch::Sender<u64>,
+    asked: Arc<Notify>,
     health: HealthReporter,
 }
 
@@ -43,8 +49,13 @@ impl Readiness {
             leader: None,
             is_electing: false,
         };
-        let (unready, _) = watch::channel(Some(starting));
-        Self { unready, health }
+        let ((unready, _), (n_looks, _)) = (watch::channel(Some(starting)), watch::channel(0));
+        Self {
+            unready,
+            n_looks,
+            asked: Arc::default(),
+            health,
+        }
     }
 
     /// `Err` says why there is no core.
@@ -66,24 +77,49 @@ impl Readiness {
         .await;
     }
 
-    /// Another master leads, or none does.
-    pub(crate) async fn set_standby(&self, leader: Option<String>) {
+    /// Another master leads, or none does. One that does not answer is about to be replaced.
+    pub(crate) async fn set_standby(&self, leader: Option<String>, answers: bool) {
         let cause = match &leader {
-            Some(leader) => format!("this master stands by; {leader} leads"),
+            Some(leader) if answers => format!("this master stands by; {leader} leads"),
+            Some(leader) => format!("this master stands by; {leader} leads, and does not answer it"),
             None => "this master stands by; none leads at the moment".to_owned(),
         };
         self.set(Unready {
             cause,
-            is_electing: leader.is_none(),
+            is_electing: !answers,
             leader,
         })
         .await;
     }
 
+    /// A master that stands by has looked who leads, and told.
+    pub(crate) fn looked(&self) {
+        self.n_looks.send_modify(|n| *n += 1);
+    }
+
+    /// Somebody wants to know who leads.
+    pub(crate) async fn asked(&self) {
+        self.asked.notified().await;
+    }
+
     /// Waits while an election is on, for a while: who asked finds the leader in one go, and thousands need not ask again
-    /// and again.
+    /// and again. A master that stands by looks once more first, since those who ask come because they lost the leader.
     pub(crate) async fn elected(&self) {
         let mut unready = self.unready.subscribe();
+        let stands_by = |unready: &Unready| unready.is_electing || unready.leader.is_some();
+        if unready.borrow().as_ref().is_some_and(stands_by) {
+            let mut n_looks = self.n_looks.subscribe();
+            let seen = *n_looks.borrow();
+            self.asked.notify_one();
+            let looked = async {
+                tokio::select! {
+                    _ = n_looks.wait_for(|n| *n > seen) => {}
+                    // It leads itself by now.
+                    _ = unready.wait_for(Option::is_none) => {}
+                }
+            };
+            let _ = tokio::time::timeout(LOOK_WAIT, looked).await;
+        }
         let is_over =
             |unready: &Option<Unready>| !unready.as_ref().is_some_and(|unready| unready.is_electing);
         let _ = tokio::time::timeout(ELECTION_WAIT, unready.wait_for(is_over)).await;

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tracing::{info, warn};
 
 use crate::config::Standing;
@@ -11,6 +12,10 @@ use crate::readiness::Readiness;
 
 /// How often a master that stands by looks who leads, to tell those who ask.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// The least time between two looks, when somebody asks or waits for a new leader: thousands share one.
+const LOOK_PAUSE: Duration = Duration::from_millis(25);
+/// How long the leader may take to accept a connection: long for any network that masters share.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl Lead<'_> {
     /// Returns once this master leads, which it always does where there is no election; `false` at the shutdown. Who led
@@ -47,19 +52,40 @@ impl Lead<'_> {
     }
 }
 
-/// Keeps those who ask told of who leads.
+/// Keeps those who ask told of who leads. The store names a leader that died until its lease is over: whoever came from
+/// there would be sent back there, again and again. So the leader is asked for as well.
 async fn tell(standing: &Standing, readiness: &Readiness) -> Infallible {
-    let mut known = None;
-    readiness.set_standby(None).await;
+    let mut known = (None, false);
+    readiness.set_standby(None, false).await;
     loop {
         // Its own name may still be there from before.
         let leader = standing.election.leader().await;
         let leader = leader.filter(|leader| *leader != standing.address);
-        if leader != known {
-            info!(leader = leader.as_deref().unwrap_or("none"), "standing by");
-            readiness.set_standby(leader.clone()).await;
-            known = leader;
+        let answers = match &leader {
+            Some(leader) => answers(leader).await,
+            None => false,
+        };
+        let seen = (leader, answers);
+        if seen != known {
+            let (leader, answers) = seen.clone();
+            info!(
+                leader = leader.as_deref().unwrap_or("none"),
+                answers, "standing by"
+            );
+            readiness.set_standby(leader, answers).await;
+            known = seen;
         }
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        readiness.looked();
+        tokio::time::sleep(LOOK_PAUSE).await;
+        if answers {
+            // Nobody asks: until the next look.
+            let _ = tokio::time::timeout(LOOK_INTERVAL - LOOK_PAUSE, readiness.asked()).await;
+        }
     }
+}
+
+/// Whether a master accepts connections.
+async fn answers(address: &str) -> bool {
+    let connected = tokio::time::timeout(ANSWER_TIMEOUT, TcpStream::connect(address)).await;
+    matches!(connected, Ok(Ok(_)))
 }

@@ -10,10 +10,14 @@ use proffer_master::Standing;
 use proffer_store::{Election, Leadership, Memory, Store};
 use proffer_wire::v1;
 use proffer_wire::v1::scheduler_event::Event;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::Code;
 
 use crate::harness::{PATIENCE, framework_info, resources, start_with};
+
+/// Where nobody listens.
+const DEAD: &str = "127.0.0.1:1";
 
 /// What the voters say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,12 +91,20 @@ async fn a_master_that_stands_by_names_the_leader_and_serves_once_it_is_elected(
     let master = start_with(&store, ballot.standing()).await;
     let mut operator = master.operator().await;
 
-    // Nobody leads yet: who asks is kept waiting for the end of the election.
+    // Nobody leads yet, and then one that is dead: who asks is kept waiting for the end of the election.
     let asked = tokio::spawn(async move { operator.get_cluster(v1::GetClusterRequest {}).await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(!asked.is_finished());
+    for leader in [None, Some(DEAD.to_owned())] {
+        ballot.decide(Vote {
+            leader,
+            ..Vote::default()
+        });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!asked.is_finished());
+    }
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = other.local_addr().unwrap().to_string();
     ballot.decide(Vote {
-        leader: Some("other:5050".to_owned()),
+        leader: Some(address.clone()),
         ..Vote::default()
     });
     let refusal = tokio::time::timeout(PATIENCE, asked)
@@ -101,10 +113,10 @@ async fn a_master_that_stands_by_names_the_leader_and_serves_once_it_is_elected(
         .unwrap()
         .unwrap_err();
     assert_eq!(refusal.code(), Code::Unavailable);
-    assert_eq!(leader::named(&refusal), Some("other:5050"));
+    assert_eq!(leader::named(&refusal), Some(&*address));
     let (status, body) = master.page("/readyz").await;
     assert!(
-        status.contains("503") && body.contains("other:5050"),
+        status.contains("503") && body.contains(&address),
         "{status} {body}"
     );
     assert_eq!(store.scan("").await.unwrap(), [], "who stands by writes nothing");
@@ -150,11 +162,11 @@ async fn a_master_that_lost_the_lead_stands_again_and_knows_what_others_wrote_me
     let mut framework = master.framework(framework_info()).await;
     let id = framework.subscribed().await.framework_id;
     ballot.decide(Vote {
-        leader: Some("other:5050".to_owned()),
+        leader: Some(DEAD.to_owned()),
         ..Vote::default()
     });
     let until_standby = async {
-        while !master.page("/readyz").await.1.contains("other:5050") {
+        while !master.page("/readyz").await.1.contains(DEAD) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
