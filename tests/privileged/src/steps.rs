@@ -10,7 +10,10 @@ use anyhow::Result;
 use nix::libc;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
-/// Follows the step that the agent was killed before, in the list of its steps.
+/// The variable that says with which error a step fails before which the agent would be killed otherwise.
+pub const FAIL_WITH: &str = "PROFFER_FAIL_WITH";
+
+/// Follows the step that the agent was killed before, or that failed, in the list of its steps.
 pub const KILLED: &str = "killed";
 
 /// What a call is about, by the numbers of its arguments.

@@ -1,4 +1,5 @@
-//! Runs a program, and kills it just before one of its steps: `kill-before LOG DIR STEP NTH PROGRAM..`.
+//! Runs a program, and kills it just before one of its steps: `kill-before LOG DIR STEP NTH PROGRAM..`. With
+//! `PROFFER_FAIL_WITH=ERRNO` in the environment that step fails instead, and nobody is killed.
 //!
 //! A step is a system call that changes something (`steps`), of the program or of a process it started: when it is the
 //! latter's, that one goes on. Steps are told apart by who makes them, the call, and its path; NTH is among those of one
@@ -20,7 +21,7 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use proffer_privileged_tests::steps::{CALLS, KILLED, Subject};
+use proffer_privileged_tests::steps::{CALLS, FAIL_WITH, KILLED, Subject};
 
 /// What tasks execute: their own doings are no steps of a launch.
 const PAYLOADS: [&str; 3] = ["sh", "sleep", "busybox"];
@@ -36,6 +37,8 @@ struct Tracer {
     dir: PathBuf,
     log: File,
     target: (String, usize),
+    /// What the step fails with; absent where the program is killed before it.
+    errno: Option<i32>,
     counts: BTreeMap<String, usize>,
 }
 
@@ -66,6 +69,10 @@ fn main() -> Result<()> {
         dir: PathBuf::from(dir),
         log: File::create(log)?,
         target: (step, nth),
+        errno: std::env::var(FAIL_WITH)
+            .ok()
+            .map(|errno| errno.parse())
+            .transpose()?,
         counts: BTreeMap::new(),
     };
     tracer.run()
@@ -98,7 +105,10 @@ impl Tracer {
         let count = self.counts.entry(name.clone()).or_insert(0);
         *count += 1;
         if (&name, *count) == (&self.target.0, self.target.1) {
-            signal::kill(self.program, Signal::SIGKILL)?;
+            match self.errno {
+                None => signal::kill(self.program, Signal::SIGKILL)?,
+                Some(errno) => fail(pid, errno)?,
+            }
             writeln!(self.log, "{KILLED}")?;
         }
         Ok(())
@@ -150,6 +160,20 @@ impl Tracer {
         });
         parts.collect::<Vec<_>>().join("/")
     }
+}
+
+/// Has a call return an error without being made (ptrace(2), seccomp(2): a call of number -1 is skipped).
+#[cfg(target_arch = "x86_64")]
+fn fail(pid: Pid, errno: i32) -> Result<()> {
+    let mut registers = ptrace::getregs(pid)?;
+    registers.orig_rax = u64::MAX;
+    registers.rax = i64::from(-errno).cast_unsigned();
+    Ok(ptrace::setregs(pid, registers)?)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn fail(_: Pid, _: i32) -> Result<()> {
+    anyhow::bail!("no call can be failed on this architecture")
 }
 
 fn resume(pid: Pid, signal: Option<Signal>) -> Result<()> {

@@ -24,7 +24,7 @@ const N_WORLDS: usize = 2;
 const N_NAMELESS: usize = 3;
 
 /// A step that no agent comes to.
-fn never() -> Step {
+pub(crate) fn never() -> Step {
     ("never".to_owned(), 1)
 }
 
@@ -45,7 +45,7 @@ async fn steps(world: &World, master: &mut Master) -> Result<Vec<Step>> {
 }
 
 /// What a step is one of: the call in its stage, whichever the task, the hierarchy, the file of an image or of a root.
-fn kind(name: &str) -> String {
+pub(crate) fn kind(name: &str) -> String {
     let mut words = name.splitn(3, ' ');
     let mut word = || words.next().unwrap_or_default();
     let (who, call, path) = (word(), word(), word());
@@ -70,7 +70,7 @@ fn kind(name: &str) -> String {
 
 /// One step of each kind, not always the first, so that all tasks have their turn; of those that tell nothing but the call
 /// some more.
-fn sample(steps: Vec<Step>) -> Vec<Step> {
+pub(crate) fn sample(steps: Vec<Step>) -> Vec<Step> {
     let mut kinds: BTreeMap<String, Vec<Step>> = BTreeMap::new();
     for step in steps {
         kinds.entry(kind(&step.0)).or_default().push(step);

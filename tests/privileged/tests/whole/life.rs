@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use proffer_privileged_tests::steps::FAIL_WITH;
 use proffer_types::agent_link::RegisteredTask;
 use proffer_types::{StatusReason, TaskId, TaskState};
 
@@ -54,7 +55,22 @@ impl Daemon {
 
     /// Starts one that is killed just before a step, if it comes to that. Its end is that of all that came of it.
     pub(crate) fn start_doomed(world: &World, master: &Master, step: &Step) -> Result<Self> {
+        Self::start_traced(world, master, step, None)
+    }
+
+    /// Starts one of which a step fails with an error.
+    pub(crate) fn start_failing(world: &World, master: &Master, step: &Step, errno: i32) -> Result<Self> {
+        Self::start_traced(world, master, step, Some(errno))
+    }
+
+    fn start_traced(world: &World, master: &Master, step: &Step, errno: Option<i32>) -> Result<Self> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(world.dir.join("agent.log"))?;
         let mut child = Command::new(env!("CARGO_BIN_EXE_kill-before"))
+            .envs(errno.map(|errno| (FAIL_WITH, errno.to_string())))
+            .stderr(log)
             .arg(world.dir.join("steps"))
             .arg(&world.dir)
             .args([&step.0, &step.1.to_string()])

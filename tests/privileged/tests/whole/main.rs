@@ -6,6 +6,7 @@ mod leaks;
 mod left;
 mod life;
 mod master;
+mod memory;
 mod shortage;
 mod upgrade;
 mod world;
