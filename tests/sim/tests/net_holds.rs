@@ -9,13 +9,19 @@ const N_SEEDS: u64 = 1_000;
 
 /// Asserts that the fault is found, by this rule before any other.
 fn is_found(sabotage: Sabotage, rule: &str) {
+    is_found_beside(sabotage, rule, &[]);
+}
+
+/// The same, where some runs may break another rule by it.
+fn is_found_beside(sabotage: Sabotage, rule: &str, others: &[&str]) {
     let violation = |seed: u64| {
         let options = Options {
             case: seed.into(),
             sabotage: Some(sabotage),
             hashes: false,
         };
-        Some((seed, attempt(options, None).violation?))
+        let violation = attempt(options, None).violation?;
+        (!others.contains(&violation.rule.as_str())).then_some((seed, violation))
     };
     let found = (1..=N_SEEDS).find_map(violation);
     let Some((seed, violation)) = found else {
@@ -56,7 +62,9 @@ fn a_window_that_is_missed_after_a_failover_is_found() {
 
 #[test]
 fn a_window_that_runs_twice_after_a_failover_is_found() {
-    is_found(Sabotage::ForgetsWindows, "no window runs twice");
+    // Started again after its epsilon, the scheduler tells a window that has a run to be missed.
+    let others = ["no window is missed without a cause"];
+    is_found_beside(Sabotage::ForgetsWindows, "no window runs twice", &others);
 }
 
 #[test]
