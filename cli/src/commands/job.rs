@@ -1,6 +1,7 @@
 //! `proffer job`.
 
 mod cancel;
+mod hold;
 mod list;
 mod logs;
 mod runs;
@@ -21,6 +22,8 @@ pub(crate) enum JobCommand {
     Pause(steer::PauseArgs),
     Resume(steer::ResumeArgs),
     Trigger(steer::TriggerArgs),
+    Hold(hold::HoldArgs),
+    Release(hold::ReleaseArgs),
     Cancel(cancel::CancelArgs),
     Logs(logs::JobLogsArgs),
 }
@@ -34,6 +37,8 @@ pub(super) async fn job(command: JobCommand) -> Result<u8> {
         JobCommand::Pause(args) => steer::pause(args).await,
         JobCommand::Resume(args) => steer::resume(args).await,
         JobCommand::Trigger(args) => steer::trigger(args).await,
+        JobCommand::Hold(args) => hold::hold(args).await,
+        JobCommand::Release(args) => hold::release(args).await,
         JobCommand::Cancel(args) => cancel::cancel(args).await,
         JobCommand::Logs(args) => logs::logs(args).await,
     }

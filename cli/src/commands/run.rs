@@ -141,9 +141,13 @@ impl RunArgs {
                 limits: task.limits.message(),
                 rules: task.rules(),
                 gang: false,
+                max_running: 0,
+                retry: None,
             }],
             gang: false,
             schedule: None,
+            hold: false,
+            deadline_ms: 0,
         }
     }
 }

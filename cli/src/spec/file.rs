@@ -153,16 +153,57 @@ mod tests {
         let env = [("A", "1"), ("B", "yes")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         count.container.as_mut().unwrap().env = env.into();
         let mut sum = task("sum", 1, "cpus:0.1;mem:128MiB", &["true"]);
-        sum.after = vec!["count".to_owned()];
+        sum.conditions = vec![v1::JobCondition {
+            task: "count".to_owned(),
+            on: v1::JobConditionOn::JobOnSuccess.into(),
+            each: false,
+        }];
         let expected = v1::JobSpec {
             name: "corpus".to_owned(),
             role: "analytics".to_owned(),
             priority: 50,
             tasks: vec![count, sum],
-            gang: false,
-            schedule: None,
+            ..Default::default()
         };
         assert_eq!(job, expected);
+    }
+
+    #[test]
+    fn a_job_file_says_what_comes_when_and_again() {
+        let read = |fields: &str| {
+            let text = format!(
+                "name: j\nhold: true\ndeadline: 6h\ntasks:\n  - name: a\n    command: [x]\n    {fields}\n"
+            );
+            parse::<JobFile>("job.yaml", &text).map(v1::JobSpec::from)
+        };
+        let job = read("max_running: 2\n    backoff: 10s\n    max_backoff: 5m\n    retry_on_exit: [75, 76]")
+            .unwrap();
+        assert_eq!((job.hold, job.deadline_ms), (true, 6 * 3600 * 1000));
+        let retry = v1::JobRetry {
+            backoff_ms: 10_000,
+            max_backoff_ms: 300_000,
+            only_exits: vec![75, 76],
+            not_exits: Vec::new(),
+        };
+        assert_eq!((job.tasks[0].max_running, &job.tasks[0].retry), (2, &Some(retry)));
+        let job = read("after: [b, { task: c, on: any, each: true }]").unwrap();
+        let on: Vec<_> = job.tasks[0]
+            .conditions
+            .iter()
+            .map(|after| (&after.task[..], after.on(), after.each))
+            .collect();
+        let (success, any) = (v1::JobConditionOn::JobOnSuccess, v1::JobConditionOn::JobOnAny);
+        assert_eq!(on, [("b", success, false), ("c", any, true)]);
+        for wrong in [
+            "after: [{ task: c, on: never }]",
+            "after: [{ on: any }]",
+            "max_running: 0",
+            "backoff: 0s",
+            "retry_on_exit: [-1]",
+        ] {
+            let error = format!("{:#}", read(wrong).unwrap_err());
+            assert!(error.contains("job.yaml") && error.contains('7'), "{error}");
+        }
     }
 
     #[test]
@@ -238,7 +279,7 @@ mod tests {
         check_job(
             "name: j\ntask: []\n",
             expect![
-                "job.yaml:2:1: task: unknown field `task`, expected one of name, role, priority, tasks, gang, schedule"
+                "job.yaml:2:1: task: unknown field `task`, expected one of name, role, priority, tasks, gang, schedule, hold, deadline"
             ],
         );
         check_service(

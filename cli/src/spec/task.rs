@@ -123,8 +123,15 @@ with_shared_fields!(declare_file! {
         count: Option<Whole<NonZeroU32>>,
         #[serde(default)]
         after: Vec<AfterFile>,
+        max_running: Option<Whole<NonZeroU32>>,
         #[serde(default)]
         retries: Whole<u32>,
+        backoff: Option<SomeSpan>,
+        max_backoff: Option<SomeSpan>,
+        #[serde(default)]
+        retry_on_exit: Vec<Whole<u32>>,
+        #[serde(default)]
+        fail_on_exit: Vec<Whole<u32>>,
         timeout: Option<SomeSpan>,
         #[serde(default)]
         gang: bool,

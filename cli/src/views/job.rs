@@ -90,6 +90,8 @@ pub(crate) struct JobView {
     framework_id: String,
     submitted_ms: u64,
     ended_ms: u64,
+    /// Nothing more of it is started until it is released.
+    held: bool,
     /// Whether all tasks start at one moment or not at all.
     gang: bool,
     specs: Vec<SpecView>,
@@ -208,6 +210,7 @@ impl From<v1::Job> for JobView {
             priority: spec.priority,
             state,
             framework_id: job.framework_id,
+            held: job.held,
             submitted_ms: job.submitted_ms,
             ended_ms: job.ended_ms,
         }
@@ -249,9 +252,10 @@ impl Answer for JobView {
             return self.recurring_text(recurrence, width);
         }
         let head = format!(
-            "job {}  {}  role {}  submitted {}  took {}\n",
+            "job {}  {}{}  role {}  submitted {}  took {}\n",
             self.name,
             self.state,
+            if self.held { " (held)" } else { "" },
             self.role,
             ago(self.submitted_ms),
             took(self.submitted_ms, self.ended_ms),

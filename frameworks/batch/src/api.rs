@@ -112,6 +112,29 @@ impl jobs_server::Jobs for Api {
         Ok(Response::new(v1::ResumeJobResponse {}))
     }
 
+    async fn hold_job(
+        &self,
+        request: Request<v1::HoldJobRequest>,
+    ) -> Result<Response<v1::HoldJobResponse>, Status> {
+        let name = request.into_inner().name;
+        let held = self.handle.call(move |batch, cx| batch.hold(&name, cx)).await?;
+        held.map_err(|error| not_steered(&error))?;
+        Ok(Response::new(v1::HoldJobResponse {}))
+    }
+
+    async fn release_job(
+        &self,
+        request: Request<v1::ReleaseJobRequest>,
+    ) -> Result<Response<v1::ReleaseJobResponse>, Status> {
+        let name = request.into_inner().name;
+        let released = self
+            .handle
+            .call(move |batch, cx| batch.release(&name, cx))
+            .await?;
+        released.map_err(|error| not_steered(&error))?;
+        Ok(Response::new(v1::ReleaseJobResponse {}))
+    }
+
     async fn trigger_job(
         &self,
         request: Request<v1::TriggerJobRequest>,
@@ -146,8 +169,11 @@ fn not_found(error: &NoSuchJob) -> Status {
 fn not_steered(error: &SteerError) -> Status {
     let message = error.to_string();
     match error {
-        SteerError::NotRecurring(_) => Status::not_found(message),
-        SteerError::Cancelled(_) | SteerError::StillRunning(_) => Status::failed_precondition(message),
+        SteerError::NotRecurring(_) | SteerError::NoSuchJob(_) => Status::not_found(message),
+        SteerError::Cancelled(_)
+        | SteerError::StillRunning(_)
+        | SteerError::Recurring(_)
+        | SteerError::Ended(_) => Status::failed_precondition(message),
         SteerError::Twice(_) => Status::already_exists(message),
         SteerError::TooManyRuns(_) | SteerError::NoRoom(_) => Status::resource_exhausted(message),
     }
@@ -183,6 +209,10 @@ fn refuse(error: &SubmitError) -> Status {
         | SubmitError::NoCommand(_)
         | SubmitError::LargeContainer { .. }
         | SubmitError::Retries { .. }
+        | SubmitError::NoneRunning(_)
+        | SubmitError::GangRunning(_)
+        | SubmitError::Backoff { .. }
+        | SubmitError::NoExitCodes(_)
         | SubmitError::Schedule(_)
         | SubmitError::Priority(_) => Status::invalid_argument(message),
     }

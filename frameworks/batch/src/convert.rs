@@ -39,6 +39,7 @@ pub(crate) fn job(view: &JobView, framework_id: &str) -> v1::Job {
         framework_id: framework_id.to_owned(),
         recurrence: None,
         counts: view.counts.iter().map(counts).collect(),
+        held: view.held,
     };
     if job.encoded_len() > MAX_MESSAGE_BYTES {
         let failed = i32::from(v1::JobTaskState::JobTaskFailed);
@@ -51,7 +52,7 @@ pub(crate) fn job(view: &JobView, framework_id: &str) -> v1::Job {
 }
 
 fn counts(counts: &[u32; Phase::ALL.len()]) -> v1::JobTaskCounts {
-    let [blocked, waiting, running, finished, failed, cancelled] = *counts;
+    let [blocked, waiting, running, finished, failed, cancelled, delayed] = *counts;
     v1::JobTaskCounts {
         blocked,
         waiting,
@@ -59,6 +60,7 @@ fn counts(counts: &[u32; Phase::ALL.len()]) -> v1::JobTaskCounts {
         finished,
         failed,
         cancelled,
+        delayed,
     }
 }
 
@@ -143,5 +145,6 @@ fn task_state(phase: Phase) -> v1::JobTaskState {
         Phase::Finished => v1::JobTaskState::JobTaskFinished,
         Phase::Failed => v1::JobTaskState::JobTaskFailed,
         Phase::Cancelled => v1::JobTaskState::JobTaskCancelled,
+        Phase::Delayed => v1::JobTaskState::JobTaskDelayed,
     }
 }

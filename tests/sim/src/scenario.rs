@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use proffer_batch_core::{After, JobSpec, On, TaskSpec};
+use proffer_batch_core::{After, JobSpec, On, RetryPolicy, TaskSpec};
 use proffer_types::{ContainerSpec, KillPolicy, Ranges, ResourceName, Resources, Role, Timestamp};
 
 use crate::clock::Clock;
@@ -409,6 +409,8 @@ fn draw_batches(dice: &mut Dice, role: &Role, jobs: &[Job], healed: Timestamp) -
             tasks: tasks.collect(),
             gang: false,
             schedule: None,
+            hold: false,
+            deadline: None,
         };
         let arrives = chunk[0].arrives;
         BatchPlan {
@@ -452,6 +454,11 @@ fn draw_task(dice: &mut Dice, m: usize, job: &Job) -> TaskSpec {
             ..ContainerSpec::default()
         },
         retries: u32::try_from(dice.number(0..3)).unwrap_or(0),
+        retry: RetryPolicy {
+            backoff: Duration::from_secs(dice.number(0..4)),
+            ..RetryPolicy::default()
+        },
+        max_running: dice.chance(300).then_some(1),
         timeout: job.max_completion_time,
         kill_policy: KillPolicy {
             grace_period: Some(job.grace),

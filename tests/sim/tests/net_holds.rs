@@ -37,7 +37,12 @@ fn is_found_beside(sabotage: Sabotage, rule: &str, others: &[&str]) {
 
 #[test]
 fn a_delayed_run_task_accepted_after_a_new_session_is_found() {
-    is_found(Sabotage::AgentFenceOff, "updates in order, acknowledged once");
+    let of_operations = ["operations are told, and never contradicted"];
+    is_found_beside(
+        Sabotage::AgentFenceOff,
+        "updates in order, acknowledged once",
+        &of_operations,
+    );
 }
 
 #[test]

@@ -117,7 +117,10 @@ impl Counts {
     fn of(job: &v1::Job) -> Self {
         let mut counts = Self::default();
         for task in &job.counts {
-            counts.waiting += u64::from(task.blocked) + u64::from(task.waiting);
+            counts.waiting += [task.blocked, task.waiting, task.delayed]
+                .map(u64::from)
+                .iter()
+                .sum::<u64>();
             counts.running += u64::from(task.running);
             counts.finished += u64::from(task.finished);
             counts.failed += u64::from(task.failed) + u64::from(task.cancelled);

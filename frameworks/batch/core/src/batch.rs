@@ -6,11 +6,14 @@
 
 mod cancel;
 mod demand;
+mod expire;
 mod explain;
 mod give_up;
+mod hold;
 mod offers;
 mod recover;
 mod recur;
+mod retry;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -25,6 +28,7 @@ use thiserror::Error;
 use crate::avoided::Avoided;
 use crate::closing::Closing;
 use crate::cut_off::CutOff;
+use crate::delays::Delays;
 use crate::job::{Job, Phase, Place};
 use crate::queue::Queue;
 use crate::{JobSummary, JobView, Pick, RecurringView, records};
@@ -67,6 +71,9 @@ pub struct Batch {
     avoided: Avoided,
     closing: Closing,
     cut_off: CutOff,
+    delays: Delays,
+    /// Of the jobs that have not ended.
+    deadlines: BTreeSet<(Timestamp, u64)>,
 }
 
 impl Batch {
@@ -89,6 +96,8 @@ impl Batch {
             avoided: Avoided::default(),
             closing: Closing::default(),
             cut_off: CutOff::default(),
+            delays: Delays::default(),
+            deadlines: BTreeSet::new(),
         }
     }
 
@@ -136,15 +145,26 @@ impl Batch {
         {
             match phase {
                 Phase::Running => self.running.insert(id, place),
-                Phase::Blocked | Phase::Waiting | Phase::Finished | Phase::Failed | Phase::Cancelled => {
-                    self.running.remove(&id)
-                }
+                Phase::Blocked
+                | Phase::Waiting
+                | Phase::Finished
+                | Phase::Failed
+                | Phase::Cancelled
+                | Phase::Delayed => self.running.remove(&id),
             };
         }
-        // The end of the last one that runs lets the rest of its gang start.
-        let gang_ended =
-            before == Phase::Running && job.gang(place.task).is_some() && job.may_start(place.task);
-        if is(Phase::Waiting) || gang_ended {
+        if before == Phase::Delayed {
+            self.delays.remove(place);
+        }
+        // An end lets another one start: the rest of its gang, or the next of those of which only some may run.
+        let lets_start = match before {
+            Phase::Running | Phase::Delayed => match job.gang(place.task) {
+                Some(_) => job.may_start(place.task),
+                None => job.task_spec(place.task).max_running.is_some(),
+            },
+            Phase::Blocked | Phase::Waiting | Phase::Finished | Phase::Failed | Phase::Cancelled => false,
+        };
+        if is(Phase::Waiting) || lets_start {
             self.changed.insert(job.spec.role.clone());
             self.queue.update(job, place.task);
         }
@@ -158,6 +178,9 @@ impl Batch {
         for task in settle(job) {
             self.queue.update(job, task);
             self.changed.insert(job.spec.role.clone());
+        }
+        if job.count(Phase::Delayed) == 0 {
+            self.delays.remove_job(number);
         }
         if job.is_over() {
             let ended = *job.ended.get_or_insert(now);
@@ -184,6 +207,7 @@ impl Batch {
         let had_ended = self.has_ended(number);
         self.settle(number, settle, cx.now());
         if self.has_ended(number) && !had_ended {
+            self.forget_deadline(number);
             if let Some(job) = self.jobs.get(&number) {
                 put(cx, records::end(job));
             }
@@ -210,6 +234,7 @@ impl Batch {
     }
 
     fn drop_job(&mut self, number: u64, cx: &mut Context<'_>) {
+        self.forget_deadline(number);
         let Some(job) = self.jobs.remove(&number) else {
             return;
         };
@@ -242,6 +267,7 @@ impl Scheduler for Batch {
         self.connected = true;
         let wall = self.wall(cx);
         self.recurrings.clock.connected(wall);
+        self.delay_recovered(cx);
         self.fire(None, cx);
         self.state_demand(cx);
     }
@@ -281,12 +307,19 @@ impl Scheduler for Batch {
 
     fn tick(&mut self, cx: &mut Context<'_>) {
         self.give_up_overdue(cx);
+        self.retry_due(cx);
+        self.expire_due(cx);
         self.fire(None, cx);
         self.state_demand(cx);
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        let deadlines = [self.cut_off.next_deadline(), self.next_window()];
+        let deadlines = [
+            self.cut_off.next_deadline(),
+            self.deadlines.first().map(|(deadline, _)| *deadline),
+            self.delays.next(),
+            self.next_window(),
+        ];
         deadlines.into_iter().flatten().min()
     }
 }

@@ -25,7 +25,7 @@ impl Job {
 
     /// Whether some of the gang of a task has to start again or never will, so that none of it is to go on.
     pub(crate) fn gang_is_broken(&self, task: usize) -> bool {
-        let broken = [Phase::Waiting, Phase::Failed, Phase::Cancelled];
+        let broken = [Phase::Waiting, Phase::Delayed, Phase::Failed, Phase::Cancelled];
         self.gang(task).is_some_and(|gang| {
             broken
                 .into_iter()
@@ -39,16 +39,24 @@ impl Job {
         gang.is_some_and(|gang| self.count_in(gang, Phase::Failed) > 0)
     }
 
-    /// How many of the gang of a task are to be started, and how many have yet to end before they can be.
+    /// How many of the gang of a task are to be started, and how many have yet to end, or to wait, before they can be.
     pub(crate) fn gang_start(&self, task: usize) -> Option<(u32, u32)> {
         let gang = self.gang(task)?;
-        let waiting = self.count_in(gang.clone(), Phase::Waiting);
-        Some((waiting, self.count_in(gang, Phase::Running)))
+        let count = |phase| self.count_in(gang.clone(), phase);
+        Some((
+            count(Phase::Waiting),
+            count(Phase::Running) + count(Phase::Delayed),
+        ))
     }
 
     /// Whether instances of a task may start: those of a gang only when none of it runs any more.
     pub(crate) fn may_start(&self, task: usize) -> bool {
-        self.gang_start(task).is_none_or(|(_, n_running)| n_running == 0)
+        self.gang_start(task).is_none_or(|(_, n_open)| n_open == 0)
+    }
+
+    /// How many instances of a task may be started now.
+    pub(crate) fn n_startable(&self, task: usize) -> u32 {
+        self.tasks[task].n_startable(self.task_spec(task).max_running)
     }
 
     /// Attempts that count against the retries of an instance: its own, or those of its gang.

@@ -43,9 +43,8 @@ enum Condition {
 impl Verdict {
     fn of(task: &Task) -> Self {
         let any = |phase| task.count(phase) > 0;
-        let open = [Phase::Blocked, Phase::Waiting, Phase::Running];
         Self {
-            is_over: !open.into_iter().any(any),
+            is_over: !Phase::OPEN.into_iter().any(any),
             has_failed: any(Phase::Failed),
             was_cancelled: any(Phase::Cancelled),
         }
@@ -120,7 +119,8 @@ impl Job {
     /// Moves what is due of one task; returns whether anything was.
     fn settle_task(&mut self, Look { task, only }: Look) -> bool {
         let Task { n_open, n_doomed, .. } = self.tasks[task];
-        let open = |job: &Self| [Phase::Blocked, Phase::Waiting].map(|phase| job.count(phase));
+        let open =
+            |job: &Self| [Phase::Blocked, Phase::Waiting, Phase::Delayed].map(|phase| job.count(phase));
         let before = open(self);
         if self.cancelled || n_doomed > 0 {
             self.move_all(task, Phase::Blocked, Phase::Cancelled);
@@ -131,6 +131,7 @@ impl Job {
         }
         if self.cancelled || self.gang_has_failed(task) {
             self.move_all(task, Phase::Waiting, Phase::Cancelled);
+            self.move_all(task, Phase::Delayed, Phase::Cancelled);
         }
         before != open(self)
     }

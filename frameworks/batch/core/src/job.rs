@@ -1,7 +1,7 @@
 //! One job, as far as it has come.
 //!
-//! `Blocked -> Waiting -> Running -> Finished | Failed | Cancelled`, with `Running -> Waiting` for a retry or a
-//! lost task, and `Blocked | Waiting -> Cancelled` when the job is cancelled, or a task before it or its gang failed.
+//! `Blocked -> Waiting -> Running -> Finished | Failed | Cancelled`, with `Running -> Waiting` for a lost task, `Running ->
+//! Delayed -> Waiting` for a retry, and `Blocked | Waiting | Delayed -> Cancelled` when the job is cancelled, or a task before it or its gang failed.
 //! Blocked, and cancelled before the first attempt, follow from the others and are not recorded.
 
 use std::sync::Arc;
@@ -25,18 +25,24 @@ pub enum Phase {
     Finished,
     Failed,
     Cancelled,
+    /// Waiting for its time, after a failure.
+    Delayed,
 }
 
 impl Phase {
     /// Every phase, in the order of the records' numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Blocked,
         Self::Waiting,
         Self::Running,
         Self::Finished,
         Self::Failed,
         Self::Cancelled,
+        Self::Delayed,
     ];
+
+    /// Those of what has not ended.
+    pub(crate) const OPEN: [Self; 4] = [Self::Blocked, Self::Waiting, Self::Running, Self::Delayed];
 }
 
 /// Where a job is, over all of its instances.
@@ -71,6 +77,10 @@ pub(crate) struct Job {
     pub(crate) run: Option<Run>,
     pub(crate) submitted: Timestamp,
     pub(crate) cancelled: bool,
+    /// Its deadline has passed; then it is cancelled too.
+    pub(crate) expired: bool,
+    /// Nothing of it is started.
+    pub(crate) held: bool,
     pub(crate) ended: Option<Timestamp>,
     /// In the order of the spec.
     pub(crate) tasks: Vec<Task>,
@@ -116,15 +126,22 @@ impl Job {
             tasks,
             number,
             name: spec.name.clone(),
+            held: spec.hold,
             spec,
             run: None,
             submitted,
             cancelled: false,
+            expired: false,
             ended: None,
             order,
             counts,
             has_launched: false,
         }
+    }
+
+    /// When it has failed, unless it has ended before.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.spec.deadline.map(|deadline| self.submitted.after(deadline))
     }
 
     /// Makes it a run.
@@ -156,6 +173,7 @@ impl Job {
 
     pub(crate) fn state(&self) -> JobState {
         match self.ended {
+            Some(_) if self.expired => JobState::Failed,
             Some(_) if self.cancelled => JobState::Cancelled,
             Some(_) if self.count(Phase::Failed) > 0 => JobState::Failed,
             Some(_) => JobState::Finished,
@@ -174,8 +192,7 @@ impl Job {
 
     /// Whether nothing is left to do.
     pub(crate) fn is_over(&self) -> bool {
-        let open = [Phase::Blocked, Phase::Waiting, Phase::Running];
-        open.into_iter().all(|phase| self.count(phase) == 0)
+        Phase::OPEN.into_iter().all(|phase| self.count(phase) == 0)
     }
 
     /// Moves an instance; returns the phase it was in.

@@ -7,6 +7,7 @@ mod avoided;
 mod batch;
 mod closing;
 mod cut_off;
+mod delays;
 mod gang;
 mod graph;
 mod job;
@@ -27,9 +28,9 @@ pub use schedule::{
     DEFAULT_EPSILON, DEFAULT_HISTORY, MAX_EPSILON, MAX_HISTORY, MAX_INTERVAL, MIN_INTERVAL, MissedPolicy,
     Overlap, Schedule, ScheduleError, When,
 };
-pub use spec::{After, JobSpec, On, TaskSpec};
+pub use spec::{After, DEFAULT_MAX_BACKOFF, ExitCodes, JobSpec, On, RetryPolicy, TaskSpec};
 pub use validate::{
-    MAX_CONSTRAINTS, MAX_CONTAINER_BYTES, MAX_EDGES, MAX_GANG_BYTES, MAX_INSTANCES, MAX_NAME_BYTES,
-    MAX_PRIORITY, MAX_RETRIES, MAX_ROLES, MAX_TASKS, SubmitError,
+    MAX_BACKOFF, MAX_CONSTRAINTS, MAX_CONTAINER_BYTES, MAX_EDGES, MAX_GANG_BYTES, MAX_INSTANCES,
+    MAX_NAME_BYTES, MAX_PRIORITY, MAX_RETRIES, MAX_ROLES, MAX_TASKS, SubmitError,
 };
 pub use view::{Fate, InstanceView, JobSummary, JobView, Pick, RecurringState, RecurringView, WindowView};

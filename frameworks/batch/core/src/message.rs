@@ -2,6 +2,7 @@
 //!
 //! What the wire can check is checked here; what only the scheduler knows is left to `validate`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources, Role};
@@ -10,7 +11,7 @@ use proffer_wire::demand::{Budget, placement_rules};
 use proffer_wire::task::limits;
 use proffer_wire::{ConvertError, v1};
 
-use crate::{After, JobSpec, On, Schedule, TaskSpec};
+use crate::{After, ExitCodes, JobSpec, On, RetryPolicy, Schedule, TaskSpec};
 
 impl TryFrom<v1::JobSpec> for JobSpec {
     type Error = ConvertError;
@@ -36,6 +37,8 @@ impl TryFrom<v1::JobSpec> for JobSpec {
                 .map(Schedule::try_from)
                 .transpose()
                 .map_err(|error| error.under("schedule"))?,
+            hold: message.hold,
+            deadline: (message.deadline_ms > 0).then(|| Duration::from_millis(message.deadline_ms)),
         })
     }
 }
@@ -66,6 +69,8 @@ fn task_spec(message: v1::JobTask, budget: &mut Budget) -> Result<TaskSpec, Conv
         rules: placement_rules(message.rules, budget).map_err(|error| error.under("rules"))?,
         gang: message.gang,
         container,
+        max_running: (message.max_running > 0).then_some(message.max_running),
+        retry: retry(message.retry.unwrap_or_default())?,
         retries: message.retries,
         timeout: (message.timeout_ms > 0).then(|| Duration::from_millis(message.timeout_ms)),
         kill_policy: message.kill_policy.map(KillPolicy::from).unwrap_or_default(),
@@ -116,13 +121,14 @@ impl From<&JobSpec> for v1::JobSpec {
             tasks: spec.tasks.iter().map(task_message).collect(),
             gang: spec.gang,
             schedule: spec.schedule.as_ref().map(Into::into),
+            hold: spec.hold,
+            // 0 means none.
+            deadline_ms: spec.deadline.map_or(0, |deadline| millis(deadline).max(1)),
         }
     }
 }
 
 fn task_message(task: &TaskSpec) -> v1::JobTask {
-    // 0 means no limit, so the shortest limit there can be is 1 ms.
-    let millis = |timeout: Duration| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
     v1::JobTask {
         name: task.name.clone(),
         count: task.count,
@@ -141,10 +147,66 @@ fn task_message(task: &TaskSpec) -> v1::JobTask {
         resources: Some((&task.resources).into()),
         container: Some((&task.container).into()),
         retries: task.retries,
-        timeout_ms: task.timeout.map_or(0, millis),
+        // 0 means no limit, so the shortest limit there can be is 1 ms.
+        timeout_ms: task.timeout.map_or(0, |timeout| millis(timeout).max(1)),
         kill_policy: Some(task.kill_policy.into()),
         limits: (task.limits != Limits::default()).then(|| task.limits.into()),
         rules: (task.rules != PlacementRules::default()).then(|| (&task.rules).into()),
         gang: task.gang,
+        max_running: task.max_running.unwrap_or(0),
+        retry: (task.retry != RetryPolicy::default()).then(|| retry_message(&task.retry)),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn retry(message: v1::JobRetry) -> Result<RetryPolicy, ConvertError> {
+    let v1::JobRetry {
+        backoff_ms,
+        max_backoff_ms,
+        only_exits,
+        not_exits,
+    } = message;
+    let codes = |codes: Vec<u32>, field: &'static str| {
+        let code = |code: u32| {
+            u8::try_from(code)
+                .map_err(|_| ConvertError::new(field, format!("{code} is no exit code, which are 0 to 255")))
+        };
+        codes
+            .into_iter()
+            .map(code)
+            .collect::<Result<BTreeSet<_>, _>>()
+            .map_err(|error| error.under("retry"))
+    };
+    let (only, not) = (codes(only_exits, "only_exits")?, codes(not_exits, "not_exits")?);
+    Ok(RetryPolicy {
+        backoff: Duration::from_millis(backoff_ms),
+        max_backoff: Duration::from_millis(max_backoff_ms),
+        exits: match (only.is_empty(), not.is_empty()) {
+            (true, true) => ExitCodes::All,
+            (false, true) => ExitCodes::Only(only),
+            (true, false) => ExitCodes::AllBut(not),
+            (false, false) => {
+                let error = ConvertError::new("not_exits", "`only_exits` says it already");
+                return Err(error.under("retry"));
+            }
+        },
+    })
+}
+
+fn retry_message(retry: &RetryPolicy) -> v1::JobRetry {
+    let codes = |codes: &BTreeSet<u8>| codes.iter().copied().map(u32::from).collect();
+    let (only_exits, not_exits) = match &retry.exits {
+        ExitCodes::All => (Vec::new(), Vec::new()),
+        ExitCodes::Only(only) => (codes(only), Vec::new()),
+        ExitCodes::AllBut(not) => (Vec::new(), codes(not)),
+    };
+    v1::JobRetry {
+        backoff_ms: millis(retry.backoff),
+        max_backoff_ms: millis(retry.max_backoff),
+        only_exits,
+        not_exits,
     }
 }

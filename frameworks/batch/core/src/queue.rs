@@ -1,4 +1,4 @@
-//! The tasks that have instances waiting for an offer: by priority, then in the order of submission, then of the spec.
+//! The tasks that have instances waiting for an offer and are not held: by priority, then in the order of submission, then of the spec.
 //!
 //! Instances of one task ask for the same, so they are kept together, in the task itself: an offer that cannot hold one of
 //! them is not tried on the others.
@@ -23,14 +23,14 @@ struct Key {
 }
 
 impl Queue {
-    /// What of a task waits may have changed.
+    /// What of a task waits, or whether it is held, may have changed.
     pub(crate) fn update(&mut self, job: &Job, task: usize) {
         let key = Key {
             priority: Reverse(job.spec.priority),
             job: job.number,
             task,
         };
-        if job.tasks[task].count(Phase::Waiting) > 0 {
+        if job.tasks[task].count(Phase::Waiting) > 0 && !job.held {
             self.roles.entry(job.spec.role.clone()).or_default().insert(key);
         } else if let Some(keys) = self.roles.get_mut(&job.spec.role) {
             keys.remove(&key);

@@ -6,7 +6,7 @@
 //! | `batch/recurring/<number>` | `RecurringRecord` | when submitted |
 //! | `batch/recurring/<number>/ledger` | `LedgerRecord` | when a window is decided about |
 //! | `job/<number>` | `JobRecord` | when submitted; the run of a window, when it is due, with the ledger, and when it starts |
-//! | `job/<number>/end` | `EndRecord` | when cancelled, and when ended |
+//! | `job/<number>/end` | `EndRecord` | when held, released, cancelled, past its deadline, and when ended |
 //! | `job/<number>/<task>.<index>` | `InstanceRecord` | when launched, and when an attempt ended |
 //!
 //! The number has twenty digits, so that the order of keys is the order of submission. An instance without a record was
@@ -71,6 +71,11 @@ struct EndRecord {
     /// Absent while a cancelled job still has something running.
     #[prost(uint64, optional, tag = "2")]
     ended_ms: Option<u64>,
+    /// Absent means as its spec says.
+    #[prost(bool, optional, tag = "3")]
+    held: Option<bool>,
+    #[prost(bool, tag = "4")]
+    expired: bool,
 }
 
 /// Field 4 was the status, field by field.
@@ -116,6 +121,8 @@ pub(crate) enum Record {
         number: u64,
         cancelled: bool,
         ended: Option<Timestamp>,
+        held: Option<bool>,
+        expired: bool,
     },
     Instance {
         number: u64,
@@ -150,6 +157,8 @@ pub(crate) fn end(job: &Job) -> (String, Vec<u8>) {
     let record = EndRecord {
         cancelled: job.cancelled,
         ended_ms: job.ended.map(|ended| ended.0),
+        held: (job.held != job.spec.hold).then_some(job.held),
+        expired: job.expired,
     };
     (format!("{}/end", job_key(job)), record.encode_to_vec())
 }
@@ -233,6 +242,8 @@ pub(crate) fn read(key: &str, value: &[u8]) -> Result<Record, RecoverError> {
                 number,
                 cancelled: record.cancelled,
                 ended: record.ended_ms.map(Timestamp),
+                held: record.held,
+                expired: record.expired,
             })
         }
         (_, Some((task, index))) => {

@@ -1,11 +1,14 @@
 //! What a user submits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources, Role};
+use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources, Role, TaskExit};
 
 use crate::Schedule;
+
+/// The longest wait before a retry, where the job does not say: by then a person may have mended what is broken.
+pub const DEFAULT_MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
 /// A job: tasks, and the order between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +23,10 @@ pub struct JobSpec {
     pub gang: bool,
     /// Absent means that the job runs once, now.
     pub schedule: Option<Schedule>,
+    /// Nothing of it is started before it is released.
+    pub hold: bool,
+    /// What has not ended so long after the submission, or after the window of a run, has failed.
+    pub deadline: Option<Duration>,
 }
 
 /// A task of a job: an array of like instances.
@@ -40,11 +47,62 @@ pub struct TaskSpec {
     /// The instances start at one moment or not at all.
     pub gang: bool,
     pub container: ContainerSpec,
+    /// At most so many instances run at once; absent means all. A gang starts whole, and has none.
+    pub max_running: Option<u32>,
     /// How often one instance is started again after a failure; of a gang, how often the gang is.
     pub retries: u32,
+    /// When, and after which failures.
+    pub retry: RetryPolicy,
     /// An instance that runs longer fails.
     pub timeout: Option<Duration>,
     pub kill_policy: KillPolicy,
+}
+
+/// When, and after which failures, an instance is started again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RetryPolicy {
+    /// The wait after the first failure, which doubles with each further one. Zero means none.
+    pub backoff: Duration,
+    /// The longest wait; zero means an hour.
+    pub max_backoff: Duration,
+    pub exits: ExitCodes,
+}
+
+/// The exit codes that decide whether there is a retry.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ExitCodes {
+    /// Every failure is retried.
+    #[default]
+    All,
+    /// Only an exit with one of these is; what was killed, for its time or its memory, has none.
+    Only(BTreeSet<u8>),
+    /// Every failure is, but an exit with one of these.
+    AllBut(BTreeSet<u8>),
+}
+
+impl RetryPolicy {
+    /// How long to wait after so many failures, at least one.
+    pub(crate) fn wait(&self, failures: u32) -> Duration {
+        let most = match self.max_backoff {
+            Duration::ZERO => DEFAULT_MAX_BACKOFF,
+            most => most,
+        };
+        let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.backoff.saturating_mul(doubled).min(most)
+    }
+
+    /// Whether an attempt that ended like this is to be retried.
+    pub(crate) fn covers(&self, exit: Option<TaskExit>) -> bool {
+        let code = match exit {
+            Some(TaskExit::Code(code)) => u8::try_from(code).ok(),
+            Some(TaskExit::Signal(_)) | None => None,
+        };
+        match &self.exits {
+            ExitCodes::All => true,
+            ExitCodes::Only(codes) => code.is_some_and(|code| codes.contains(&code)),
+            ExitCodes::AllBut(codes) => code.is_none_or(|code| !codes.contains(&code)),
+        }
+    }
 }
 
 /// What a task comes after.

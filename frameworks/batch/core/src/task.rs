@@ -68,6 +68,12 @@ impl Task {
         self.count
     }
 
+    /// How many instances may be started now, if at most so many may run.
+    pub(crate) fn n_startable(&self, max_running: Option<u32>) -> u32 {
+        let left = max_running.map_or(u32::MAX, |most| most.saturating_sub(self.count(Phase::Running)));
+        self.count(Phase::Waiting).min(left)
+    }
+
     /// How many of them are in a phase.
     pub(crate) fn count(&self, phase: Phase) -> u32 {
         // No more than there are instances.

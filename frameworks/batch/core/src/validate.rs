@@ -1,6 +1,7 @@
 //! What a job must be like to be accepted. Whoever holds an accepted spec need not check it again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proffer_types::container::RestartOn;
 use proffer_types::demand::MAX_GANG_TASKS;
@@ -10,7 +11,7 @@ use proffer_wire::container::encoded_bytes;
 use thiserror::Error;
 
 use crate::graph::order;
-use crate::{JobSpec, MissedPolicy, Schedule, ScheduleError, TaskSpec};
+use crate::{ExitCodes, JobSpec, MissedPolicy, Schedule, ScheduleError, TaskSpec};
 
 /// The longest name of a job or task, in bytes: two of them and three numbers fit in a task id.
 pub const MAX_NAME_BYTES: usize = 63;
@@ -24,6 +25,8 @@ pub const MAX_INSTANCES: u32 = 1_000_000;
 pub const MAX_PRIORITY: i32 = 1000;
 /// The most retries: what has failed a hundred times will fail again.
 pub const MAX_RETRIES: u32 = 100;
+/// The longest wait before a retry: a day.
+pub const MAX_BACKOFF: Duration = Duration::from_secs(24 * 60 * 60);
 /// The largest container of one task as the wire has it, in bytes; each launch sends it.
 pub const MAX_CONTAINER_BYTES: usize = 64 << 10;
 
@@ -109,6 +112,14 @@ pub enum SubmitError {
     LargeContainer { task: String, n_bytes: usize },
     #[error("task `{task}` has {retries} retries, at most {MAX_RETRIES} are allowed")]
     Retries { task: String, retries: u32 },
+    #[error("task `{0}` lets none of its instances run at once")]
+    NoneRunning(String),
+    #[error("task `{0}` is a gang, which runs whole, and cannot be limited to some of it at once")]
+    GangRunning(String),
+    #[error("task `{task}` waits {wait:?} before a retry, at most {MAX_BACKOFF:?} are allowed")]
+    Backoff { task: String, wait: Duration },
+    #[error("task `{0}` names no exit code that is retried")]
+    NoExitCodes(String),
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
     #[error("priority {0} is not between -{MAX_PRIORITY} and {MAX_PRIORITY}")]
@@ -152,6 +163,9 @@ pub(crate) fn validate(spec: &JobSpec, largest: &[Resources]) -> Result<Arc<[usi
 
 fn check_gangs(spec: &JobSpec) -> Result<(), SubmitError> {
     if spec.gang {
+        if let Some(task) = spec.tasks.iter().find(|task| task.max_running.is_some()) {
+            return Err(SubmitError::GangRunning(task.name.clone()));
+        }
         if let Some(task) = spec.tasks.iter().find(|task| !task.after.is_empty()) {
             return Err(SubmitError::GangAfter(task.name.clone()));
         }
@@ -226,6 +240,7 @@ fn check_task(task: &TaskSpec) -> Result<(), SubmitError> {
         return Err(SubmitError::NotAmounts(name()));
     }
     check_rules(task)?;
+    check_retry(task)?;
     if task.container.command.is_empty() && task.container.image.is_none() {
         return Err(SubmitError::NoCommand(name()));
     }
@@ -243,6 +258,21 @@ fn check_task(task: &TaskSpec) -> Result<(), SubmitError> {
         });
     }
     Ok(())
+}
+
+/// Checks when a task is started again, and how many of it run at once.
+fn check_retry(task: &TaskSpec) -> Result<(), SubmitError> {
+    let name = || task.name.clone();
+    let wait = task.retry.backoff.max(task.retry.max_backoff);
+    if wait > MAX_BACKOFF {
+        return Err(SubmitError::Backoff { task: name(), wait });
+    }
+    match (&task.retry.exits, task.max_running) {
+        (ExitCodes::Only(codes), _) if codes.is_empty() => Err(SubmitError::NoExitCodes(name())),
+        (_, Some(0)) => Err(SubmitError::NoneRunning(name())),
+        (_, Some(_)) if task.gang => Err(SubmitError::GangRunning(name())),
+        (_, Some(_) | None) => Ok(()),
+    }
 }
 
 /// Checks what a task may use and where it may run.

@@ -70,6 +70,8 @@ pub struct JobView {
     pub name: String,
     pub spec: Arc<JobSpec>,
     pub state: JobState,
+    /// Nothing of it is started.
+    pub held: bool,
     pub submitted: Timestamp,
     pub ended: Option<Timestamp>,
     /// Of each task of the spec, how many instances are in each phase, in the order of [`Phase::ALL`].
@@ -114,6 +116,7 @@ impl JobView {
             name: job.name.clone(),
             spec: job.spec.clone(),
             state: job.state(),
+            held: job.held,
             submitted: job.submitted,
             ended: job.ended,
             counts: job

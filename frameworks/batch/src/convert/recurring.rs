@@ -19,6 +19,7 @@ pub(crate) fn recurring(job: &RecurringView, framework_id: &str) -> v1::Job {
         ended_ms: millis(job.ended),
         tasks: Vec::new(),
         counts: Vec::new(),
+        held: false,
         framework_id: framework_id.to_owned(),
         recurrence: Some(v1::JobRecurrence {
             next_ms: millis(job.next),

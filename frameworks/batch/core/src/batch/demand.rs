@@ -6,7 +6,7 @@ use proffer_session::Context;
 use proffer_types::{GangId, Placement, Role, Shape, ShapeId, StatementRoom};
 
 use super::Batch;
-use crate::job::{Job, Phase};
+use crate::job::Job;
 use crate::validate::{MAX_TASKS, is_amounts};
 
 /// The bits of a shape's id that tell the task; the others tell the job.
@@ -68,7 +68,7 @@ impl Batch {
 
     /// The shape of a task; none when nothing of it waits.
     fn shape(&self, job: &Job, task: usize) -> Option<Shape> {
-        let count = job.tasks[task].count(Phase::Waiting);
+        let count = job.n_startable(task);
         (count > 0).then(|| shape(job, task, count))
     }
 }

@@ -23,6 +23,7 @@ impl Batch {
         let title = format!("job `{}`", job.name);
         let mut reasons = match job.state() {
             JobState::Finished => return Ok(vec![format!("{title} has finished.")]),
+            JobState::Failed if job.expired => vec![format!("{title} has failed: its deadline had passed.")],
             JobState::Failed => vec![format!("{title} has failed.")],
             JobState::Cancelled => return Ok(vec![format!("{title} was cancelled.")]),
             JobState::Pending | JobState::Running if job.cancelled => {
@@ -34,6 +35,11 @@ impl Batch {
             }
             JobState::Pending | JobState::Running if !self.connected => {
                 vec!["the batch framework is not connected to a master.".to_owned()]
+            }
+            JobState::Pending | JobState::Running if job.held => {
+                vec![format!(
+                    "{title} is held; nothing more of it is started before it is released."
+                )]
             }
             JobState::Pending | JobState::Running => Vec::new(),
         };
@@ -113,6 +119,11 @@ impl Batch {
             let why = self.explain_waiting(job, task, now);
             format!("must wait for an offer with {}{whole}: {why}", wanted(spec))
         });
+        say(state.count(Phase::Delayed), &|| {
+            let until = self.delays.of_task(job.number, task).unwrap_or(now);
+            let left = humantime(until.since(now));
+            format!("failed and must wait before the next attempt, the first of them for {left}.")
+        });
         say(state.count(Phase::Blocked), &|| {
             format!("must come after {}.", before(job, task))
         });
@@ -140,7 +151,13 @@ impl Batch {
             let whom = instances(n);
             return format!("{whom} of the gang must end first, whose kill is on its way.");
         }
+        if job.held {
+            return "the job is held.".to_owned();
+        }
         let spec = job.task_spec(task);
+        if let Some(most) = spec.max_running.filter(|_| job.n_startable(task) == 0) {
+            return format!("{most} of it run, and no more are to run at once.");
+        }
         if !is_amounts(&spec.resources) {
             return format!("{}.", SubmitError::NotAmounts(spec.name.clone()));
         }
@@ -225,6 +242,14 @@ fn agents(n: u32) -> String {
 fn instances(n: impl Into<u64>) -> String {
     let n = n.into();
     format!("{n} {}", if n == 1 { "instance" } else { "instances" })
+}
+
+/// A wait in seconds, rounded up, or in minutes.
+fn humantime(wait: Duration) -> String {
+    match wait.as_millis().div_ceil(1000).max(1) {
+        seconds @ ..120 => format!("{seconds} s"),
+        _ => minutes(wait),
+    }
 }
 
 /// A wait in whole minutes, rounded up.

@@ -155,6 +155,7 @@ impl Batch {
             let taken = room.take(job.task_spec(task))?;
             Some((job.place(task, index), offer.agent_id.clone(), taken))
         };
+        let n = n.min(job.n_startable(task));
         waiting.take(n as usize).map_while(launch).collect()
     }
 
@@ -177,7 +178,8 @@ impl Batch {
             {
                 continue;
             }
-            for index in job.tasks[task].in_phase(Phase::Waiting) {
+            let n = job.n_startable(task) as usize;
+            for index in job.tasks[task].in_phase(Phase::Waiting).iter().take(n) {
                 let Some(taken) = room.take(spec) else {
                     break;
                 };
@@ -246,11 +248,11 @@ impl Batch {
         (plan.len() == n_waiting as usize).then_some(plan)
     }
 
-    /// The task that a shape of a role stands for.
+    /// The task that a shape of a role stands for, if it may be started.
     fn owner_of(&self, shape: ShapeId, role: &Role) -> Option<(&Job, usize)> {
         let (number, task) = of_shape(shape);
         let job = self.jobs.get(&number)?;
-        (job.spec.role == *role && task < job.tasks.len()).then_some((job, task))
+        (job.spec.role == *role && task < job.tasks.len() && !job.held).then_some((job, task))
     }
 
     fn launch(&mut self, plan: Vec<Launch>, cx: &mut Context<'_>) -> Vec<TaskInfo> {

@@ -59,10 +59,14 @@ pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverErr
                 number,
                 cancelled,
                 ended,
+                held,
+                expired,
             } => {
                 let job = batch.jobs.get_mut(&number).ok_or_else(|| orphan(number))?;
                 job.cancelled = cancelled;
                 job.ended = ended;
+                job.expired = expired;
+                job.held = held.unwrap_or(job.spec.hold);
             }
             Record::Instance {
                 number,
@@ -86,6 +90,8 @@ pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverErr
     }
     for number in batch.jobs.keys().copied().collect::<Vec<_>>() {
         batch.settle(number, Job::settle, Timestamp::default());
+        batch.watch_deadline(number);
+        batch.queue_again(number);
     }
     batch.recover_windows();
     // Nothing was stated yet.

@@ -167,6 +167,7 @@ impl Batch {
         let run_number = run.number;
         self.names.insert(run.name.clone(), run_number);
         self.jobs.insert(run_number, run);
+        self.watch_deadline(run_number);
         self.conclude(run_number, cx);
         Some(run_number)
     }

@@ -42,6 +42,7 @@ impl Batch {
         put(cx, records::job(&job));
         self.names.insert(job.spec.name.clone(), number);
         self.jobs.insert(number, job);
+        self.watch_deadline(number);
         self.conclude(number, cx);
         self.state_demand(cx);
         Ok(n_instances)

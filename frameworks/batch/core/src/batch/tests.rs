@@ -2,10 +2,12 @@
 
 mod demand;
 mod graph;
+mod hold;
 mod ports;
 mod property;
 mod record;
 mod recurring;
+mod retry;
 mod world;
 
 use expect_test::expect;

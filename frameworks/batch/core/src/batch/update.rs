@@ -1,6 +1,7 @@
 //! Hearing of a task: whether its instance is done, is to be started again, or has failed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proffer_session::Context;
 use proffer_types::{KillPolicy, StatusReason, StatusSource, TaskState, TaskStatus, Timestamp};
@@ -23,7 +24,7 @@ pub(super) enum Outcome {
     Failed,
     /// It was killed; that is a failure, unless the job was cancelled.
     Killed,
-    /// Its description is wrong; it would fail again.
+    /// Its description is wrong, or its end is one that is not retried.
     Invalid,
     /// It was never launched; no fault of its own.
     NeverLaunched,
@@ -60,6 +61,10 @@ impl Batch {
         }
         if outcome == Outcome::NeverLaunched {
             instance.never_launched += 1;
+        }
+        let is_covered = job.task_spec(place.task).retry.covers(status.exit);
+        if outcome == Outcome::Failed && !is_covered {
+            outcome = Outcome::Invalid;
         }
         let phase = phase_after(job, place, outcome);
         if status.state == TaskState::Unreachable {
@@ -99,6 +104,9 @@ impl Batch {
         };
         let was_broken = is_broken(&self.jobs);
         self.move_to(place, phase);
+        if phase == Phase::Delayed {
+            self.delay(place, cx.now());
+        }
         if let Some(job) = self.jobs.get(&place.job) {
             put(cx, records::instance(job, place));
         }
@@ -131,7 +139,12 @@ pub(super) fn phase_after(job: &Job, place: Place, outcome: Outcome) -> Phase {
         Outcome::Alive => Phase::Running,
         Outcome::Finished => Phase::Finished,
         Outcome::Killed | Outcome::Lost | Outcome::NeverLaunched if job.cancelled => Phase::Cancelled,
-        Outcome::Failed | Outcome::Killed if failures() <= retries && !job.cancelled => Phase::Waiting,
+        Outcome::Failed | Outcome::Killed if failures() <= retries && !job.cancelled => {
+            match job.task_spec(place.task).retry.backoff {
+                Duration::ZERO => Phase::Waiting,
+                _ => Phase::Delayed,
+            }
+        }
         Outcome::Failed | Outcome::Killed | Outcome::Invalid => Phase::Failed,
         Outcome::Lost if job.at_most_once() => Phase::Failed,
         Outcome::Lost | Outcome::NeverLaunched if attempts.saturating_sub(failures()) > MAX_LOSSES => {

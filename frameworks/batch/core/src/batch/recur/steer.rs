@@ -33,6 +33,12 @@ pub enum SteerError {
     TooManyRuns(String),
     #[error("job `{0}` was triggered in this second already")]
     Twice(String),
+    #[error("no job is named `{0}`")]
+    NoSuchJob(String),
+    #[error("job `{0}` recurs; pause it, or hold one of its runs")]
+    Recurring(String),
+    #[error("job `{0}` has ended")]
+    Ended(String),
     #[error(transparent)]
     NoRoom(SubmitError),
 }

@@ -152,6 +152,8 @@ fn more_than_a_statement_holds_is_asked_for_when_some_of_it_runs() {
             .collect(),
         gang: false,
         schedule: None,
+        hold: false,
+        deadline: None,
     };
     world
         .run(|batch, cx| batch.submit(spec(1000, "J".to_owned()), cx))
@@ -203,6 +205,8 @@ fn in_role(name: &str, role: &str) -> JobSpec {
         tasks: vec![spec_of("a", 1, None, Resources::of(1000, 1 << 20, 0))],
         gang: false,
         schedule: None,
+        hold: false,
+        deadline: None,
     }
 }
 

@@ -95,6 +95,8 @@ fn layers(n_layers: usize, width: usize) -> JobSpec {
         tasks: Vec::new(),
         gang: false,
         schedule: None,
+        hold: false,
+        deadline: None,
     };
     let name = |layer, nth| format!("t{layer}_{nth}");
     for layer in 0..n_layers {
@@ -152,7 +154,7 @@ fn a_million_instances_take_no_more_memory_or_records_than_one_until_they_are_la
         after: Some(("t0_0".to_owned(), 7)),
     };
     let view = world.batch.get("J", &pick).unwrap();
-    assert_eq!(view.counts, [[0, 999_990, 10, 0, 0, 0]]);
+    assert_eq!(view.counts, [[0, 999_990, 10, 0, 0, 0, 0]]);
     let picked: Vec<_> = view
         .instances
         .iter()
@@ -164,7 +166,7 @@ fn a_million_instances_take_no_more_memory_or_records_than_one_until_they_are_la
     );
     world.run(|batch, cx| batch.cancel("J", cx)).0.unwrap();
     let view = world.batch.get("J", &pick).unwrap();
-    assert_eq!(view.counts, [[0, 0, 10, 0, 0, 999_990]]);
+    assert_eq!(view.counts, [[0, 0, 10, 0, 0, 999_990, 0]]);
     world.batch = world.recovered();
     assert_eq!(world.batch.get("J", &pick).unwrap().counts, view.counts);
 }

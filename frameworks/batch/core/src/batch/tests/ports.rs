@@ -29,6 +29,8 @@ fn an_instance_gets_a_port_for_each_mapping_that_leaves_the_hosts_open() {
         tasks: vec![task],
         gang: false,
         schedule: None,
+        hold: false,
+        deadline: None,
     };
     let mut world = World::new();
     world.run(|batch, cx| batch.submit(job, cx)).0.unwrap();

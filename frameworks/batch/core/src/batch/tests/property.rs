@@ -2,6 +2,7 @@
 //! a gang starts whole or not at all, what is stated is what waits, and every job ends.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use proffer_session::Scheduler;
 use proffer_types::scheduler_link::Call;
@@ -22,6 +23,8 @@ enum Step {
         gang: Gang,
         on: On,
         each: bool,
+        backoff: u64,
+        max_running: Option<u32>,
     },
     /// The remainder of an agent.
     Offer {
@@ -49,6 +52,10 @@ enum Step {
     Return,
     Cancel {
         name: u8,
+    },
+    Hold {
+        name: u8,
+        held: bool,
     },
     Crash,
 }
@@ -78,8 +85,10 @@ fn step() -> impl Strategy<Value = Step> {
     let gang = prop_oneof![Just(Gang::None), Just(Gang::Array), Just(Gang::Job)];
     let on = prop_oneof![Just(On::Success), Just(On::Failure), Just(On::Any)];
     prop_oneof![
-        2 => (0..3_u8, 1..4_u32, 0..3_u32, gang, on, any::<bool>())
-            .prop_map(|(name, count, retries, gang, on, each)| Step::Submit { name, count, retries, gang, on, each }),
+        2 => (0..3_u8, 1..4_u32, 0..3_u32, gang, on, any::<bool>(), 0..3_u64, proptest::option::of(1..3_u32))
+            .prop_map(|(name, count, retries, gang, on, each, backoff, max_running)| {
+                Step::Submit { name, count, retries, gang, on, each, backoff, max_running }
+            }),
         1 => (1..5_u32).prop_map(|cpus| Step::Offer { cpus }),
         3 => (1..5_u32).prop_map(|cpus| Step::OfferDemand { cpus }),
         3 => prop::bool::weighted(0.8).prop_map(|whole| Step::OfferGang { whole }),
@@ -88,6 +97,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1..400_u64).prop_map(|seconds| Step::Wait { seconds }),
         1 => Just(Step::Return),
         1 => (0..3_u8).prop_map(|name| Step::Cancel { name }),
+        1 => (0..3_u8, any::<bool>()).prop_map(|(name, held)| Step::Hold { name, held }),
         1 => Just(Step::Crash),
     ]
 }
@@ -263,6 +273,8 @@ fn apply(world: &mut World, cluster: &mut Cluster, step: Step) {
             gang,
             on,
             each,
+            backoff,
+            max_running,
         } => {
             let may_come_after = gang != Gang::Job;
             let small = Resources::of(1000, 1 << 20, 0);
@@ -280,7 +292,11 @@ fn apply(world: &mut World, cluster: &mut Cluster, step: Step) {
             let task = "a".to_owned();
             let after = After { task, on, each };
             tasks[1].after.extend(may_come_after.then_some(after));
-            tasks.iter_mut().for_each(|task| task.retries = retries);
+            for task in &mut tasks {
+                task.retries = retries;
+                task.retry.backoff = Duration::from_secs(backoff * 10);
+            }
+            tasks[1].max_running = max_running.filter(|_| may_come_after);
             tasks[0].gang = gang == Gang::Array;
             tasks[2].rules.max_per_agent = Some(1);
             let spec = JobSpec {
@@ -290,6 +306,8 @@ fn apply(world: &mut World, cluster: &mut Cluster, step: Step) {
                 tasks,
                 gang: gang == Gang::Job,
                 schedule: None,
+                hold: false,
+                deadline: None,
             };
             let (_, calls) = world.run(|batch, cx| batch.submit(spec, cx));
             cluster.hear(&calls);
@@ -315,6 +333,14 @@ fn apply(world: &mut World, cluster: &mut Cluster, step: Step) {
         Step::Return => cluster.back(world),
         Step::Cancel { name } => {
             let (_, calls) = world.run(|batch, cx| batch.cancel(&format!("J{name}"), cx));
+            cluster.hear(&calls);
+        }
+        Step::Hold { name, held } => {
+            let name = format!("J{name}");
+            let (_, calls) = world.run(|batch, cx| match held {
+                true => batch.hold(&name, cx),
+                false => batch.release(&name, cx),
+            });
             cluster.hear(&calls);
         }
         Step::Crash => {
@@ -344,6 +370,7 @@ fn durable(batch: &Batch) -> Batch {
         avoided: Default::default(),
         closing: Default::default(),
         cut_off: Default::default(),
+        delays: Default::default(),
         ..batch
     }
 }
@@ -363,6 +390,9 @@ proptest! {
         for step in steps {
             apply(&mut world, &mut cluster, step);
             check(&world, &cluster);
+        }
+        for name in 0..3 {
+            apply(&mut world, &mut cluster, Step::Hold { name, held: false });
         }
         // A healthy cluster finishes what is left: each round launches or ends something, or waits for what is unreachable.
         while world.batch.list().iter().any(|job| job.ended.is_none()) {

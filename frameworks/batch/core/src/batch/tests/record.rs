@@ -17,6 +17,8 @@ fn job(name: &str) -> JobSpec {
         tasks: vec![spec_of("a", 2, None, Resources::of(1000, 1 << 20, 0))],
         gang: false,
         schedule: None,
+        hold: false,
+        deadline: None,
     }
 }
 

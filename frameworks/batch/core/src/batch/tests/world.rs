@@ -10,14 +10,16 @@ use proffer_types::scheduler_link::Call;
 use proffer_types::{
     AgentId, Attribute, Constraint, ContainerSpec, FrameworkId, GangId, KillPolicy, Limits, Offer,
     OfferConstraints, OfferGang, OfferId, Operation, PlacementRules, Predicate, ResourceName, Resources,
-    Role, Selector, Shape, ShapeId, StatusReason, StatusSource, TaskId, TaskInfo, TaskState, TaskStatus,
-    Timestamp, Unavailability,
+    Role, Selector, Shape, ShapeId, StatusReason, StatusSource, TaskExit, TaskId, TaskInfo, TaskState,
+    TaskStatus, Timestamp, Unavailability,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::batch::demand::{of_shape, shape_id};
-use crate::{After, Batch, JobSpec, MissedPolicy, On, Overlap, Pick, Schedule, TaskSpec, When};
+use crate::{
+    After, Batch, ExitCodes, JobSpec, MissedPolicy, On, Overlap, Pick, RetryPolicy, Schedule, TaskSpec, When,
+};
 
 #[derive(Debug)]
 pub(super) struct World {
@@ -180,6 +182,8 @@ fn apply(world: &mut World, step: &str) -> String {
         }
         "pause" => steered(world.run(|batch, cx| batch.pause(words[1], cx).map(|()| String::new()))),
         "resume" => steered(world.run(|batch, cx| batch.resume(words[1], cx).map(|()| String::new()))),
+        "hold" => steered(world.run(|batch, cx| batch.hold(words[1], cx).map(|()| String::new()))),
+        "release" => steered(world.run(|batch, cx| batch.release(words[1], cx).map(|()| String::new()))),
         "trigger" => steered(world.run(|batch, cx| batch.trigger(words[1], cx))),
         "cancel-schedule" => world.run(|batch, cx| {
             batch.cancel_schedule(words[1], cx).unwrap();
@@ -242,7 +246,7 @@ fn set_schedule(spec: &mut JobSpec, word: &str) {
     }
 }
 
-/// `J a*2 b<a c<a~,b?^ d:cpus:4 r1 p5 m2 rack=r1 gang @role`: tasks, then what holds for all of them. `a*2!` is a gang itself.
+/// `J a*2 b<a c<a~,b?^ d:cpus:4 r1 b5 only:3,4 not:5 n2 d60 held p5 m2 rack=r1 gang @role`: tasks, then what holds for all of them. `a*2!` is a gang itself.
 /// What begins with `~` is of the schedule.
 pub(super) fn job(words: &[&str]) -> JobSpec {
     let mut spec = JobSpec {
@@ -252,6 +256,8 @@ pub(super) fn job(words: &[&str]) -> JobSpec {
         tasks: Vec::new(),
         gang: false,
         schedule: None,
+        hold: false,
+        deadline: None,
     };
     let number = |word: &str| word[1..].parse::<i32>().ok();
     for word in &words[1..] {
@@ -263,6 +269,24 @@ pub(super) fn job(words: &[&str]) -> JobSpec {
             spec.tasks
                 .iter_mut()
                 .for_each(|task| task.retries = retries.try_into().unwrap());
+        } else if let Some(seconds) = number(word).filter(|_| word.starts_with('b')) {
+            let backoff = Duration::from_secs(seconds.try_into().unwrap());
+            spec.tasks
+                .iter_mut()
+                .for_each(|task| task.retry.backoff = backoff);
+        } else if let Some(most) = number(word).filter(|_| word.starts_with('n')) {
+            spec.tasks
+                .iter_mut()
+                .for_each(|task| task.max_running = Some(most.try_into().unwrap()));
+        } else if let Some(codes) = word.strip_prefix("only:").or(word.strip_prefix("not:")) {
+            let codes = codes.split(',').map(|code| code.parse().unwrap()).collect();
+            let exits = match word.starts_with("only") {
+                true => ExitCodes::Only(codes),
+                false => ExitCodes::AllBut(codes),
+            };
+            spec.tasks
+                .iter_mut()
+                .for_each(|task| task.retry.exits = exits.clone());
         } else if let Some(most) = number(word).filter(|_| word.starts_with('m')) {
             spec.tasks
                 .iter_mut()
@@ -283,6 +307,10 @@ pub(super) fn job(words: &[&str]) -> JobSpec {
             spec.tasks
                 .iter_mut()
                 .for_each(|task| task.rules.constraints = constraints.clone());
+        } else if *word == "held" {
+            spec.hold = true;
+        } else if let Some(seconds) = number(word).filter(|_| word.starts_with('d')) {
+            spec.deadline = Some(Duration::from_secs(seconds.try_into().unwrap()));
         } else if *word == "gang" {
             spec.gang = true;
         } else {
@@ -340,7 +368,9 @@ pub(super) fn spec_of(name: &str, count: u32, after: Option<&str>, resources: Re
             command: vec!["true".to_owned()],
             ..ContainerSpec::default()
         },
+        max_running: None,
         retries: 0,
+        retry: RetryPolicy::default(),
         timeout: None,
         kill_policy: KillPolicy::default(),
         limits: Limits::default(),
@@ -411,6 +441,8 @@ pub(super) fn status(id: &str, state: &str) -> TaskStatus {
         "DRAINED" => ("KILLED", Some(StatusReason::AgentDraining)),
         state => (state, None),
     };
+    // `FAILED:3` is an exit with 3.
+    let (state, code) = state.split_once(':').unwrap_or((state, ""));
     let state = TaskState::ALL.into_iter().find(|known| known.as_str() == state);
     TaskStatus {
         task_id: TaskId::new(id).unwrap(),
@@ -421,7 +453,7 @@ pub(super) fn status(id: &str, state: &str) -> TaskStatus {
         message: String::new(),
         timestamp: Timestamp(0),
         uuid: None,
-        exit: None,
+        exit: code.parse().ok().map(TaskExit::Code),
         usage: None,
         condition: proffer_types::TaskCondition::default(),
     }
