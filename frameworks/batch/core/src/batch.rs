@@ -8,6 +8,7 @@ mod cancel;
 mod demand;
 mod expire;
 mod explain;
+mod forget;
 mod give_up;
 mod hold;
 mod offers;
@@ -36,6 +37,7 @@ use crate::{JobSummary, JobView, Pick, RecurringView, records};
 pub use cancel::CancelError;
 pub use recur::SteerError;
 
+use self::forget::Forgotten;
 use self::recur::Recurrings;
 
 /// Ended jobs that are kept for people to look at.
@@ -74,6 +76,7 @@ pub struct Batch {
     delays: Delays,
     /// Of the jobs that have not ended.
     deadlines: BTreeSet<(Timestamp, u64)>,
+    forgotten: Forgotten,
 }
 
 impl Batch {
@@ -98,6 +101,7 @@ impl Batch {
             cut_off: CutOff::default(),
             delays: Delays::default(),
             deadlines: BTreeSet::new(),
+            forgotten: Forgotten::default(),
         }
     }
 
@@ -238,7 +242,7 @@ impl Batch {
         let Some(job) = self.jobs.remove(&number) else {
             return;
         };
-        records::keys(&job).into_iter().for_each(|key| cx.delete(key));
+        self.forget_records(&job, cx);
         self.ended.retain(|(_, other)| *other != number);
         if self.names.get(&job.name) == Some(&number) {
             self.names.remove(&job.name);
@@ -309,6 +313,7 @@ impl Scheduler for Batch {
         self.give_up_overdue(cx);
         self.retry_due(cx);
         self.expire_due(cx);
+        self.forget_more(cx);
         self.fire(None, cx);
         self.state_demand(cx);
     }
@@ -319,6 +324,8 @@ impl Scheduler for Batch {
             self.deadlines.first().map(|(deadline, _)| *deadline),
             self.delays.next(),
             self.next_window(),
+            // At once.
+            (!self.forgotten.is_empty()).then_some(Timestamp::default()),
         ];
         deadlines.into_iter().flatten().min()
     }

@@ -3,6 +3,7 @@
 //! | key | value | written |
 //! |---|---|---|
 //! | `batch/submissions` | `Counter` | with each submission |
+//! | `batch/forgotten/<number>` | nothing | when the job is forgotten, until its last record is gone |
 //! | `batch/recurring/<number>` | `RecurringRecord` | when submitted |
 //! | `batch/recurring/<number>/ledger` | `LedgerRecord` | when a window is decided about |
 //! | `job/<number>` | `JobRecord` | when submitted; the run of a window, when it is due, with the ledger, and when it starts |
@@ -28,6 +29,7 @@ pub(crate) use self::recurring::{ledger, recurring, recurring_keys};
 
 const SUBMISSIONS: &str = "batch/submissions";
 const JOBS: &str = "job/";
+const FORGOTTEN: &str = "batch/forgotten/";
 
 #[derive(Clone, PartialEq, Message)]
 struct Counter {
@@ -98,6 +100,7 @@ struct InstanceRecord {
 #[derive(Debug)]
 pub(crate) enum Record {
     Submissions(u64),
+    Forgotten(u64),
     Recurring {
         number: u64,
         spec: JobSpec,
@@ -179,14 +182,22 @@ pub(crate) fn instance(job: &Job, place: Place) -> (String, Vec<u8>) {
     (instance_key(job, place.task, place.index), record.encode_to_vec())
 }
 
-/// The keys of all records a job may have.
-pub(crate) fn keys(job: &Job) -> Vec<String> {
-    let instances = job.tasks.iter().enumerate().flat_map(|(task, state)| {
+/// The keys of a job's own records.
+pub(crate) fn keys(job: &Job) -> [String; 2] {
+    [job_key(job), format!("{}/end", job_key(job))]
+}
+
+/// The keys of the records of a job's instances.
+pub(crate) fn instance_keys(job: &Job) -> impl Iterator<Item = String> {
+    job.tasks.iter().enumerate().flat_map(move |(task, state)| {
         let launched = state.all_launched();
         launched.map(move |(index, _)| instance_key(job, task, index))
-    });
-    let own = [job_key(job), format!("{}/end", job_key(job))];
-    own.into_iter().chain(instances).collect()
+    })
+}
+
+/// The mark of a job that is gone, and some of its records are not.
+pub(crate) fn forgotten(number: u64) -> (String, Vec<u8>) {
+    (format!("{FORGOTTEN}{number:020}"), Vec::new())
 }
 
 fn job_key(job: &Job) -> String {
@@ -202,6 +213,10 @@ pub(crate) fn read(key: &str, value: &[u8]) -> Result<Record, RecoverError> {
     let unknown = || RecoverError::new(key, "no such record; is it of a newer version?");
     if key == SUBMISSIONS {
         return Ok(Record::Submissions(decode::<Counter>(key, value)?.value));
+    }
+    if let Some(number) = key.strip_prefix(FORGOTTEN) {
+        let number = number.parse().map_err(|error| RecoverError::new(key, error))?;
+        return Ok(Record::Forgotten(number));
     }
     if let Some(rest) = key.strip_prefix(recurring::RECURRING) {
         return recurring::read(key, rest, value);

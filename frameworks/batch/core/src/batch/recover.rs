@@ -21,6 +21,8 @@ pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverErr
         let orphan = |number: u64| RecoverError::new(key, format!("there is no job {number}"));
         match read(key, value)? {
             Record::Submissions(n) => batch.submissions = n,
+            Record::Forgotten(number) => batch.forgotten.restore(number),
+            Record::Instance { number, .. } if batch.forgotten.restore_key(number, key) => {}
             Record::Recurring {
                 number,
                 spec,

@@ -170,3 +170,43 @@ fn a_million_instances_take_no_more_memory_or_records_than_one_until_they_are_la
     world.batch = world.recovered();
     assert_eq!(world.batch.get("J", &pick).unwrap().counts, view.counts);
 }
+
+#[test]
+fn a_large_job_is_forgotten_a_piece_at_a_time_and_by_whoever_is_there() {
+    let mut world = World::new();
+    let mut spec = layers(1, 1);
+    spec.tasks[0].count = 50_000;
+    world.run(|batch, cx| batch.submit(spec, cx)).0.unwrap();
+    let made = |n| offer(&format!("O{n}"), "cpus:20;mem:1GiB", None);
+    let made: Vec<_> = (0..30).map(made).collect();
+    for made in made.chunks(5) {
+        world.run(|batch, cx| batch.offers(cx, made.to_vec()));
+    }
+    let ids: Vec<_> = world.batch.running.keys().cloned().collect();
+    assert_eq!(ids.len(), 50_000);
+    let ((), _) = world.run(|batch, cx| {
+        for id in &ids {
+            batch.update(cx, &status(id.as_str(), "FINISHED"));
+        }
+    });
+    assert!(world.batch.get("J", &Pick::NONE).unwrap().ended.is_some());
+    // A job of the same name takes its place.
+    world.run(|batch, cx| batch.submit(layers(1, 1), cx)).0.unwrap();
+    assert_eq!(
+        world.store.len(),
+        50_000 + 3,
+        "two jobs' own records and the mark"
+    );
+    for left in [30_000, 10_000] {
+        assert!(world.batch.next_deadline().is_some_and(|at| at <= world.now()));
+        world.run(proffer_session::Scheduler::tick);
+        assert_eq!(world.store.len(), left + 3);
+        world.batch = world.recovered();
+    }
+    world.run(proffer_session::Scheduler::tick);
+    assert_eq!((world.store.len(), world.batch.next_deadline()), (2, None));
+    assert_eq!(
+        world.batch.get("J", &Pick::NONE).unwrap().counts,
+        [[0, 1, 0, 0, 0, 0, 0]]
+    );
+}
