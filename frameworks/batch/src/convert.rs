@@ -128,7 +128,8 @@ pub(crate) fn pick(request: v1::GetJobRequest) -> (String, Pick) {
             0 => DEFAULT_LIMIT,
             limit => limit as usize,
         },
-        phases: match states.is_empty() {
+        // A state of a later version picks nothing.
+        phases: match request.states.is_empty() {
             true => Phase::ALL.to_vec(),
             false => Phase::ALL.into_iter().filter(is_asked).collect(),
         },

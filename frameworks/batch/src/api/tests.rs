@@ -129,8 +129,48 @@ async fn a_job_too_large_for_a_message_is_shown_in_part() {
         spec.tasks[0].count = 100_000;
     }
     api.submit_job(large).await.unwrap();
-    let job = api.get_job(get("J")).await.unwrap().into_inner();
+    let mut request = get("J");
+    request.get_mut().limit = u32::MAX;
+    let job = api.get_job(request).await.unwrap().into_inner();
     let size = prost::Message::encoded_len(&job);
     assert!((3 << 20..=4 << 20).contains(&size), "{size}");
+    shutdown.cancel();
+}
+
+#[tokio::test]
+async fn of_a_large_job_the_counts_are_shown_and_the_indexes_that_are_asked_for() {
+    let (api, shutdown) = start(Arc::new(Memory::new()));
+    let mut large = job("J", 1.0, &[]);
+    if let Some(spec) = &mut large.get_mut().spec {
+        spec.tasks[0].count = 1_000_000;
+    }
+    api.submit_job(large).await.unwrap();
+    let shown = async |request: v1::GetJobRequest| {
+        let name = "J".to_owned();
+        let request = Request::new(v1::GetJobRequest { name, ..request });
+        let job = api.get_job(request).await.unwrap().into_inner();
+        assert_eq!(job.counts[0].waiting, 1_000_000);
+        job.tasks.iter().map(|task| task.index).collect::<Vec<_>>()
+    };
+    let all = v1::GetJobRequest::default;
+    assert_eq!(shown(all()).await, (0..1000).collect::<Vec<_>>());
+    let none: Vec<u32> = Vec::new();
+    // Of nothing, and of a later version.
+    for state in [v1::JobTaskState::JobTaskRunning.into(), 99] {
+        let states = vec![state];
+        assert_eq!(shown(v1::GetJobRequest { states, ..all() }).await, none);
+    }
+    let behind = |task: &str, index| {
+        let task = task.to_owned();
+        v1::GetJobRequest {
+            after: Some(v1::JobTaskPlace { task, index }),
+            limit: 2,
+            ..all()
+        }
+    };
+    assert_eq!(shown(behind("a", 7)).await, [8, 9]);
+    assert_eq!(shown(behind("a", 999_998)).await, [999_999]);
+    assert_eq!(shown(behind("a", u32::MAX)).await, none);
+    assert_eq!(shown(behind("x", 0)).await, none);
     shutdown.cancel();
 }
