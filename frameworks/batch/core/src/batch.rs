@@ -42,7 +42,7 @@ use self::recur::Recurrings;
 
 /// Ended jobs that are kept for people to look at.
 const MAX_ENDED_JOBS: usize = 1000;
-/// Instances of ended jobs that are kept: at some 400 bytes each, with its status, 80 MB.
+/// Launched instances of ended jobs that are kept: at some 400 bytes each, with its status, 80 MB.
 const MAX_ENDED_INSTANCES: u64 = 200_000;
 
 /// No job of that name, or it ended so long ago that it was dropped.
@@ -226,13 +226,13 @@ impl Batch {
 
     /// Keeps what has ended bounded; the latest stays in any case.
     fn drop_oldest(&mut self, cx: &mut Context<'_>) {
-        let size = |number: &u64| self.jobs.get(number).map_or(0, Job::n_instances);
-        let mut n_instances: u64 = self.ended.iter().map(|(_, number)| size(number)).sum();
+        let size = |number: &u64| self.jobs.get(number).map_or(0, Job::n_launched);
+        let mut n_launched: u64 = self.ended.iter().map(|(_, number)| size(number)).sum();
         while self.ended.len() > 1
-            && (self.ended.len() > MAX_ENDED_JOBS || n_instances > MAX_ENDED_INSTANCES)
+            && (self.ended.len() > MAX_ENDED_JOBS || n_launched > MAX_ENDED_INSTANCES)
             && let Some((_, number)) = self.ended.first().copied()
         {
-            n_instances -= self.jobs.get(&number).map_or(0, Job::n_instances);
+            n_launched -= self.jobs.get(&number).map_or(0, Job::n_launched);
             self.drop_job(number, cx);
         }
     }

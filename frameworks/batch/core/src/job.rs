@@ -190,6 +190,11 @@ impl Job {
         self.counts.iter().sum()
     }
 
+    /// Those that were ever launched: what the job takes in memory.
+    pub(crate) fn n_launched(&self) -> u64 {
+        self.tasks.iter().map(Task::n_launched).sum()
+    }
+
     /// Whether nothing is left to do.
     pub(crate) fn is_over(&self) -> bool {
         Phase::OPEN.into_iter().all(|phase| self.count(phase) == 0)

@@ -127,6 +127,11 @@ impl Task {
         self.launched.iter().map(|(index, instance)| (*index, instance))
     }
 
+    /// How many were launched.
+    pub(crate) fn n_launched(&self) -> u64 {
+        self.launched.len() as u64
+    }
+
     /// Those that were launched and are in a phase now.
     pub(crate) fn launched_in(&self, phase: Phase) -> impl Iterator<Item = (u32, &Instance)> {
         let indexes = self.in_phase(phase).iter();

@@ -141,13 +141,17 @@ fn a_graph_of_a_hundred_thousand_edges_runs_through_layer_by_layer() {
 fn a_million_instances_take_no_more_memory_or_records_than_one_until_they_are_launched() {
     let mut world = World::new();
     let mut spec = layers(1, 1);
+    spec.name = "K".to_owned();
+    world.run(|batch, cx| batch.submit(spec, cx)).0.unwrap();
+    world.run(|batch, cx| batch.cancel("K", cx)).0.unwrap();
+    let mut spec = layers(1, 1);
     spec.tasks[0].count = 1_000_000;
     let (n, _) = world.run(|batch, cx| batch.submit(spec, cx));
     assert_eq!(n.unwrap(), 1_000_000);
     let made = offer("O1", "cpus:0.01;mem:1GiB", None);
     world.run(|batch, cx| batch.offers(cx, vec![made]));
-    // Those of the submissions, of the job, and of each launch.
-    assert_eq!((world.store.len(), world.batch.running.len()), (2 + 10, 10));
+    // Those of the submissions, of the earlier job and its end, of this one, and of each launch.
+    assert_eq!((world.store.len(), world.batch.running.len()), (4 + 10, 10));
     let pick = Pick {
         limit: 3,
         phases: vec![Phase::Running, Phase::Waiting],
@@ -169,6 +173,13 @@ fn a_million_instances_take_no_more_memory_or_records_than_one_until_they_are_la
     assert_eq!(view.counts, [[0, 0, 10, 0, 0, 999_990, 0]]);
     world.batch = world.recovered();
     assert_eq!(world.batch.get("J", &pick).unwrap().counts, view.counts);
+    for id in world.batch.running.keys().cloned().collect::<Vec<_>>() {
+        let ended = status(id.as_str(), "KILLED");
+        world.run(|batch, cx| batch.update(cx, &ended));
+    }
+    assert!(world.batch.get("J", &pick).unwrap().ended.is_some());
+    // It takes nobody's place among those that are kept.
+    assert!(world.batch.get("K", &pick).is_ok());
 }
 
 #[test]
