@@ -28,10 +28,9 @@ use thiserror::Error;
 
 use crate::avoided::Avoided;
 use crate::closing::Closing;
-use crate::cut_off::CutOff;
-use crate::delays::Delays;
 use crate::job::{Job, Phase, Place};
 use crate::queue::Queue;
+use crate::timers::Timers;
 use crate::{JobSummary, JobView, Pick, RecurringView, records};
 
 pub use cancel::CancelError;
@@ -72,8 +71,10 @@ pub struct Batch {
     largest: Vec<Resources>,
     avoided: Avoided,
     closing: Closing,
-    cut_off: CutOff,
-    delays: Delays,
+    /// Instances whose latest attempt is on an unreachable agent, by when each is given up.
+    cut_off: Timers,
+    /// Instances that wait before they are started again, by when they are.
+    delays: Timers,
     /// Of the jobs that have not ended.
     deadlines: BTreeSet<(Timestamp, u64)>,
     forgotten: Forgotten,
@@ -98,8 +99,8 @@ impl Batch {
             largest: Vec::new(),
             avoided: Avoided::default(),
             closing: Closing::default(),
-            cut_off: CutOff::default(),
-            delays: Delays::default(),
+            cut_off: Timers::default(),
+            delays: Timers::default(),
             deadlines: BTreeSet::new(),
             forgotten: Forgotten::default(),
         }
@@ -320,7 +321,7 @@ impl Scheduler for Batch {
 
     fn next_deadline(&self) -> Option<Timestamp> {
         let deadlines = [
-            self.cut_off.next_deadline(),
+            self.cut_off.next(),
             self.deadlines.first().map(|(deadline, _)| *deadline),
             self.delays.next(),
             self.next_window(),

@@ -6,8 +6,6 @@
 mod avoided;
 mod batch;
 mod closing;
-mod cut_off;
-mod delays;
 mod gang;
 mod graph;
 mod job;
@@ -18,6 +16,7 @@ mod recurring;
 mod schedule;
 mod spec;
 mod task;
+mod timers;
 mod validate;
 mod view;
 

@@ -170,7 +170,8 @@ pub(crate) fn end(job: &Job) -> (String, Vec<u8>) {
 pub(crate) fn instance(job: &Job, place: Place) -> (String, Vec<u8>) {
     let task = &job.tasks[place.task];
     let phase = task.phase(place.index);
-    let instance = task.launched(place.index).cloned().unwrap_or_default();
+    let none = Instance::default();
+    let instance = task.launched(place.index).unwrap_or(&none);
     let status = instance.status.as_deref().filter(|_| phase != Phase::Running);
     let record = InstanceRecord {
         phase: phase as u32,

@@ -120,7 +120,8 @@ impl Batch {
             format!("must wait for an offer with {}{whole}: {why}", wanted(spec))
         });
         say(state.count(Phase::Delayed), &|| {
-            let until = self.delays.of_task(job.number, task).unwrap_or(now);
+            let first = self.delays.of_task(job.number, task);
+            let until = first.map_or(now, |(_, until)| until);
             let left = humantime(until.since(now));
             format!("failed and must wait before the next attempt, the first of them for {left}.")
         });

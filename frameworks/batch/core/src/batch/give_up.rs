@@ -1,10 +1,21 @@
 //! Giving up attempts that were unreachable for too long: they count as lost, and are started again.
+//!
+//! An attempt that is given up may still be running, unseen, on the far side of a partition: at most one attempt of an
+//! instance is known to run, but two may. So the wait is long, and counts only while the master keeps an attempt
+//! unreachable before our eyes: a new link, and a start from the records, begin it anew, since what was missed meanwhile
+//! is told again.
+
+use std::time::Duration;
 
 use proffer_session::Context;
 
 use super::Batch;
 use super::update::{Outcome, phase_after};
 use crate::job::Place;
+
+/// How long an unreachable attempt is waited for, beyond the time the master gave its agent: a restarted host and a
+/// mended network are back by then, and doing all of the work again costs more than five minutes.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// Attempts given up in one step: with the records of their kills each takes a few hundred bytes of a commit, which
 /// holds 16 MiB. The rest is given up in the next step, which comes at once.

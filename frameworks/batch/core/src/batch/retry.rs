@@ -1,4 +1,6 @@
 //! Starting again what has failed, when its time has come.
+//!
+//! That an instance waits is recorded, and not until when: a start from the records begins the wait anew.
 
 use proffer_session::Context;
 use proffer_types::Timestamp;
@@ -45,10 +47,7 @@ impl Batch {
             });
             places.map(|place| (place, until(job, place, cx.now())))
         });
-        for (place, until) in places
-            .filter(|(place, _)| !self.delays.contains(*place))
-            .collect::<Vec<_>>()
-        {
+        for (place, until) in places.collect::<Vec<_>>() {
             self.delays.insert(place, until);
         }
     }

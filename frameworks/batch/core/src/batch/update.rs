@@ -6,6 +6,7 @@ use std::time::Duration;
 use proffer_session::Context;
 use proffer_types::{KillPolicy, StatusReason, StatusSource, TaskState, TaskStatus, Timestamp};
 
+use super::give_up::PATIENCE;
 use super::{Batch, put};
 use crate::job::{Job, Phase, Place};
 use crate::records;
@@ -68,7 +69,7 @@ impl Batch {
         }
         let phase = phase_after(job, place, outcome);
         if status.state == TaskState::Unreachable {
-            self.cut_off.insert(place, cx.now());
+            self.cut_off.insert(place, cx.now().after(PATIENCE));
         } else {
             self.cut_off.remove(place);
         }
