@@ -6,7 +6,7 @@ set -eu
 # `command or file to look for` = `Debian package that brings it`
 wanted() {
     case $1 in
-    build) printf '%s\n' gcc=gcc g++=g++ 'libclang*.so*=libclang-dev' protoc=protobuf-compiler \
+    build) printf '%s\n' gcc=gcc g++=g++ libclang=libclang-dev protoc=protobuf-compiler \
         /usr/include/google/protobuf/descriptor.proto=libprotobuf-dev ;;
     test) printf '%s\n' python3=python3 'ensurepip=python3-venv' linux.uml=user-mode-linux modprobe=kmod \
         qemu-system-x86_64=qemu-system-x86 busybox=busybox-static mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs dmsetup=dmsetup strace=strace etcd=etcd-server \
@@ -19,7 +19,8 @@ wanted() {
 
 present() {
     case $1 in
-    *.so*) find /usr/lib /usr/local/lib "${LIBCLANG_PATH:-/nonexistent}" -name "$1" 2>/dev/null | grep -q . ;;
+    # Not libclang-cpp, which bindgen does not take.
+    libclang) find /usr/lib /usr/local/lib "${LIBCLANG_PATH:-/nonexistent}" \( -name 'libclang.so*' -o -name 'libclang-[0-9]*.so*' \) 2>/dev/null | grep -q . ;;
     ensurepip) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
     /*) [ -e "$1" ] ;;
     *) PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null ;;
