@@ -49,7 +49,7 @@ fix: ## formats
 	cargo fmt --all
 
 # The allocator is measured by itself: without root, without the binary.
-bench: $(if $(filter allocator,$(BENCH)),,deps-bench release) ## prints figures beside a reference, BENCH=allocator|containers|launches|networks|cluster|footprint|failover|updates|throughput|dead-agent|all
+bench: $(if $(filter allocator,$(BENCH)),,deps-bench release) ## prints figures beside a reference, BENCH=allocator|containers|launches|networks|cluster|footprint|failover|updates|throughput|batch|dead-agent|all
 	cargo build --release --locked -p proffer-bench
 	"$(CARGO_TARGET_DIR)/release/proffer-bench" "$(BENCH)" --proffer "$(CARGO_TARGET_DIR)/release/proffer"
 
@@ -70,6 +70,7 @@ deps-test:
 	@scripts/guest-kernel.sh "$(CACHE)/guest-kernel"
 deps-bench:
 	@scripts/deps.sh build bench
+	@scripts/hyperqueue.sh "$(CACHE)/hyperqueue"
 
 $(ROCKSDB_LIB_DIR)/librocksdb.a:
 	@scripts/rocksdb.sh "$(ROCKSDB_VERSION)" "$(ROCKSDB_LIB_DIR)"

@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 use proffer_cluster_tests::{Cluster, text, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::fleet::cpu_ms_of_all;
 use crate::reference::{bwrap, children_named};
 use crate::report::{Report, Row};
 
@@ -27,8 +28,6 @@ const RESOURCES: &str = "cpus:32;mem:16GiB;disk:1GiB;ports:[31000-32000]";
 const AIM_S: f64 = 2.0;
 /// Mesos 1.5, the same number on one agent of 8 cores, published once (its blog of 2018-10-08).
 const MESOS_PUBLISHED_S: f64 = 30.6;
-/// Of proc(5): `USER_HZ`.
-const TICKS_A_SECOND: f64 = 100.0;
 const MOUNT: &str = "/sys/fs/cgroup";
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -84,16 +83,8 @@ pub(crate) fn run(binary: &Path, report: &mut Report) -> Result<()> {
 }
 
 /// Milliseconds of processor time that the cluster's daemons, and what the agent started and reaped, have spent.
-fn cpu_ms(cluster: &Cluster) -> Result<f64> {
-    let mut n_ticks = 0;
-    for pid in cluster.pids()?.into_values() {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let fields = stat.rsplit_once(") ").context("no name in stat")?.1;
-        // utime, stime, cutime and cstime; see proc_pid_stat(5).
-        let fields = fields.split(' ').skip(11).take(4);
-        n_ticks += fields.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-    }
-    Ok(n_ticks as f64 * 1000.0 / TICKS_A_SECOND)
+pub(crate) fn cpu_ms(cluster: &Cluster) -> Result<f64> {
+    cluster.pids()?.into_values().map(cpu_ms_of_all).sum()
 }
 
 /// Tasks the master knows in some states.

@@ -157,10 +157,20 @@ impl Drop for Process {
 
 /// Milliseconds of processor time that a process has spent.
 pub(crate) fn cpu_ms(pid: u32) -> Result<f64> {
+    // utime and stime; see proc_pid_stat(5).
+    ticks_ms(pid, 2)
+}
+
+/// Milliseconds of processor time that a process has spent, and all that it started and reaped.
+pub(crate) fn cpu_ms_of_all(pid: u32) -> Result<f64> {
+    // cutime and cstime, too.
+    ticks_ms(pid, 4)
+}
+
+fn ticks_ms(pid: u32, n_fields: usize) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let fields = stat.rsplit_once(") ").context("no name in stat")?.1;
-    // utime and stime; see proc_pid_stat(5).
-    let fields = fields.split(' ').skip(11).take(2);
+    let fields = fields.split(' ').skip(11).take(n_fields);
     let n_ticks = fields.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
     Ok(n_ticks as f64 * 1000.0 / TICKS_A_SECOND)
 }

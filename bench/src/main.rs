@@ -5,6 +5,8 @@
 
 mod agents;
 mod allocator;
+mod backfill;
+mod batch;
 mod cluster;
 mod containers;
 mod crowd;
@@ -42,6 +44,9 @@ struct Args {
     /// Agents of the failover, with ten tasks each; the aims are for the default.
     #[arg(long, default_value_t = failover::AGENTS)]
     failover_agents: u32,
+    /// Where the figure of the backfill goes.
+    #[arg(long, default_value = "backfill.svg")]
+    plot: PathBuf,
     #[command(flatten)]
     agents: agents::AgentsArgs,
     #[command(flatten)]
@@ -53,6 +58,9 @@ enum Bench {
     All,
     /// Allocation cycles and single changes, beside the textbook algorithm. Needs no root and no binary.
     Allocator,
+    /// A synthetic trace of parallel jobs under simulated time: FCFS and backfill, beside textbooks. Needs no root and no
+    /// binary.
+    Backfill,
     /// One task, start to exit, and a thousand at once, beside bubblewrap and crun.
     Containers,
     /// One container from its config to its program, beside bubblewrap, crun and runc. Needs root, and no binary.
@@ -71,6 +79,8 @@ enum Bench {
     Updates,
     /// Launches through the master, and `proffer ps` meanwhile. Needs no root.
     Throughput,
+    /// The batch framework: a task's overhead, arrays and single tasks, a million queued, beside HyperQueue and Slurm.
+    Batch,
     /// A host that dies without a word: until the replica of a service that it had runs elsewhere.
     DeadAgent,
     /// What plays the agents.
@@ -96,6 +106,9 @@ fn main() -> Result<()> {
     if wants(Bench::Allocator) {
         allocator::run(&mut report)?;
     }
+    if wants(Bench::Backfill) || wants(Bench::Batch) {
+        backfill::run(&args.plot, &mut report)?;
+    }
     for (bench, run) in [
         (Bench::Launches, launches::run as fn(&mut Report) -> Result<()>),
         (Bench::Networks, networks::run),
@@ -106,7 +119,7 @@ fn main() -> Result<()> {
             None => {}
         }
     }
-    if [Bench::Failover, Bench::Updates, Bench::Throughput]
+    if [Bench::Failover, Bench::Updates, Bench::Throughput, Bench::Batch]
         .into_iter()
         .any(wants)
     {
@@ -115,6 +128,7 @@ fn main() -> Result<()> {
     if [
         Bench::Containers,
         Bench::Cluster,
+        Bench::Batch,
         Bench::Footprint,
         Bench::DeadAgent,
     ]
@@ -139,6 +153,9 @@ fn with_agents(args: &Args, wants: impl Fn(Bench) -> bool, report: &mut Report) 
     if wants(Bench::Throughput) {
         throughput::run(proffer, report)?;
     }
+    if wants(Bench::Batch) {
+        batch::run(proffer, report)?;
+    }
     Ok(())
 }
 
@@ -155,6 +172,9 @@ fn with_cluster(args: &Args, wants: impl Fn(Bench) -> bool, report: &mut Report)
     }
     if wants(Bench::Cluster) {
         cluster::run(proffer, report)?;
+    }
+    if wants(Bench::Batch) {
+        batch::run_isolated(proffer, report)?;
     }
     if wants(Bench::DeadAgent) {
         dead_agent::run(proffer, report)?;

@@ -1,7 +1,7 @@
 //! The programs we compare with: the same command in a sandbox of bubblewrap or crun.
 
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 use std::{env, fs, process};
@@ -115,13 +115,20 @@ pub(crate) fn time_ms(mut command: Command) -> Result<f64> {
 
 /// The proportional set size of a process in KiB, as the kernel counts it.
 pub(crate) fn pss_kib(pid: u32) -> Result<f64> {
-    let path = PathBuf::from(format!("/proc/{pid}/smaps_rollup"));
-    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("Pss:"))
-        .context("no Pss line")?;
-    Ok(line.split_whitespace().nth(1).context("no Pss value")?.parse()?)
+    kib(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+}
+
+/// The resident set of a process in MiB.
+pub(crate) fn rss_mib(pid: u32) -> Result<f64> {
+    Ok(kib(&format!("/proc/{pid}/status"), "VmRSS:")? / 1024.0)
+}
+
+/// A value in KiB of a file of the kernel's.
+fn kib(path: &str, name: &str) -> Result<f64> {
+    let text = fs::read_to_string(path).context(path.to_owned())?;
+    let line = text.lines().find(|line| line.starts_with(name));
+    let value = line.and_then(|line| line.split_whitespace().nth(1));
+    Ok(value.with_context(|| format!("{path} has no {name}"))?.parse()?)
 }
 
 /// The children of a process whose command name is `name`.

@@ -80,11 +80,12 @@ impl Row {
 }
 
 impl Row {
-    /// Sets the aim: at most that part of what it is compared with.
-    pub(crate) fn aim_of_ratio(mut self, aim: f64) -> Self {
-        self.aim = self.reference_value.map(|reference| aim * reference);
-        self.met = self.ratio.map(|ratio| ratio <= aim);
-        self
+    /// Sets the aim: at most that part of what it is compared with, or at least, where the unit is a rate.
+    pub(crate) fn aim_of_ratio(self, aim: f64) -> Self {
+        match self.reference_value {
+            Some(reference) => self.aim(aim * reference),
+            None => self,
+        }
     }
 }
 

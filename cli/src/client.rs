@@ -2,7 +2,9 @@
 
 mod attach;
 mod contact;
+mod job_pages;
 mod jobs;
+mod last_bytes;
 mod logs;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -21,12 +23,14 @@ use proffer_grpc::v1::operator_client::OperatorClient;
 use proffer_grpc::v1::services_client::ServicesClient;
 use proffer_grpc::v1::stats_client::StatsClient;
 use proffer_wire::v1;
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::failure::{WrongUse, refused, root_cause};
 
 pub(crate) use attach::{Parted, Typist};
 pub(crate) use contact::Contact;
+pub(crate) use job_pages::JobPages;
 pub(crate) use jobs::{JobWatcher, has_ended};
 pub(crate) use logs::{LogReader, Phase};
 
@@ -71,6 +75,8 @@ pub(crate) struct Cluster {
     /// To the master that led when it was looked for.
     leader: Arc<Mutex<Channel>>,
     agents: Arc<Mutex<HashMap<String, Channel>>>,
+    /// Where agents listen, by id, as last told.
+    addresses: Arc<Mutex<HashMap<String, String>>>,
 }
 
 fn endpoint(address: &str) -> Result<Endpoint> {
@@ -133,6 +139,7 @@ impl Cluster {
             masters: args.master.clone().into(),
             leader: Arc::new(Mutex::new(leader)),
             agents: Arc::default(),
+            addresses: Arc::default(),
         })
     }
 
@@ -183,6 +190,27 @@ impl Cluster {
     /// What an agent lets people do inside of its tasks.
     pub(crate) fn exec(&self, address: &str) -> Result<ExecClient<Channel>> {
         Ok(ExecClient::new(self.agent_channel(address)?))
+    }
+
+    /// Where an agent listens. All are asked for when one is not known.
+    async fn agent_address(&self, agent_id: &str) -> Result<String, Status> {
+        let known = || {
+            let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+            addresses
+                .get(agent_id)
+                .filter(|address| !address.is_empty())
+                .cloned()
+        };
+        if let Some(address) = known() {
+            return Ok(address);
+        }
+        let request = v1::ListAgentsRequest { include_gone: false };
+        let agents = self.operator().list_agents(request).await?.into_inner().agents;
+        let fresh = agents
+            .into_iter()
+            .map(|agent| (agent.agent_id, agent.info.unwrap_or_default().address));
+        *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = fresh.collect();
+        known().ok_or_else(|| Status::unavailable("its agent is not connected"))
     }
 
     /// Connects when it is first used, and again whenever the connection broke.

@@ -37,6 +37,7 @@ use self::framework::FrameworkCommand;
 use crate::allocators::Allocators;
 use crate::failure::{WrongUse, exit_code};
 use crate::logging::LogArgs;
+use crate::spec::SpecError;
 
 /// What a daemon logs unasked.
 const DAEMON_LOG: &str = "info";
@@ -186,6 +187,9 @@ pub(crate) fn conclude(result: Result<u8>) -> u8 {
             let code = exit_code(&error);
             if code != crate::failure::SIGPIPE_EXIT {
                 eprintln!("proffer: {error:#}");
+                if let Some(error) = error.downcast_ref::<SpecError>() {
+                    eprint!("{}", error.excerpt());
+                }
             }
             code
         }

@@ -8,6 +8,7 @@ mod client;
 mod commands;
 mod daemon;
 mod failure;
+mod graph;
 mod logging;
 mod output;
 mod spec;

@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 
 use crate::failure::output_error;
 
-pub(crate) use table::{Column, left, render, right};
+pub(crate) use table::{Column, left, printable, render, right};
 
 /// How often `--watch` asks again.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,6 +45,11 @@ pub(crate) struct OutputArgs {
 }
 
 impl OutputArgs {
+    /// Whether to ask over and over.
+    pub(crate) fn is_watched(self) -> bool {
+        self.watch
+    }
+
     /// Whether it is for people.
     pub(crate) fn is_table(self) -> bool {
         self.output == Format::Table
@@ -103,12 +108,44 @@ pub(crate) async fn show<A: Answer, F: Future<Output = Result<A>>>(
     }
 }
 
+/// What is shown of something that goes on.
+#[derive(Debug)]
+pub(crate) struct Scene {
+    pub(crate) text: String,
+    /// Nothing of it changes any more.
+    pub(crate) is_last: bool,
+}
+
+/// As [`show`] in the form for people, for what has an end: with `is_watched` until then.
+pub(crate) async fn show_scenes<F: Future<Output = Result<Scene>>>(
+    is_watched: bool,
+    mut ask: impl FnMut(usize) -> F,
+) -> Result<u8> {
+    let terminal = Term::stdout();
+    loop {
+        let scene = ask(width(&terminal)).await?;
+        if is_watched && terminal.is_term() {
+            terminal.clear_screen().map_err(output_error)?;
+        }
+        print(&scene.text)?;
+        if !is_watched || scene.is_last {
+            return Ok(0);
+        }
+        tokio::time::sleep(WATCH_INTERVAL).await;
+    }
+}
+
 fn form(format: Format, answer: &impl Answer, terminal: &Term) -> Result<String> {
     Ok(match format {
         Format::Table => answer.text(width(terminal)),
         Format::Json => serde_json::to_string_pretty(answer)? + "\n",
         Format::Yaml => serde_saphyr::to_string(answer)?,
     })
+}
+
+/// The columns of stdout; lines into a pipe or file are never cut.
+pub(crate) fn terminal_width() -> usize {
+    width(&Term::stdout())
 }
 
 /// Lines into a pipe or file are never cut.

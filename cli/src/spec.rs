@@ -8,15 +8,19 @@ mod constraint;
 mod either;
 mod file;
 mod job;
+mod locate;
 mod quantity;
 mod rules;
 mod schedule;
 mod service;
 mod task;
 
+pub(crate) use after::AfterJobFile as AfterJob;
 pub(crate) use constraint::Condition;
 pub(crate) use file::{SpecError, read};
+#[cfg(test)]
 pub(crate) use job::JobFile;
+pub(crate) use job::read_job;
 pub(crate) use quantity::{Amount, Bytes, Cores, Rate, SomeSpan, Span, Whole};
 pub(crate) use rules::{Limits, Placement, RulesView, UpTo};
 pub(crate) use schedule::Instant;

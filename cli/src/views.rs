@@ -16,16 +16,21 @@ mod statistics;
 mod task;
 mod text;
 mod upkeep;
+mod usage;
 
 pub(crate) use agent::AgentView;
 pub(crate) use file::{FileView, is_directory, is_plain_file};
 pub(crate) use framework::FrameworkView;
 pub(crate) use image::ImageView;
-pub(crate) use job::{JobSummaryView, JobView, WindowView};
+pub(crate) use job::{
+    Glance, Ink, JobSummaryView, JobView, MAX_SHOWN_WHOLE, QueueRow, QueueView, Seen, Trouble, WindowView,
+    rehearsal_text,
+};
 pub(crate) use maintenance::{MaintainedView, MaintenanceView};
 pub(crate) use offer::OfferView;
 pub(crate) use role::RoleView;
 pub(crate) use service::{ServiceSummaryView, ServiceView};
 pub(crate) use statistics::StatisticsView;
 pub(crate) use task::{ActiveTask, StatusView, TaskView, is_terminal};
-pub(crate) use text::{instance_name, state_name};
+pub(crate) use text::{grouped, instance_name, now_ms, state_name};
+pub(crate) use usage::{ReportView, UsageView};

@@ -24,7 +24,7 @@ use crate::{
     Command, Config, ContainerId, Effect, Event, LinkId, Output, Process, ResourcesRecord, TaskKey, handlers,
 };
 
-/// How soon the head of a queue is repeated when the task has meanwhile ended: the master frees the
+/// How soon the head of a queue is repeated when the task has meanwhile ended, or was suspended: the master frees the
 /// resources by the newest state, which travels with the head, and the scheduler may be away for long.
 const ENDED_HINT: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -186,6 +186,9 @@ impl Agent {
                 which,
                 ok,
             } => handlers::check_result::handle(self, now, container_id, which, ok, out),
+            Command::Frozen { container_id, result } => {
+                handlers::frozen::handle(self, now, container_id, result, out)
+            }
             Command::LimitExceeded {
                 container_id,
                 reason,
@@ -312,7 +315,10 @@ impl Agent {
     #[must_use]
     pub fn used(&self) -> Resources {
         let live = self.tasks.values().filter(|task| task.is_live());
-        live.map(|task| &task.info.resources).sum()
+        live.fold(Resources::new(), |mut sum, task| {
+            sum.add(&task.held());
+            sum
+        })
     }
 
     /// What a new task may take.
@@ -372,6 +378,10 @@ impl Agent {
         let Some(task) = self.tasks.get_mut(key) else {
             return;
         };
+        if state.is_terminal() {
+            task.condition.suspension = 0;
+            task.freezing = false;
+        }
         status.condition = task.condition.clone();
         assert!(
             task.is_live(),
@@ -385,14 +395,16 @@ impl Agent {
             message: status.message.clone(),
             usage: status.usage,
         });
+        // Whether it holds its cpus is known by what travels with the head.
+        let frees = state.is_terminal() || status.condition.suspension != task.latest.condition.suspension;
+        if frees && let Some(sent) = &mut task.sent {
+            sent.retry_at = sent.retry_at.min(now.after(ENDED_HINT));
+        }
         task.latest = status.clone();
         make_room(task, &status);
         task.updates.push_back(status);
         if state.is_terminal() {
             task.phase = Phase::Ended;
-            if let Some(sent) = &mut task.sent {
-                sent.retry_at = sent.retry_at.min(now.after(ENDED_HINT));
-            }
             let executor = key_of(&key.framework_id, &task.info);
             if let Some(executor) = executor.and_then(|key| self.executors.get_mut(&key)) {
                 executor.tasks.remove(key);
@@ -441,6 +453,7 @@ impl Agent {
                 framework_id: key.framework_id.clone(),
                 status: head.clone(),
                 latest_state: task.latest.state,
+                latest_suspension: task.latest.condition.suspension,
             },
         });
         task.sent = Some(task.sent.map_or_else(|| Sent::first(now), |sent| sent.again(now)));

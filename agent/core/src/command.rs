@@ -57,6 +57,11 @@ pub enum Command {
         which: CheckRole,
         ok: Result<(), String>,
     },
+    /// The container that was to be frozen is, or why it is not: it may be in part.
+    Frozen {
+        container_id: ContainerId,
+        result: Result<(), String>,
+    },
     /// The container is over a limit that the agent watches itself. The message has the figures.
     LimitExceeded {
         container_id: ContainerId,

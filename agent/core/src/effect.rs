@@ -100,11 +100,15 @@ pub enum Effect {
         /// Since the container was launched.
         running_for: Duration,
     },
-    /// Takes back the container of an earlier life of the agent. `process` is absent when the agent died
-    /// during the launch. Answered by `Launched` (when `process` was absent) and later `Exited`, or `Exited`.
+    /// Freezes the processes of a running container, whose checks end, or thaws them; the newest is in force. Freezing is
+    /// answered by `Frozen`. Thawing comes before the checks that follow it, and is not skipped after a failed checkpoint.
+    Freezer { container_id: ContainerId, freeze: bool },
+    /// Takes back the container of an earlier life of the agent, and freezes or thaws it, whatever it was when that ended.
+    /// `process` is absent when the agent died during the launch. Answered by `Launched` (when `process` was absent) and later `Exited`, or `Exited`.
     Adopt {
         container_id: ContainerId,
         process: Option<Process>,
+        frozen: bool,
     },
     Signal {
         container_id: ContainerId,

@@ -33,7 +33,7 @@ pub use effect::{Effect, Event, ExecutorOrder, Output, Signal};
 pub use executor::ConnectionId;
 pub use record::{
     ContainerId, ExecutorRecord, KillCause, KillRecord, Process, Recovered, RecoveredExecutor, RecoveredTask,
-    ResourcesRecord, StateRecord, TaskRecord,
+    ResourcesRecord, StateRecord, SuspensionRecord, TaskRecord,
 };
 pub use restore::{RestoreError, restore};
 pub use task::TaskKey;

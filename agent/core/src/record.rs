@@ -69,9 +69,9 @@ pub struct RecoveredExecutor {
 pub struct StateRecord {
     /// Absent until the launch succeeded.
     pub process: Option<Process>,
-    /// When the process was launched.
+    /// When the process was launched, later by the time it was suspended for.
     pub started_at: Option<Timestamp>,
-    /// When the first process of the task was launched.
+    /// When the first process of the task was launched, later by the time it was suspended for.
     pub first_started_at: Option<Timestamp>,
     /// How often the task was started again.
     pub restarts: u32,
@@ -80,10 +80,20 @@ pub struct StateRecord {
     /// When the task is started again, while it waits for that. There is no container then.
     pub restart_at: Option<Timestamp>,
     pub kill: Option<KillRecord>,
+    pub suspension: SuspensionRecord,
     /// The newest status.
     pub latest: TaskStatus,
     /// Updates not acknowledged, oldest first. Empty or ending with `latest`.
     pub updates: Vec<TaskStatus>,
+}
+
+/// What is kept of a task's suspensions. Which of them it is in is in its status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SuspensionRecord {
+    /// How many there have been.
+    pub count: u32,
+    /// When the present one began.
+    pub since: Option<Timestamp>,
 }
 
 /// A kill under way.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proffer_types::{Ranges, Resources, TaskState};
 
 use crate::executor::key_of;
+use crate::task::Phase;
 use crate::{Agent, TaskKey};
 
 impl Agent {
@@ -28,6 +29,19 @@ impl Agent {
             assert!(
                 task.is_live() || !task.updates.is_empty(),
                 "{key} has ended, is acknowledged and kept"
+            );
+            assert_eq!(
+                task.suspension.since.is_some() && task.is_live(),
+                task.is_suspended(),
+                "suspension of {key}"
+            );
+            assert!(
+                !task.is_suspended() || (task.phase == Phase::Running && !task.freezing),
+                "{key} is suspended, and not running or being frozen"
+            );
+            assert!(
+                !task.freezing || (task.phase == Phase::Running && task.kill.is_none()),
+                "{key} is being frozen, and not running or being killed"
             );
             if let Some(newest) = task.updates.back() {
                 assert_eq!(newest, &task.latest, "newest update of {key}");

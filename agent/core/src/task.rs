@@ -6,16 +6,17 @@
 //! `Launching --launched--> Running --exited--> Ended`; a refused task is `Ended` from the start. By its restart
 //! policy `Running --exited--> Waiting --backed off--> Launching`, in another container each time.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
 use proffer_types::{
-    FrameworkId, GroupId, Role, TaskCondition, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+    FrameworkId, GroupId, Resources, Role, TaskCondition, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
 };
 
 use crate::config::{EXECUTOR_KILL_MARGIN, UPDATE_RETRY_MAX, UPDATE_RETRY_MIN};
-use crate::{ContainerId, KillRecord, Process, StateRecord};
+use crate::{ContainerId, KillRecord, Process, StateRecord, SuspensionRecord};
 
 /// What names a task on an agent: ids of tasks are unique within a framework only.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,9 +87,9 @@ pub(crate) struct Task {
     pub(crate) info: TaskInfo,
     pub(crate) phase: Phase,
     pub(crate) process: Option<Process>,
-    /// When the container was launched.
+    /// When the container was launched, later by the time it was suspended for.
     pub(crate) started_at: Option<Timestamp>,
-    /// When the first one was.
+    /// When the first one was, likewise.
     pub(crate) first_started_at: Option<Timestamp>,
     /// Ends in a row after short runs; the backoff doubles with each.
     pub(crate) short_runs: u32,
@@ -96,6 +97,9 @@ pub(crate) struct Task {
     pub(crate) replaces: Option<ContainerId>,
     pub(crate) condition: TaskCondition,
     pub(crate) failures: Failures,
+    pub(crate) suspension: SuspensionRecord,
+    /// The container is being frozen; nothing is known of it yet.
+    pub(crate) freezing: bool,
     pub(crate) kill: Option<KillRecord>,
     /// SIGKILL went out; nothing stronger is left.
     pub(crate) kill_sent: bool,
@@ -118,6 +122,16 @@ impl Task {
         }
     }
 
+    /// Whether its processes are frozen, or were until it began to be killed: its cpus are others'.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.condition.is_suspended()
+    }
+
+    /// What it holds of the agent while it is live.
+    pub(crate) fn held(&self) -> Cow<'_, Resources> {
+        self.info.held(self.is_suspended())
+    }
+
     pub(crate) fn state(&self) -> TaskState {
         self.latest.state
     }
@@ -135,6 +149,7 @@ impl Task {
                 Phase::Launching | Phase::Running | Phase::Ended => None,
             },
             kill: self.kill.clone(),
+            suspension: self.suspension,
             latest: self.latest.clone(),
             updates: self.updates.iter().cloned().collect(),
         }
@@ -151,9 +166,9 @@ impl Task {
         }
     }
 
-    /// When the task has run for too long, its pauses and restarts included.
+    /// When the task has run for too long, its pauses and restarts included, and the time that it is suspended for not.
     pub(crate) fn completion_deadline(&self) -> Option<Timestamp> {
-        match (self.is_live(), &self.kill) {
+        match (self.is_live() && !self.is_suspended(), &self.kill) {
             (true, None) => Some(self.first_started_at?.after(self.info.max_completion_time?)),
             _ => None,
         }

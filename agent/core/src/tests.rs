@@ -7,4 +7,5 @@ mod life;
 mod operations;
 mod property;
 mod restarts;
+mod suspend;
 mod world;

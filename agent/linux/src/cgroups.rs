@@ -16,6 +16,7 @@ mod cpuacct;
 mod cpuset;
 mod detect;
 mod devices;
+mod freezer;
 mod hugetlb;
 mod io;
 mod limits;
@@ -41,6 +42,7 @@ use crate::{DestroyError, DestroyErrors, SetupError};
 use control::Control;
 use detect::Top;
 use devices::Devices;
+use freezer::Freezer;
 use protection::Protection;
 
 /// Where a v2 group lists what the groups below it have.
@@ -60,6 +62,7 @@ pub(crate) struct Cgroups {
     /// What the tops of hierarchies did not hand down before.
     switched_on: Vec<(PathBuf, Controller)>,
     devices: Devices,
+    freezer: Option<Freezer>,
     protection: Protection,
 }
 
@@ -91,9 +94,14 @@ impl Cgroups {
                 .collect(),
             switched_on: Vec::new(),
             devices,
+            freezer: None,
             protection: Protection::default(),
         };
         cgroups.create_roots(root)?;
+        let memory = cgroups.controllers.get(&Controller::Memory);
+        cgroups.freezer = memory.and_then(|memory| Freezer::detect(mount, root, cgroups.version, memory));
+        let root = cgroups.freezer.as_ref().and_then(Freezer::root);
+        cgroups.roots.extend(root.map(Path::to_owned));
         cgroups.recover_protection();
         Ok(cgroups)
     }
@@ -121,13 +129,7 @@ impl Cgroups {
     }
 
     fn create_root(&self, controller: Controller, home: &Home, root: &str) -> Result<(), SetupError> {
-        let is_gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
-        // Another agent that stops removes the group above its own when it was the last in it.
-        (1..CREATE_ATTEMPTS)
-            .map(|_| fs::create_dir_all(&home.root))
-            .find(|created| !created.as_ref().is_err_and(is_gone))
-            .unwrap_or_else(|| fs::create_dir_all(&home.root))
-            .map_err(|source| setup_error("create", &home.root, source))?;
+        create_group(&home.root).map_err(|source| setup_error("create", &home.root, source))?;
         let mut level = home.top.path.clone();
         for name in [""].into_iter().chain(root.split('/')) {
             level.push(name);
@@ -407,6 +409,16 @@ impl Cgroups {
             Controller::Devices => return None,
         })
     }
+}
+
+/// Creates an agent's group, with those above it.
+fn create_group(group: &Path) -> std::io::Result<()> {
+    let is_gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+    // Another agent that stops removes the group above its own when it was the last in it.
+    (1..CREATE_ATTEMPTS)
+        .map(|_| fs::create_dir_all(group))
+        .find(|created| !created.as_ref().is_err_and(is_gone))
+        .unwrap_or_else(|| fs::create_dir_all(group))
 }
 
 /// Whether the groups below a v2 group have a controller.

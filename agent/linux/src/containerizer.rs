@@ -23,8 +23,8 @@ use crate::exec::{self, Exec, ExecRequest, Leftovers};
 use crate::process::Process;
 use crate::userns::UserNamespaces;
 use crate::{
-    DestroyError, DestroyErrors, ExecError, ExitRecord, ExitRecordError, LaunchError, ListError, ResizeError,
-    SetupError, SignalError, UsageError, embedded, launch, network, rootless,
+    DestroyError, DestroyErrors, ExecError, ExitRecord, ExitRecordError, FreezeError, LaunchError, ListError,
+    ResizeError, SetupError, SignalError, UsageError, embedded, launch, network, rootless,
 };
 
 /// How long a killed process may take to vanish: writing back a core or leaving a slow device. Then something is wrong
@@ -181,6 +181,10 @@ impl Containerizer {
         self.leftovers.sweep();
         let init = self.processes().get(container_id).cloned();
         let init = init.ok_or(ExecError::Gone)?;
+        // What is started in it would never get to its end.
+        if self.is_frozen(container_id).unwrap_or(false) {
+            return Err(ExecError::Frozen);
+        }
         let leftovers = self.leftovers.clone();
         exec::exec(
             &self.cgroups,
@@ -210,6 +214,31 @@ impl Containerizer {
                 Some(libc::ESRCH) => SignalError::Gone(container_id),
                 _ => SignalError::Send { container_id, source },
             })
+    }
+
+    /// Whether containers can be frozen here.
+    #[must_use]
+    pub fn can_freeze(&self) -> bool {
+        self.cgroups.can_freeze()
+    }
+
+    /// Begins to freeze the payload of a container that runs; init is not frozen. [`Self::is_frozen`] tells when it is.
+    /// Once more does no harm.
+    pub fn freeze(&self, container_id: &ContainerId) -> Result<(), FreezeError> {
+        let frozen = self.cgroups.freeze(container_id);
+        frozen.map_err(|source| freeze_error("freeze", container_id, source))
+    }
+
+    /// Whether no process of a container's payload runs any more: one that is in the kernel is frozen when it comes out.
+    pub fn is_frozen(&self, container_id: &ContainerId) -> Result<bool, FreezeError> {
+        let frozen = self.cgroups.is_frozen(container_id);
+        frozen.map_err(|source| freeze_error("look at the freezer of", container_id, source))
+    }
+
+    /// Lets a container's payload run again. One that is not frozen, or not there, is left as it is.
+    pub fn thaw(&self, container_id: &ContainerId) -> Result<(), FreezeError> {
+        let thawed = self.cgroups.thaw(container_id);
+        thawed.map_err(|source| freeze_error("thaw", container_id, source))
     }
 
     /// Sets other limits for a container that runs. Answers whether all are in force: the limit of memory
@@ -260,6 +289,8 @@ impl Containerizer {
 
     fn destroy_process(&self, id: &ContainerId, process: Option<&Process>) -> Result<(), DestroyErrors> {
         let mut errors = DestroyErrors::default();
+        // Of cgroup v1, what is frozen does not die. Where it cannot be thawed, what follows says that it lives.
+        let _ = self.cgroups.thaw(id);
         if let Some(process) = process {
             errors.note(end(process));
         }
@@ -280,6 +311,15 @@ impl Containerizer {
     fn processes(&self) -> MutexGuard<'_, BTreeMap<ContainerId, Arc<Process>>> {
         // Every change is one call on the map, so a thread that panicked left it whole.
         self.processes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn freeze_error(what: &'static str, container_id: &ContainerId, source: io::Error) -> FreezeError {
+    let container_id = container_id.clone();
+    FreezeError {
+        what,
+        container_id,
+        source,
     }
 }
 

@@ -93,6 +93,8 @@ pub enum ExecError {
     Request(&'static str),
     #[error("the container is not running")]
     Gone,
+    #[error("the task is suspended")]
+    Frozen,
     #[error(
         "the container was started by another version of the agent, which confined it in a way of its own"
     )]
@@ -146,6 +148,15 @@ pub enum UsageError {
     Parse { path: PathBuf, key: &'static str },
     #[error("container `{0}` is not running")]
     Gone(ContainerId),
+}
+
+/// A container that runs was not frozen, or not thawed.
+#[derive(Debug, Error)]
+#[error("cannot {what} container `{container_id}`")]
+pub struct FreezeError {
+    pub what: &'static str,
+    pub container_id: ContainerId,
+    pub source: io::Error,
 }
 
 /// A container that runs could not be given other limits.

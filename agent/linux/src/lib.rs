@@ -32,8 +32,8 @@ pub use containerizer::{Adoption, Config, Containerizer, Launched};
 pub use descriptors::raise_descriptor_limit;
 pub use device::{DeviceError, device, disk};
 pub use error::{
-    DestroyError, DestroyErrors, ExecError, ExitRecordError, LaunchError, ListError, ResizeError, SetupError,
-    SignalError, UsageError,
+    DestroyError, DestroyErrors, ExecError, ExitRecordError, FreezeError, LaunchError, ListError,
+    ResizeError, SetupError, SignalError, UsageError,
 };
 pub use exec::{Exec, ExecIo, ExecRequest, WindowSize};
 pub use exit::ExitRecord;

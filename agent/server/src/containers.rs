@@ -4,6 +4,7 @@
 //! block, so they run on the blocking pool, a few at a time.
 
 mod blocking;
+mod freezer;
 mod tokens;
 
 use std::convert::Infallible;
@@ -32,6 +33,7 @@ use crate::driver::Input;
 use crate::metrics::Metrics;
 use crate::provision::{Progress, Provisioner, Request};
 use crate::{sandbox, volumes};
+use freezer::Orders;
 use tokens::Tokens;
 
 /// The most launches and removals at once. They are kernel work: more than this only queue in it, each on a
@@ -76,6 +78,7 @@ struct Inner {
     /// Aborts preparations.
     launching: Tokens,
     checking: Tokens,
+    freezing: Orders,
     /// Ends all waiting when the agent ends; its containers go on.
     end: CancellationToken,
 }
@@ -123,6 +126,7 @@ impl Containers {
                 removals: TaskTracker::new(),
                 launching: Tokens::default(),
                 checking: Tokens::default(),
+                freezing: Orders::default(),
                 end,
             }),
         }
@@ -221,8 +225,12 @@ impl Containers {
     ) {
         let stopped = self.inner.checking.begin(container_id);
         let checks = checks::of(info, running_for);
+        let thawed = self.inner.freezing.settled(container_id);
         let this = self.clone();
         self.spawn(async move {
+            if let Some(thawed) = thawed {
+                thawed.wait().await;
+            }
             let network = match process {
                 Some(process) => this.blocking(move |_| checks::Network::of(process)).await,
                 None => None,
@@ -494,6 +502,7 @@ impl Containers {
 
     async fn ended(&self, container_id: ContainerId) {
         self.inner.checking.end(container_id);
+        self.inner.freezing.end(container_id);
         let read = self
             .insist(container_id, move |inner| inner.end(container_id))
             .await;

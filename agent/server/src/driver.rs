@@ -211,6 +211,7 @@ pub(crate) fn is_checkpoint(effect: &Effect) -> bool {
         | Effect::Executor { .. }
         | Effect::AbortLaunch { .. }
         | Effect::RunChecks { .. }
+        | Effect::Freezer { .. }
         | Effect::Adopt { .. }
         | Effect::Signal { .. }
         | Effect::Destroy { .. }

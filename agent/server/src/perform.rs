@@ -222,10 +222,16 @@ impl Performer {
                 let process = agent.process_of(container_id);
                 self.containers.check(container_id, process, &info, running_for);
             }
+            Effect::Freezer { container_id, freeze } => self.containers.freezer(container_id, freeze),
             Effect::Adopt {
                 container_id,
                 process,
-            } => self.containers.adopt(container_id, process).await,
+                frozen,
+            } => {
+                // Before its end can be heard of, after which nothing is wanted of it.
+                self.containers.freezer(container_id, frozen);
+                self.containers.adopt(container_id, process).await;
+            }
             Effect::Signal { container_id, signal } => self.containers.signal(container_id, signal),
             Effect::Destroy { container_id } => {
                 let key = agent.key_of(container_id).cloned();
@@ -350,6 +356,7 @@ fn owner(agent: &Agent, effect: &Effect) -> Option<ContainerId> {
         | Effect::Adopt { .. }
         | Effect::AbortLaunch { .. }
         | Effect::RunChecks { .. }
+        | Effect::Freezer { .. }
         | Effect::Signal { .. }
         | Effect::CloseLink { .. }
         | Effect::Exit { .. } => None,
@@ -435,6 +442,7 @@ fn write_all(checkpoints: &Checkpoints, writes: Vec<Effect>) -> Result<Failed, A
             | Effect::Launch { .. }
             | Effect::AbortLaunch { .. }
             | Effect::RunChecks { .. }
+            | Effect::Freezer { .. }
             | Effect::Adopt { .. }
             | Effect::Signal { .. }
             | Effect::Destroy { .. }

@@ -94,6 +94,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         version: env!("CARGO_PKG_VERSION").to_owned(),
         cgroups: containerizer.host_facts().cgroups().to_owned(),
         domain: config.domain.take(),
+        can_suspend: containerizer.can_freeze(),
     };
     checkpoints.save_facts(&facts)?;
     info!(%address, data_dir = %data_dir.root().display(), resources = %info.resources, cgroups = info.cgroups, disk_quota = disk.held_by(), "agent listening");

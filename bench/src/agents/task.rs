@@ -43,6 +43,7 @@ impl Task {
             framework_id: self.listed.framework_id.clone(),
             status: self.listed.latest_status.clone(),
             latest_state: self.state().into(),
+            latest_suspension: 0,
         };
         v1::AgentMessage {
             message: Some(Message::Status(status)),

@@ -158,7 +158,10 @@ impl Subject for Ours {
     fn demand(&mut self, framework: &FrameworkId, role: &Role, one: &Resources, count: u64) {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let shapes = vec![Shape::new(ShapeId(0), one.clone(), count)];
-        let change = self.books.ledger.set_demand(framework, role, Some(shapes), NOW);
+        let change = self
+            .books
+            .ledger
+            .set_demand(framework, role, Some(shapes.into()), NOW);
         self.observe(change);
     }
 
@@ -189,6 +192,7 @@ impl Subject for Ours {
             version: String::new(),
             cgroups: String::new(),
             domain: None,
+            can_suspend: false,
         };
         let change = self.books.ledger.set_agent(agent, Arc::new(info));
         self.observe([change]);

@@ -12,8 +12,9 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tonic::{Code, Status};
 
+use super::last_bytes::LastBytes;
 use super::{Cluster, Contact};
-use crate::failure::output_error;
+use crate::failure::{output_error, root_cause};
 
 /// How long the rest of a task's output is waited for once the task has ended and its agent is away.
 const PATIENCE_AFTER_END: Duration = Duration::from_secs(30);
@@ -41,6 +42,8 @@ pub(crate) struct LogReader {
     tail: Option<u32>,
     /// Its agent's, and the name that has the output, for the next connection.
     address: Option<(String, String)>,
+    /// Its agent, where somebody has said so: the master knows of few tasks that have ended.
+    agent_id: Option<String>,
     contact: Contact,
 }
 
@@ -62,6 +65,7 @@ impl LogReader {
             offset: 0,
             tail: None,
             address: None,
+            agent_id: None,
             contact: Contact::with("the task's agent"),
         }
     }
@@ -71,6 +75,11 @@ impl LogReader {
         Self { tail: lines, ..self }
     }
 
+    /// Reads from this agent where the master no longer knows of the task.
+    pub(crate) fn on_agent(self, agent_id: Option<String>) -> Self {
+        Self { agent_id, ..self }
+    }
+
     /// Copies what there is now.
     pub(crate) async fn copy_once(mut self, output: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
         loop {
@@ -78,6 +87,20 @@ impl LogReader {
                 Read::End => return Ok(()),
                 Read::Lost(status) => self.contact.lost(&status).await?,
             }
+        }
+    }
+
+    /// The end of what there is now, at most `max_bytes` of it. Nothing is tried twice.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for a person: who does not answer, or knows of no such output.
+    pub(crate) async fn last_bytes(mut self, max_bytes: usize) -> Result<Vec<u8>, String> {
+        let mut last = LastBytes::new(max_bytes);
+        match self.read(false, &mut last).await {
+            Ok(Read::End) => Ok(last.take()),
+            Ok(Read::Lost(status)) => Err(root_cause(&status)),
+            Err(error) => Err(error.to_string()),
         }
     }
 
@@ -179,11 +202,14 @@ impl LogReader {
                 Ok((task.agent_address, name.unwrap_or_else(|| self.task_id.clone())))
             }
             Some(_) => Err(Status::unavailable("its agent is not connected")),
-            // A master that just started learns of the task when its agent is back.
-            None => Err(Status::unavailable(format!(
-                "the master does not know task {}",
-                self.task_id
-            ))),
+            None => match &self.agent_id {
+                Some(agent_id) => Ok((self.cluster.agent_address(agent_id).await?, self.task_id.clone())),
+                // A master that just started learns of the task when its agent is back.
+                None => Err(Status::unavailable(format!(
+                    "the master does not know task {}",
+                    self.task_id
+                ))),
+            },
         }
     }
 }

@@ -17,7 +17,9 @@ use clap::Args;
 use proffer_wire::v1;
 
 use crate::client::{Cluster, MasterArgs};
-use crate::spec::{Bytes, Condition, Cores, DEFAULT_CPUS, DEFAULT_MEM, Limits, Span, TaskSpec, UpTo, Whole};
+use crate::spec::{
+    AfterJob, Bytes, Condition, Cores, DEFAULT_CPUS, DEFAULT_MEM, Limits, Span, TaskSpec, UpTo, Whole,
+};
 use crate::terminal::RawMode;
 
 use self::container::ContainerArgs;
@@ -75,6 +77,16 @@ pub(crate) struct RunArgs {
     /// The role whose share is used
     #[arg(long, env = "PROFFER_ROLE", default_value = "*")]
     role: String,
+    /// A label of the job and its task, for `proffer job list -l`; may be given several times
+    #[arg(long, env = "PROFFER_LABEL", value_name = "KEY=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+    /// Run nothing: check what was asked for, and say where it would start now, or what it would wait for
+    #[arg(long, env = "PROFFER_DRY_RUN")]
+    dry_run: bool,
+    /// Start only when another job has finished, or with NAME:failure has failed, or with NAME:any has ended; may be given
+    /// several times
+    #[arg(long, env = "PROFFER_AFTER_JOB", value_name = "NAME[:ON]")]
+    after_job: Vec<AfterJob>,
     #[command(flatten)]
     master: MasterArgs,
     #[command(flatten)]
@@ -92,6 +104,13 @@ pub(super) fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         Some(_) | None => Err(format!("`{text}` is not NAME=VALUE")),
+    }
+}
+
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        Some(_) | None => Err(format!("`{text}` is not KEY=VALUE")),
     }
 }
 
@@ -148,6 +167,9 @@ impl RunArgs {
             schedule: None,
             hold: false,
             deadline_ms: 0,
+            user: super::job::logged_in(),
+            labels: self.label.iter().cloned().collect(),
+            after_jobs: self.after_job.iter().cloned().map(Into::into).collect(),
         }
     }
 }
@@ -155,6 +177,9 @@ impl RunArgs {
 pub(super) async fn run(args: RunArgs) -> Result<u8> {
     let job = args.job();
     let cluster = Cluster::connect(&args.master).await?;
+    if args.dry_run {
+        return super::job::dry_run(&cluster, job).await;
+    }
     submit::submit(&cluster, &job).await?;
     let _raw = if args.tty && args.interactive {
         Some(RawMode::enter()?)

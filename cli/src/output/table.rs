@@ -122,7 +122,7 @@ fn pad(cell: &str, width: usize, align: Align) -> String {
 }
 
 /// A terminal obeys what it prints, and a task's message is anyone's text.
-fn printable(cell: &str) -> String {
+pub(crate) fn printable(cell: &str) -> String {
     let escape = |c: char| match c {
         '\n' | '\t' => " ".to_owned(),
         c if c.is_control() => c.escape_default().to_string(),

@@ -1,4 +1,4 @@
-//! Reads a YAML file and says precisely what is wrong with it: `job.yaml:6:10: tasks[0].mem: ...`.
+//! Reads a YAML file and says precisely what is wrong with it: `job.yaml:6:10: tasks[0].mem: ...`, and shows the line.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -7,8 +7,15 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-/// The largest file read: far more than any spec a person writes, far less than the message limit of the wire.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+use super::locate::locate;
+use crate::output::printable;
+
+/// The largest file read: a DAG of 100,000 edges as a program writes it has some 3 MiB, and what comes of it has to fit in
+/// a message of [`proffer_batch::MAX_JOB_BYTES`].
+const MAX_FILE_BYTES: u64 = proffer_batch::MAX_JOB_BYTES as u64;
+/// How much of a line is shown before and after what is wrong in it, in characters: what fits on a terminal.
+const SHOWN_BEFORE: usize = 60;
+const SHOWN_AFTER: usize = 40;
 
 /// What the parser says, and what a person who never saw it understands.
 const PLAIN_WORDS: [(&str, &str); 5] = [
@@ -36,11 +43,32 @@ pub(crate) enum SpecError {
     #[error("{file} is larger than {MAX_FILE_BYTES} bytes; split it")]
     TooLarge { file: String },
     #[error("{place}: {problem}")]
-    Invalid { place: String, problem: String },
+    Invalid {
+        place: String,
+        problem: String,
+        /// The line, and a mark under it; empty where that is not known.
+        excerpt: String,
+    },
+}
+
+impl SpecError {
+    /// The line that is wrong, and a mark under it; empty where that is not known.
+    pub(crate) fn excerpt(&self) -> &str {
+        match self {
+            Self::Invalid { excerpt, .. } => excerpt,
+            Self::Read { .. } | Self::TooLarge { .. } => "",
+        }
+    }
 }
 
 /// Reads one file; `-` is standard input.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, SpecError> {
+    let (file, text) = read_text(path)?;
+    parse(&file, &text)
+}
+
+/// The name of a file in errors, and its text; `-` is standard input.
+pub(super) fn read_text(path: &Path) -> Result<(String, String), SpecError> {
     let stdin = path == Path::new("-");
     let file = if stdin {
         "<stdin>".to_owned()
@@ -67,7 +95,7 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, SpecError> {
     if text.len() as u64 > MAX_FILE_BYTES {
         return Err(SpecError::TooLarge { file });
     }
-    parse(&file, &text)
+    Ok((file, text))
 }
 
 /// Reads one document from a text; `file` is its name in errors.
@@ -80,15 +108,48 @@ pub(crate) fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Sp
             error.into_inner()
         })
     });
-    parsed.map_err(|error: serde_saphyr::Error| invalid(file, &place_in_tree, &error))
+    parsed.map_err(|error: serde_saphyr::Error| invalid(file, text, &place_in_tree, &error))
 }
 
-fn invalid(file: &str, field: &str, error: &serde_saphyr::Error) -> SpecError {
+/// An error about a field of a document that could be read.
+pub(super) fn wrong(file: &str, text: &str, path: &str, problem: &str) -> SpecError {
+    let (place, excerpt) = match locate(text, path) {
+        Some((line, column)) => (format!("{file}:{line}:{column}"), excerpt(text, line, column)),
+        None => (file.to_owned(), String::new()),
+    };
+    SpecError::Invalid {
+        place,
+        problem: problem.to_owned(),
+        excerpt,
+    }
+}
+
+/// The line at a place, with a mark under the column; both count from 1.
+fn excerpt(text: &str, line: u64, column: u64) -> String {
+    let nth = |n: u64| usize::try_from(n.saturating_sub(1)).unwrap_or(usize::MAX);
+    let Some(shown) = text.lines().nth(nth(line)) else {
+        return String::new();
+    };
+    let begin = nth(column).saturating_sub(SHOWN_BEFORE);
+    let length = nth(column) - begin + SHOWN_AFTER;
+    let part: String = shown.chars().skip(begin).take(length).collect();
+    let number = line.to_string();
+    let margin = " ".repeat(number.len());
+    let mark = " ".repeat(nth(column) - begin);
+    format!(
+        "{margin} |\n{number} | {}\n{margin} | {mark}^\n",
+        printable(&part)
+    )
+}
+
+fn invalid(file: &str, source: &str, field: &str, error: &serde_saphyr::Error) -> SpecError {
     let mut place = file.to_owned();
+    let mut shown = String::new();
     let mut text = error.without_snippet().to_string();
     if let Some(location) = error.location() {
         let (line, column) = (location.line(), location.column());
         place = format!("{file}:{line}:{column}");
+        shown = excerpt(source, line, column);
         text = text.replace(&format!(" at line {line}, column {column}"), "");
     }
     for (jargon, plain) in PLAIN_WORDS {
@@ -98,7 +159,11 @@ fn invalid(file: &str, field: &str, error: &serde_saphyr::Error) -> SpecError {
         "" | "." | "?" => text,
         field => format!("{field}: {text}"),
     };
-    SpecError::Invalid { place, problem }
+    SpecError::Invalid {
+        place,
+        problem,
+        excerpt: shown,
+    }
 }
 
 #[cfg(test)]
@@ -172,13 +237,22 @@ mod tests {
     fn a_job_file_says_what_comes_when_and_again() {
         let read = |fields: &str| {
             let text = format!(
-                "name: j\nhold: true\ndeadline: 6h\ntasks:\n  - name: a\n    command: [x]\n    {fields}\n"
+                "name: j\nhold: true\ndeadline: 6h\nlabels: {{team: x, tier: 1}}\nafter_jobs: [build, {{job: test, on: failure}}, \"lint:any\"]\ntasks:\n  - name: a\n    command: [x]\n    {fields}\n"
             );
             parse::<JobFile>("job.yaml", &text).map(v1::JobSpec::from)
         };
         let job = read("max_running: 2\n    backoff: 10s\n    max_backoff: 5m\n    retry_on_exit: [75, 76]")
             .unwrap();
         assert_eq!((job.hold, job.deadline_ms), (true, 6 * 3600 * 1000));
+        let labels = [("team", "x"), ("tier", "1")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(job.labels, labels.into());
+        let after = job.after_jobs.iter().map(|after| (&after.job[..], after.on()));
+        let on = [
+            ("build", v1::JobConditionOn::JobOnSuccess),
+            ("test", v1::JobConditionOn::JobOnFailure),
+            ("lint", v1::JobConditionOn::JobOnAny),
+        ];
+        assert_eq!(after.collect::<Vec<_>>(), on);
         let retry = v1::JobRetry {
             backoff_ms: 10_000,
             max_backoff_ms: 300_000,
@@ -202,7 +276,7 @@ mod tests {
             "retry_on_exit: [-1]",
         ] {
             let error = format!("{:#}", read(wrong).unwrap_err());
-            assert!(error.contains("job.yaml") && error.contains('7'), "{error}");
+            assert!(error.contains("job.yaml") && error.contains('9'), "{error}");
         }
     }
 
@@ -279,7 +353,7 @@ mod tests {
         check_job(
             "name: j\ntask: []\n",
             expect![
-                "job.yaml:2:1: task: unknown field `task`, expected one of name, role, priority, tasks, gang, schedule, hold, deadline"
+                "job.yaml:2:1: task: unknown field `task`, expected one of name, role, priority, tasks, gang, schedule, hold, deadline, labels, after_jobs"
             ],
         );
         check_service(

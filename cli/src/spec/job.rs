@@ -1,11 +1,21 @@
 //! Job files.
 
+mod place;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use proffer_batch_core::JobSpec;
+use proffer_types::Timestamp;
 use proffer_wire::v1;
 use serde::Deserialize;
 
+use super::after::AfterJobFile;
+use super::file::{SpecError, parse, read_text, wrong};
 use super::schedule::ScheduleFile;
 use super::task::JobTaskFile;
 use super::{SomeSpan, Whole};
+use crate::views::now_ms;
 
 /// A job file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -27,6 +37,47 @@ pub(crate) struct JobFile {
     hold: bool,
     /// What has not ended so long after the submission has failed.
     deadline: Option<SomeSpan>,
+    /// For people and small tools.
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    /// What must have become of other jobs first.
+    #[serde(default)]
+    after_jobs: Vec<AfterJobFile>,
+}
+
+/// Reads a job file, and checks all of it that needs no cluster.
+pub(crate) fn read_job(path: &Path) -> Result<v1::JobSpec, SpecError> {
+    let (file, text) = read_text(path)?;
+    check_job(&file, &text, Timestamp(now_ms()))
+}
+
+/// As [`read_job`], from a text.
+fn check_job(file: &str, text: &str, now: Timestamp) -> Result<v1::JobSpec, SpecError> {
+    let job = v1::JobSpec::from(parse::<JobFile>(file, text)?);
+    let spec = JobSpec::try_from(job.clone());
+    let spec = spec.map_err(|error| {
+        let path = in_file(error.path());
+        wrong(
+            file,
+            text,
+            &path,
+            &error.to_string().replacen(error.path(), &path, 1),
+        )
+    })?;
+    proffer_batch_core::check(&spec, now)
+        .map_err(|error| wrong(file, text, &place::of(&error, &spec), &error.to_string()))?;
+    Ok(job)
+}
+
+/// The path of a field of a message as a job file has it.
+fn in_file(path: &str) -> String {
+    let name = |part: &str| match part {
+        "container" | "rules" | "retry" => None,
+        "only_exits" => Some("retry_on_exit".to_owned()),
+        "not_exits" => Some("fail_on_exit".to_owned()),
+        part => Some(part.to_owned()),
+    };
+    path.split('.').filter_map(name).collect::<Vec<_>>().join(".")
 }
 
 impl From<JobFile> for v1::JobSpec {
@@ -40,6 +91,9 @@ impl From<JobFile> for v1::JobSpec {
             schedule: job.schedule.map(Into::into),
             hold: job.hold,
             deadline_ms: span(job.deadline),
+            labels: job.labels,
+            user: String::new(),
+            after_jobs: job.after_jobs.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -76,3 +130,6 @@ impl From<JobTaskFile> for v1::JobTask {
 fn span(span: Option<SomeSpan>) -> u64 {
     span.map_or(0, |span| span.0.millis())
 }
+
+#[cfg(test)]
+mod tests;

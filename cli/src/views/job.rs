@@ -1,6 +1,9 @@
 //! Jobs.
 
+mod glance;
+mod queue;
 mod recurring;
+mod rehearsal;
 
 use std::collections::BTreeMap;
 
@@ -8,12 +11,17 @@ use proffer_wire::v1;
 use proffer_wire::v1::list_jobs_response::JobSummary;
 use serde::Serialize;
 
+use super::UsageView;
 use super::task::StatusView;
+
 use super::text::{State, ago, bundle_json, instance_name, state_name, took, until};
 use crate::output::{Answer, Column, Row, left, render, right};
 use crate::spec::RulesView;
 
+pub(crate) use self::glance::{Glance, Ink, MAX_SHOWN_WHOLE, Seen, Trouble};
+pub(crate) use self::queue::{QueueRow, QueueView};
 pub(crate) use self::recurring::WindowView;
+pub(crate) use self::rehearsal::rehearsal_text;
 
 use self::recurring::RecurrenceView;
 
@@ -92,8 +100,18 @@ pub(crate) struct JobView {
     ended_ms: u64,
     /// Nothing more of it is started until it is released.
     held: bool,
+    /// What its attempts used that have ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageView>,
+    /// The jobs it still waits for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waits_for: Vec<AfterJobView>,
+    /// Why it was cancelled, where nobody asked for that.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reason: String,
     /// Whether all tasks start at one moment or not at all.
     gang: bool,
+    labels: BTreeMap<String, String>,
     specs: Vec<SpecView>,
     tasks: Vec<InstanceView>,
     /// Of a recurring job, whose tasks are those of its runs.
@@ -119,6 +137,33 @@ struct SpecView {
     retries: u32,
     /// 0 means none.
     timeout_ms: u64,
+    counts: CountsView,
+}
+
+/// How many indexes of a task are where.
+#[derive(Debug, Default, Serialize)]
+struct CountsView {
+    blocked: u32,
+    waiting: u32,
+    delayed: u32,
+    running: u32,
+    finished: u32,
+    failed: u32,
+    cancelled: u32,
+}
+
+impl From<&v1::JobTaskCounts> for CountsView {
+    fn from(counts: &v1::JobTaskCounts) -> Self {
+        Self {
+            blocked: counts.blocked,
+            waiting: counts.waiting,
+            delayed: counts.delayed,
+            running: counts.running,
+            finished: counts.finished,
+            failed: counts.failed,
+            cancelled: counts.cancelled,
+        }
+    }
 }
 
 /// What became of another task.
@@ -130,14 +175,35 @@ struct ConditionView {
     each: bool,
 }
 
+/// What is to become of another job.
+#[derive(Debug, Serialize)]
+struct AfterJobView {
+    job: String,
+    /// `success`, `failure` or `any`.
+    on: &'static str,
+}
+
+impl From<&v1::JobAfter> for AfterJobView {
+    fn from(after: &v1::JobAfter) -> Self {
+        Self {
+            on: on_name(after.on()),
+            job: after.job.clone(),
+        }
+    }
+}
+
+fn on_name(on: v1::JobConditionOn) -> &'static str {
+    match on {
+        v1::JobConditionOn::Unspecified | v1::JobConditionOn::JobOnSuccess => "success",
+        v1::JobConditionOn::JobOnFailure => "failure",
+        v1::JobConditionOn::JobOnAny => "any",
+    }
+}
+
 impl From<&v1::JobCondition> for ConditionView {
     fn from(condition: &v1::JobCondition) -> Self {
         Self {
-            on: match condition.on() {
-                v1::JobConditionOn::Unspecified | v1::JobConditionOn::JobOnSuccess => "success",
-                v1::JobConditionOn::JobOnFailure => "failure",
-                v1::JobConditionOn::JobOnAny => "any",
-            },
+            on: on_name(condition.on()),
             task: condition.task.clone(),
             each: condition.each,
         }
@@ -157,6 +223,7 @@ impl From<&v1::JobTask> for SpecView {
             gang: task.gang,
             retries: task.retries,
             timeout_ms: task.timeout_ms,
+            counts: CountsView::default(),
         }
     }
 }
@@ -178,29 +245,24 @@ impl From<v1::Job> for JobView {
     fn from(job: v1::Job) -> Self {
         let state = state_name(job.state().as_str_name(), "JOB_");
         let spec = job.spec.unwrap_or_default();
-        let count = |name: &str| {
-            spec.tasks
-                .iter()
-                .find(|task| task.name == name)
-                .map_or(1, |task| task.count)
-        };
-        let instance = |instance: v1::JobTaskInstance| InstanceView {
-            state: state_name(instance.state().as_str_name(), "JOB_TASK_"),
-            shown_name: instance_name(&instance.name, instance.index, count(&instance.name)),
-            name: instance.name,
-            index: instance.index,
-            task_id: instance.task_id,
-            attempts: instance.attempts,
-            latest_status: instance.status.map(StatusView::from),
-        };
+        let count = counts_of(Some(&spec));
+        let mut specs: Vec<_> = spec.tasks.iter().map(SpecView::from).collect();
+        for (spec, counts) in specs.iter_mut().zip(&job.counts) {
+            spec.counts = counts.into();
+        }
         let schedule = spec.schedule.clone().unwrap_or_default();
         Self {
             recurrence: job
                 .recurrence
                 .map(|recurrence| RecurrenceView::new(schedule, recurrence)),
-            tasks: job.tasks.into_iter().map(instance).collect(),
+            tasks: job
+                .tasks
+                .into_iter()
+                .map(|instance| InstanceView::new(instance, &count))
+                .collect(),
             gang: spec.gang,
-            specs: spec.tasks.iter().map(SpecView::from).collect(),
+            labels: spec.labels,
+            specs,
             name: spec.name,
             role: if spec.role.is_empty() {
                 "*".to_owned()
@@ -211,8 +273,32 @@ impl From<v1::Job> for JobView {
             state,
             framework_id: job.framework_id,
             held: job.held,
+            usage: job.usage.map(UsageView::from),
+            waits_for: job.waits_for.iter().map(AfterJobView::from).collect(),
+            reason: job.reason,
             submitted_ms: job.submitted_ms,
             ended_ms: job.ended_ms,
+        }
+    }
+}
+
+/// The sizes of a job's arrays by the names of its tasks.
+fn counts_of(spec: Option<&v1::JobSpec>) -> BTreeMap<String, u32> {
+    let tasks = spec.into_iter().flat_map(|spec| &spec.tasks);
+    tasks.map(|task| (task.name.clone(), task.count)).collect()
+}
+
+impl InstanceView {
+    fn new(instance: v1::JobTaskInstance, counts: &BTreeMap<String, u32>) -> Self {
+        let count = counts.get(&instance.name).copied().unwrap_or(1);
+        Self {
+            state: state_name(instance.state().as_str_name(), "JOB_TASK_"),
+            shown_name: instance_name(&instance.name, instance.index, count),
+            name: instance.name,
+            index: instance.index,
+            task_id: instance.task_id,
+            attempts: instance.attempts,
+            latest_status: instance.status.map(StatusView::from),
         }
     }
 }
@@ -260,12 +346,45 @@ impl Answer for JobView {
             ago(self.submitted_ms),
             took(self.submitted_ms, self.ended_ms),
         );
-        let rows: Vec<_> = self.tasks.iter().map(Row::cells).collect();
-        head + &render(InstanceView::COLUMNS, &rows, width)
+        head + &self.before() + &self.usage_line() + &self.table(width)
     }
 }
 
 impl JobView {
+    /// What keeps it from starting, or did: lines, or nothing.
+    fn before(&self) -> String {
+        let waits = self.waits_for.iter();
+        let waits: Vec<_> = waits
+            .map(|after| format!("{} ({})", after.job, after.on))
+            .collect();
+        let mut text = String::new();
+        if !waits.is_empty() {
+            text += &format!("comes after {}\n", waits.join(", "));
+        }
+        if !self.reason.is_empty() {
+            text += &format!("cancelled: {}\n", self.reason);
+        }
+        text
+    }
+
+    /// Its instances alone.
+    pub(crate) fn table(&self, width: usize) -> String {
+        let rows: Vec<_> = self.tasks.iter().map(Row::cells).collect();
+        render(InstanceView::COLUMNS, &rows, width)
+    }
+
+    /// What its attempts used; nothing before the first has ended.
+    fn usage_line(&self) -> String {
+        let usage = self.usage.as_ref();
+        usage.map_or_else(String::new, |usage| format!("used: {}\n", usage.line()))
+    }
+
+    /// The sizes of its arrays by the names of its tasks.
+    fn count(&self) -> BTreeMap<String, u32> {
+        let specs = self.specs.iter();
+        specs.map(|spec| (spec.name.clone(), spec.count)).collect()
+    }
+
     fn recurring_text(&self, recurrence: &RecurrenceView, width: usize) -> String {
         let head = format!(
             "job {}  {}  role {}  {}  next {}  ran {}  missed {}  late {}  extra {}\n",

@@ -47,10 +47,15 @@ pub(crate) struct StatusView {
     pub(crate) mem_peak_bytes: Option<u64>,
     pub(crate) pids_refused: Option<u64>,
     pub(crate) oom_kills: Option<u64>,
+    /// From and to block devices; absent where the host did not count it.
+    read_bytes: Option<u64>,
+    write_bytes: Option<u64>,
     pub(crate) timestamp_ms: u64,
     /// By its checks; absent before the first result that counts, and without a check.
     healthy: Option<bool>,
     ready: Option<bool>,
+    /// Its processes are frozen, and its cpus are others'.
+    suspended: bool,
     /// By its agent, in place.
     restarts: u32,
     /// Where it is reached, when it has a network of its own.
@@ -61,6 +66,7 @@ impl From<v1::TaskStatus> for StatusView {
     fn from(status: v1::TaskStatus) -> Self {
         let how = status.exit.as_ref().and_then(|exit| exit.how);
         let usage = status.usage.as_ref();
+        let io = usage.and_then(|usage| usage.io);
         let condition = status.condition.clone().unwrap_or_default();
         let reason = status.reason();
         let reason = (reason != v1::StatusReason::Unspecified)
@@ -81,9 +87,12 @@ impl From<v1::TaskStatus> for StatusView {
             mem_peak_bytes: usage.map(|usage| usage.mem_peak_bytes),
             pids_refused: usage.map(|usage| usage.pids_refused),
             oom_kills: usage.map(|usage| usage.oom_kills),
+            read_bytes: io.map(|io| io.read_bytes),
+            write_bytes: io.map(|io| io.write_bytes),
             timestamp_ms: status.timestamp_ms,
             healthy: condition.healthy,
             ready: condition.ready,
+            suspended: condition.suspension != 0,
             restarts: condition.restarts,
             addresses: condition.addresses,
             message: status.message,
@@ -174,6 +183,13 @@ impl TaskView {
     pub(crate) fn state(&self) -> &State {
         &self.state
     }
+
+    /// The same, and whether the task is suspended in it.
+    fn state_cell(&self) -> String {
+        let is_suspended = self.latest_status.as_ref().is_some_and(|status| status.suspended);
+        let suspended = if is_suspended { ", suspended" } else { "" };
+        format!("{}{suspended}", self.state)
+    }
 }
 
 impl From<Task> for TaskView {
@@ -225,7 +241,7 @@ impl Row for TaskView {
         vec![
             self.task_id.clone(),
             self.framework_name.clone(),
-            self.state.to_string(),
+            self.state_cell(),
             status.exit(),
             wall,
             cpu,
@@ -267,7 +283,7 @@ impl Row for ActiveTask {
             task.task_id.clone(),
             task.framework_name.clone(),
             task.role.clone(),
-            task.state.to_string(),
+            task.state_cell(),
             task.cpus.clone(),
             task.mem.clone(),
             health,

@@ -197,6 +197,19 @@ pub(super) fn moment(at_ms: u64) -> String {
     at.map_or_else(|| "-".to_owned(), |at| at.to_string())
 }
 
+/// A count with its thousands apart: `4,812`.
+pub(crate) fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.char_indices() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// How long ago a moment was; `-` for 0, which stands for never.
 pub(super) fn ago(at_ms: u64) -> String {
     if at_ms == 0 {
@@ -228,7 +241,8 @@ fn seconds(ms: u64) -> String {
     }
 }
 
-pub(super) fn now_ms() -> u64 {
+/// Milliseconds since the epoch, by this host's clock.
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);

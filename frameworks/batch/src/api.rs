@@ -1,10 +1,11 @@
 //! The gRPC service `proffer.v1.Jobs`: each call is one closure on the scheduler.
 
+mod requeue;
 #[cfg(test)]
 mod tests;
 mod watch;
 
-use proffer_batch_core::{Batch, NoSuchJob, SteerError, SubmitError};
+use proffer_batch_core::{Batch, NoSuchJob, SettingsError, SteerError, SubmitError};
 use proffer_grpc::v1::jobs_server;
 use proffer_sdk::{Context, Handle};
 use proffer_wire::v1;
@@ -47,12 +48,35 @@ impl jobs_server::Jobs for Api {
         }))
     }
 
+    async fn check_job(
+        &self,
+        request: Request<v1::SubmitJobRequest>,
+    ) -> Result<Response<v1::CheckJobResponse>, Status> {
+        let spec = convert::spec(request.into_inner().spec).map_err(proffer_grpc::status)?;
+        let checked = self
+            .handle
+            .call(move |batch, cx| batch.check(spec, cx.now()))
+            .await?;
+        let checked = checked.map_err(|error| refuse(&error))?;
+        Ok(Response::new(v1::CheckJobResponse {
+            n_tasks: convert::count(checked.n_instances),
+            framework_id: self.framework_id(),
+            demand: Some(v1::DemandStatement {
+                shapes: checked.demand.iter().map(Into::into).collect(),
+                ..Default::default()
+            }),
+        }))
+    }
+
     async fn list_jobs(
         &self,
-        _request: Request<v1::ListJobsRequest>,
+        request: Request<v1::ListJobsRequest>,
     ) -> Result<Response<v1::ListJobsResponse>, Status> {
+        let labels = convert::labels(request.into_inner().labels).map_err(proffer_grpc::status)?;
         let lists = |batch: &mut Batch, _: &mut Context<'_>| (batch.list_recurring(), batch.list());
-        let (recurring, jobs) = self.handle.call(lists).await?;
+        let (mut recurring, mut jobs) = self.handle.call(lists).await?;
+        recurring.retain(|job| job.spec.has_labels(&labels));
+        jobs.retain(|job| job.spec.has_labels(&labels));
         let recurring = recurring.iter().map(convert::recurring_summary);
         Ok(Response::new(v1::ListJobsResponse {
             jobs: recurring.chain(jobs.into_iter().map(convert::summary)).collect(),
@@ -60,21 +84,25 @@ impl jobs_server::Jobs for Api {
     }
 
     async fn get_job(&self, request: Request<v1::GetJobRequest>) -> Result<Response<v1::Job>, Status> {
-        let (name, pick) = convert::pick(request.into_inner());
+        let request = request.into_inner();
+        let is_brief = request.brief;
+        let (name, pick) = convert::pick(request);
         let job = self
             .handle
             .call(move |batch, _| watch::look(batch, &name, &pick))
             .await?;
         let job = job.map_err(|error| not_found(&error))?;
-        Ok(Response::new(job.message(&self.framework_id())))
+        Ok(Response::new(job.message(&self.framework_id(), is_brief)))
     }
 
     async fn watch_job(
         &self,
         request: Request<v1::GetJobRequest>,
     ) -> Result<Response<Self::WatchJobStream>, Status> {
-        let (name, pick) = convert::pick(request.into_inner());
-        let stream = watch::watch(self.handle.clone(), name, pick).await;
+        let request = request.into_inner();
+        let is_brief = request.brief;
+        let (name, pick) = convert::pick(request);
+        let stream = watch::watch(self.handle.clone(), name, pick, is_brief).await;
         stream.map(Response::new)
     }
 
@@ -135,6 +163,13 @@ impl jobs_server::Jobs for Api {
         Ok(Response::new(v1::ReleaseJobResponse {}))
     }
 
+    async fn requeue_job(
+        &self,
+        request: Request<v1::RequeueJobRequest>,
+    ) -> Result<Response<v1::RequeueJobResponse>, Status> {
+        requeue::requeue(&self.handle, request.into_inner()).await
+    }
+
     async fn trigger_job(
         &self,
         request: Request<v1::TriggerJobRequest>,
@@ -148,6 +183,21 @@ impl jobs_server::Jobs for Api {
         Ok(Response::new(v1::TriggerJobResponse { run }))
     }
 
+    async fn report_jobs(
+        &self,
+        request: Request<v1::ReportJobsRequest>,
+    ) -> Result<Response<v1::ReportJobsResponse>, Status> {
+        let request = request.into_inner();
+        let query = convert::query(&request).map_err(proffer_grpc::status)?;
+        let report = move |batch: &mut Batch, _: &mut Context<'_>| match request.name.is_empty() {
+            true => Ok(batch.report(&query)),
+            false => batch.report_job(&request.name),
+        };
+        let rows = self.handle.call(report).await?;
+        let rows = rows.map_err(|error| not_found(&error))?;
+        Ok(Response::new(convert::report(rows)))
+    }
+
     async fn explain_job(
         &self,
         request: Request<v1::ExplainJobRequest>,
@@ -159,6 +209,55 @@ impl jobs_server::Jobs for Api {
             .await?;
         let reasons = reasons.map_err(|error| not_found(&error))?;
         Ok(Response::new(v1::ExplainJobResponse { reasons }))
+    }
+
+    async fn set_queue(
+        &self,
+        request: Request<v1::SetQueueRequest>,
+    ) -> Result<Response<v1::SetQueueResponse>, Status> {
+        let v1::SetQueueRequest { role, settings } = request.into_inner();
+        let role = convert::queue::role(&role).map_err(proffer_grpc::status)?;
+        let settings = convert::queue::settings(settings).map_err(proffer_grpc::status)?;
+        let set = self
+            .handle
+            .call(move |batch, cx| batch.set_queue(&role, settings, cx))
+            .await?;
+        set.map_err(|error| not_set(&error))?;
+        Ok(Response::new(v1::SetQueueResponse {}))
+    }
+
+    async fn list_queues(
+        &self,
+        _request: Request<v1::ListQueuesRequest>,
+    ) -> Result<Response<v1::ListQueuesResponse>, Status> {
+        let queues = self.handle.call(|batch, cx| batch.list_queues(cx.now())).await?;
+        Ok(Response::new(v1::ListQueuesResponse {
+            queues: queues.into_iter().map(convert::queue::queue).collect(),
+        }))
+    }
+
+    async fn get_queue(
+        &self,
+        request: Request<v1::GetQueueRequest>,
+    ) -> Result<Response<v1::JobQueue>, Status> {
+        let v1::GetQueueRequest { role, limit } = request.into_inner();
+        let role = convert::queue::role(&role).map_err(proffer_grpc::status)?;
+        let limit = convert::queue::limit(limit);
+        let queue = self
+            .handle
+            .call(move |batch, cx| batch.get_queue(&role, limit, cx.now()))
+            .await?;
+        Ok(Response::new(convert::queue::queue(queue)))
+    }
+}
+
+fn not_set(error: &SettingsError) -> Status {
+    match error {
+        SettingsError::TooManyQueues(_) => Status::resource_exhausted(error.to_string()),
+        SettingsError::HalfLife(_)
+        | SettingsError::TooManyShares(_)
+        | SettingsError::User(_)
+        | SettingsError::Share(..) => Status::invalid_argument(error.to_string()),
     }
 }
 
@@ -183,15 +282,20 @@ fn refuse(error: &SubmitError) -> Status {
     let message = error.to_string();
     match error {
         SubmitError::NameInUse(_) => Status::already_exists(message),
+        SubmitError::NoSuchAfter(_) => Status::failed_precondition(message),
         SubmitError::Full | SubmitError::Roles(_) => Status::resource_exhausted(message),
         SubmitError::JobName(_)
         | SubmitError::TaskName(_)
+        | SubmitError::User(_)
         | SubmitError::NoTasks(_)
         | SubmitError::TooManyTasks(_)
         | SubmitError::TaskTwice(_)
         | SubmitError::NoInstance(_)
         | SubmitError::TooManyInstances(_)
         | SubmitError::UnknownAfter { .. }
+        | SubmitError::AfterRecurring(_)
+        | SubmitError::RecurringAfter(_)
+        | SubmitError::TooManyAfterJobs(_)
         | SubmitError::Cycle(_)
         | SubmitError::UnevenAfter { .. }
         | SubmitError::TooManyEdges(_)

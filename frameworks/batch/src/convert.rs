@@ -1,13 +1,18 @@
 //! Between the messages of `proffer.v1.Jobs` and the scheduler's types.
 
+mod labels;
+pub(crate) mod queue;
 mod recurring;
+mod report;
 
-use proffer_batch_core::{InstanceView, JobSpec, JobState, JobSummary, JobView, Phase, Pick};
+use proffer_batch_core::{InstanceView, JobSpec, JobState, JobSummary, JobView, Phase, Pick, TaskSpec};
 use proffer_wire::frame::MAX_MESSAGE_BYTES;
 use proffer_wire::{ConvertError, v1};
 use prost::Message as _;
 
+pub(crate) use self::labels::labels;
 pub(crate) use self::recurring::{recurring, recurring_summary};
+pub(crate) use self::report::{query, report};
 
 /// Indexes of a job that are shown when a client does not say how many.
 const DEFAULT_LIMIT: usize = 1000;
@@ -18,16 +23,24 @@ pub(crate) fn spec(message: Option<v1::JobSpec>) -> Result<JobSpec, ConvertError
     JobSpec::try_from(message).map_err(|error| error.under("spec"))
 }
 
+/// What a message has for instances in any case, however large the spec is: so pages of them come to an end.
+const LEAST_FOR_INSTANCES: usize = 1 << 20;
+
 /// A job as a message that a client takes: where it would be too large, first the statuses of what did not
 /// fail are left out, then the last instances.
-pub(crate) fn job(view: &JobView, framework_id: &str) -> v1::Job {
-    let mut job = v1::Job {
-        spec: Some(v1::JobSpec {
+pub(crate) fn job(view: &JobView, framework_id: &str, is_brief: bool) -> v1::Job {
+    let spec = match is_brief {
+        true => brief(view),
+        false => v1::JobSpec {
             name: view.name.clone(),
             // Of a run, which is not a recurring job itself.
             schedule: None,
             ..view.spec.as_ref().into()
-        }),
+        },
+    };
+    let most = MAX_MESSAGE_BYTES.max(spec.encoded_len() + LEAST_FOR_INSTANCES);
+    let mut job = v1::Job {
+        spec: Some(spec),
         state: job_state(view.state).into(),
         submitted_ms: view.submitted.0,
         ended_ms: view.ended.map_or(0, |ended| ended.0),
@@ -40,15 +53,33 @@ pub(crate) fn job(view: &JobView, framework_id: &str) -> v1::Job {
         recurrence: None,
         counts: view.counts.iter().map(counts).collect(),
         held: view.held,
+        usage: (view.usage.attempts > 0).then(|| view.usage.into()),
+        waits_for: view.waits.iter().map(Into::into).collect(),
+        reason: view.reason.clone().unwrap_or_default(),
     };
-    if job.encoded_len() > MAX_MESSAGE_BYTES {
+    if job.encoded_len() > most {
         let failed = i32::from(v1::JobTaskState::JobTaskFailed);
         let dull = job.tasks.iter_mut().filter(|task| task.state != failed);
         dull.for_each(|task| task.status = None);
     }
-    let excess = job.encoded_len().saturating_sub(MAX_MESSAGE_BYTES);
+    let excess = job.encoded_len().saturating_sub(most);
     drop_last(&mut job.tasks, excess);
     job
+}
+
+/// Who watches a job need not be sent thousands of commands with each change.
+fn brief(view: &JobView) -> v1::JobSpec {
+    let task = |task: &TaskSpec| v1::JobTask {
+        name: task.name.clone(),
+        count: task.count,
+        ..Default::default()
+    };
+    v1::JobSpec {
+        name: view.name.clone(),
+        role: view.spec.role.to_string(),
+        tasks: view.spec.tasks.iter().map(task).collect(),
+        ..Default::default()
+    }
 }
 
 fn counts(counts: &[u32; Phase::ALL.len()]) -> v1::JobTaskCounts {

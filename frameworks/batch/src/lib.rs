@@ -17,6 +17,10 @@ use tonic::service::Routes;
 
 use crate::api::Api;
 
+/// The largest message of a client: the spec of a job of 10,000 tasks and 100,000 conditions, with the commands of a
+/// workflow engine, has some 8 MiB, while no other service takes more than 4.
+pub const MAX_JOB_BYTES: usize = 16 << 20;
+
 /// Runs the batch framework until `shutdown`. The store must be its own.
 pub async fn run(
     config: DaemonConfig,
@@ -25,7 +29,7 @@ pub async fn run(
 ) -> Result<(), DaemonError> {
     let api = |handle: Handle<Batch>| {
         tokio::spawn(wall_clock::follow(handle.clone()));
-        Routes::new(JobsServer::new(Api::new(handle)))
+        Routes::new(JobsServer::new(Api::new(handle)).max_decoding_message_size(MAX_JOB_BYTES))
     };
     // The scheduler lies in the future; callers need not carry it about.
     Box::pin(serve(config, store, Batch::new(), SERVICE_NAME, api, shutdown)).await

@@ -145,7 +145,7 @@ async fn demand_that_is_stated_once_is_told_to_every_master() {
     let shapes = vec![Shape::new(ShapeId(1), Resources::of(1000, 1 << 20, 0), 3)];
     let stated = Call::Demand {
         role: Role::default(),
-        shapes: Some(shapes.clone()),
+        demand: Some(shapes.clone().into()),
     };
     let state = |_: &mut Counter, cx: &mut Context<'_>| cx.state_demand(&Role::default(), shapes);
     running.handle.call(state).await.unwrap();

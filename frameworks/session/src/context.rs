@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proffer_types::scheduler_link::Call;
 use proffer_types::{
-    Filters, KillPolicy, Offer, OfferId, Operation, Role, Shape, TaskId, TaskInfo, Timestamp,
+    Demand, Filters, KillPolicy, Offer, OfferId, Operation, Role, TaskId, TaskInfo, Timestamp,
 };
 use rand_chacha::ChaCha8Rng;
 
@@ -101,10 +101,10 @@ impl<'a> Context<'a> {
     /// gang; and so is everything when the role is not one of the framework's.
     ///
     /// [`StatementRoom`]: proffer_types::demand::StatementRoom
-    pub fn state_demand(&mut self, role: &Role, shapes: Vec<Shape>) {
+    pub fn state_demand(&mut self, role: &Role, demand: impl Into<Demand>) {
         self.output.calls.push(Call::Demand {
             role: role.clone(),
-            shapes: Some(shapes),
+            demand: Some(demand.into()),
         });
     }
 
@@ -112,7 +112,7 @@ impl<'a> Context<'a> {
     pub fn take_back_demand(&mut self, role: &Role) {
         self.output.calls.push(Call::Demand {
             role: role.clone(),
-            shapes: None,
+            demand: None,
         });
     }
 
@@ -154,6 +154,26 @@ impl<'a> Context<'a> {
             task_id: task.clone(),
             agent_id: None,
             kill_policy,
+        });
+    }
+
+    /// Asks for a running task to be suspended: its processes are frozen, and its cpus are offered to whoever is next. The
+    /// task stays RUNNING, and its status has a [`suspension`] from then on; memory, disk, ports and volumes it keeps, and
+    /// its time limit and its checks stand still. What cannot be suspended goes on, and its status says why with
+    /// `TASK_SUSPEND_FAILED`. Nothing is asked for while the link is down.
+    ///
+    /// [`Operation::Resume`] lets it go on, on offers of its agent and role that have the cpus it gave up. Where they have
+    /// not, it stays as it is, and its status says why with `TASK_RESUME_FAILED`. A status with the suspension that was just
+    /// resumed may have been under way: it says nothing new.
+    ///
+    /// A suspended task that is killed is thawed for that. One that ends by itself, as by the host's want of memory, is not
+    /// started again in place.
+    ///
+    /// [`suspension`]: proffer_types::TaskCondition::suspension
+    pub fn suspend(&mut self, task: &TaskId) {
+        self.output.calls.push(Call::Suspend {
+            task_id: task.clone(),
+            agent_id: None,
         });
     }
 

@@ -31,7 +31,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::records::{self, Live, LiveOperation};
 use crate::{Context, Output, RecoverError, Scheduler};
 
-use self::demand::Demand;
+use self::demand::Stated;
 use self::offers::Offers;
 use self::ownership::Ownership;
 pub use self::ownership::UnknownTasks;
@@ -75,7 +75,7 @@ pub struct Session<S> {
     operations: BTreeMap<OperationId, LiveOperation>,
     offers: Offers,
     suppressed: BTreeSet<Role>,
-    demand: Demand,
+    demand: Stated,
     ownership: Ownership,
     /// Updates of our own making, told at the next input.
     local: VecDeque<Local>,
@@ -135,7 +135,7 @@ impl<S: Scheduler> Session<S> {
             operations: recovered.operations,
             offers: Offers::default(),
             suppressed: BTreeSet::new(),
-            demand: Demand::default(),
+            demand: Stated::default(),
             ownership,
             local: VecDeque::new(),
             now: Timestamp::default(),

@@ -3,6 +3,7 @@
 //! Every agent is put to the same question as for an offer ([`Ledger::offerable`], [`Ledger::slice`]), and counted by
 //! what stands in the way; of each reason the agent that came nearest is kept. Nothing is remembered between questions.
 
+mod rehearse;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,8 @@ use proffer_types::{AgentId, FrameworkId, ResourceName, Role, Shape, Timestamp};
 use crate::ledger::{LeafIx, Ledger, Waiting};
 use crate::{Quantities, Share};
 use survey::Survey;
+
+pub use self::rehearse::{Found, Rehearsal, rehearse};
 
 /// How many (agent, shape) pairs one answer looks at, so that it takes milliseconds: four shapes at 5,000 agents.
 /// The first shape is looked at whatever it takes.

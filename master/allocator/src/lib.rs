@@ -14,7 +14,7 @@ mod share;
 
 pub use allocator::{Allocator, Outcome};
 pub use engine::{Engine, Order, Refresh};
-pub use explain::{Ahead, Counted, Explanation, Nearest, Part, Reason, explain};
+pub use explain::{Ahead, Counted, Explanation, Found, Nearest, Part, Reason, Rehearsal, explain, rehearse};
 pub use ledger::{
     AgentEntry, AgentIx, Change, Claim, ClaimIx, ClaimKind, DEFAULT_WEIGHT_MILLIS, Filter, FrameworkEntry,
     Handle, Held, Hold, LeafEntry, LeafIx, Ledger, Obstacle, ROOT, RoleConfig, RoleEntry, RoleIx, Usage,

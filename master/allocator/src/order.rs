@@ -12,7 +12,7 @@ use std::fmt;
 use crate::Allocator;
 use crate::engine::Engine;
 use drf::Drf;
-use fifo::Fifo;
+pub(crate) use fifo::Fifo;
 use random::Random;
 
 /// A name no built-in allocator has.

@@ -94,10 +94,12 @@ impl Cx<'_> {
     /// Records a status the master made for a live task, and tells the framework.
     pub(crate) fn update_task(&mut self, framework: &FrameworkId, status: TaskStatus) {
         let (task_id, state) = (status.task_id.clone(), status.state);
+        let latest_suspension = status.condition.suspension;
         self.emit(Event::TaskUpdated {
             framework_id: framework.clone(),
             status: status.clone(),
             latest_state: state,
+            latest_suspension,
         });
         self.tell_framework(framework, scheduler_link::Event::Update(status));
         if state.is_terminal() {

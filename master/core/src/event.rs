@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use proffer_allocator::{Held, RoleConfig, Waiting};
 use proffer_types::{
-    AgentId, AgentInfo, FrameworkId, FrameworkInfo, GangId, KillPolicy, OfferId, OperationId,
-    OperationStatus, ResourceChange, Resources, Role, Session, Shape, ShapeId, TaskId, TaskInfo, TaskState,
+    AgentId, AgentInfo, Demand, FrameworkId, FrameworkInfo, GangId, KillPolicy, OfferId, OperationId,
+    OperationStatus, ResourceChange, Resources, Role, Session, ShapeId, TaskId, TaskInfo, TaskState,
     TaskStatus, Timestamp,
 };
 
@@ -102,7 +102,7 @@ pub enum Event {
     DemandStated {
         framework_id: FrameworkId,
         role: Role,
-        shapes: Option<Vec<Shape>>,
+        demand: Option<Demand>,
         at: Timestamp,
     },
     /// An operator set a role's weight, priority or quota; `config` is all of it.
@@ -209,12 +209,25 @@ pub enum Event {
         framework_id: FrameworkId,
         task_id: TaskId,
         state: TaskState,
+        suspension: u32,
     },
-    /// A status came by; `latest_state` is the newest state known at its source.
+    /// A status came by; `latest_state` is the newest state known at its source, and so is `latest_suspension`.
     TaskUpdated {
         framework_id: FrameworkId,
         status: TaskStatus,
         latest_state: TaskState,
+        latest_suspension: u32,
+    },
+    /// A suspension is wanted; it is repeated when the agent comes back.
+    TaskSuspendRequested {
+        framework_id: FrameworkId,
+        task_id: TaskId,
+    },
+    /// A suspended task has its cpus again, and is to go on.
+    TaskResumed {
+        framework_id: FrameworkId,
+        task_id: TaskId,
+        at: Timestamp,
     },
     /// A kill is wanted; it is repeated when the agent comes back.
     TaskKillRequested {
@@ -311,6 +324,8 @@ impl Event {
             | Self::TaskAdded { .. }
             | Self::TaskReported { .. }
             | Self::TaskUpdated { .. }
+            | Self::TaskSuspendRequested { .. }
+            | Self::TaskResumed { .. }
             | Self::TaskKillRequested { .. }
             | Self::TaskAcknowledged { .. }
             | Self::TaskCompleted { .. } => false,

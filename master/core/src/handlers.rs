@@ -23,6 +23,7 @@ pub(crate) mod removal;
 pub(crate) mod reserve;
 pub(crate) mod set_role;
 pub(crate) mod subscribe;
+pub(crate) mod suspend;
 pub(crate) mod tick;
 pub(crate) mod update;
 pub(crate) mod upkeep;

@@ -1,5 +1,6 @@
 //! What readers see: a copy of the state for lists, tables and metrics, taken between steps.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -114,8 +115,16 @@ pub struct TaskView {
     pub info: Arc<TaskInfo>,
     /// The newest state known.
     pub state: TaskState,
-    /// The newest status that came by; may lag behind `state`.
+    /// The newest status that came by; may lag behind `state`, but for the suspension, which is the newest known.
     pub status: TaskStatus,
+}
+
+impl TaskView {
+    /// What it holds of its agent, while its state holds anything.
+    #[must_use]
+    pub fn held(&self) -> Cow<'_, Resources> {
+        self.info.held(self.status.condition.is_suspended())
+    }
 }
 
 /// One role that has a setting, a framework, a claim or a reservation in or below it.
@@ -171,7 +180,7 @@ fn sums<'a>(tasks: impl Iterator<Item = &'a Task>, offers: impl Iterator<Item = 
         ..Sums::default()
     };
     for task in tasks.filter(|task| task.view.state.holds_resources()) {
-        sums.used.add(&task.view.info.resources);
+        sums.used.add(&task.view.held());
         sums.n_tasks += 1;
     }
     sums

@@ -9,6 +9,7 @@ mod frameworks;
 mod inverse;
 mod offers;
 mod operations;
+mod suspensions;
 mod tasks;
 mod upkeep;
 
@@ -181,11 +182,11 @@ impl State {
             Event::DemandStated {
                 framework_id,
                 role,
-                shapes,
+                demand,
                 at,
             } => {
-                let shapes = shapes.clone();
-                let changed = self.ledger_mut().set_demand(framework_id, role, shapes, *at);
+                let demand = demand.clone();
+                let changed = self.ledger_mut().set_demand(framework_id, role, demand, *at);
                 changed.into_iter().collect()
             }
             Event::RolesRevived { framework_id, roles } => self.ledger_mut().revive(framework_id, roles),
@@ -289,12 +290,23 @@ impl State {
                 framework_id,
                 task_id,
                 state,
-            } => self.task_reported(framework_id, task_id, *state),
+                suspension,
+            } => self.task_reported(framework_id, task_id, *state, *suspension),
             Event::TaskUpdated {
                 framework_id,
                 status,
                 latest_state,
-            } => self.task_updated(framework_id, status, *latest_state),
+                latest_suspension,
+            } => self.task_updated(framework_id, status, *latest_state, *latest_suspension),
+            Event::TaskSuspendRequested {
+                framework_id,
+                task_id,
+            } => self.task_suspend_requested(framework_id, task_id),
+            Event::TaskResumed {
+                framework_id,
+                task_id,
+                at,
+            } => self.task_resumed(framework_id, task_id, *at),
             Event::TaskKillRequested {
                 framework_id,
                 task_id,
@@ -367,6 +379,8 @@ impl State {
             | Event::TaskAdded { .. }
             | Event::TaskReported { .. }
             | Event::TaskUpdated { .. }
+            | Event::TaskSuspendRequested { .. }
+            | Event::TaskResumed { .. }
             | Event::TaskKillRequested { .. }
             | Event::TaskAcknowledged { .. }
             | Event::TaskCompleted { .. } => None,

@@ -4,6 +4,7 @@ mod agents;
 mod changes;
 mod explain;
 mod maintenance;
+mod rehearse;
 mod tasks;
 mod views;
 
@@ -15,8 +16,8 @@ use proffer_grpc::status;
 use proffer_grpc::v1::operator_server::Operator;
 use proffer_master_core::{Master, OperatorRequest};
 use proffer_store::Store;
-use proffer_types::KillPolicy;
-use proffer_wire::{ConvertError, v1};
+use proffer_types::{KillPolicy, Role};
+use proffer_wire::{ConvertError, demand, v1};
 use tonic::{Request, Response, Status};
 
 pub(crate) use agents::{drain_phase, millis};
@@ -234,6 +235,24 @@ impl Operator for OperatorApi {
         let framework_id = parse("framework_id", &request.into_inner().framework_id).map_err(status)?;
         let snapshot = self.inbox.snapshot().await?;
         let answer = explain::answer(&snapshot, &framework_id, self.clock.now());
+        answer
+            .map(Response::new)
+            .ok_or_else(|| Status::not_found(format!("no framework `{framework_id}`")))
+    }
+
+    async fn rehearse_demand(
+        &self,
+        request: Request<v1::RehearseDemandRequest>,
+    ) -> Answer<v1::RehearseDemandResponse> {
+        let request = request.into_inner();
+        let framework_id = parse("framework_id", &request.framework_id).map_err(status)?;
+        let role = match request.role.as_str() {
+            "" => Role::default(),
+            role => parse("role", role).map_err(status)?,
+        };
+        let demand = demand::demand(request.demand.unwrap_or_default()).map_err(status)?;
+        let snapshot = self.inbox.snapshot().await?;
+        let answer = rehearse::answer(&snapshot, &framework_id, &role, &demand.shapes, self.clock.now());
         answer
             .map(Response::new)
             .ok_or_else(|| Status::not_found(format!("no framework `{framework_id}`")))

@@ -117,6 +117,7 @@ async fn a_task_goes_the_whole_round() {
         framework_id: run.framework_id,
         status: Some(status.clone()),
         latest_state: status.state,
+        latest_suspension: 0,
     };
     agent.say(v1::agent_message::Message::Status(report)).await;
     assert_eq!(framework.next(update).await.unwrap(), status);

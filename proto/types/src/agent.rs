@@ -16,6 +16,8 @@ pub struct AgentInfo {
     pub cgroups: String,
     /// What it shares its failures with.
     pub domain: Option<FaultDomain>,
+    /// Whether it can suspend tasks.
+    pub can_suspend: bool,
 }
 
 /// Where an agent is: machines of one zone fail together now and then, those of one region hardly ever.

@@ -27,6 +27,8 @@ pub enum AgentMessage {
         framework_id: FrameworkId,
         status: TaskStatus,
         latest_state: TaskState,
+        /// The newest [`crate::TaskCondition::suspension`] known.
+        latest_suspension: u32,
     },
     /// The newest status of an operation that is not acknowledged.
     OperationUpdate {
@@ -98,6 +100,17 @@ pub enum MasterMessage {
         framework_id: FrameworkId,
         task_id: TaskId,
         kill_policy: KillPolicy,
+    },
+    /// Freeze the task's processes.
+    SuspendTask {
+        framework_id: FrameworkId,
+        task_id: TaskId,
+    },
+    /// Let the task go on, if it is in that suspension: its cpus are its own again.
+    ResumeTask {
+        framework_id: FrameworkId,
+        task_id: TaskId,
+        suspension: u32,
     },
     AcknowledgeStatus {
         framework_id: FrameworkId,

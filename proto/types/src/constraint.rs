@@ -257,6 +257,7 @@ mod tests {
                 region: "eu".to_owned(),
                 zone: "eu-1".to_owned(),
             }),
+            can_suspend: false,
         }
     }
 

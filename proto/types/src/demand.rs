@@ -52,6 +52,36 @@ pub struct PlacementRules {
     pub placement: Option<Placement>,
 }
 
+/// All that a framework wants in one role.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Demand {
+    /// The first goes first.
+    pub shapes: Vec<Shape>,
+    pub backfill: Backfill,
+}
+
+impl From<Vec<Shape>> for Demand {
+    fn from(shapes: Vec<Shape>) -> Self {
+        Self {
+            shapes,
+            backfill: Backfill::default(),
+        }
+    }
+}
+
+/// What of a statement may be offered before that for which there is no room yet and which is stated before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Backfill {
+    /// Whatever fits. What ends is held for a gang or a large task when it has waited long enough.
+    #[default]
+    Any,
+    /// Whatever does not keep the first waiting, as far as time limits tell: where all that runs has one, what ends soonest
+    /// is held for the first at once, whatever its size (EASY backfill, Lifka 1995).
+    Easy,
+    /// Nothing.
+    None,
+}
+
 /// Tasks of one kind that a framework wants to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape {
@@ -72,6 +102,9 @@ pub struct Shape {
     pub gang: Option<GangId>,
     /// The longest one task runs: one that ends in time may use what is reserved for another.
     pub time_limit: Option<Duration>,
+    /// Whose tasks these are. Flows of one statement are served in turn, a task each (fair queueing, Nagle 1987, RFC 970);
+    /// within one, shapes as they are stated.
+    pub flow: u64,
 }
 
 impl Shape {
@@ -88,6 +121,7 @@ impl Shape {
             placement: Placement::Pack,
             gang: None,
             time_limit: None,
+            flow: 0,
         }
     }
 

@@ -25,7 +25,7 @@ pub mod time;
 pub use agent::{AgentInfo, Attribute, FaultDomain};
 pub use constraint::{Constraint, OfferConstraints, Pattern, Predicate, Selector};
 pub use container::ContainerSpec;
-pub use demand::{GangId, Placement, PlacementRules, Shape, ShapeId, StatementRoom};
+pub use demand::{Backfill, Demand, GangId, Placement, PlacementRules, Shape, ShapeId, StatementRoom};
 pub use executor::{ExecutorCall, ExecutorEvent, ExecutorInfo, ExecutorUpdate};
 pub use framework::{AdvertisedService, Capabilities, FrameworkInfo, OfferPreferences};
 pub use id::{
@@ -42,7 +42,7 @@ pub use resources::{Ranges, ResourceName, Resources, Set};
 pub use role::Role;
 pub use statistics::Statistics;
 pub use task::{
-    KillPolicy, Limit, Limits, StatusReason, StatusSource, TaskCondition, TaskExit, TaskInfo, TaskState,
-    TaskStatus, Usage,
+    IoUsage, KillPolicy, Limit, Limits, StatusReason, StatusSource, TaskCondition, TaskExit, TaskInfo,
+    TaskState, TaskStatus, Usage,
 };
 pub use time::Timestamp;

@@ -39,6 +39,7 @@ impl Offer {
                 version: String::new(),
                 cgroups: String::new(),
                 domain: self.domain.clone(),
+                can_suspend: false,
             })
     }
 }

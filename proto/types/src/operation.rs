@@ -1,9 +1,9 @@
 //! Offer operations: what a scheduler does with what it was offered, and what became of it.
 //!
-//! A launch is answered by the statuses of its tasks. A change of resources that was given an id is answered by
+//! A launch or a resumption is answered by the statuses of its tasks. A change of resources that was given an id is answered by
 //! operation statuses, retried until acknowledged like those of tasks.
 
-use crate::{AgentId, OperationId, ResourceChange, StatusUuid, TaskInfo, Timestamp};
+use crate::{AgentId, OperationId, ResourceChange, StatusUuid, TaskId, TaskInfo, Timestamp};
 
 /// What is done with accepted offers, in order over what is left of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Operation {
     Launch(Vec<TaskInfo>),
     /// Tasks that start together or not at all; when one fails or is killed, the others are killed.
     LaunchGroup(Vec<TaskInfo>),
+    /// Lets suspended tasks go on, with the cpus they gave up; each by itself.
+    Resume(Vec<TaskId>),
     /// Reserves, unreserves, creates, destroys, grows or shrinks.
     Change {
         /// Where absent, nobody is told what became of it.

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::{
-    AgentId, Filters, FrameworkId, FrameworkInfo, InverseOffer, KillPolicy, MasterId, Offer, OfferId,
-    Operation, OperationId, OperationStatus, Resources, Role, Shape, StatusReason, StatusUuid, TaskId,
-    TaskStatus,
+    AgentId, Demand, Filters, FrameworkId, FrameworkInfo, InverseOffer, KillPolicy, MasterId, Offer, OfferId,
+    Operation, OperationId, OperationStatus, Resources, Role, StatusReason, StatusUuid, TaskId, TaskStatus,
 };
 
 /// What a scheduler asks of the master.
@@ -29,7 +28,7 @@ pub enum Call {
     /// Replaces the demand of one role. `None` takes the statement back: the role is offered whole remainders.
     Demand {
         role: Role,
-        shapes: Option<Vec<Shape>>,
+        demand: Option<Demand>,
     },
     /// Uses offers of one agent and one role, or all offers of one gang. Offer validity is all or nothing; what the
     /// operations leave is declined with `filters`; no operation at all is a decline.
@@ -65,6 +64,11 @@ pub enum Call {
         task_id: TaskId,
         agent_id: Option<AgentId>,
         kill_policy: KillPolicy,
+    },
+    /// Freezes a running task; once its status says so, its cpus are free. [`Operation::Resume`] lets it go on.
+    Suspend {
+        task_id: TaskId,
+        agent_id: Option<AgentId>,
     },
     Acknowledge {
         agent_id: AgentId,

@@ -4,6 +4,7 @@
 //! `Staging -> Starting -> Running -> (Killing) -> Finished | Failed | Killed`, and from the master:
 //! `Error`, `Dropped`, `Unreachable -> (back) | Gone`, `Lost`, `Unknown`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -57,6 +58,15 @@ pub enum Limit {
 }
 
 impl TaskInfo {
+    /// What it holds of its agent: all that it asks for, without its cpus while it is suspended.
+    #[must_use]
+    pub fn held(&self, is_suspended: bool) -> Cow<'_, Resources> {
+        match is_suspended {
+            true => Cow::Owned(self.resources.minus(&self.resources.cpus())),
+            false => Cow::Borrowed(&self.resources),
+        }
+    }
+
     /// A task that runs one command and takes every default; its name is its id.
     #[must_use]
     pub fn new(
@@ -263,11 +273,19 @@ pub enum StatusReason {
     AgentRemovedByOperator,
     /// Its agent is drained by an operator; nothing is held against the task.
     AgentDraining,
+    /// It was suspended, as its framework asked.
+    TaskSuspended,
+    /// It goes on after it was suspended.
+    TaskResumed,
+    /// It could not be suspended, and goes on as before.
+    TaskSuspendFailed,
+    /// It was not resumed, and stays as it is.
+    TaskResumeFailed,
 }
 
 impl StatusReason {
     /// Every reason, in the order of the wire's numbers.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 32] = [
         Self::Reconciliation,
         Self::InvalidOffers,
         Self::TaskInvalid,
@@ -296,6 +314,10 @@ impl StatusReason {
         Self::ExecutorTerminated,
         Self::AgentRemovedByOperator,
         Self::AgentDraining,
+        Self::TaskSuspended,
+        Self::TaskResumed,
+        Self::TaskSuspendFailed,
+        Self::TaskResumeFailed,
     ];
 
     /// The reason as tables, logs and Mesos write it.
@@ -330,6 +352,10 @@ impl StatusReason {
             Self::ExecutorTerminated => "EXECUTOR_TERMINATED",
             Self::AgentRemovedByOperator => "AGENT_REMOVED_BY_OPERATOR",
             Self::AgentDraining => "AGENT_DRAINING",
+            Self::TaskSuspended => "TASK_SUSPENDED",
+            Self::TaskResumed => "TASK_RESUMED",
+            Self::TaskSuspendFailed => "TASK_SUSPEND_FAILED",
+            Self::TaskResumeFailed => "TASK_RESUME_FAILED",
         }
     }
 }
@@ -351,6 +377,18 @@ pub struct Usage {
     pub pids_refused: u64,
     /// Processes the kernel killed for the memory limit.
     pub oom_kills: u64,
+    /// Absent where the host did not count it.
+    pub io: Option<IoUsage>,
+}
+
+/// What was read from and written to block devices, over all of them. What the page cache held is not read, and what it still
+/// holds was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct IoUsage {
+    pub read_bytes: u64,
+    pub write_bytes: u64,
+    pub reads: u64,
+    pub writes: u64,
 }
 
 /// What an agent finds of a task while it runs.
@@ -364,6 +402,17 @@ pub struct TaskCondition {
     pub restarts: u32,
     /// Where it is reached, when it has a network of its own.
     pub addresses: Vec<IpAddr>,
+    /// Which of its suspensions it is in, counted from 1: its processes are frozen, and its cpus are others'. 0 when it is
+    /// not suspended. The number tells a suspension that was ended from one that came after.
+    pub suspension: u32,
+}
+
+impl TaskCondition {
+    /// Whether the task's processes are frozen, and its cpus free.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        self.suspension != 0
+    }
 }
 
 /// One report of a task's state.

@@ -21,6 +21,7 @@ impl TryFrom<v1::AgentInfo> for AgentInfo {
             version: name("version", message.version)?,
             cgroups: name("cgroups", message.cgroups)?,
             domain: domain(message.domain)?,
+            can_suspend: message.can_suspend,
         })
     }
 }
@@ -35,6 +36,7 @@ impl From<&AgentInfo> for v1::AgentInfo {
             version: info.version.clone(),
             cgroups: info.cgroups.clone(),
             domain: info.domain.as_ref().map(Into::into),
+            can_suspend: info.can_suspend,
         }
     }
 }

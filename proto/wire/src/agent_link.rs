@@ -45,10 +45,12 @@ fn agent_messages(message: &AgentMessage) -> Vec<v1::AgentMessage> {
             framework_id,
             status,
             latest_state,
+            latest_suspension,
         } => FromAgent::Status(v1::agent_message::Status {
             framework_id: framework_id.to_string(),
             status: Some(status.into()),
             latest_state: v1::TaskState::from(*latest_state).into(),
+            latest_suspension: *latest_suspension,
         }),
         AgentMessage::OperationUpdate { framework_id, status } => {
             FromAgent::OperationUpdate(v1::agent_message::OperationUpdate {
@@ -176,5 +178,6 @@ fn status(message: v1::agent_message::Status) -> Result<AgentMessage, ConvertErr
             .try_into()
             .at("status")?,
         latest_state: task_state("latest_state", message.latest_state)?,
+        latest_suspension: message.latest_suspension,
     })
 }

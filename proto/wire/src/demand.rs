@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proffer_types::demand::{MAX_GANG_TASKS, MAX_SHAPES_PER_ROLE};
-use proffer_types::{GangId, Placement, PlacementRules, Shape, ShapeId};
+use proffer_types::{Backfill, Demand, GangId, Placement, PlacementRules, Shape, ShapeId};
 
 pub use crate::constraint::Budget;
 
@@ -13,8 +13,15 @@ use crate::text::{at_most, millis};
 use crate::{resources, v1};
 
 /// Converts what a framework states for one role. Fails when shapes have the same id.
-pub fn shapes(message: v1::DemandStatement) -> Result<Vec<Shape>, ConvertError> {
-    at_most("shapes", message.shapes.len(), MAX_SHAPES_PER_ROLE, "shapes")?;
+pub fn demand(message: v1::DemandStatement) -> Result<Demand, ConvertError> {
+    Ok(Demand {
+        backfill: backfill(message.backfill)?,
+        shapes: shapes(message.shapes)?,
+    })
+}
+
+fn shapes(shapes: Vec<v1::Shape>) -> Result<Vec<Shape>, ConvertError> {
+    at_most("shapes", shapes.len(), MAX_SHAPES_PER_ROLE, "shapes")?;
     let mut budget = Budget::default();
     let (mut ids, mut gangs) = (BTreeSet::new(), BTreeMap::new());
     let mut item = |message| -> Result<Shape, ConvertError> {
@@ -26,7 +33,7 @@ pub fn shapes(message: v1::DemandStatement) -> Result<Vec<Shape>, ConvertError> 
         check_gang(&shape, &mut gangs)?;
         Ok(shape)
     };
-    let shapes = message.shapes.into_iter().enumerate();
+    let shapes = shapes.into_iter().enumerate();
     shapes
         .map(|(index, message)| item(message).at_item("shapes", index))
         .collect()
@@ -65,6 +72,7 @@ fn shape(message: v1::Shape, budget: &mut Budget) -> Result<Shape, ConvertError>
             0 => None,
             ms => Some(Duration::from_millis(ms)),
         },
+        flow: message.flow,
     };
     match shape.check() {
         Ok(()) => Ok(shape),
@@ -129,10 +137,30 @@ impl From<Placement> for v1::Placement {
     }
 }
 
-impl From<&[Shape]> for v1::DemandStatement {
-    fn from(shapes: &[Shape]) -> Self {
+fn backfill(number: i32) -> Result<Backfill, ConvertError> {
+    match v1::Backfill::try_from(number) {
+        Ok(v1::Backfill::Unspecified | v1::Backfill::Any) => Ok(Backfill::Any),
+        Ok(v1::Backfill::Easy) => Ok(Backfill::Easy),
+        Ok(v1::Backfill::None) => Ok(Backfill::None),
+        Err(_) => Err(ConvertError::unknown_number("backfill", number)),
+    }
+}
+
+impl From<Backfill> for v1::Backfill {
+    fn from(backfill: Backfill) -> Self {
+        match backfill {
+            Backfill::Any => Self::Any,
+            Backfill::Easy => Self::Easy,
+            Backfill::None => Self::None,
+        }
+    }
+}
+
+impl From<&Demand> for v1::DemandStatement {
+    fn from(demand: &Demand) -> Self {
         Self {
-            shapes: shapes.iter().map(Into::into).collect(),
+            shapes: demand.shapes.iter().map(Into::into).collect(),
+            backfill: v1::Backfill::from(demand.backfill).into(),
         }
     }
 }
@@ -150,6 +178,7 @@ impl From<&Shape> for v1::Shape {
             gang_id: shape.gang.map(|gang| gang.0),
             // 0 means no limit, so the shortest limit there can be is 1 ms.
             time_limit_ms: shape.time_limit.map_or(0, |time| millis(time).max(1)),
+            flow: shape.flow,
         }
     }
 }

@@ -10,7 +10,7 @@ use proffer_types::{
 use prost::Message as _;
 
 use crate::error::{At as _, ConvertError};
-use crate::text::{message as text, optional_text, optional_uuid, parse, parse_optional};
+use crate::text::{at_most, message as text, optional_text, optional_uuid, parse, parse_all, parse_optional};
 use crate::v1;
 use crate::v1::operation::Operation as OnWire;
 use crate::v1::resource_change::Change;
@@ -20,6 +20,8 @@ use crate::v1::resource_change::Change;
 pub const MAX_REFUSED_TASKS: usize = 1000;
 /// The most tasks of one group: they share an agent, and start one by one.
 pub const MAX_GROUP_TASKS: usize = 256;
+/// The most tasks that one operation resumes: each may be answered by a status, and an agent has few that give way to others.
+pub const MAX_RESUMED_TASKS: usize = 1000;
 /// The most encoded bytes of one group. It travels in one message, of which tonic refuses those over 4 MiB.
 pub const MAX_GROUP_BYTES: usize = 3 << 20;
 
@@ -35,6 +37,7 @@ pub(crate) fn operation(
     {
         OnWire::Launch(launch) => self::launch(launch, refused).map(Some),
         OnWire::LaunchGroup(group) => launch_group(group, refused),
+        OnWire::Resume(resume) => self::resume(&resume).map(Some),
         OnWire::Reserve(reserve) => return change(id, Change::Reserve(reserve)),
         OnWire::Unreserve(unreserve) => return change(id, Change::Unreserve(unreserve)),
         OnWire::Create(create) => return change(id, Change::Create(create)),
@@ -46,7 +49,7 @@ pub(crate) fn operation(
         "" => launch,
         _ => Err(ConvertError::new(
             "operation_id",
-            "is given to a launch, which its tasks answer for",
+            "is given to a launch or a resumption, which its tasks answer for",
         )),
     }
 }
@@ -56,6 +59,12 @@ fn change(id: &str, change: Change) -> Result<Option<Operation>, ConvertError> {
         id: parse_optional("operation_id", id)?,
         change: change.try_into()?,
     }))
+}
+
+fn resume(message: &v1::operation::Resume) -> Result<Operation, ConvertError> {
+    let n = message.task_ids.len();
+    at_most("resume.task_ids", n, MAX_RESUMED_TASKS, "tasks")?;
+    parse_all("resume.task_ids", &message.task_ids).map(Operation::Resume)
 }
 
 fn launch(message: v1::operation::Launch, refused: &mut Vec<RefusedTask>) -> Result<Operation, ConvertError> {
@@ -143,6 +152,10 @@ impl From<&Operation> for v1::Operation {
             Operation::LaunchGroup(group) => {
                 let group = v1::operation::LaunchGroup { tasks: tasks(group) };
                 (None, OnWire::LaunchGroup(group))
+            }
+            Operation::Resume(tasks) => {
+                let task_ids = tasks.iter().map(ToString::to_string).collect();
+                (None, OnWire::Resume(v1::operation::Resume { task_ids }))
             }
             Operation::Change { id, change } => (id.as_ref(), change_on_wire(change.into())),
         };

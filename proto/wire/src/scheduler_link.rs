@@ -13,7 +13,6 @@ pub use event::{event_frames, from_event_frame};
 
 pub use crate::operation::MAX_REFUSED_TASKS;
 
-use crate::demand::shapes;
 use crate::error::{At as _, ConvertError};
 use crate::frame::chunks;
 use crate::offer::filters;
@@ -70,6 +69,10 @@ impl TryFrom<v1::SchedulerCall> for Call {
                 agent_id: parse_optional("kill.agent_id", &kill.agent_id)?,
                 kill_policy: kill.kill_policy.map(KillPolicy::from).unwrap_or_default(),
             }),
+            FromScheduler::Suspend(suspend) => Ok(Self::Suspend {
+                task_id: parse("suspend.task_id", &suspend.task_id)?,
+                agent_id: parse_optional("suspend.agent_id", &suspend.agent_id)?,
+            }),
             FromScheduler::Acknowledge(ack) => Ok(Self::Acknowledge {
                 agent_id: parse("acknowledge.agent_id", &ack.agent_id)?,
                 task_id: parse("acknowledge.task_id", &ack.task_id)?,
@@ -115,7 +118,11 @@ fn framework_info(message: Option<v1::FrameworkInfo>) -> Result<FrameworkInfo, C
 fn demand(message: c::Demand) -> Result<Call, ConvertError> {
     Ok(Call::Demand {
         role: parse("role", &message.role)?,
-        shapes: message.statement.map(shapes).transpose().at("statement")?,
+        demand: message
+            .statement
+            .map(crate::demand::demand)
+            .transpose()
+            .at("statement")?,
     })
 }
 
@@ -182,9 +189,9 @@ impl From<&Call> for v1::SchedulerCall {
                 framework_info: Some(info.into()),
                 suppressed_roles: roles_text(suppressed_roles),
             }),
-            Call::Demand { role, shapes } => FromScheduler::Demand(c::Demand {
+            Call::Demand { role, demand } => FromScheduler::Demand(c::Demand {
                 role: role.to_string(),
-                statement: shapes.as_deref().map(Into::into),
+                statement: demand.as_ref().map(Into::into),
             }),
             Call::Accept {
                 offers,
@@ -223,6 +230,10 @@ impl From<&Call> for v1::SchedulerCall {
                 task_id: task_id.to_string(),
                 agent_id: optional_text(agent_id.as_ref()),
                 kill_policy: Some((*kill_policy).into()),
+            }),
+            Call::Suspend { task_id, agent_id } => FromScheduler::Suspend(c::Suspend {
+                task_id: task_id.to_string(),
+                agent_id: optional_text(agent_id.as_ref()),
             }),
             Call::Acknowledge {
                 agent_id,

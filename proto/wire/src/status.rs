@@ -1,7 +1,7 @@
 //! Status updates and the enums in them. A number this version does not know is refused, never guessed.
 
 use proffer_types::{
-    StatusReason, StatusSource, TaskCondition, TaskExit, TaskState, TaskStatus, Timestamp, Usage,
+    IoUsage, StatusReason, StatusSource, TaskCondition, TaskExit, TaskState, TaskStatus, Timestamp, Usage,
 };
 
 use crate::error::{At as _, ConvertError};
@@ -65,6 +65,7 @@ impl TryFrom<v1::TaskCondition> for TaskCondition {
             ready: message.ready,
             restarts: message.restarts,
             addresses: parse_all("addresses", &message.addresses)?,
+            suspension: message.suspension,
         })
     }
 }
@@ -76,6 +77,7 @@ impl From<&TaskCondition> for v1::TaskCondition {
             ready: condition.ready,
             restarts: condition.restarts,
             addresses: condition.addresses.iter().map(ToString::to_string).collect(),
+            suspension: condition.suspension,
         }
     }
 }
@@ -110,6 +112,7 @@ impl From<v1::Usage> for Usage {
             mem_peak_bytes: message.mem_peak_bytes,
             pids_refused: message.pids_refused,
             oom_kills: message.oom_kills,
+            io: message.io.map(Into::into),
         }
     }
 }
@@ -122,6 +125,41 @@ impl From<Usage> for v1::Usage {
             mem_peak_bytes: usage.mem_peak_bytes,
             pids_refused: usage.pids_refused,
             oom_kills: usage.oom_kills,
+            io: usage.io.map(Into::into),
+        }
+    }
+}
+
+impl From<v1::IoUsage> for IoUsage {
+    fn from(message: v1::IoUsage) -> Self {
+        let v1::IoUsage {
+            read_bytes,
+            write_bytes,
+            reads,
+            writes,
+        } = message;
+        Self {
+            read_bytes,
+            write_bytes,
+            reads,
+            writes,
+        }
+    }
+}
+
+impl From<IoUsage> for v1::IoUsage {
+    fn from(io: IoUsage) -> Self {
+        let IoUsage {
+            read_bytes,
+            write_bytes,
+            reads,
+            writes,
+        } = io;
+        Self {
+            read_bytes,
+            write_bytes,
+            reads,
+            writes,
         }
     }
 }
@@ -224,6 +262,10 @@ reasons! {
     ReasonExecutorTerminated <=> ExecutorTerminated,
     ReasonAgentRemovedByOperator <=> AgentRemovedByOperator,
     ReasonAgentDraining <=> AgentDraining,
+    ReasonTaskSuspended <=> TaskSuspended,
+    ReasonTaskResumed <=> TaskResumed,
+    ReasonTaskSuspendFailed <=> TaskSuspendFailed,
+    ReasonTaskResumeFailed <=> TaskResumeFailed,
 }
 
 crate::from_owned!(TaskStatus => v1::TaskStatus);

@@ -104,8 +104,8 @@ pub(crate) fn address(field: &str, value: String) -> Result<String, ConvertError
     }
 }
 
-/// Checks the number and size of labels.
-pub(crate) fn labels(
+/// Checks the number and size of labels: at most [`MAX_LABELS`], of [`MAX_LABELS_BYTES`] together.
+pub fn labels(
     field: &str,
     labels: BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, ConvertError> {
@@ -115,7 +115,8 @@ pub(crate) fn labels(
 }
 
 /// All keys and values together, in bytes.
-pub(crate) fn map_bytes(map: &BTreeMap<String, String>) -> usize {
+#[must_use]
+pub fn map_bytes(map: &BTreeMap<String, String>) -> usize {
     map.iter().map(|(key, value)| key.len() + value.len()).sum()
 }
 

@@ -453,6 +453,7 @@ fn register(tasks: Vec<RegisteredTask>) -> AgentMessage {
         version: "1".into(),
         cgroups: "cgroup v2".into(),
         domain: None,
+        can_suspend: false,
     };
     AgentMessage::Register {
         info,

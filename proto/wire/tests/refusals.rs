@@ -170,7 +170,7 @@ fn shape(id: u64) -> v1::Shape {
 fn demand(shapes: Vec<v1::Shape>) -> Result<Call, ConvertError> {
     let demand = v1::scheduler_call::Demand {
         role: "eng".into(),
-        statement: Some(v1::DemandStatement { shapes }),
+        statement: Some(v1::DemandStatement { shapes, backfill: 0 }),
     };
     let call = Some(v1::scheduler_call::Call::Demand(demand));
     v1::SchedulerCall { call }.try_into()
@@ -470,7 +470,7 @@ fn an_operation_says_what_it_does_and_only_a_change_has_an_id() {
     };
     assert_eq!(
         accept(vec![launch]).unwrap_err().to_string(),
-        "accept.operations[0].operation_id: is given to a launch, which its tasks answer for"
+        "accept.operations[0].operation_id: is given to a launch or a resumption, which its tasks answer for"
     );
     let destroy = v1::resource_change::Destroy {
         volume_id: "v1".into(),

@@ -280,6 +280,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             ..v1::TaskStatus::default()
         }),
         latest_state: v1::TaskState::TaskRunning.into(),
+        latest_suspension: 0,
     };
     let status = v1::AgentFrame {
         session: 1,

@@ -1,6 +1,7 @@
 //! What tests that were killed half way left of their containers: groups, and what runs in them.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::thread;
@@ -45,6 +46,11 @@ fn is_stale(group: &Path) -> bool {
 /// Removes a group with all below it.
 fn remove(group: &Path) {
     directories(group).iter().for_each(|child| remove(child));
+    // What is frozen on cgroup v1 does not die. Elsewhere there is no such file.
+    let state = fs::OpenOptions::new()
+        .write(true)
+        .open(group.join("freezer.state"));
+    let _ = state.and_then(|mut state| state.write_all(b"THAWED"));
     let deadline = Instant::now() + PATIENCE;
     while fs::remove_dir(group).is_err() && group.exists() && Instant::now() < deadline {
         let processes = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();

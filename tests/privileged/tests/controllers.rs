@@ -266,6 +266,7 @@ fn a_task_writes_to_a_disk_no_faster_than_its_limit_and_what_it_writes_is_counte
         host.wait_output(&container, "up")?;
         let taken = started.elapsed();
         let counted = statistics(host, &container.id)?.io;
+        let used = host.containerizer.usage(&container.id)?;
         host.containerizer.destroy(&container.id)?;
         // 3 MiB at 1 MiB a second, of which the kernel lets the first pass at once.
         ensure!(taken.as_millis() > 1800, "{taken:?}");
@@ -276,6 +277,48 @@ fn a_task_writes_to_a_disk_no_faster_than_its_limit_and_what_it_writes_is_counte
             written.write_bytes >= 3 * MIB && written.writes >= 12,
             "{written:?}"
         );
+        let used = used.io.context("what it wrote is not in its usage")?;
+        ensure!(used.write_bytes >= 3 * MIB && used.writes >= 12, "{used:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn what_a_task_wrote_and_synced_is_in_its_usage_where_the_host_counts_it() -> Result<()> {
+    on_host(|host| {
+        let Ok(number) = disk(host.dir.path()) else {
+            skip("the directory of the tests is on no disk");
+            return Ok(());
+        };
+        let facts = host.containerizer.host_facts();
+        // What v1's page cache writes back is nobody's.
+        let how = by_version(host, "conv=fsync", "oflag=direct conv=fsync");
+        let write = format!("exec dd if=/dev/zero of=file bs=256k count=32 {how}");
+        let mut config = host.config("synced", &["sh", "-c", &write]);
+        let has_io = facts.controllers.contains(&Controller::Io);
+        if facts.version == Version::V1 || !has_io {
+            let ended = host.run_config(&config)?.expect_code(0)?;
+            ensure!(
+                ended.usage.io.is_none(),
+                "{:?} of a task without a limit",
+                ended.usage
+            );
+        }
+        if !has_io {
+            skip("this host has no io controller");
+            return Ok(());
+        }
+        if facts.version == Version::V1 {
+            config.spec.cgroup.io = vec![IoLimit {
+                path: host.dir.path().display().to_string(),
+                write_bps: 1024 * MIB,
+                ..IoLimit::default()
+            }];
+            config.io_devices = vec![number];
+        }
+        let used = host.run_config(&config)?.expect_code(0)?.usage.io;
+        let used = used.context("it is not counted")?;
+        ensure!(used.write_bytes >= 8 * MIB && used.writes > 0, "{used:?}");
         Ok(())
     })
 }

@@ -1,7 +1,7 @@
 //! The effects of an agent's core, one by one.
 //!
-//! They are carried out in order. What a failed checkpoint was to come before is left out, signals excepted, and the core
-//! is told before anything else. A crash may come between any two of them.
+//! They are carried out in order. What a failed checkpoint was to come before is left out, signals and the freezer
+//! excepted, and the core is told before anything else. A crash may come between any two of them.
 
 use proffer_agent_core::{Command, ContainerId, Effect, LinkId, Output, TaskKey};
 use proffer_types::agent_link::AgentMessage;
@@ -39,8 +39,9 @@ impl World {
             let skipped = self
                 .container_of(n, &effect)
                 .and_then(|id| failed.iter_mut().find(|(failed, _)| *failed == id));
+            let goes_on = matches!(effect, Effect::Signal { .. } | Effect::Freezer { .. });
             if let Some((_, launch_skipped)) = skipped
-                && !matches!(effect, Effect::Signal { .. })
+                && !goes_on
             {
                 *launch_skipped |= matches!(effect, Effect::Launch { .. });
                 continue;
@@ -77,6 +78,7 @@ impl World {
             | Effect::Launch { container_id, .. }
             | Effect::Adopt { container_id, .. }
             | Effect::Signal { container_id, .. }
+            | Effect::Freezer { container_id, .. }
             | Effect::Destroy { container_id } => Some(*container_id),
             Effect::Send {
                 message: AgentMessage::Status {
@@ -180,7 +182,17 @@ impl World {
             Effect::Adopt {
                 container_id,
                 process,
-            } => self.adopt(n, container_id, process),
+                frozen,
+            } => {
+                self.adopt(n, container_id, process);
+                self.freezer(n, container_id, frozen);
+            }
+            Effect::Freezer { container_id, freeze } => {
+                self.freezer(n, container_id, freeze);
+                if freeze {
+                    self.frozen(n, container_id);
+                }
+            }
             // Sometimes the preparation is past the point where it can be.
             Effect::AbortLaunch { container_id } => {
                 if self.dice.chance(500) {

@@ -93,6 +93,7 @@ impl AgentShell {
                 version: "sim".to_owned(),
                 cgroups: "none".to_owned(),
                 domain: None,
+                can_suspend: true,
             },
         }
     }

@@ -12,6 +12,12 @@ use crate::world::{Happening, World};
 /// How many checks in a thousand fail, while things go wrong.
 const SICK_PERMILLE: u32 = 100;
 
+/// How many containers in a thousand cannot be frozen, while things go wrong.
+const STUCK_PERMILLE: u32 = 100;
+
+/// How much later than it would have what is frozen may end.
+const FROZEN_STEP: std::time::Duration = std::time::Duration::from_millis(500);
+
 impl World {
     pub(crate) fn launch(
         &mut self,
@@ -30,6 +36,21 @@ impl World {
         if !is_restart {
             self.observe(&Fact::ContainerLaunched { agent: n, key });
         }
+        self.observe_host(n);
+        let fails = self.mishap(self.scenario.faults.launch_permille);
+        let slow = self.dice.chance(50);
+        let delay = self.dice.millis(1..if slow { 10_000 } else { 100 });
+        self.queue.after(
+            delay,
+            Happening::Machine {
+                agent: n,
+                container: id,
+                event: MachineEvent::Up { fails },
+            },
+        );
+    }
+
+    fn observe_host(&mut self, n: usize) {
         let agent = &self.agents[n];
         let Some(total) = agent.core.as_ref().map(|core| core.info().resources.clone()) else {
             return;
@@ -41,15 +62,28 @@ impl World {
             total: &total,
             machine: &machine,
         });
-        let fails = self.mishap(self.scenario.faults.launch_permille);
-        let slow = self.dice.chance(50);
-        let delay = self.dice.millis(1..if slow { 10_000 } else { 100 });
-        self.queue.after(
-            delay,
-            Happening::Machine {
-                agent: n,
-                container: id,
-                event: MachineEvent::Up { fails },
+    }
+
+    /// Freezes or thaws a container.
+    pub(crate) fn freezer(&mut self, n: usize, id: ContainerId, freeze: bool) {
+        let core = self.agents[n].core.as_ref();
+        let task = core.and_then(|core| core.tasks().find(|task| task.container_id == id));
+        let is_suspended = task.is_some_and(|task| task.latest.condition.is_suspended());
+        self.agents[n].machine.freezer(id, freeze, is_suspended);
+        self.observe_host(n);
+    }
+
+    /// Tells that a container is frozen; now and then that some of it is not.
+    pub(crate) fn frozen(&mut self, n: usize, id: ContainerId) {
+        let result = match self.mishap(STUCK_PERMILLE) {
+            true => Err("a process waits in the kernel".to_owned()),
+            false => Ok(()),
+        };
+        self.answer(
+            n,
+            Command::Frozen {
+                container_id: id,
+                result,
             },
         );
     }
@@ -127,6 +161,15 @@ impl World {
                         },
                     );
                 }
+            }
+            MachineEvent::End(exit) if self.agents[n].machine.is_frozen(id) => {
+                let event = MachineEvent::End(exit);
+                let later = Happening::Machine {
+                    agent: n,
+                    container: id,
+                    event,
+                };
+                self.queue.after(FROZEN_STEP, later);
             }
             MachineEvent::End(exit) => {
                 if let Some((end, usage)) = self.agents[n].machine.end(id, exit) {

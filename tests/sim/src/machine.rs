@@ -53,6 +53,20 @@ pub(crate) struct Container {
     pub(crate) resources: Resources,
     pub(crate) behaviour: Behaviour,
     pub(crate) state: State,
+    /// Nothing of it runs, and nothing in it ends by itself.
+    pub(crate) frozen: bool,
+    /// Its cpus are others': it is frozen, or was and is being killed.
+    pub(crate) without_cpus: bool,
+}
+
+impl Container {
+    /// What it uses of its host.
+    pub(crate) fn held(&self) -> Resources {
+        match self.without_cpus {
+            true => self.resources.minus(&self.resources.cpus()),
+            false => self.resources.clone(),
+        }
+    }
 }
 
 /// Something that happens on a host without its agent.
@@ -78,6 +92,8 @@ impl Machine {
             resources: info.resources.clone(),
             behaviour: Behaviour::parse(&info.container.command)?,
             state: State::Launching,
+            frozen: false,
+            without_cpus: false,
         };
         let before = self.containers.insert(id, container);
         before.is_none().then_some(())
@@ -121,6 +137,19 @@ impl Machine {
             (State::Running(_), Signal::Term) => (!container.behaviour.deaf).then_some(TaskExit::Signal(15)),
             (State::Running(_), Signal::Kill) => Some(TaskExit::Signal(9)),
         }
+    }
+
+    /// Freezes or thaws a container that runs; one that is killed has no cpus of its own when it is thawed.
+    pub(crate) fn freezer(&mut self, id: ContainerId, freeze: bool, without_cpus: bool) {
+        let container = self.containers.get_mut(&id);
+        if let Some(container) = container.filter(|it| matches!(it.state, State::Running(_))) {
+            container.frozen = freeze;
+            container.without_cpus = freeze || without_cpus;
+        }
+    }
+
+    pub(crate) fn is_frozen(&self, id: ContainerId) -> bool {
+        self.containers.get(&id).is_some_and(|container| container.frozen)
     }
 
     pub(crate) fn remove(&mut self, id: ContainerId) -> Option<Container> {

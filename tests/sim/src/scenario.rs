@@ -405,12 +405,8 @@ fn draw_batches(dice: &mut Dice, role: &Role, jobs: &[Job], healed: Timestamp) -
         let spec = JobSpec {
             name: format!("b{n}"),
             role: role.clone(),
-            priority: 0,
             tasks: tasks.collect(),
-            gang: false,
-            schedule: None,
-            hold: false,
-            deadline: None,
+            ..JobSpec::default()
         };
         let arrives = chunk[0].arrives;
         BatchPlan {

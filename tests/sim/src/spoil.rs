@@ -108,6 +108,7 @@ fn set_beside(call: &mut Call) {
         | Call::AcceptInverse { .. }
         | Call::DeclineInverse { .. }
         | Call::Kill { .. }
+        | Call::Suspend { .. }
         | Call::Acknowledge { .. }
         | Call::AcknowledgeOperation { .. }
         | Call::Reconcile { .. }
@@ -124,7 +125,7 @@ fn claim_too_much(call: &mut Call) {
     };
     let launches = operations.iter_mut().filter_map(|operation| match operation {
         Operation::Launch(tasks) | Operation::LaunchGroup(tasks) => Some(tasks),
-        Operation::Change { .. } => None,
+        Operation::Resume(_) | Operation::Change { .. } => None,
     });
     for task in launches.flatten() {
         let ports = task.resources.ranges(&ResourceName::Ports);

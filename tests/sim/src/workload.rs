@@ -4,6 +4,7 @@
 //! launched twice, whatever crashes. A job is done when an attempt ended as its command says it should.
 
 mod stated;
+mod suspended;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -12,8 +13,8 @@ use std::time::Duration;
 
 use proffer_session::{Context, RecoverError, Scheduler};
 use proffer_types::{
-    ContainerSpec, Filters, FrameworkId, KillPolicy, Offer, OfferId, Operation, Ranges, ResourceName,
-    Resources, Shape, StatusReason, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+    AgentId, ContainerSpec, Filters, FrameworkId, KillPolicy, Offer, OfferId, Operation, Ranges,
+    ResourceName, Resources, Shape, StatusReason, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
 };
 use rand::RngExt;
 
@@ -54,6 +55,8 @@ pub(crate) struct Workload {
     n_arrived: usize,
     held: BTreeMap<OfferId, (Timestamp, Offer)>,
     suppressed: bool,
+    /// Jobs whose attempt is suspended, and where.
+    suspended: BTreeMap<usize, AgentId>,
     /// The demand that was stated last.
     stated: Option<Vec<Shape>>,
 }
@@ -74,6 +77,7 @@ impl Workload {
             n_arrived: 0,
             held: BTreeMap::new(),
             suppressed: false,
+            suspended: BTreeMap::new(),
             stated: None,
         }
     }
@@ -123,6 +127,7 @@ impl Workload {
             return self.fill_stated(cx, offer);
         }
         let mut free = offer.resources.clone();
+        let resumed = self.resume(offer, &mut free);
         let mut tasks = Vec::new();
         for n in self.waiting(cx.now()).collect::<Vec<_>>() {
             let Some(resources) = fit(&self.plan.jobs[n], &free) else {
@@ -137,7 +142,8 @@ impl Workload {
             }
         }
         let refusal = self.refusal(cx);
-        let mut operations = self.changes(cx, offer, &mut tasks);
+        let mut operations = resumed;
+        operations.extend(self.changes(cx, offer, &mut tasks));
         if tasks.is_empty() && operations.is_empty() {
             return cx.decline(offer, refusal.refuse);
         }
@@ -212,7 +218,8 @@ impl Workload {
     }
 
     fn rest(&mut self, cx: &mut Context<'_>) {
-        if self.plan.habits.suppresses && !self.suppressed && self.waiting(cx.now()).next().is_none() {
+        let wants_nothing = self.suspended.is_empty() && self.waiting(cx.now()).next().is_none();
+        if self.plan.habits.suppresses && !self.suppressed && wants_nothing {
             self.suppressed = true;
             cx.suppress();
         }
@@ -336,6 +343,9 @@ impl Scheduler for Workload {
             return;
         };
         let job = self.jobs[n];
+        if attempt == job.attempt {
+            self.suspended.remove(&n);
+        }
         if attempt != job.attempt || job.state != State::Launched {
             // An attempt that was given up came back: one of it is enough.
             let is_there = !matches!(status.state, TaskState::Unknown | TaskState::Unreachable);
@@ -359,6 +369,7 @@ impl Scheduler for Workload {
             let kill_at = killed_after.map(|after| cx.now().after(after));
             self.jobs[n].kill_at = self.jobs[n].kill_at.or(kill_at);
             self.jobs[n].give_up_at = None;
+            self.consider(cx, n, status);
         }
         self.state(cx);
     }

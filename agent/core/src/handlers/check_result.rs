@@ -1,7 +1,7 @@
 //! What a check found: a change is told, and a task that is unhealthy is killed.
 //!
 //! The shell asks and waits; what counts is decided here. Failures count one by one in a row, and not in the grace
-//! period before the first success.
+//! period before the first success. What is found of a task that is suspended, or about to be, does not count.
 
 use proffer_types::container::{Check, ContainerSpec};
 use proffer_types::{KillPolicy, StatusReason, TaskCondition, TaskState, Timestamp};
@@ -23,7 +23,10 @@ pub(crate) fn handle(
     let Some(key) = agent.containers.get(&container_id).cloned() else {
         return;
     };
-    let is_checked = |task: &&mut Task| task.phase == Phase::Running && task.kill.is_none();
+    let is_checked = |task: &&mut Task| {
+        let goes_on = !task.is_suspended() && !task.freezing;
+        task.phase == Phase::Running && task.kill.is_none() && goes_on
+    };
     let Some(task) = agent.tasks.get_mut(&key).filter(is_checked) else {
         return;
     };

@@ -1,5 +1,6 @@
 //! A kill: SIGTERM, then SIGKILL after the grace period. A later kill only shortens it. A launch is aborted, and a
-//! pause before a restart ends at once. An executor is asked in place of the signals.
+//! pause before a restart ends at once. A suspended task is thawed for it, without its cpus. An executor is asked in place
+//! of the signals.
 
 use std::time::Duration;
 
@@ -130,6 +131,13 @@ fn begin(agent: &mut Agent, now: Timestamp, key: &TaskKey, grace: Duration, out:
             Signal::Term
         };
         task.kill_sent = signal == Signal::Kill;
+        if task.is_suspended() || std::mem::take(&mut task.freezing) {
+            // No process that is frozen acts on SIGTERM, and of cgroup v1 none dies of SIGKILL.
+            out.effect(Effect::Freezer {
+                container_id: task.container_id,
+                freeze: false,
+            });
+        }
         out.effect(Effect::Signal {
             container_id: task.container_id,
             signal,

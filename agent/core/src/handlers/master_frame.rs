@@ -9,8 +9,8 @@ use proffer_types::agent_link::MasterMessage;
 use proffer_types::{Session, Timestamp};
 
 use super::{
-    acknowledge, acknowledge_operation, apply_operation, gone, kill_task, registered, run_group, run_task,
-    shutdown_framework,
+    acknowledge, acknowledge_operation, apply_operation, gone, kill_task, registered, resume_task, run_group,
+    run_task, shutdown_framework, suspend_task,
 };
 use crate::link::{Link, silent_at};
 use crate::{Agent, Effect, Event, LinkId, Output, TaskKey, TaskRecord};
@@ -136,6 +136,27 @@ fn handle_message(
                 task_id,
             };
             kill_task::handle(agent, now, &key, kill_policy, out);
+        }
+        MasterMessage::SuspendTask {
+            framework_id,
+            task_id,
+        } => {
+            let key = TaskKey {
+                framework_id,
+                task_id,
+            };
+            suspend_task::handle(agent, now, &key, out);
+        }
+        MasterMessage::ResumeTask {
+            framework_id,
+            task_id,
+            suspension,
+        } => {
+            let key = TaskKey {
+                framework_id,
+                task_id,
+            };
+            resume_task::handle(agent, now, &key, suspension, out);
         }
         MasterMessage::AcknowledgeStatus {
             framework_id,

@@ -5,7 +5,10 @@ use proffer_types::{TaskCondition, TaskState, Timestamp};
 use super::check_result;
 use crate::agent::Report;
 use crate::task::{Failures, Phase, Task};
-use crate::{Agent, ContainerId, Effect, Output, RecoveredTask, Signal, StateRecord, TaskKey, verdict};
+use crate::{
+    Agent, ContainerId, Effect, Output, RecoveredTask, Signal, StateRecord, SuspensionRecord, TaskKey,
+    verdict,
+};
 
 pub(crate) fn task(agent: &mut Agent, now: Timestamp, found: RecoveredTask, out: &mut Output) {
     let RecoveredTask {
@@ -48,6 +51,8 @@ pub(crate) fn task(agent: &mut Agent, now: Timestamp, found: RecoveredTask, out:
             ..state.latest.condition.clone()
         },
         failures: Failures::default(),
+        suspension: state.suspension,
+        freezing: false,
         kill: state.kill,
         kill_sent: false,
         latest: state.latest,
@@ -89,6 +94,7 @@ fn rebooted(agent: &mut Agent, now: Timestamp, container_id: ContainerId, key: &
     out.effect(Effect::Adopt {
         container_id,
         process,
+        frozen: false,
     });
 }
 
@@ -102,6 +108,7 @@ fn unwritten(agent: &mut Agent, now: Timestamp, key: &TaskKey) -> StateRecord {
         short_runs: 0,
         restart_at: None,
         kill: None,
+        suspension: SuspensionRecord::default(),
         latest: agent.status(now, key, TaskState::Starting, Report::default()),
         updates: Vec::new(),
     }
@@ -129,6 +136,7 @@ fn take_back(task: &Task, now: Timestamp, out: &mut Output) {
     out.effect(Effect::Adopt {
         container_id,
         process: task.process,
+        frozen: task.is_suspended() && task.kill.is_none(),
     });
     if let (Phase::Running, Some(kill)) = (task.phase, &task.kill)
         && now < kill.kill_at
@@ -139,7 +147,7 @@ fn take_back(task: &Task, now: Timestamp, out: &mut Output) {
             signal: Signal::Term,
         });
     }
-    if task.phase == Phase::Running && task.kill.is_none() {
+    if task.phase == Phase::Running && task.kill.is_none() && !task.is_suspended() {
         check_result::run(task, now, out);
     }
 }

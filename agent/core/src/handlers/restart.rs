@@ -40,7 +40,9 @@ pub(crate) fn follows(task: &Task, end: &ContainerEnd) -> bool {
         ContainerEnd::Exit(TaskExit::Code(0)) => is_unhealthy,
         ContainerEnd::Exit(_) | ContainerEnd::Unknown => true,
     };
+    // The cpus of a suspended task are others', and nobody asked for it to go on.
     has_left(task)
+        && !task.is_suspended()
         && match policy.on {
             RestartOn::Never => false,
             RestartOn::Failure => has_failed,
@@ -154,6 +156,7 @@ fn wait(task: &mut Task, until: Timestamp) {
     task.replaces = None;
     task.kill = None;
     task.kill_sent = false;
+    task.freezing = false;
     task.failures = Failures::default();
     task.condition.healthy = None;
     task.condition.ready = None;

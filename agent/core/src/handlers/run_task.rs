@@ -8,7 +8,7 @@ use crate::agent::Report;
 use crate::config::{MAX_REFUSED, MAX_TASKS};
 use crate::executor::key_of;
 use crate::task::{Failures, Phase, Task};
-use crate::{Agent, Effect, Event, Output, TaskKey, TaskRecord};
+use crate::{Agent, Effect, Event, Output, SuspensionRecord, TaskKey, TaskRecord};
 
 /// Why a task is not launched.
 #[derive(Debug, Clone)]
@@ -235,6 +235,8 @@ fn insert(
         replaces: None,
         condition: TaskCondition::default(),
         failures: Failures::default(),
+        suspension: SuspensionRecord::default(),
+        freezing: false,
         kill: None,
         kill_sent: false,
         latest: agent.status(now, key, TaskState::Staging, Report::default()),

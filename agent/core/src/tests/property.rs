@@ -16,6 +16,8 @@ fn command() -> impl Strategy<Value = String> {
         Just("health"),
         Just("health"),
         Just("limit"),
+        Just("suspend"),
+        Just("frozen"),
     ];
     prop_oneof![
         2 => Just("up".to_owned()),
@@ -30,6 +32,8 @@ fn command() -> impl Strategy<Value = String> {
         8 => (known, name.clone()).prop_map(|(what, name)| format!("{what} {name}")),
         2 => (prop_oneof![Just("health"), Just("ready"), Just("fail")], name.clone()).prop_map(|(what, name)| format!("{what} {name} refused")),
         2 => name.clone().prop_map(|name| format!("exit {name} 1")),
+        2 => (name.clone(), 1..3_u8).prop_map(|(name, n)| format!("resume {name} {n}")),
+        1 => name.clone().prop_map(|name| format!("frozen {name} stuck")),
         2 => name.prop_map(|name| format!("exit {name} 0")),
         2 => (1..20_u8).prop_map(|seconds| format!("wait {seconds}")),
     ]

@@ -1,7 +1,9 @@
 //! An agent with a disk that keeps its checkpoints, and a master that says what the script says.
 
 mod executors;
+mod operations;
 mod sent;
+mod suspend;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,9 +12,8 @@ use std::time::Duration;
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
 use proffer_types::container::{Check, CheckKind, PortRef, RestartOn};
 use proffer_types::{
-    AgentId, AgentInfo, FrameworkId, GroupId, KillPolicy, MasterId, OperationId, Reservation, ResourceChange,
-    Resources, Role, Session, StatusReason, StatusUuid, TaskExit, TaskId, TaskInfo, Timestamp, Usage, Volume,
-    VolumeId,
+    AgentId, AgentInfo, FrameworkId, GroupId, KillPolicy, MasterId, OperationId, Resources, Role, Session,
+    StatusReason, StatusUuid, TaskExit, TaskId, TaskInfo, Timestamp, Usage,
 };
 
 use crate::{
@@ -51,6 +52,7 @@ fn config() -> Config {
             version: "0".into(),
             cgroups: "cgroup v2".into(),
             domain: None,
+            can_suspend: true,
         },
     }
 }
@@ -264,6 +266,7 @@ impl World {
                     framework_id: framework(),
                 },
             ),
+            ["suspend" | "resume" | "frozen", ..] => self.suspension(&words),
             ["executor", name, ref words @ ..] => self.executor(name, words),
             ["stop", "with", "tasks"] => self.step(Command::Stop { kill_tasks: true }),
             ["stop"] => self.step(Command::Stop { kill_tasks: false }),
@@ -296,43 +299,6 @@ impl World {
             role: role(),
             group: GroupId::new("g").unwrap(),
             tasks: tasks.collect(),
-        };
-        self.frame(self.link, message);
-    }
-
-    /// `op NAME CHANGE`; no name for `-`.
-    fn operation(&mut self, id: &str, words: &[&str]) {
-        let resources = |text: &str| text.parse::<Resources>().unwrap();
-        let volume = |id: &str| VolumeId::new(id).unwrap();
-        let create = |id: &str, disk: &str, shared| ResourceChange::Create {
-            disk: resources(disk),
-            volume: Volume {
-                id: volume(id),
-                container_path: "/data".into(),
-                shared,
-            },
-        };
-        let change = match *words {
-            ["reserve", role, what] => ResourceChange::Reserve {
-                resources: resources(what),
-                reservation: Reservation::dynamic(Role::new(role).unwrap()),
-            },
-            ["unreserve", what] => ResourceChange::Unreserve {
-                resources: resources(what),
-            },
-            ["create", id, disk] => create(id, disk, false),
-            ["share", id, disk] => create(id, disk, true),
-            ["destroy", id] => ResourceChange::Destroy { volume: volume(id) },
-            ["grow", id, by] => ResourceChange::Grow {
-                volume: volume(id),
-                addition_bytes: by.parse().unwrap(),
-            },
-            _ => panic!("unknown change {words:?}"),
-        };
-        let message = MasterMessage::ApplyOperation {
-            framework_id: framework(),
-            id: (id != "-").then(|| OperationId::new(id).unwrap()),
-            change,
         };
         self.frame(self.link, message);
     }
@@ -472,6 +438,7 @@ impl World {
             | Effect::Adopt { .. }
             | Effect::AbortLaunch { .. }
             | Effect::RunChecks { .. }
+            | Effect::Freezer { .. }
             | Effect::Signal { .. }
             | Effect::Send { .. }
             | Effect::CloseLink { .. }
@@ -563,9 +530,15 @@ impl World {
             Effect::Adopt {
                 container_id,
                 process,
+                frozen,
             } => {
                 let what = if process.is_some() { "process" } else { "launch" };
-                self.line(&format!("adopt {what} of {}", name(&container_id)));
+                let frozen = if frozen { ", frozen" } else { "" };
+                self.line(&format!("adopt {what} of {}{frozen}", name(&container_id)));
+            }
+            Effect::Freezer { container_id, freeze } => {
+                let what = if freeze { "freeze" } else { "thaw" };
+                self.line(&format!("{what} {}", name(&container_id)));
             }
             Effect::Signal { container_id, signal } => {
                 let signal = match signal {

@@ -83,6 +83,13 @@ fn per_controller(mount: &Path) -> Found {
     Found { version, controllers }
 }
 
+/// The top of a v1 hierarchy that only this controller is in.
+pub(super) fn v1_hierarchy(mount: &Path, name: &str) -> Option<PathBuf> {
+    let path = fs::canonicalize(mount.join(name)).ok()?;
+    let is_alone = path.file_name().is_some_and(|file| file == name);
+    (is_alone && is(&path, CGROUP_SUPER_MAGIC)).then_some(path)
+}
+
 fn v1_name(controller: Controller) -> &'static str {
     if controller == Controller::Io {
         "blkio"

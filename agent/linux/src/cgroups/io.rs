@@ -1,11 +1,13 @@
 //! The io controller: rates, weights, and what was read and written; `blkio` on v1.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::num::NonZeroU64;
 use std::path::Path;
 
 use proffer_container::{DeviceNumber, IoRates, Limit, Version};
 use proffer_types::statistics::{IoStatistics, Statistics};
+use proffer_types::{IoUsage, Usage};
 
 use super::control::{Control, ControlError, confirm_line, unsupported, write, write_line};
 use super::count::text;
@@ -28,12 +30,22 @@ impl Control for Io {
         }
     }
 
+    fn count(&self, group: &Path, usage: &mut Usage) -> Result<(), UsageError> {
+        let devices = match self.0 {
+            Version::V2 => read_v2(group)?,
+            Version::V1 => read_v1(group)?,
+        };
+        usage.io = devices.map(|devices| total(&devices, is_stacked));
+        Ok(())
+    }
+
     fn read(&self, group: &Path, statistics: &mut Statistics) -> Result<(), UsageError> {
         let devices = match self.0 {
             Version::V2 => read_v2(group)?,
             Version::V1 => read_v1(group)?,
         };
         statistics.io = devices
+            .unwrap_or_default()
             .into_iter()
             .map(|(device, counts)| IoStatistics { device, ..counts })
             .collect();
@@ -87,9 +99,29 @@ type Fields = fn(&mut IoStatistics) -> (&mut u64, &mut u64);
 
 type Devices = BTreeMap<String, IoStatistics>;
 
-/// Lines as `254:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0`.
-fn read_v2(group: &Path) -> Result<Devices, UsageError> {
-    let text = text(group, "io.stat")?.unwrap_or_default();
+/// The sum over the devices that pass on to no other: what goes through LVM is counted there and on the disk below.
+fn total(devices: &Devices, is_stacked: impl Fn(&str) -> bool) -> IoUsage {
+    let mut sum = IoUsage::default();
+    for (_, counts) in devices.iter().filter(|(device, _)| !is_stacked(device)) {
+        sum.read_bytes = sum.read_bytes.saturating_add(counts.read_bytes);
+        sum.write_bytes = sum.write_bytes.saturating_add(counts.write_bytes);
+        sum.reads = sum.reads.saturating_add(counts.reads);
+        sum.writes = sum.writes.saturating_add(counts.writes);
+    }
+    sum
+}
+
+/// Whether a device is made of others (Documentation/ABI/testing/sysfs-block).
+fn is_stacked(device: &str) -> bool {
+    let slaves = fs::read_dir(format!("/sys/dev/block/{device}/slaves"));
+    slaves.is_ok_and(|mut slaves| slaves.next().is_some())
+}
+
+/// `None` where the group is not there, or not counted. Lines as `254:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0`.
+fn read_v2(group: &Path) -> Result<Option<Devices>, UsageError> {
+    let Some(text) = text(group, "io.stat")? else {
+        return Ok(None);
+    };
     let mut devices = Devices::new();
     for line in text.lines() {
         let mut words = line.split(' ');
@@ -110,12 +142,12 @@ fn read_v2(group: &Path) -> Result<Devices, UsageError> {
             devices.insert(device.to_owned(), counts);
         }
     }
-    Ok(devices)
+    Ok(Some(devices))
 }
 
-/// Lines as `254:0 Read 4096`, in a file for bytes and one for operations.
-fn read_v1(group: &Path) -> Result<Devices, UsageError> {
-    let mut devices = Devices::new();
+/// As [`read_v2`]; lines as `254:0 Read 4096`, in a file for bytes and one for operations.
+fn read_v1(group: &Path) -> Result<Option<Devices>, UsageError> {
+    let mut devices = None;
     let files: [(&str, Fields); 2] = [
         ("blkio.throttle.io_service_bytes_recursive", |counts| {
             (&mut counts.read_bytes, &mut counts.write_bytes)
@@ -125,7 +157,10 @@ fn read_v1(group: &Path) -> Result<Devices, UsageError> {
         }),
     ];
     for (file, fields) in files {
-        let text = text(group, file)?.unwrap_or_default();
+        let Some(text) = text(group, file)? else {
+            continue;
+        };
+        let devices = devices.get_or_insert_with(Devices::new);
         for line in text.lines() {
             let mut words = line.split(' ');
             let (Some(device), Some(kind), Some(number)) = (words.next(), words.next(), words.next()) else {
@@ -145,8 +180,6 @@ fn read_v1(group: &Path) -> Result<Devices, UsageError> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
@@ -180,5 +213,34 @@ mod tests {
             };
             assert_eq!(statistics.io, [expected], "{version:?}");
         }
+    }
+
+    #[test]
+    fn what_is_not_counted_is_absent_and_what_did_nothing_is_zero() {
+        let group = tempfile::tempdir().unwrap();
+        let counted = |version| {
+            let mut usage = Usage::default();
+            Io(version).count(group.path(), &mut usage).unwrap();
+            usage.io
+        };
+        assert_eq!([Version::V1, Version::V2].map(counted), [None, None]);
+        for file in ["io.stat", "blkio.throttle.io_service_bytes_recursive"] {
+            fs::write(group.path().join(file), "").unwrap();
+        }
+        let zero = Some(IoUsage::default());
+        assert_eq!([Version::V1, Version::V2].map(counted), [zero, zero]);
+    }
+
+    #[test]
+    fn what_a_device_passes_on_to_another_is_counted_once() {
+        let counts = |read_bytes| IoStatistics {
+            read_bytes,
+            reads: 1,
+            ..IoStatistics::default()
+        };
+        let devices = [("252:0", 5), ("254:0", 5), ("254:16", 2)];
+        let devices = devices.map(|(device, bytes)| (device.to_owned(), counts(bytes)));
+        let sum = total(&Devices::from(devices), |device| device == "252:0");
+        assert_eq!((sum.read_bytes, sum.reads), (7, 2));
     }
 }

@@ -180,7 +180,9 @@ fn failure(error: &ExecError) -> Result<ExecFailure, Status> {
             not_found: false,
         }),
         ExecError::Request(_) => Err(Status::invalid_argument(message)),
-        ExecError::Gone | ExecError::OtherVersion => Err(Status::failed_precondition(message)),
+        ExecError::Gone | ExecError::Frozen | ExecError::OtherVersion => {
+            Err(Status::failed_precondition(message))
+        }
         ExecError::TimedOut(_) => Err(Status::deadline_exceeded(message)),
         ExecError::Step { .. } | ExecError::Spawn(_) => Err(Status::internal(message)),
     }

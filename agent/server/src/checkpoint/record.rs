@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use proffer_agent_core::{
-    ExecutorRecord, KillCause, KillRecord, Process, ResourcesRecord, StateRecord, TaskRecord,
+    ExecutorRecord, KillCause, KillRecord, Process, ResourcesRecord, StateRecord, SuspensionRecord,
+    TaskRecord,
 };
 use proffer_types::{FrameworkId, GroupId, Role, StatusReason, TaskId, Timestamp};
 use proffer_wire::{ConvertError, v1};
@@ -75,6 +76,10 @@ struct State {
     /// What the times above count from; absent in records of older agents. Those of statuses are for people.
     #[prost(message, optional, tag = "10")]
     base: Option<BaseMessage>,
+    #[prost(uint32, tag = "11")]
+    suspensions: u32,
+    #[prost(uint64, optional, tag = "12")]
+    suspended_at_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -186,6 +191,8 @@ pub(super) fn encode_state(state: &StateRecord, base: Base) -> Vec<u8> {
             boot: base.boot,
             booted_at_ms: base.booted_at_ms,
         }),
+        suspensions: state.suspension.count,
+        suspended_at_ms: state.suspension.since.map(|at| at.0),
     }
     .encode_to_vec()
 }
@@ -213,6 +220,10 @@ pub(super) fn decode_state(bytes: &[u8], base: Base) -> Result<StateRecord, Deco
             kill_at: time(kill.kill_at.0),
             ..kill
         }),
+        suspension: SuspensionRecord {
+            count: state.suspensions,
+            since: state.suspended_at_ms.map(time),
+        },
         latest: state.latest.ok_or(DecodeError::Field("latest"))?.try_into()?,
         updates: state
             .updates

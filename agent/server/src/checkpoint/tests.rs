@@ -3,7 +3,7 @@
 mod damage;
 mod formats;
 
-use proffer_agent_core::{KillCause, KillRecord, Process};
+use proffer_agent_core::{KillCause, KillRecord, Process, SuspensionRecord};
 use proffer_types::agent_link::RegisteredOperation;
 use proffer_types::{
     FrameworkId, GroupId, OperationId, OperationState, OperationStatus, Resources, Role, StatusSource,
@@ -63,6 +63,10 @@ fn state(name: &str, state: TaskState) -> StateRecord {
         restarts: 3,
         short_runs: 2,
         restart_at: Some(Timestamp(8)),
+        suspension: SuspensionRecord {
+            count: 2,
+            since: Some(Timestamp(8)),
+        },
         kill: Some(KillRecord {
             cause: KillCause::GroupEnded {
                 task_id: TaskId::new("other").unwrap(),
@@ -278,5 +282,6 @@ fn a_deadline_is_as_far_away_for_the_next_agent_whatever_the_wall_clock_was_set_
     assert_eq!(found.started_at, Some(Timestamp(3_600_006)));
     assert_eq!(found.first_started_at, Some(Timestamp(3_600_002)));
     assert_eq!(found.restart_at, Some(Timestamp(3_600_008)));
+    assert_eq!(found.suspension.since, Some(Timestamp(3_600_008)));
     assert_eq!(found.kill.unwrap().kill_at, Timestamp(3_600_009));
 }

@@ -4,7 +4,9 @@
 //! `queue` exactly those that wait. At most one attempt of an instance is not known to have ended, but for those that
 //! were given up as unreachable.
 
+mod account;
 mod cancel;
+mod check;
 mod demand;
 mod expire;
 mod explain;
@@ -12,13 +14,18 @@ mod forget;
 mod give_up;
 mod hold;
 mod offers;
+mod peers;
+mod queues;
 mod recover;
 mod recur;
+mod report;
+mod requeue;
 mod retry;
 mod submit;
 #[cfg(test)]
 mod tests;
 mod update;
+mod wait;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,23 +33,30 @@ use proffer_session::{Context, RecoverError, Scheduler};
 use proffer_types::{FrameworkId, InverseOffer, Offer, Resources, Role, TaskId, TaskStatus, Timestamp};
 use thiserror::Error;
 
+use crate::accounts::Accounts;
 use crate::avoided::Avoided;
 use crate::closing::Closing;
 use crate::job::{Job, Phase, Place};
-use crate::queue::Queue;
+use crate::queue::Queues;
+use crate::report::Agents;
 use crate::timers::Timers;
 use crate::{JobSummary, JobView, Pick, RecurringView, records};
 
 pub use cancel::CancelError;
+pub use check::Checked;
+pub use queues::{QueueView, UserView, WaitingView};
 pub use recur::SteerError;
+pub use report::{MAX_REPORT_ROWS, ReportBy, ReportQuery, ReportRow};
+pub use requeue::{Requeue, RequeueError, Requeued};
 
 use self::forget::Forgotten;
 use self::recur::Recurrings;
+use self::wait::Waits;
 
 /// Ended jobs that are kept for people to look at.
 const MAX_ENDED_JOBS: usize = 1000;
-/// Launched instances of ended jobs that are kept: at some 400 bytes each, with its status, 80 MB.
-const MAX_ENDED_INSTANCES: u64 = 200_000;
+/// Launched instances of ended jobs that are kept: at some 240 bytes each, with its report, 96 MB.
+const MAX_ENDED_INSTANCES: u64 = 400_000;
 
 /// No job of that name, or it ended so long ago that it was dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -58,7 +72,7 @@ pub struct Batch {
     recurrings: Recurrings,
     /// How many jobs were ever submitted; the number of the latest.
     submissions: u64,
-    queue: Queue,
+    queue: Queues,
     running: BTreeMap<TaskId, Place>,
     /// Jobs that have ended, by when.
     ended: BTreeSet<(Timestamp, u64)>,
@@ -71,6 +85,8 @@ pub struct Batch {
     largest: Vec<Resources>,
     avoided: Avoided,
     closing: Closing,
+    agents: Agents,
+    accounts: Accounts,
     /// Instances whose latest attempt is on an unreachable agent, by when each is given up.
     cut_off: Timers,
     /// Instances that wait before they are started again, by when they are.
@@ -78,6 +94,7 @@ pub struct Batch {
     /// Of the jobs that have not ended.
     deadlines: BTreeSet<(Timestamp, u64)>,
     forgotten: Forgotten,
+    waits: Waits,
 }
 
 impl Batch {
@@ -89,7 +106,7 @@ impl Batch {
             names: BTreeMap::new(),
             recurrings: Recurrings::default(),
             submissions: 0,
-            queue: Queue::default(),
+            queue: Queues::default(),
             running: BTreeMap::new(),
             ended: BTreeSet::new(),
             roles: [Role::default()].into(),
@@ -99,10 +116,13 @@ impl Batch {
             largest: Vec::new(),
             avoided: Avoided::default(),
             closing: Closing::default(),
+            agents: Agents::default(),
+            accounts: Accounts::default(),
             cut_off: Timers::default(),
             delays: Timers::default(),
             deadlines: BTreeSet::new(),
             forgotten: Forgotten::default(),
+            waits: Waits::default(),
         }
     }
 
@@ -114,7 +134,8 @@ impl Batch {
 
     /// One job with those of its instances that are picked.
     pub fn get(&self, name: &str, pick: &Pick) -> Result<JobView, NoSuchJob> {
-        self.named(name).map(|job| JobView::of(job, pick))
+        self.named(name)
+            .map(|job| JobView::of(job, self.waits_of(job), pick))
     }
 
     /// All recurring jobs, in the order of submission, without their windows.
@@ -157,6 +178,7 @@ impl Batch {
                 | Phase::Cancelled
                 | Phase::Delayed => self.running.remove(&id),
             };
+            self.queue.charge(job, place.task, phase == Phase::Running);
         }
         if before == Phase::Delayed {
             self.delays.remove(place);
@@ -180,12 +202,16 @@ impl Batch {
         let Some(job) = self.jobs.get_mut(&number) else {
             return;
         };
+        let n_delayed = job.count(Phase::Delayed);
         for task in settle(job) {
+            job.tasks[task].opened.get_or_insert(now);
             self.queue.update(job, task);
             self.changed.insert(job.spec.role.clone());
         }
-        if job.count(Phase::Delayed) == 0 {
-            self.delays.remove_job(number);
+        // One of a gang that failed, or of a job that was cancelled, waits no more.
+        if job.count(Phase::Delayed) < n_delayed {
+            let is_delayed = |place: Place| job.tasks[place.task].phase(place.index) == Phase::Delayed;
+            self.delays.retain(number, is_delayed);
         }
         if job.is_over() {
             let ended = *job.ended.get_or_insert(now);
@@ -216,6 +242,7 @@ impl Batch {
             if let Some(job) = self.jobs.get(&number) {
                 put(cx, records::end(job));
             }
+            self.tell_later(number, cx);
             self.run_ended(number, cx);
             self.drop_oldest(cx);
         }
@@ -240,6 +267,7 @@ impl Batch {
 
     fn drop_job(&mut self, number: u64, cx: &mut Context<'_>) {
         self.forget_deadline(number);
+        self.tell_later(number, cx);
         let Some(job) = self.jobs.remove(&number) else {
             return;
         };

@@ -130,8 +130,7 @@ impl Job {
             self.move_all(task, Phase::Blocked, Phase::Waiting);
         }
         if self.cancelled || self.gang_has_failed(task) {
-            self.move_all(task, Phase::Waiting, Phase::Cancelled);
-            self.move_all(task, Phase::Delayed, Phase::Cancelled);
+            self.drop_open(task);
         }
         before != open(self)
     }

@@ -4,6 +4,7 @@
 //! Delayed -> Waiting` for a retry, and `Blocked | Waiting | Delayed -> Cancelled` when the job is cancelled, or a task before it or its gang failed.
 //! Blocked, and cancelled before the first attempt, follow from the others and are not recorded.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proffer_types::{TaskId, Timestamp};
@@ -12,7 +13,7 @@ use roaring::RoaringBitmap;
 use crate::recurring::MissedCause;
 use crate::schedule::{MissedPolicy, compact};
 use crate::task::{Instance, Task};
-use crate::{JobSpec, TaskSpec, graph};
+use crate::{JobSpec, On, TaskSpec, graph};
 
 /// Where an instance of a task is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +82,13 @@ pub(crate) struct Job {
     pub(crate) expired: bool,
     /// Nothing of it is started.
     pub(crate) held: bool,
+    /// When it was last released, having been held.
+    pub(crate) released: Option<Timestamp>,
     pub(crate) ended: Option<Timestamp>,
+    /// Ends of other jobs that have not come yet; nothing of it is started before.
+    pub(crate) waits: BTreeSet<Wait>,
+    /// Why it was cancelled, where nobody asked for that.
+    pub(crate) reason: Option<String>,
     /// In the order of the spec.
     pub(crate) tasks: Vec<Task>,
     /// Indexes of the tasks, each after those it comes after.
@@ -89,6 +96,14 @@ pub(crate) struct Job {
     /// Instances by phase, over all tasks.
     counts: [u64; Phase::ALL.len()],
     has_launched: bool,
+}
+
+/// An end that a job waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wait {
+    /// The number of the other job.
+    pub(crate) job: u64,
+    pub(crate) on: On,
 }
 
 /// What a job is the run of.
@@ -132,7 +147,10 @@ impl Job {
             submitted,
             cancelled: false,
             expired: false,
+            released: None,
             ended: None,
+            waits: BTreeSet::new(),
+            reason: None,
             order,
             counts,
             has_launched: false,
@@ -157,6 +175,11 @@ impl Job {
     pub(crate) fn at_most_once(&self) -> bool {
         let schedule = self.spec.schedule.as_ref();
         schedule.is_some_and(|schedule| schedule.missed == MissedPolicy::AtMostOnce)
+    }
+
+    /// Whether nothing of it is to be started now.
+    pub(crate) fn is_kept_back(&self) -> bool {
+        self.held || !self.waits.is_empty()
     }
 
     /// Whether some task of it may have run.
@@ -223,9 +246,26 @@ impl Job {
         self.counts[to as usize] += blocked.len();
     }
 
+    /// Cancels what waits or is delayed of a task, because of others.
+    pub(crate) fn drop_open(&mut self, task: usize) {
+        let [waiting, delayed] = self.tasks[task].drop_open().map(u64::from);
+        self.counts[Phase::Waiting as usize] -= waiting;
+        self.counts[Phase::Delayed as usize] -= delayed;
+        self.counts[Phase::Cancelled as usize] += waiting + delayed;
+    }
+
+    /// Takes back all that followed from something that is about to change: as after a start from the records, the job is
+    /// to be settled from the beginning.
+    pub(crate) fn unsettle(&mut self) {
+        self.tasks.iter_mut().for_each(Task::unsettle);
+        self.counts =
+            Phase::ALL.map(|phase| self.tasks.iter().map(|task| u64::from(task.count(phase))).sum());
+    }
+
     /// Counts a launch.
-    pub(crate) fn launch(&mut self, place: Place) {
-        self.tasks[place.task].launch(place.index);
+    pub(crate) fn launch(&mut self, place: Place, now: Timestamp) {
+        let could_start = self.could_start(place);
+        self.tasks[place.task].launch(place.index, now, could_start);
         self.has_launched = true;
     }
 

@@ -3,8 +3,10 @@
 //! Pure. [`Batch`] implements the session's `Scheduler`; its methods `submit`, `cancel`, `list`, `get` and `explain` are
 //! what the framework's API calls. Every change is a durable record in the same step.
 
+mod accounts;
 mod avoided;
 mod batch;
+mod check;
 mod closing;
 mod gang;
 mod graph;
@@ -13,21 +15,34 @@ mod message;
 mod queue;
 mod records;
 mod recurring;
+mod report;
 mod schedule;
 mod spec;
 mod task;
 mod timers;
+mod usage;
 mod validate;
 mod view;
 
-pub use batch::{Batch, CancelError, NoSuchJob, SteerError};
+pub use accounts::{ACCOUNT_DAYS, MAX_ACCOUNTS_PER_DAY, OTHERS};
+pub use batch::{
+    Batch, CancelError, Checked, MAX_REPORT_ROWS, NoSuchJob, QueueView, ReportBy, ReportQuery, ReportRow,
+    Requeue, RequeueError, Requeued, SteerError, UserView, WaitingView,
+};
+pub use check::check;
 pub use job::{JobState, Phase};
+pub use queue::{
+    DEFAULT_HALF_LIFE, MAX_HALF_LIFE, MAX_SHARES, MIN_HALF_LIFE, NoSuchPolicy, Policy, QueueSettings,
+    SettingsError,
+};
 pub use recurring::{Counts, Missed, MissedCause, Reason};
 pub use schedule::{
     DEFAULT_EPSILON, DEFAULT_HISTORY, MAX_EPSILON, MAX_HISTORY, MAX_INTERVAL, MIN_INTERVAL, MissedPolicy,
     Overlap, Schedule, ScheduleError, When,
 };
-pub use spec::{After, DEFAULT_MAX_BACKOFF, ExitCodes, JobSpec, On, RetryPolicy, TaskSpec};
+pub use spec::labels::{LabelCondition, LabelIs};
+pub use spec::{After, AfterJob, DEFAULT_MAX_BACKOFF, ExitCodes, JobSpec, On, RetryPolicy, TaskSpec};
+pub use usage::Sums;
 pub use validate::{
     MAX_BACKOFF, MAX_CONSTRAINTS, MAX_CONTAINER_BYTES, MAX_EDGES, MAX_GANG_BYTES, MAX_INSTANCES,
     MAX_NAME_BYTES, MAX_PRIORITY, MAX_RETRIES, MAX_ROLES, MAX_TASKS, SubmitError,

@@ -9,9 +9,10 @@ use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources
 use proffer_wire::container::check_memory;
 use proffer_wire::demand::{Budget, placement_rules};
 use proffer_wire::task::limits;
+use proffer_wire::text::labels;
 use proffer_wire::{ConvertError, v1};
 
-use crate::{After, ExitCodes, JobSpec, On, RetryPolicy, Schedule, TaskSpec};
+use crate::{After, AfterJob, ExitCodes, JobSpec, On, RetryPolicy, Schedule, TaskSpec};
 
 impl TryFrom<v1::JobSpec> for JobSpec {
     type Error = ConvertError;
@@ -39,6 +40,9 @@ impl TryFrom<v1::JobSpec> for JobSpec {
                 .map_err(|error| error.under("schedule"))?,
             hold: message.hold,
             deadline: (message.deadline_ms > 0).then(|| Duration::from_millis(message.deadline_ms)),
+            labels: labels("labels", message.labels)?,
+            user: message.user,
+            after_jobs: after_jobs(message.after_jobs)?,
         })
     }
 }
@@ -84,13 +88,8 @@ fn after(names: Vec<String>, conditions: Vec<v1::JobCondition>) -> Result<Vec<Af
         each: false,
     };
     let condition = |condition: v1::JobCondition| {
-        let on = v1::JobConditionOn::try_from(condition.on);
         Ok(After {
-            on: match on.map_err(|error| ConvertError::new("conditions.on", error))? {
-                v1::JobConditionOn::Unspecified | v1::JobConditionOn::JobOnSuccess => On::Success,
-                v1::JobConditionOn::JobOnFailure => On::Failure,
-                v1::JobConditionOn::JobOnAny => On::Any,
-            },
+            on: on("conditions.on", condition.on)?,
             task: condition.task,
             each: condition.each,
         })
@@ -99,12 +98,44 @@ fn after(names: Vec<String>, conditions: Vec<v1::JobCondition>) -> Result<Vec<Af
     names.into_iter().map(plain).map(Ok).chain(conditions).collect()
 }
 
-fn condition(after: &After) -> v1::JobCondition {
-    let on = match after.on {
+fn after_jobs(messages: Vec<v1::JobAfter>) -> Result<Vec<AfterJob>, ConvertError> {
+    let after = |message: v1::JobAfter| {
+        Ok(AfterJob {
+            on: on("after_jobs.on", message.on)?,
+            job: message.job,
+        })
+    };
+    messages.into_iter().map(after).collect()
+}
+
+impl From<&AfterJob> for v1::JobAfter {
+    fn from(after: &AfterJob) -> Self {
+        Self {
+            job: after.job.clone(),
+            on: on_message(after.on).into(),
+        }
+    }
+}
+
+fn on(field: &str, on: i32) -> Result<On, ConvertError> {
+    let on = v1::JobConditionOn::try_from(on).map_err(|error| ConvertError::new(field, error))?;
+    Ok(match on {
+        v1::JobConditionOn::Unspecified | v1::JobConditionOn::JobOnSuccess => On::Success,
+        v1::JobConditionOn::JobOnFailure => On::Failure,
+        v1::JobConditionOn::JobOnAny => On::Any,
+    })
+}
+
+fn on_message(on: On) -> v1::JobConditionOn {
+    match on {
         On::Success => v1::JobConditionOn::JobOnSuccess,
         On::Failure => v1::JobConditionOn::JobOnFailure,
         On::Any => v1::JobConditionOn::JobOnAny,
-    };
+    }
+}
+
+fn condition(after: &After) -> v1::JobCondition {
+    let on = on_message(after.on);
     v1::JobCondition {
         task: after.task.clone(),
         on: on.into(),
@@ -124,6 +155,9 @@ impl From<&JobSpec> for v1::JobSpec {
             hold: spec.hold,
             // 0 means none.
             deadline_ms: spec.deadline.map_or(0, |deadline| millis(deadline).max(1)),
+            labels: spec.labels.clone(),
+            user: spec.user.clone(),
+            after_jobs: spec.after_jobs.iter().map(Into::into).collect(),
         }
     }
 }

@@ -3,28 +3,40 @@
 //! | key | value | written |
 //! |---|---|---|
 //! | `batch/submissions` | `Counter` | with each submission |
+//! | `batch/queue/<role>` | `QueueRecord` | when set to something else than the default |
+//! | `batch/used/<user>/<role>` | `UsedRecord` | under fair share, when a task of the user starts or ends |
 //! | `batch/forgotten/<number>` | nothing | when the job is forgotten, until its last record is gone |
 //! | `batch/recurring/<number>` | `RecurringRecord` | when submitted |
 //! | `batch/recurring/<number>/ledger` | `LedgerRecord` | when a window is decided about |
 //! | `job/<number>` | `JobRecord` | when submitted; the run of a window, when it is due, with the ledger, and when it starts |
-//! | `job/<number>/end` | `EndRecord` | when held, released, cancelled, past its deadline, and when ended |
+//! | `job/<number>/end` | `EndRecord` | when held, released, cancelled, past its deadline, requeued, and when ended; of a job that waits for others, when submitted and when it waits for one less |
+//! | `job/<number>/<task>.usage` | `v1::JobUsage` | when an attempt of the task ended |
+//! | `batch/account/<day>/<role>/<user>` | `v1::JobUsage` | when an attempt ended |
 //! | `job/<number>/<task>.<index>` | `InstanceRecord` | when launched, and when an attempt ended |
 //!
 //! The number has twenty digits, so that the order of keys is the order of submission. An instance without a record was
 //! never launched; its phase follows from the others. Numbers of fields are for ever.
 
+mod account;
+mod queue;
 mod recurring;
 
+use std::collections::BTreeSet;
+
 use proffer_session::RecoverError;
-use proffer_types::Timestamp;
-use proffer_wire::{ConvertError, v1};
+use proffer_types::{Role, TaskStatus, Timestamp};
+use proffer_wire::v1;
 use prost::Message;
 
-use crate::JobSpec;
-use crate::job::{Job, Phase, Place, Run};
+use crate::accounts::Key;
+use crate::job::{Job, Phase, Place, Run, Wait};
 use crate::recurring::Ledger;
+use crate::report::{Agents, Report};
 use crate::task::Instance;
+use crate::{JobSpec, On, QueueSettings, Sums};
 
+pub(crate) use self::account::{account, account_key, sums};
+pub(crate) use self::queue::{queue, queue_key, used, used_key};
 pub(crate) use self::recurring::{ledger, recurring, recurring_keys};
 
 const SUBMISSIONS: &str = "batch/submissions";
@@ -47,6 +59,15 @@ struct JobRecord {
     spec: Option<v1::JobSpec>,
     #[prost(message, optional, tag = "8")]
     run: Option<RunRecord>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WaitRecord {
+    #[prost(uint64, tag = "1")]
+    job: u64,
+    /// Index into `On::ALL`.
+    #[prost(uint32, tag = "2")]
+    on: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -78,6 +99,14 @@ struct EndRecord {
     held: Option<bool>,
     #[prost(bool, tag = "4")]
     expired: bool,
+    #[prost(uint64, optional, tag = "7")]
+    released_ms: Option<u64>,
+    /// Why it was cancelled, where nobody asked for that.
+    #[prost(string, optional, tag = "5")]
+    reason: Option<String>,
+    /// Ends of other jobs that have not come yet.
+    #[prost(message, repeated, tag = "6")]
+    waits: Vec<WaitRecord>,
 }
 
 /// Field 4 was the status, field by field.
@@ -94,12 +123,30 @@ struct InstanceRecord {
     status: Option<v1::TaskStatus>,
     #[prost(uint32, tag = "6")]
     never_launched: u32,
+    #[prost(uint32, tag = "7")]
+    forgiven: u32,
+    /// When it was launched; since when it waits; or when it ended.
+    #[prost(uint64, tag = "8")]
+    since_ms: u64,
+    /// Of the latest attempt.
+    #[prost(uint64, tag = "9")]
+    waited_ms: u64,
 }
 
 /// One record, understood.
 #[derive(Debug)]
 pub(crate) enum Record {
     Submissions(u64),
+    Queue {
+        role: Role,
+        settings: QueueSettings,
+    },
+    Used {
+        role: Role,
+        user: String,
+        sum: f64,
+        at: Timestamp,
+    },
     Forgotten(u64),
     Recurring {
         number: u64,
@@ -126,6 +173,15 @@ pub(crate) enum Record {
         ended: Option<Timestamp>,
         held: Option<bool>,
         expired: bool,
+        released: Option<Timestamp>,
+        reason: Option<String>,
+        waits: BTreeSet<Wait>,
+    },
+    Account(Key, Sums),
+    Sums {
+        number: u64,
+        task: String,
+        sums: Sums,
     },
     Instance {
         number: u64,
@@ -162,6 +218,9 @@ pub(crate) fn end(job: &Job) -> (String, Vec<u8>) {
         ended_ms: job.ended.map(|ended| ended.0),
         held: (job.held != job.spec.hold).then_some(job.held),
         expired: job.expired,
+        released_ms: job.released.map(|released| released.0),
+        reason: job.reason.clone(),
+        waits: job.waits.iter().map(wait_record).collect(),
     };
     (format!("{}/end", job_key(job)), record.encode_to_vec())
 }
@@ -172,13 +231,17 @@ pub(crate) fn instance(job: &Job, place: Place) -> (String, Vec<u8>) {
     let phase = task.phase(place.index);
     let none = Instance::default();
     let instance = task.launched(place.index).unwrap_or(&none);
-    let status = instance.status.as_deref().filter(|_| phase != Phase::Running);
+    let report = instance.status.as_deref().filter(|_| phase != Phase::Running);
+    let status = report.zip(job.task_id(place.task, place.index));
     let record = InstanceRecord {
         phase: phase as u32,
         attempts: instance.attempts,
         failures: instance.failures,
-        status: status.map(Into::into),
+        status: status.map(|(report, id)| (&report.status(id)).into()),
         never_launched: instance.never_launched,
+        forgiven: instance.forgiven,
+        since_ms: instance.since.0,
+        waited_ms: instance.waited_ms,
     };
     (instance_key(job, place.task, place.index), record.encode_to_vec())
 }
@@ -188,11 +251,13 @@ pub(crate) fn keys(job: &Job) -> [String; 2] {
     [job_key(job), format!("{}/end", job_key(job))]
 }
 
-/// The keys of the records of a job's instances.
+/// The keys of the records of a job's instances, and of what its tasks used.
 pub(crate) fn instance_keys(job: &Job) -> impl Iterator<Item = String> {
     job.tasks.iter().enumerate().flat_map(move |(task, state)| {
         let launched = state.all_launched();
-        launched.map(move |(index, _)| instance_key(job, task, index))
+        let instances = launched.map(move |(index, _)| instance_key(job, task, index));
+        let sums = state.sums.is_some().then(|| account::sums_key(job, task));
+        instances.chain(sums)
     })
 }
 
@@ -210,14 +275,23 @@ fn instance_key(job: &Job, task: usize, index: u32) -> String {
 }
 
 /// Understands one record.
-pub(crate) fn read(key: &str, value: &[u8]) -> Result<Record, RecoverError> {
+pub(crate) fn read(key: &str, value: &[u8], agents: &mut Agents) -> Result<Record, RecoverError> {
     let unknown = || RecoverError::new(key, "no such record; is it of a newer version?");
     if key == SUBMISSIONS {
         return Ok(Record::Submissions(decode::<Counter>(key, value)?.value));
     }
+    if let Some(role) = key.strip_prefix(queue::QUEUE) {
+        return queue::read_queue(key, role, value);
+    }
+    if let Some(rest) = key.strip_prefix(queue::USED) {
+        return queue::read_used(key, rest, value);
+    }
     if let Some(number) = key.strip_prefix(FORGOTTEN) {
         let number = number.parse().map_err(|error| RecoverError::new(key, error))?;
         return Ok(Record::Forgotten(number));
+    }
+    if let Some(rest) = key.strip_prefix(account::ACCOUNTS) {
+        return account::read(key, rest, value);
     }
     if let Some(rest) = key.strip_prefix(recurring::RECURRING) {
         return recurring::read(key, rest, value);
@@ -260,10 +334,22 @@ pub(crate) fn read(key: &str, value: &[u8]) -> Result<Record, RecoverError> {
                 ended: record.ended_ms.map(Timestamp),
                 held: record.held,
                 expired: record.expired,
+                released: record.released_ms.map(Timestamp),
+                reason: record.reason,
+                waits: record
+                    .waits
+                    .iter()
+                    .map(|wait| read_wait(key, wait))
+                    .collect::<Result<_, _>>()?,
             })
         }
+        (_, Some((task, account::SUMS))) => Ok(Record::Sums {
+            number,
+            task: task.to_owned(),
+            sums: decode::<v1::JobUsage>(key, value)?.into(),
+        }),
         (_, Some((task, index))) => {
-            let (phase, instance) = read_instance(key, decode(key, value)?)?;
+            let (phase, instance) = read_instance(key, decode(key, value)?, agents)?;
             Ok(Record::Instance {
                 number,
                 task: task.to_owned(),
@@ -276,18 +362,39 @@ pub(crate) fn read(key: &str, value: &[u8]) -> Result<Record, RecoverError> {
     }
 }
 
-fn read_instance(key: &str, record: InstanceRecord) -> Result<(Phase, Instance), RecoverError> {
+fn wait_record(wait: &Wait) -> WaitRecord {
+    WaitRecord {
+        job: wait.job,
+        on: wait.on as u32,
+    }
+}
+
+fn read_wait(key: &str, record: &WaitRecord) -> Result<Wait, RecoverError> {
+    let on = On::ALL.get(record.on as usize);
+    let on = on.ok_or_else(|| RecoverError::new(key, format!("{} is no end to wait for", record.on)))?;
+    Ok(Wait {
+        job: record.job,
+        on: *on,
+    })
+}
+
+fn read_instance(
+    key: &str,
+    record: InstanceRecord,
+    agents: &mut Agents,
+) -> Result<(Phase, Instance), RecoverError> {
     let phase = Phase::ALL.get(record.phase as usize);
     let phase = phase.ok_or_else(|| RecoverError::new(key, format!("{} is no phase", record.phase)))?;
+    let status = record.status.map(TaskStatus::try_from).transpose();
+    let status = status.map_err(|error| RecoverError::new(key, error))?;
     let instance = Instance {
         attempts: record.attempts,
         failures: record.failures,
         never_launched: record.never_launched,
-        status: record
-            .status
-            .map(|status| status.try_into().map(Box::new))
-            .transpose()
-            .map_err(|error: ConvertError| RecoverError::new(key, error))?,
+        forgiven: record.forgiven,
+        since: Timestamp(record.since_ms),
+        waited_ms: record.waited_ms,
+        status: status.map(|status| Box::new(Report::of(status, agents))),
     };
     Ok((*phase, instance))
 }

@@ -1,5 +1,7 @@
 //! What a user submits.
 
+pub(crate) mod labels;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use crate::Schedule;
 pub const DEFAULT_MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
 /// A job: tasks, and the order between them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JobSpec {
     /// Unique among the jobs that have not ended.
     pub name: String,
@@ -27,6 +29,20 @@ pub struct JobSpec {
     pub hold: bool,
     /// What has not ended so long after the submission, or after the window of a run, has failed.
     pub deadline: Option<Duration>,
+    /// For people and small tools; each of its tasks has them too.
+    pub labels: BTreeMap<String, String>,
+    /// Whose it is; empty where nobody says.
+    pub user: String,
+    /// What must have become of other jobs first: all of it.
+    pub after_jobs: Vec<AfterJob>,
+}
+
+/// A job that another one comes after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AfterJob {
+    /// The name, which means the job that has it when the other is submitted.
+    pub job: String,
+    pub on: On,
 }
 
 /// A task of a job: an array of like instances.
@@ -132,6 +148,11 @@ pub enum On {
     Failure,
     /// All of it ended, however (`afterany`).
     Any,
+}
+
+impl On {
+    /// Every one, in the order of the records' numbers.
+    pub(crate) const ALL: [Self; 3] = [Self::Success, Self::Failure, Self::Any];
 }
 
 impl JobSpec {

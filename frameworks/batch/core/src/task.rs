@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use proffer_types::TaskStatus;
+use proffer_types::Timestamp;
 use roaring::RoaringBitmap;
 
 use crate::Phase;
 use crate::graph::{Edge, Verdict};
+use crate::report::Report;
+use crate::usage::Sums;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Task {
@@ -29,7 +31,17 @@ pub(crate) struct Task {
     /// Indexes by phase, in the order of [`Phase::ALL`].
     indexes: [RoaringBitmap; Phase::ALL.len()],
     launched: BTreeMap<u32, Instance>,
+    /// Cancelled ones that were launched and waited, or were delayed, which is what their records say.
+    dropped: [RoaringBitmap; DROPPED.len()],
+    /// When the first of those that were never launched could start; an index that waits for others of its number may have
+    /// had to wait longer.
+    pub(crate) opened: Option<Timestamp>,
+    /// What its attempts used; none before the first has ended.
+    pub(crate) sums: Option<Box<Sums>>,
 }
+
+/// The phases that are left for `Cancelled` without a record, because that follows from others.
+const DROPPED: [Phase; 2] = [Phase::Waiting, Phase::Delayed];
 
 /// What is known of an instance that was launched.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,8 +52,21 @@ pub(crate) struct Instance {
     pub(crate) failures: u32,
     /// Launches that certainly never came to pass.
     pub(crate) never_launched: u32,
+    /// Launches up to the one that was there when somebody had it run again: they count for nothing.
+    pub(crate) forgiven: u32,
+    /// When it was launched; since when it waits; or when it ended.
+    pub(crate) since: Timestamp,
+    /// How long the latest attempt waited for its launch, in milliseconds.
+    pub(crate) waited_ms: u64,
     /// Of the latest attempt.
-    pub(crate) status: Option<Box<TaskStatus>>,
+    pub(crate) status: Option<Box<Report>>,
+}
+
+impl Instance {
+    /// Whether there is another attempt, however the latest ends.
+    pub(crate) fn is_requeued(&self) -> bool {
+        self.forgiven == self.attempts
+    }
 }
 
 impl Task {
@@ -50,8 +75,7 @@ impl Task {
         let mut indexes: [RoaringBitmap; Phase::ALL.len()] = Default::default();
         indexes[Phase::Blocked as usize].insert_range(0..count);
         Self {
-            // A spec has far fewer.
-            n_open: u32::try_from(after.iter().filter(|edge| !edge.each).count()).unwrap_or(u32::MAX),
+            n_open: n_whole(&after),
             after,
             before: Vec::new(),
             has_each_later: false,
@@ -60,6 +84,9 @@ impl Task {
             count,
             indexes,
             launched: BTreeMap::new(),
+            dropped: Default::default(),
+            opened: None,
+            sums: None,
         }
     }
 
@@ -102,6 +129,9 @@ impl Task {
     /// Moves all instances of a phase; returns how many.
     pub(super) fn move_all(&mut self, from: Phase, to: Phase) -> u32 {
         let moved = std::mem::take(&mut self.indexes[from as usize]);
+        if from == Phase::Blocked && to == Phase::Waiting && !moved.is_empty() {
+            self.opened = None;
+        }
         self.indexes[to as usize] |= &moved;
         u32::try_from(moved.len()).unwrap_or(u32::MAX)
     }
@@ -112,6 +142,37 @@ impl Task {
         self.indexes[to as usize] |= indexes;
     }
 
+    /// Cancels all that waits or is delayed, because of others; returns how many of each.
+    pub(super) fn drop_open(&mut self) -> [u32; DROPPED.len()] {
+        let launched = match DROPPED.iter().all(|phase| self.in_phase(*phase).is_empty()) {
+            true => return [0; DROPPED.len()],
+            false => self.launched.keys().copied().collect::<RoaringBitmap>(),
+        };
+        for (dropped, phase) in self.dropped.iter_mut().zip(DROPPED) {
+            *dropped |= &launched & &self.indexes[phase as usize];
+        }
+        DROPPED.map(|phase| self.move_all(phase, Phase::Cancelled))
+    }
+
+    /// Takes back all that is not recorded, since it followed from others: to be settled anew, from nothing.
+    pub(super) fn unsettle(&mut self) {
+        self.n_open = n_whole(&self.after);
+        self.n_doomed = 0;
+        self.verdict = Verdict::default();
+        for (phase, dropped) in DROPPED.into_iter().zip(std::mem::take(&mut self.dropped)) {
+            self.move_some(&dropped, Phase::Cancelled, phase);
+        }
+        // What comes after nothing waits in any case.
+        let waits = (!self.after.is_empty()).then_some(Phase::Waiting);
+        for phase in waits.into_iter().chain([Phase::Cancelled]) {
+            if !self.in_phase(phase).is_empty() {
+                let launched = self.launched.keys().copied().collect::<RoaringBitmap>();
+                let never = self.in_phase(phase) - launched;
+                self.move_some(&never, phase, Phase::Blocked);
+            }
+        }
+    }
+
     /// What is known of an instance; none before its first launch.
     pub(crate) fn launched(&self, index: u32) -> Option<&Instance> {
         self.launched.get(&index)
@@ -120,6 +181,19 @@ impl Task {
     /// As [`Task::launched`], to be changed.
     pub(crate) fn launched_mut(&mut self, index: u32) -> Option<&mut Instance> {
         self.launched.get_mut(&index)
+    }
+
+    /// Forgets all failures; returns of which instances there were some.
+    pub(crate) fn forgive_all(&mut self) -> Vec<u32> {
+        let failed = self
+            .launched
+            .iter_mut()
+            .filter(|(_, instance)| instance.failures > 0);
+        let forgive = |(index, instance): (&u32, &mut Instance)| {
+            instance.failures = 0;
+            *index
+        };
+        failed.map(forgive).collect()
     }
 
     /// All that were launched, by their indexes.
@@ -138,11 +212,13 @@ impl Task {
         indexes.filter_map(|index| Some((index, self.launched(index)?)))
     }
 
-    /// Counts a launch.
-    pub(crate) fn launch(&mut self, index: u32) {
+    /// Counts a launch, of what could start since a time.
+    pub(crate) fn launch(&mut self, index: u32, now: Timestamp, could_start: Timestamp) {
         let instance = self.launched.entry(index).or_default();
         instance.attempts += 1;
         instance.status = None;
+        instance.since = now;
+        instance.waited_ms = now.0.saturating_sub(could_start.0);
     }
 
     /// Puts back what a record holds; `None` where there is no such index.
@@ -153,4 +229,10 @@ impl Task {
         self.launched.insert(index, instance);
         Some(())
     }
+}
+
+/// How many conditions are over whole tasks.
+fn n_whole(after: &[Edge]) -> u32 {
+    // A spec has far fewer.
+    u32::try_from(after.iter().filter(|edge| !edge.each).count()).unwrap_or(u32::MAX)
 }

@@ -26,15 +26,18 @@ impl Timers {
         }
     }
 
-    /// Forgets the instances of a job.
-    pub(crate) fn remove_job(&mut self, job: u64) {
+    /// Forgets the instances of a job that are not to be kept.
+    pub(crate) fn retain(&mut self, job: u64, keep: impl Fn(Place) -> bool) {
         let place = |job| Place {
             job,
             task: 0,
             index: 0,
         };
         let places = self.at.range(place(job)..place(job + 1));
-        let places: Vec<_> = places.map(|(place, _)| *place).collect();
+        let places: Vec<_> = places
+            .map(|(place, _)| *place)
+            .filter(|place| !keep(*place))
+            .collect();
         places.into_iter().for_each(|place| self.remove(place));
     }
 

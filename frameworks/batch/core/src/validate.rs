@@ -8,9 +8,11 @@ use proffer_types::demand::MAX_GANG_TASKS;
 use proffer_types::resources::format::format_scalar;
 use proffer_types::{Limit, ResourceName, Resources, Role};
 use proffer_wire::container::encoded_bytes;
+use proffer_wire::text::map_bytes;
 use thiserror::Error;
 
 use crate::graph::order;
+use crate::queue::is_user;
 use crate::{ExitCodes, JobSpec, MissedPolicy, Schedule, ScheduleError, TaskSpec};
 
 /// The longest name of a job or task, in bytes: two of them and three numbers fit in a task id.
@@ -19,6 +21,8 @@ pub const MAX_NAME_BYTES: usize = 63;
 pub const MAX_TASKS: usize = 10_000;
 /// The most conditions of tasks upon others in one job; each takes some 40 bytes.
 pub const MAX_EDGES: usize = 500_000;
+/// The most jobs that one comes after; each is looked up at the submission, and recorded until it has ended.
+pub(crate) const MAX_AFTER_JOBS: usize = 1000;
 /// The most instances in one job, over all of its tasks: each takes two records once it was launched.
 pub const MAX_INSTANCES: u32 = 1_000_000;
 /// The largest priority, and minus that the smallest.
@@ -53,6 +57,8 @@ pub enum SubmitError {
     NoTasks(String),
     #[error("{0} tasks in one job, at most {MAX_TASKS} are allowed; use `count` for an array")]
     TooManyTasks(usize),
+    #[error("user `{0}` must be at most {MAX_NAME_BYTES} letters, digits, `.`, `_`, `@` or `-`")]
+    User(String),
     #[error("task `{0}` is named twice")]
     TaskTwice(String),
     #[error("task `{0}` has a count of 0")]
@@ -70,6 +76,14 @@ pub enum SubmitError {
         n: u32,
         count: u32,
     },
+    #[error("no job is named `{0}`, and none can come after it")]
+    NoSuchAfter(String),
+    #[error("job `{0}` recurs and never ends; a job may come after one of its runs")]
+    AfterRecurring(String),
+    #[error("job `{0}` recurs and cannot come after other jobs")]
+    RecurringAfter(String),
+    #[error("{0} jobs to come after, at most {MAX_AFTER_JOBS} are allowed")]
+    TooManyAfterJobs(usize),
     #[error("tasks come {0} times after others in one job, at most {MAX_EDGES} are allowed")]
     TooManyEdges(usize),
     #[error("task `{task}` must ask for more than 0 {resource}")]
@@ -139,6 +153,9 @@ pub(crate) fn validate(spec: &JobSpec, largest: &[Resources]) -> Result<Arc<[usi
     if !(-MAX_PRIORITY..=MAX_PRIORITY).contains(&spec.priority) {
         return Err(SubmitError::Priority(spec.priority));
     }
+    if !is_user(&spec.user) {
+        return Err(SubmitError::User(quoted(&spec.user)));
+    }
     if spec.tasks.is_empty() {
         return Err(SubmitError::NoTasks(spec.name.clone()));
     }
@@ -152,6 +169,12 @@ pub(crate) fn validate(spec: &JobSpec, largest: &[Resources]) -> Result<Arc<[usi
     let n_edges = spec.tasks.iter().map(|task| task.after.len()).sum();
     if n_edges > MAX_EDGES {
         return Err(SubmitError::TooManyEdges(n_edges));
+    }
+    if spec.after_jobs.len() > MAX_AFTER_JOBS {
+        return Err(SubmitError::TooManyAfterJobs(spec.after_jobs.len()));
+    }
+    if spec.schedule.is_some() && !spec.after_jobs.is_empty() {
+        return Err(SubmitError::RecurringAfter(spec.name.clone()));
     }
     for task in &spec.tasks {
         check_task(task)?;
@@ -169,25 +192,27 @@ fn check_gangs(spec: &JobSpec) -> Result<(), SubmitError> {
         if let Some(task) = spec.tasks.iter().find(|task| !task.after.is_empty()) {
             return Err(SubmitError::GangAfter(task.name.clone()));
         }
-        return check_gang(&spec.tasks);
+        return check_gang(spec, &spec.tasks);
     }
     let each = |task: &&TaskSpec| task.gang && task.after.iter().any(|after| after.each);
     if let Some(task) = spec.tasks.iter().find(each) {
         return Err(SubmitError::GangEach(task.name.clone()));
     }
     let gangs = spec.tasks.iter().filter(|task| task.gang);
-    gangs.map(std::slice::from_ref).try_for_each(check_gang)
+    gangs
+        .map(std::slice::from_ref)
+        .try_for_each(|tasks| check_gang(spec, tasks))
 }
 
 /// Checks what a gang takes whole.
-fn check_gang(tasks: &[TaskSpec]) -> Result<(), SubmitError> {
+fn check_gang(spec: &JobSpec, tasks: &[TaskSpec]) -> Result<(), SubmitError> {
     let n = tasks.iter().map(|task| u64::from(task.count)).sum();
     if n > u64::from(MAX_GANG_TASKS) {
         return Err(SubmitError::GangInstances { n });
     }
     let n_bytes = tasks
         .iter()
-        .map(|task| u64::from(task.count) * launch_bytes(task) as u64);
+        .map(|task| u64::from(task.count) * launch_bytes(spec, task) as u64);
     match n_bytes.sum() {
         n_bytes if n_bytes > MAX_GANG_BYTES as u64 => Err(SubmitError::LargeGang { n_bytes }),
         _ => Ok(()),
@@ -306,8 +331,8 @@ pub(crate) fn is_amounts(resources: &Resources) -> bool {
 }
 
 /// The bytes of one launch.
-pub(crate) fn launch_bytes(task: &TaskSpec) -> usize {
-    encoded_bytes(&task.container) + TASK_OVERHEAD_BYTES
+pub(crate) fn launch_bytes(spec: &JobSpec, task: &TaskSpec) -> usize {
+    encoded_bytes(&task.container) + map_bytes(&spec.labels) + TASK_OVERHEAD_BYTES
 }
 
 /// Refuses what no agent could hold, whoever its resources are reserved for. No agent known means that it is too early

@@ -8,7 +8,7 @@ use proffer_types::{TaskId, TaskStatus, Timestamp};
 use roaring::RoaringBitmap;
 
 use crate::job::Job;
-use crate::{JobSpec, JobState, Phase};
+use crate::{AfterJob, JobSpec, JobState, Phase, Sums};
 
 pub use self::recurring::{Fate, RecurringState, RecurringView, WindowView};
 
@@ -72,10 +72,16 @@ pub struct JobView {
     pub state: JobState,
     /// Nothing of it is started.
     pub held: bool,
+    /// The jobs it still waits for.
+    pub waits: Vec<AfterJob>,
+    /// Why it was cancelled, where nobody asked for that.
+    pub reason: Option<String>,
     pub submitted: Timestamp,
     pub ended: Option<Timestamp>,
     /// Of each task of the spec, how many instances are in each phase, in the order of [`Phase::ALL`].
     pub counts: Vec<[u32; Phase::ALL.len()]>,
+    /// What its attempts used that have ended.
+    pub usage: Sums,
     /// Those that were picked, in the order of the spec, then by index.
     pub instances: Vec<InstanceView>,
 }
@@ -91,7 +97,7 @@ pub struct InstanceView {
     /// Attempts started so far.
     pub attempts: u32,
     pub phase: Phase,
-    /// The latest status of the latest attempt.
+    /// The latest status of the latest attempt, without the mark it was acknowledged by.
     pub status: Option<Box<TaskStatus>>,
 }
 
@@ -111,8 +117,10 @@ pub struct JobSummary {
 }
 
 impl JobView {
-    pub(crate) fn of(job: &Job, pick: &Pick) -> Self {
+    pub(crate) fn of(job: &Job, waits: Vec<AfterJob>, pick: &Pick) -> Self {
         Self {
+            waits,
+            reason: job.reason.clone(),
             name: job.name.clone(),
             spec: job.spec.clone(),
             state: job.state(),
@@ -124,6 +132,7 @@ impl JobView {
                 .iter()
                 .map(|task| Phase::ALL.map(|phase| task.count(phase)))
                 .collect(),
+            usage: job.tasks.iter().filter_map(|task| task.sums.as_deref()).collect(),
             instances: pick
                 .places(job)
                 .map(|(task, index)| InstanceView::of(job, task, index))
@@ -135,13 +144,16 @@ impl JobView {
 impl InstanceView {
     fn of(job: &Job, task: usize, index: u32) -> Self {
         let launched = job.tasks[task].launched(index);
+        let task_id = job.task_id(task, index);
+        let report = launched.and_then(|instance| instance.status.as_deref());
+        let status = report.zip(task_id.as_ref());
         Self {
             task,
             index,
-            task_id: job.task_id(task, index),
+            status: status.map(|(report, id)| Box::new(report.status(id.clone()))),
+            task_id,
             attempts: launched.map_or(0, |instance| instance.attempts),
             phase: job.tasks[task].phase(index),
-            status: launched.and_then(|instance| instance.status.clone()),
         }
     }
 }

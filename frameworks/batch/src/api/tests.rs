@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proffer_grpc::v1::jobs_server::Jobs as _;
 use proffer_sdk::store::{Fault, Memory};
 use proffer_sdk::{CancellationToken, Config, Driver};
+use prost::Message as _;
 use tokio_stream::StreamExt as _;
 use tonic::Code;
 
@@ -93,8 +94,56 @@ async fn each_mistake_has_its_code_and_changes_nothing() {
     assert_eq!(refused(&api, job("J", 1.0, &[])).await.0, Code::Unavailable);
     api.submit_job(job("J", 1.0, &[])).await.unwrap();
     assert_eq!(refused(&api, job("J", 1.0, &[])).await.0, Code::AlreadyExists);
-    let list = api.list_jobs(Request::new(v1::ListJobsRequest {})).await.unwrap();
+    let list = api
+        .list_jobs(Request::new(v1::ListJobsRequest::default()))
+        .await
+        .unwrap();
     assert_eq!(list.into_inner().jobs.len(), 1);
+    shutdown.cancel();
+}
+
+#[tokio::test]
+async fn jobs_are_listed_by_their_labels() {
+    let (api, shutdown) = start(Arc::new(Memory::new()));
+    for (name, team) in [("J", "x"), ("K", "y")] {
+        let mut job = job(name, 1.0, &[]);
+        let spec = job.get_mut().spec.as_mut().unwrap();
+        spec.labels = [("team".to_owned(), team.to_owned())].into();
+        // Recurring ones too.
+        spec.schedule = (name == "K").then(|| v1::JobSchedule {
+            when: Some(v1::job_schedule::When::Interval(v1::JobInterval {
+                interval_ms: 3_600_000,
+                start_ms: 0,
+            })),
+            ..Default::default()
+        });
+        api.submit_job(job).await.unwrap();
+    }
+    let list = async |operator: v1::JobLabelOperator, value: &str| {
+        let condition = v1::JobLabelCondition {
+            key: "team".to_owned(),
+            operator: operator.into(),
+            value: value.to_owned(),
+        };
+        let labels = vec![condition];
+        let list = api.list_jobs(Request::new(v1::ListJobsRequest { labels })).await;
+        list.map(|list| {
+            let jobs = list.into_inner().jobs.into_iter();
+            jobs.map(|job| job.name)
+                .filter(|name| !name.contains('@'))
+                .collect::<Vec<_>>()
+        })
+    };
+    use v1::JobLabelOperator as Is;
+    assert_eq!(list(Is::JobLabelEquals, "x").await.unwrap(), ["J"]);
+    assert_eq!(list(Is::JobLabelDiffers, "x").await.unwrap(), ["K"]);
+    assert_eq!(list(Is::JobLabelExists, "").await.unwrap().len(), 2);
+    assert!(list(Is::JobLabelAbsent, "").await.unwrap().is_empty());
+    let status = list(Is::Unspecified, "").await.unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::InvalidArgument, "labels[0].operator: is missing")
+    );
     shutdown.cancel();
 }
 
@@ -172,5 +221,77 @@ async fn of_a_large_job_the_counts_are_shown_and_the_indexes_that_are_asked_for(
     assert_eq!(shown(behind("a", 999_998)).await, [999_999]);
     assert_eq!(shown(behind("a", u32::MAX)).await, none);
     assert_eq!(shown(behind("x", 0)).await, none);
+    shutdown.cancel();
+}
+
+#[tokio::test]
+async fn a_check_says_what_would_be_asked_for_and_takes_nothing_in() {
+    let (api, shutdown) = start(Arc::new(Memory::new()));
+    let checked = api.check_job(job("J", 1.0, &[])).await.unwrap().into_inner();
+    let shapes = checked.demand.unwrap().shapes;
+    let asked: Vec<_> = shapes.iter().map(|shape| (shape.shape_id, shape.count)).collect();
+    assert_eq!((checked.n_tasks, asked), (1, vec![(0, 1)]));
+    assert_eq!(api.get_job(get("J")).await.unwrap_err().code(), Code::NotFound);
+    let cycle = api.check_job(job("J", 1.0, &["a"])).await.unwrap_err();
+    assert_eq!(cycle.code(), Code::InvalidArgument);
+    shutdown.cancel();
+}
+
+#[tokio::test]
+async fn of_a_job_whose_spec_is_larger_than_other_messages_the_indexes_are_shown() {
+    let (api, shutdown) = start(Arc::new(Memory::new()));
+    let mut large = job("J", 1.0, &[]);
+    if let Some(spec) = &mut large.get_mut().spec {
+        let mut task = spec.tasks[0].clone();
+        let container = task.container.get_or_insert_default();
+        container.command = vec!["x".repeat(60 << 10)];
+        let named = |n: u32| v1::JobTask {
+            name: format!("t{n}"),
+            ..task.clone()
+        };
+        spec.tasks = (0..100).map(named).collect();
+    }
+    api.submit_job(large).await.unwrap();
+    let whole = api.get_job(get("J")).await.unwrap().into_inner();
+    assert!(whole.encoded_len() > 100 * (60 << 10));
+    assert_eq!(whole.tasks.len(), 100);
+    let mut request = get("J");
+    request.get_mut().brief = true;
+    let brief = api.get_job(request).await.unwrap().into_inner();
+    assert!(brief.encoded_len() < 20 << 10);
+    assert_eq!(brief.tasks, whole.tasks);
+    let names = |job: &v1::Job| {
+        job.spec
+            .iter()
+            .flat_map(|spec| &spec.tasks)
+            .map(|task| task.name.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&brief), names(&whole));
+    shutdown.cancel();
+}
+
+#[tokio::test]
+async fn a_report_is_of_a_job_there_is_or_of_all() {
+    let (api, shutdown) = start(Arc::new(Memory::new()));
+    api.submit_job(job("J", 1.0, &[])).await.unwrap();
+    let report = async |name: &str, by: i32| {
+        let name = name.to_owned();
+        let request = v1::ReportJobsRequest {
+            name,
+            by,
+            ..Default::default()
+        };
+        let answer = api.report_jobs(Request::new(request)).await;
+        answer.map(|answer| answer.into_inner().rows)
+    };
+    let job = &report("", 0).await.unwrap()[0];
+    assert_eq!((job.name.as_str(), job.role.as_str()), ("J", "*"));
+    assert_eq!(job.state(), v1::JobState::JobPending);
+    assert_eq!(report("J", 0).await.unwrap()[0].name, "a");
+    let by_user = v1::JobReportBy::User.into();
+    assert_eq!(report("", by_user).await.unwrap(), [], "nothing has ended");
+    assert_eq!(report("K", 0).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(report("", 99).await.unwrap_err().code(), Code::InvalidArgument);
     shutdown.cancel();
 }

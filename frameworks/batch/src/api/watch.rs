@@ -17,8 +17,8 @@ use crate::convert;
 
 pub(crate) type JobStream = ReceiverStream<Result<v1::Job, Status>>;
 
-/// The pause after a view, for each instance in it. A view costs some 2 us an instance to make and send.
-const PAUSE_PER_INSTANCE: Duration = Duration::from_micros(50);
+/// The pause after a view, for each instance and task in it. A view costs some 2 us an instance to make and send.
+const PAUSE_PER_ITEM: Duration = Duration::from_micros(50);
 /// Jobs up to this size are told of every change at once: someone waits for each.
 const SMALL_JOB: usize = 16;
 
@@ -38,9 +38,9 @@ pub(crate) fn look(batch: &Batch, name: &str, pick: &Pick) -> Result<Shown, NoSu
 }
 
 impl Shown {
-    pub(crate) fn message(&self, framework_id: &str) -> v1::Job {
+    pub(crate) fn message(&self, framework_id: &str, is_brief: bool) -> v1::Job {
         match self {
-            Self::Job(job) => convert::job(job, framework_id),
+            Self::Job(job) => convert::job(job, framework_id, is_brief),
             Self::Recurring(job) => convert::recurring(job, framework_id),
         }
     }
@@ -54,20 +54,26 @@ impl Shown {
 
     fn size(&self) -> usize {
         match self {
-            Self::Job(job) => job.instances.len(),
+            // Counts are there for each task, and mostly its spec.
+            Self::Job(job) => job.instances.len() + job.counts.len(),
             Self::Recurring(job) => job.windows.len(),
         }
     }
 }
 
 /// Starts the stream. Fails when there is no such job.
-pub(crate) async fn watch(handle: Handle<Batch>, name: String, pick: Pick) -> Result<JobStream, Status> {
+pub(crate) async fn watch(
+    handle: Handle<Batch>,
+    name: String,
+    pick: Pick,
+    is_brief: bool,
+) -> Result<JobStream, Status> {
     let first = view(&handle, &name, &pick).await?;
     // One view waits for the client at most; further changes are told together.
     let (views, stream) = mpsc::channel(1);
     tokio::spawn(async move {
         let closed = views.clone();
-        let told = tell(&handle, &name, &pick, first, &views);
+        let told = tell(&handle, (&name, &pick, is_brief), first, &views);
         let failed = tokio::select! {
             () = closed.closed() => return,
             told = told => told.err(),
@@ -82,8 +88,7 @@ pub(crate) async fn watch(handle: Handle<Batch>, name: String, pick: Pick) -> Re
 
 async fn tell(
     handle: &Handle<Batch>,
-    name: &str,
-    pick: &Pick,
+    (name, pick, is_brief): (&str, &Pick, bool),
     first: Shown,
     views: &mpsc::Sender<Result<v1::Job, Status>>,
 ) -> Result<(), Status> {
@@ -91,14 +96,13 @@ async fn tell(
     let mut job = first;
     loop {
         let id = changes.borrow().framework_id.clone();
-        let message = job.message(&id.map(|id| id.to_string()).unwrap_or_default());
+        let message = job.message(&id.map(|id| id.to_string()).unwrap_or_default(), is_brief);
         if views.send(Ok(message)).await.is_err() || job.has_ended() {
             return Ok(());
         }
         let size = job.size();
         if size > SMALL_JOB {
-            tokio::time::sleep(PAUSE_PER_INSTANCE.saturating_mul(u32::try_from(size).unwrap_or(u32::MAX)))
-                .await;
+            tokio::time::sleep(PAUSE_PER_ITEM.saturating_mul(u32::try_from(size).unwrap_or(u32::MAX))).await;
         }
         job = loop {
             let later = view(handle, name, pick).await?;

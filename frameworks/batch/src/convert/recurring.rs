@@ -20,6 +20,10 @@ pub(crate) fn recurring(job: &RecurringView, framework_id: &str) -> v1::Job {
         tasks: Vec::new(),
         counts: Vec::new(),
         held: false,
+        // Of its runs: `ReportJobs` has them.
+        usage: None,
+        waits_for: Vec::new(),
+        reason: String::new(),
         framework_id: framework_id.to_owned(),
         recurrence: Some(v1::JobRecurrence {
             next_ms: millis(job.next),

@@ -6,7 +6,7 @@
 use proffer_types::scheduler_link::Call;
 use proffer_types::{
     AgentId, Filters, OfferId, Operation, OperationId, OperationState, OperationStatus, StatusReason,
-    StatusSource, TaskInfo, TaskState, TaskStatus,
+    StatusSource, TaskId, TaskInfo, TaskState, TaskStatus,
 };
 
 use super::offers::Unusable;
@@ -42,6 +42,7 @@ impl<S: Scheduler> Session<S> {
                 operations
                     .iter()
                     .for_each(|operation| self.drop_locally(operation, why));
+                self.ask_about_suspended(&operations, out);
                 self.decline(left, filters, out);
             }
         }
@@ -61,7 +62,8 @@ impl<S: Scheduler> Session<S> {
                 tasks.iter().for_each(|task| self.record_task(task, out));
                 true
             }
-            Operation::Change { id: None, .. } => true,
+            // What becomes of a resumption is in the task's statuses.
+            Operation::Resume(_) | Operation::Change { id: None, .. } => true,
             Operation::Change { id: Some(id), .. } if self.operations.contains_key(id) => {
                 let (state, why) = (OperationState::Error, "an operation with this id is under way");
                 let status = self.local_operation(id, state, why);
@@ -97,12 +99,29 @@ impl<S: Scheduler> Session<S> {
                 let dropped: Vec<_> = dropped.collect();
                 self.local.extend(dropped);
             }
-            Operation::Change { id: None, .. } => {}
+            Operation::Resume(_) | Operation::Change { id: None, .. } => {}
             Operation::Change { id: Some(id), .. } => {
                 let status = self.local_operation(id, OperationState::Dropped, why);
                 self.local.push_back(Local::Operation(status));
             }
         }
+    }
+
+    /// Tasks that are not resumed after all stay suspended; the master's answer tells so.
+    fn ask_about_suspended(&self, operations: &[Operation], out: &mut Output) {
+        let resumed = operations.iter().flat_map(|operation| match operation {
+            Operation::Resume(tasks) => tasks.as_slice(),
+            Operation::Launch(_) | Operation::LaunchGroup(_) | Operation::Change { .. } => &[],
+        });
+        let tasks: Vec<_> = resumed.map(|id| (id.clone(), self.agent_of(id))).collect();
+        if !tasks.is_empty() {
+            self.send(Call::Reconcile { tasks }, out);
+        }
+    }
+
+    /// Where a task is, as far as that is known.
+    pub(super) fn agent_of(&self, id: &TaskId) -> Option<AgentId> {
+        self.tasks.get(id)?.agent_id.clone()
     }
 
     fn dropped(&self, task: &TaskInfo, why: &str) -> TaskStatus {

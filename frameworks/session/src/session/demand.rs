@@ -8,31 +8,35 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_types::demand::{MAX_GANG_TASKS, StatementRoom};
 use proffer_types::scheduler_link::Call;
-use proffer_types::{Role, Shape};
+use proffer_types::{Demand, Role, Shape};
 
 use super::Session;
 use crate::{Output, Scheduler};
 
 #[derive(Debug, Default)]
-pub(super) struct Demand {
-    stated: BTreeMap<Role, Vec<Shape>>,
+pub(super) struct Stated {
+    stated: BTreeMap<Role, Demand>,
     /// Roles whose statement, or the lack of one, is still to be told.
     untold: BTreeSet<Role>,
 }
 
 impl<S: Scheduler> Session<S> {
     /// Takes a statement of one of the framework's roles.
-    pub(super) fn state_demand(&mut self, role: Role, shapes: Option<Vec<Shape>>) {
+    pub(super) fn state_demand(&mut self, role: Role, demand: Option<Demand>) {
         if !self.info.roles.contains(&role) {
             return;
         }
-        let Some(shapes) = shapes else {
+        let Some(demand) = demand else {
             if self.demand.stated.remove(&role).is_some() {
                 self.demand.untold.insert(role);
             }
             return;
         };
-        self.demand.stated.insert(role.clone(), acceptable(shapes));
+        let demand = Demand {
+            shapes: acceptable(demand.shapes),
+            ..demand
+        };
+        self.demand.stated.insert(role.clone(), demand);
         self.demand.untold.insert(role);
     }
 
@@ -56,8 +60,8 @@ impl<S: Scheduler> Session<S> {
         for role in std::mem::take(&mut self.demand.untold) {
             out.calls
                 .retain(|call| !matches!(call, Call::Demand { role: told, .. } if *told == role));
-            let shapes = self.demand.stated.get(&role).cloned();
-            out.calls.push(Call::Demand { role, shapes });
+            let demand = self.demand.stated.get(&role).cloned();
+            out.calls.push(Call::Demand { role, demand });
         }
     }
 }

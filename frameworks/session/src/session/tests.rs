@@ -551,3 +551,19 @@ fn a_takeover_during_a_teardown_is_not_taken_for_its_end() {
         "#]],
     );
 }
+
+#[test]
+fn a_suspension_goes_to_the_tasks_agent_and_a_resumption_on_a_void_offer_asks_what_became_of_the_task() {
+    check(
+        "up | holding | offer O1 O2 O3 | launch T1 O1 | suspend T1 | resume T1 O2 | rescind O3 | resume T1 O3 | disconnected | suspend T1",
+        expect![[r#"
+            offer O1 O2 O3: [offers O1 O2 O3]
+            launch T1 O1: put session/task/T1; accept O1 T1
+            suspend T1: suspend T1 A1
+            resume T1 O2: accept O2 resume T1
+            rescind O3: [rescinded O3]
+            resume T1 O3: reconcile T1@A1
+            disconnected: [disconnected]
+        "#]],
+    );
+}

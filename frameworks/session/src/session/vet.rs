@@ -33,7 +33,7 @@ impl<S: Scheduler> Session<S> {
                 let offers = self.offers.take_bundles(&offers);
                 self.decline(offers, filters, out);
             }
-            Call::Demand { role, shapes } => self.state_demand(role, shapes),
+            Call::Demand { role, demand } => self.state_demand(role, demand),
             Call::Revive { roles } => {
                 self.revive(&roles);
                 self.send(Call::Revive { roles }, out);
@@ -47,6 +47,10 @@ impl<S: Scheduler> Session<S> {
             } => {
                 let call = self.kill(&task_id, kill_policy, out);
                 self.send(call, out);
+            }
+            Call::Suspend { task_id, .. } => {
+                let agent_id = self.agent_of(&task_id);
+                self.send(Call::Suspend { task_id, agent_id }, out);
             }
             Call::Teardown => self.teardown(out),
             Call::AcceptInverse { .. }

@@ -158,6 +158,7 @@ impl Cluster {
             version: String::new(),
             cgroups: String::new(),
             domain: None,
+            can_suspend: false,
         };
         let change = self.ledger.set_agent(&agent(nth), Arc::new(info));
         self.observe([change]);
@@ -213,7 +214,7 @@ impl Cluster {
     pub(super) fn want(&mut self, nth: usize, of: &str, shapes: Vec<Shape>) {
         let change = self
             .ledger
-            .set_demand(&framework(nth), &role(of), Some(shapes), self.now);
+            .set_demand(&framework(nth), &role(of), Some(shapes.into()), self.now);
         self.observe(change);
     }
 

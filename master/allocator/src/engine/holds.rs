@@ -1,5 +1,5 @@
-//! Who has waited longest gets what ends: one hold a role, for a gang or a task larger than half of an average agent.
-//! Smaller tasks find room as others end.
+//! Who has waited longest gets what ends: one hold a role, for a gang or a task larger than half of an average agent, or for
+//! the first of a statement that says so. Smaller tasks find room as others end.
 //!
 //! What is waited for may never come: tasks need not end. So a hold is over some time, as LSF's reservations are
 //! (`MAX_RESERVE_TIME`, lsb.queues(5)), and an agent that was held for nothing is held for nobody for as long as it was. Where nobody says
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proffer_types::{Resources, Shape, Timestamp};
+use proffer_types::{Backfill, Resources, Shape, Timestamp};
 
 use super::place::{Score, first_helping, most_that_fit};
 use super::waiters::Waiters;
@@ -39,6 +39,17 @@ impl<O: Order> Engine<O> {
             .collect();
         for (leaf, hold) in holds {
             let wanted = wanted(round.ledger(), leaf, hold.waiting);
+            // Another is the first by now, and is not to be kept waiting by this one.
+            let is_first = || {
+                round
+                    .ledger()
+                    .leaf(leaf)
+                    .is_some_and(|entry| entry.is_first(hold.waiting))
+            };
+            if self.waiting.is_held_as_first(leaf, hold.waiting) && !is_first() {
+                self.release(round, leaf, &hold);
+                continue;
+            }
             let is_open = wanted.is_some() && hold.until > round.now();
             let served = match (hold.waiting, wanted) {
                 (_, None) => false,
@@ -71,42 +82,61 @@ impl<O: Order> Engine<O> {
 
     /// Holds for who has waited too long, and says when to look again.
     pub(super) fn place_holds(&mut self, round: &mut Round<'_>) -> Option<Timestamp> {
-        let holding = |ledger: &Ledger, role| {
-            let mut holders = ledger.holds().filter_map(|(leaf, _)| ledger.leaf(leaf));
-            holders.any(|leaf| leaf.role == role)
-        };
         self.waiting.forget_past(round.ledger(), round.now());
         let mut turns = self.waiting.roles();
-        turns.retain(|role| !holding(round.ledger(), *role));
+        turns.retain(|role| !is_held(round.ledger(), *role));
         // Whoever has waited longest first: two roles may want the same agent.
-        turns.sort_by_cached_key(|role| self.waiting.overdue(round, *role).map(|(since, ..)| since));
+        turns.sort_by_cached_key(|role| self.waiting.overdue(round, *role).map(|overdue| overdue.since));
         for role in turns {
-            for _ in 0..MAX_PLANS {
-                let Some((_, leaf, waiting)) = self.waiting.overdue(round, role) else {
-                    break;
-                };
-                let agents = plan(round.ledger(), &self.waiting, leaf, waiting, round.now());
-                if !agents.is_empty() {
-                    let hold = Hold {
-                        waiting,
-                        until: end(&agents, round, self.waiting.last_hold(leaf, waiting)),
-                        agents,
-                        since: round.now(),
-                    };
-                    round.hold(leaf, Some(hold));
-                    break;
-                }
-                self.waiting.put_off(role, leaf, waiting, round.now());
-            }
+            self.place_hold(round, role);
         }
-        let open = |role: RoleIx| !holding(round.ledger(), role);
-        let due = self
-            .waiting
-            .due(open)
-            .map(|since| since.after(round.hold_after()));
+        let open = |role: RoleIx| !is_held(round.ledger(), role);
+        let due = self.waiting.due(open);
         let over = round.ledger().holds().map(|(_, hold)| hold.until);
         over.chain(due).chain(self.waiting.next_rested()).min()
     }
+
+    /// Holds for who of a role has waited longest, if it is time and something may be held.
+    fn place_hold(&mut self, round: &mut Round<'_>, role: RoleIx) {
+        for _ in 0..MAX_PLANS {
+            let Some(overdue) = self.waiting.overdue(round, role) else {
+                return;
+            };
+            let (leaf, waiting) = (overdue.leaf, overdue.waiting);
+            let agents = plan(round.ledger(), &self.waiting, leaf, waiting, round.now());
+            let is_known = agents.values().all(|held| held.free_by.is_some());
+            if !agents.is_empty() && (is_known || !overdue.only_known) {
+                let hold = Hold {
+                    waiting,
+                    until: end(&agents, round, self.waiting.last_hold(leaf, waiting)),
+                    agents,
+                    since: round.now(),
+                };
+                self.waiting.held(&overdue);
+                round.hold(leaf, Some(hold));
+                return;
+            }
+            self.waiting.put_off(round, role, &overdue);
+        }
+    }
+
+    /// Nothing is there for the first of a statement: before others are served, what ends soonest is held for it, where
+    /// it has waited for a moment and others are not to keep it waiting.
+    pub(super) fn hold_for_first(&mut self, round: &mut Round<'_>, leaf: LeafIx) {
+        let entry = round.ledger().leaf(leaf);
+        let role = entry
+            .filter(|entry| entry.backfill == Backfill::Easy)
+            .map(|entry| entry.role);
+        if let Some(role) = role.filter(|role| !is_held(round.ledger(), *role)) {
+            self.place_hold(round, role);
+        }
+    }
+}
+
+/// Whether anything is held for somebody in a role.
+fn is_held(ledger: &Ledger, role: RoleIx) -> bool {
+    let mut holders = ledger.holds().filter_map(|(leaf, _)| ledger.leaf(leaf));
+    holders.any(|leaf| leaf.role == role)
 }
 
 /// When a hold is over: when tasks are past their time limits, and have had the time to be killed; where one has no
@@ -128,10 +158,6 @@ fn end(agents: &BTreeMap<AgentIx, Held>, round: &Round<'_>, last: Option<Duratio
 pub(super) fn is_one_over(round: &Round<'_>) -> bool {
     let mut holds = round.ledger().holds();
     holds.any(|(_, hold)| hold.until <= round.now())
-}
-
-pub(super) fn waiting_for(shape: &Shape) -> Waiting {
-    shape.gang.map_or(Waiting::Shape(shape.id), Waiting::Gang)
 }
 
 /// Whether a task may be starved by smaller ones: it is one of a gang, or takes more than half of an average agent.
@@ -178,7 +204,7 @@ fn plan(
     let mut plan: BTreeMap<AgentIx, Held> = BTreeMap::new();
     for (shape, count) in shapes {
         let mut missing = count;
-        for (free_by, agent) in soonest(ledger, waiters, leaf, shape, now) {
+        for agent in soonest(ledger, waiters, leaf, shape, now) {
             if missing == 0 {
                 break;
             }
@@ -195,6 +221,7 @@ fn plan(
                 continue;
             };
             let resources = held.plus(&shape.resources.times(n));
+            let free_by = free_by(ledger, agent, &resources, now);
             plan.insert(agent, Held { resources, free_by });
             missing -= n;
         }
@@ -208,15 +235,27 @@ fn plan(
     plan
 }
 
-/// The agents a task could run on if they were empty and that are held for nobody, and may be: first those whose tasks
-/// all have a time limit, by the latest end; then the others, by how well they suit.
-fn soonest(
-    ledger: &Ledger,
-    waiters: &Waiters,
-    leaf: LeafIx,
-    shape: &Shape,
-    now: Timestamp,
-) -> Vec<(Option<Timestamp>, AgentIx)> {
+/// When so much is free on an agent at the latest, as far as time limits tell.
+fn free_by(ledger: &Ledger, agent: AgentIx, wanted: &Resources, now: Timestamp) -> Option<Timestamp> {
+    let mut free = ledger.agent(agent)?.free.plain();
+    let claims = ledger.claims_on(agent).map(|(_, claim)| claim);
+    let mut ends: Vec<_> = claims
+        .filter_map(|claim| Some((ledger.over_by(claim, now)?, &claim.resources)))
+        .collect();
+    ends.sort_by_key(|(end, _)| *end);
+    let mut ends = ends.into_iter();
+    let mut by = now;
+    while !free.contains(wanted) {
+        let (end, resources) = ends.next()?;
+        free.add(&resources.plain());
+        by = by.max(end);
+    }
+    Some(by)
+}
+
+/// The agents a task could run on if they were empty and that are held for nobody, and may be: first those of which time
+/// limits tell when there is room, by that; then the others, by how well they suit.
+fn soonest(ledger: &Ledger, waiters: &Waiters, leaf: LeafIx, shape: &Shape, now: Timestamp) -> Vec<AgentIx> {
     let could = |agent: AgentIx, total: &Resources| {
         ledger.held_on(agent).is_none() && take_tasks(&total.plain(), shape, 1).is_some()
     };
@@ -225,11 +264,8 @@ fn soonest(
     let allowed = agents.filter(|(ix, _)| ledger.admits(leaf, *ix, shape).is_ok());
     let mut agents: Vec<_> = allowed
         .map(|(ix, _)| {
-            let ends = ledger.claims_on(ix).map(|(_, claim)| claim.ends_by);
-            let last = ends
-                .reduce(|last, end| Some(last?.max(end?)))
-                .unwrap_or(Some(now));
-            (last, Score::of(ledger, leaf, ix, shape), ix)
+            let free_by = free_by(ledger, ix, &shape.resources, now);
+            (free_by, Score::of(ledger, leaf, ix, shape), ix)
         })
         .collect();
     agents.sort_by(|(one, a, _), (other, b, _)| {
@@ -238,5 +274,5 @@ fn soonest(
             .cmp(&(unknown(other), *other))
             .then(b.compare(a))
     });
-    agents.into_iter().map(|(last, _, ix)| (last, ix)).collect()
+    agents.into_iter().map(|(_, _, ix)| ix).collect()
 }

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use proffer_types::{Placement, ResourceName, Resources, Shape};
+use proffer_types::{Backfill, Placement, ResourceName, Resources, Shape};
 
 use super::{Engine, Order, SeenShape};
 use crate::Round;
@@ -70,23 +70,26 @@ impl<O: Order> Engine<O> {
         }
     }
 
-    /// Room for one task of the first stated shape that finds any.
+    /// Room for one task of the first shape, as they are served, that finds any; where nothing may go before another, of the
+    /// first.
     fn serve_demand(&mut self, round: &mut Round<'_>, leaf: LeafIx) -> Served {
         let Some(entry) = round.ledger().leaf(leaf) else {
             return Served::Nothing;
         };
-        let wanted: Vec<_> = entry
-            .wanted()
-            .map(|(shape, open)| (Arc::clone(shape), open))
-            .collect();
-        for (shape, open) in wanted {
+        let in_order = entry.backfill == Backfill::None;
+        let wanted = entry.in_turn().into_iter();
+        let wanted: Vec<_> = wanted.map(|(shape, open)| (Arc::clone(shape), open)).collect();
+        for (at, (shape, open)) in wanted.into_iter().enumerate() {
             let served = match shape.gang {
                 Some(gang) if self.serve_gang(round, leaf, gang) => Served::Something,
                 Some(_) => Served::Nothing,
                 None => self.serve_shape(round, leaf, &shape, open),
             };
-            if served != Served::Nothing {
+            if served != Served::Nothing || in_order {
                 return served;
+            }
+            if at == 0 {
+                self.hold_for_first(round, leaf);
             }
         }
         // Everything of it was looked at for every shape.

@@ -5,17 +5,31 @@ use std::time::Duration;
 
 use proffer_types::{AgentId, ShapeId, Timestamp};
 
-use super::holds::{is_large, waiting_for};
+use super::holds::is_large;
 use crate::Round;
 use crate::ledger::{Hold, LeafIx, Ledger, RoleIx, Waiting};
+
+/// How long the first of a statement waits before what ends is held for it, where others may go before it only if that does
+/// not keep it waiting: of what flows nothing is planned, and a second is nothing to who plans with time limits.
+const EASY_AFTER: Duration = Duration::from_secs(1);
+
+/// Somebody who waits, and for whom something may be held.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Overdue {
+    pub(super) since: Timestamp,
+    pub(super) leaf: LeafIx,
+    pub(super) waiting: Waiting,
+    /// It has not waited long enough for what nobody knows the end of.
+    pub(super) only_known: bool,
+}
 
 /// Those of one role who state what they want and have not all of it.
 #[derive(Debug, Default)]
 struct OfRole {
     leaves: BTreeSet<LeafIx>,
-    /// Nobody has waited since before this; `None` if nobody waits who could be starved.
+    /// Nobody has waited long enough before this; `None` if nobody waits who could be starved.
     due: Option<Timestamp>,
-    /// For whom nothing could be held, and when that was found: their turn is over until they have waited again.
+    /// For whom nothing could be held, and until when their turn is over.
     put_off: BTreeMap<(LeafIx, Waiting), Timestamp>,
 }
 
@@ -32,6 +46,8 @@ pub(super) struct Waiters {
     by_role: BTreeMap<RoleIx, OfRole>,
     /// For whom something was held in vain: their wait began anew.
     in_vain: BTreeMap<(LeafIx, Waiting), Vain>,
+    /// For whom something is held because it is the first of its statement.
+    firsts: BTreeMap<LeafIx, Waiting>,
     /// Agents that were held in vain, and until when they are held for nobody.
     resting: BTreeMap<AgentId, Timestamp>,
 }
@@ -42,10 +58,11 @@ impl Waiters {
         let Some(entry) = ledger.leaf(leaf) else {
             return;
         };
-        let large = entry.waits().filter(|(_, shape)| is_large(ledger, shape));
-        if let Some(since) = large.map(|(since, _)| since).min() {
+        let may_starve = entry.may_starve(|shape| is_large(ledger, shape));
+        if let Some(since) = may_starve.map(|(since, ..)| since).min() {
             let waiters = self.by_role.entry(entry.role).or_default();
             waiters.leaves.insert(leaf);
+            // When exactly is found when it is looked at.
             waiters.due = Some(waiters.due.map_or(since, |due| due.min(since)));
         }
     }
@@ -55,54 +72,76 @@ impl Waiters {
         self.by_role.keys().copied().collect()
     }
 
-    /// Since when, at the earliest, somebody waits in the roles that are asked for.
+    /// When, at the earliest, somebody has waited long enough in the roles that are asked for.
     pub(super) fn due(&self, asked: impl Fn(RoleIx) -> bool) -> Option<Timestamp> {
         let by_role = self.by_role.iter().filter(|(role, _)| asked(**role));
         by_role.filter_map(|(_, waiters)| waiters.due).min()
     }
 
-    /// Who of a role has waited longest, since when and for what, if it is time for a hold.
-    pub(super) fn overdue(
-        &mut self,
-        round: &Round<'_>,
-        role: RoleIx,
-    ) -> Option<(Timestamp, LeafIx, Waiting)> {
+    /// Who of a role has waited longest, if it is time for a hold.
+    pub(super) fn overdue(&mut self, round: &Round<'_>, role: RoleIx) -> Option<Overdue> {
         let (ledger, now) = (round.ledger(), round.now());
         let waiters = self.by_role.get_mut(&role)?;
-        if waiters.due?.after(round.hold_after()) > now {
+        if waiters.due? > now {
             return None;
         }
         let put_off = &mut waiters.put_off;
-        put_off.retain(|_, since| since.after(round.hold_after()) > now);
-        let mut longest: Option<((Timestamp, u64, LeafIx, ShapeId), Waiting)> = None;
+        put_off.retain(|_, until| *until > now);
+        let mut due = put_off.values().min().copied();
+        let mut longest: Option<((Timestamp, u64, LeafIx, ShapeId), Overdue)> = None;
         waiters.leaves.retain(|leaf| {
             let entry = ledger
                 .leaf(*leaf)
                 .filter(|entry| entry.role == role && entry.wants());
-            let waits = entry.into_iter().flat_map(|entry| entry.waits());
-            let mut waits = waits.filter(|(_, shape)| is_large(ledger, shape)).peekable();
+            let waits = entry.map(|entry| entry.may_starve(|shape| is_large(ledger, shape)));
+            let mut waits = waits.into_iter().flatten().peekable();
             let is_waiting = waits.peek().is_some();
-            for (since, shape) in waits {
-                let waiting = waiting_for(shape);
+            for (since, shape, is_first) in waits {
+                let waiting = Waiting::of(shape);
                 if put_off.contains_key(&(*leaf, waiting)) {
                     continue;
                 }
                 let anew = self.in_vain.get(&(*leaf, waiting)).map(|vain| vain.ended);
                 let order = entry.map_or(u64::MAX, |entry| entry.order);
-                let wait = (since.max(anew.unwrap_or(since)), order, *leaf, shape.id);
-                if longest.is_none_or(|(longest, _)| wait < longest) {
-                    longest = Some((wait, waiting));
+                let since = since.max(anew.unwrap_or(since));
+                let whole = since.after(round.hold_after());
+                let enough = if is_first {
+                    since.after(EASY_AFTER).min(whole)
+                } else {
+                    whole
+                };
+                due = Some(due.map_or(enough, |due| due.min(enough)));
+                let wait = (since, order, *leaf, shape.id);
+                if enough <= now && longest.is_none_or(|(longest, _)| wait < longest) {
+                    let overdue = Overdue {
+                        since,
+                        leaf: *leaf,
+                        waiting,
+                        only_known: whole > now || !is_large(ledger, shape),
+                    };
+                    longest = Some((wait, overdue));
                 }
             }
             is_waiting
         });
-        let since = longest.map(|((since, ..), _)| since);
-        waiters.due = since.into_iter().chain(put_off.values().copied()).min();
+        waiters.due = due;
         if waiters.leaves.is_empty() {
             self.by_role.remove(&role);
         }
-        let ((since, _, leaf, _), waiting) = longest?;
-        (since.after(round.hold_after()) <= now).then_some((since, leaf, waiting))
+        longest.map(|(_, overdue)| overdue)
+    }
+
+    /// Something is held for somebody.
+    pub(super) fn held(&mut self, overdue: &Overdue) {
+        match overdue.only_known {
+            true => self.firsts.insert(overdue.leaf, overdue.waiting),
+            false => self.firsts.remove(&overdue.leaf),
+        };
+    }
+
+    /// Whether what is held is held because it was the first of its statement.
+    pub(super) fn is_held_as_first(&self, leaf: LeafIx, waiting: Waiting) -> bool {
+        self.firsts.get(&leaf) == Some(&waiting)
     }
 
     /// Something is held no more, or may be held again: for whom nothing could be held, something may be held now.
@@ -115,9 +154,14 @@ impl Waiters {
     }
 
     /// Nothing can be held for who has waited longest, as the agents are now: others are not kept waiting by it.
-    pub(super) fn put_off(&mut self, role: RoleIx, leaf: LeafIx, waiting: Waiting, now: Timestamp) {
+    pub(super) fn put_off(&mut self, round: &Round<'_>, role: RoleIx, overdue: &Overdue) {
+        let until = round.now().after(match overdue.only_known {
+            true => EASY_AFTER.min(round.hold_after()),
+            false => round.hold_after(),
+        });
         if let Some(waiters) = self.by_role.get_mut(&role) {
-            waiters.put_off.insert((leaf, waiting), now);
+            waiters.put_off.insert((overdue.leaf, overdue.waiting), until);
+            waiters.due = waiters.due.map(|due| due.min(until));
         }
     }
 
@@ -164,7 +208,7 @@ impl Waiters {
         self.in_vain.retain(|(leaf, waiting), vain| {
             // What got something in the meantime waits since then.
             let mut waits = ledger.leaf(*leaf).into_iter().flat_map(|entry| entry.waits());
-            waits.any(|(since, shape)| waiting_for(shape) == *waiting && since <= vain.ended)
+            waits.any(|(since, shape)| Waiting::of(shape) == *waiting && since <= vain.ended)
         });
     }
 }

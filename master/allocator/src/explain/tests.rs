@@ -1,5 +1,7 @@
 //! Reasons, from a ledger written down to the sentences told of it.
 
+mod rehearse;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -74,6 +76,7 @@ impl World {
             version: String::new(),
             cgroups: String::new(),
             domain: None,
+            can_suspend: false,
         };
         for fact in facts {
             match fact.split_once('=') {
@@ -140,9 +143,13 @@ impl World {
                 }
             }
         }
-        let shapes = (shape.count > 0).then_some(shape).into_iter().collect();
+        let shapes: Vec<_> = (shape.count > 0).then_some(shape).into_iter().collect();
         let (name, role) = (name.parse().unwrap(), role.parse().unwrap());
-        assert!(self.ledger.set_demand(&name, &role, Some(shapes), NOW).is_some());
+        assert!(
+            self.ledger
+                .set_demand(&name, &role, Some(shapes.into()), NOW)
+                .is_some()
+        );
     }
 
     fn claim(&mut self, kind: ClaimKind, name: &str, role: &str, agent: &str, what: Resources) {
@@ -336,7 +343,7 @@ fn what_is_held_is_told_to_who_waits_and_to_whom_it_keeps_waiting_and_for_how_lo
         &format!("{world}\nwants f eng 1 cpus:1\nwants g ads 1 cpus:4\nheld g ads node-1 cpus:4 600"),
         expect![[r#"
             1 task of cpus:1 in role eng
-                1 agent is held, for 10m at most, until there is room for a gang or a large task of g
+                1 agent is held, for 10m at most, until there is room for what is to go first, of g
         "#]],
     );
 }
@@ -431,9 +438,12 @@ fn an_answer_is_bounded_and_says_what_it_left_out() {
     let mut world = World::of("agent node-1 cpus:1\nframework f eng");
     let shapes = (0..40).map(|id| Shape::new(ShapeId(id), Resources::of(2000, 0, 0), 1));
     let f = FrameworkId::new("f").unwrap();
-    world
-        .ledger
-        .set_demand(&f, &Role::new("eng").unwrap(), Some(shapes.collect()), NOW);
+    world.ledger.set_demand(
+        &f,
+        &Role::new("eng").unwrap(),
+        Some(shapes.collect::<Vec<_>>().into()),
+        NOW,
+    );
     let explanation = explain(&world.ledger, &f, NOW);
     assert_eq!((explanation.parts.len(), explanation.n_left_out), (32, 8));
 }

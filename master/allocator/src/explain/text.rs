@@ -86,7 +86,7 @@ impl Reason {
             }
             Self::ReservedFor(role) => format!("{agents} {is} reserved for role {role}"),
             Self::HeldFor(_, left) => format!(
-                "{agents} {is} held, for {} at most, until there is room for a gang or a large task of",
+                "{agents} {is} held, for {} at most, until there is room for what is to go first, of",
                 span(*left)
             ),
             Self::Limit {

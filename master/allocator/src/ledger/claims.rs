@@ -97,6 +97,23 @@ impl Ledger {
         }
     }
 
+    /// Gives a part of a claim back. The caller sees that the claim has it.
+    pub fn shrink(&mut self, claim: ClaimIx, less: &Resources) -> Option<Change> {
+        let entry = self.claims.get_mut(claim)?;
+        let (agent, leaf) = (entry.agent, entry.leaf);
+        entry.resources.subtract(less);
+        self.count_usage(leaf, less, false);
+        self.give_back(agent, less);
+        Some(Change::Released(agent, leaf, self.leaves[leaf].role))
+    }
+
+    /// Sets when what holds a claim will be over at the latest; absent, nobody knows.
+    pub fn set_end(&mut self, claim: ClaimIx, ends_by: Option<Timestamp>) {
+        if let Some(claim) = self.claims.get_mut(claim) {
+            claim.ends_by = ends_by;
+        }
+    }
+
     /// Gives a claim back. Nothing happens when there is none.
     pub fn release(&mut self, ix: ClaimIx) -> Option<Change> {
         let claim = self.claims.remove(ix)?;

@@ -1,11 +1,12 @@
 //! Demand: the shapes frameworks want, less what is on its way to them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use proffer_types::{FrameworkId, Role, Shape, ShapeId, Timestamp};
+use proffer_types::{Backfill, Demand, FrameworkId, Role, Shape, ShapeId, Timestamp};
 
 use super::frameworks::LeafEntry;
-use super::{AgentIx, Change, ClaimIx, LeafIx, Ledger};
+use super::{AgentIx, Change, Claim, ClaimIx, ClaimKind, LeafIx, Ledger, Waiting};
 
 /// One shape, as far as it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,37 @@ impl LeafEntry {
         })
     }
 
+    /// As [`LeafEntry::wanted`], in the order in which it is served: next is the flow of which offers under way have room for
+    /// fewest tasks.
+    #[must_use]
+    pub fn in_turn(&self) -> Vec<(&Arc<Shape>, u32)> {
+        let mut wanted: Vec<_> = self.wanted().collect();
+        if let Some(((first, _), others)) = wanted.split_first()
+            && others.iter().any(|(shape, _)| shape.flow != first.flow)
+        {
+            let mut offered: BTreeMap<u64, u32> = BTreeMap::new();
+            for wanted in self.demand.iter().flatten() {
+                let n = self.offered.get(&wanted.shape.id).copied().unwrap_or(0);
+                *offered.entry(wanted.shape.flow).or_default() += n;
+            }
+            wanted.sort_by_key(|(shape, _)| offered.get(&shape.flow).copied());
+        }
+        wanted
+    }
+
+    /// What was stated, as far as it is wanted still.
+    pub(crate) fn stated(&self) -> Demand {
+        let wanted = self.demand.iter().flatten();
+        let shapes = wanted.map(|wanted| Shape {
+            count: wanted.count,
+            ..(*wanted.shape).clone()
+        });
+        Demand {
+            shapes: shapes.collect(),
+            backfill: self.backfill,
+        }
+    }
+
     /// How many tasks of all shapes offers under way have room for.
     #[must_use]
     pub fn n_offered(&self) -> u32 {
@@ -48,6 +80,27 @@ impl LeafEntry {
             wanted.count > offered
         });
         open.map(|wanted| (wanted.since, &wanted.shape))
+    }
+
+    /// What is starved where nobody keeps room for it, since when it waits, and whether it is what others may not keep waiting
+    /// ([`Backfill::Easy`]): that, and whatever is large, unless it has to wait for what is stated before it.
+    pub fn may_starve(
+        &self,
+        is_large: impl Fn(&Shape) -> bool,
+    ) -> impl Iterator<Item = (Timestamp, &Arc<Shape>, bool)> {
+        let in_order = self.backfill == Backfill::None;
+        let waits = self.waits().enumerate();
+        let waits = waits.take_while(move |(at, _)| *at == 0 || !in_order);
+        let waits =
+            waits.map(|(at, (since, shape))| (since, shape, at == 0 && self.backfill == Backfill::Easy));
+        waits.filter(move |(_, shape, is_first)| *is_first || is_large(shape))
+    }
+
+    /// Whether it is what is stated first of what is wanted still.
+    #[must_use]
+    pub fn is_first(&self, waiting: Waiting) -> bool {
+        let first = self.waits().next();
+        first.is_some_and(|(_, shape)| Waiting::of(shape) == waiting)
     }
 
     pub(super) fn count_offered(&mut self, shapes: &[(ShapeId, u32)], joins: bool) {
@@ -68,7 +121,7 @@ impl Ledger {
         &mut self,
         framework: &FrameworkId,
         role: &Role,
-        shapes: Option<Vec<Shape>>,
+        demand: Option<Demand>,
         now: Timestamp,
     ) -> Option<Change> {
         let leaf = self.leaf_ix(framework, role)?;
@@ -87,7 +140,10 @@ impl Ledger {
                 shape: Arc::new(shape),
             }
         };
-        entry.demand = shapes.map(|shapes| shapes.into_iter().map(wanted).collect());
+        entry.backfill = demand
+            .as_ref()
+            .map_or(Backfill::default(), |demand| demand.backfill);
+        entry.demand = demand.map(|demand| demand.shapes.into_iter().map(wanted).collect());
         Some(Change::Demand(leaf))
     }
 
@@ -102,6 +158,24 @@ impl Ledger {
             }
         }
         self.release(claim)
+    }
+
+    /// When a claim is over at the latest, as far as time limits tell: of an offer, when what it was made for would be.
+    #[must_use]
+    pub fn over_by(&self, claim: &Claim, now: Timestamp) -> Option<Timestamp> {
+        if claim.kind == ClaimKind::Task {
+            return claim.ends_by;
+        }
+        let demand = self.leaves.get(claim.leaf)?.demand.as_ref()?;
+        let limit = |(id, _): &(ShapeId, u32)| {
+            let wanted = demand.iter().find(|wanted| wanted.shape.id == *id)?;
+            wanted.shape.time_limit
+        };
+        let ends = claim
+            .shapes
+            .iter()
+            .map(|shape| limit(shape).map(|limit| now.after(limit)));
+        ends.reduce(|one, other| Some(one?.max(other?)))?
     }
 
     /// How many tasks of one shape run on an agent, or are offered there.

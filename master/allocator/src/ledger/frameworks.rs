@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proffer_types::{Capabilities, FrameworkId, OfferPreferences, Role, ShapeId};
+use proffer_types::{Backfill, Capabilities, FrameworkId, OfferPreferences, Role, ShapeId};
 
 use super::demand::Wanted;
 use super::{AgentIx, Change, LeafIx, Ledger, RoleIx, Usage};
@@ -38,6 +38,8 @@ pub struct LeafEntry {
     pub(super) subscribed: bool,
     /// What it stated; offers without a statement are of whole remainders.
     pub(super) demand: Option<Vec<Wanted>>,
+    /// What of that may go before what is stated first.
+    pub backfill: Backfill,
     /// Tasks that offers under way have room for.
     pub(super) offered: BTreeMap<ShapeId, u32>,
     /// Where it has a filter.
@@ -174,6 +176,7 @@ impl Ledger {
             usage: Usage::default(),
             subscribed: false,
             demand: None,
+            backfill: Backfill::default(),
             offered: BTreeMap::new(),
             filtered: BTreeSet::new(),
         });

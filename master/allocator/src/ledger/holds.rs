@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use proffer_types::{FrameworkId, GangId, Resources, Role, ShapeId, Timestamp};
+use proffer_types::{FrameworkId, GangId, Resources, Role, Shape, ShapeId, Timestamp};
 
 use super::{AgentIx, Change, LeafIx, Ledger};
 
@@ -17,6 +17,14 @@ pub enum Waiting {
     Shape(ShapeId),
     /// A whole gang.
     Gang(GangId),
+}
+
+impl Waiting {
+    /// Who waits when a task of a shape does.
+    #[must_use]
+    pub fn of(shape: &Shape) -> Self {
+        shape.gang.map_or(Self::Shape(shape.id), Self::Gang)
+    }
 }
 
 /// What is kept on one agent.

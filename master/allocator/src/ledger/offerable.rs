@@ -1,10 +1,10 @@
 //! What of an agent may be offered to a leaf: the one place that says so, for making offers and for explaining them.
 
-use proffer_types::{FrameworkId, Ranges, ResourceName, Resources, Role, Shape, Timestamp};
+use proffer_types::{Backfill, FrameworkId, Ranges, ResourceName, Resources, Role, Shape, Timestamp};
 
 use crate::Quantities;
 
-use super::{AgentEntry, AgentIx, LeafEntry, LeafIx, Ledger, ROOT, RoleIx};
+use super::{AgentEntry, AgentIx, LeafEntry, LeafIx, Ledger, ROOT, RoleIx, Waiting};
 
 /// Remainders below both are not worth an offer, as in Mesos: a hundredth of a core.
 pub(super) const MIN_CPU_MILLIS: u64 = 10;
@@ -88,22 +88,33 @@ impl Ledger {
             return Err(Obstacle::Constraint(failing.to_string()));
         }
         let open = self.open_to(leaf_entry, entry)?;
-        let over_by = shape.time_limit.map(|limit| now.after(limit));
-        let open = self.less_held(leaf, agent, open, over_by)?;
+        let open = self.less_held(leaf, agent, open, Some((shape, now)))?;
         self.within_quota(leaf_entry, open)
     }
 
-    /// Leaves out what is held there for another, unless whoever asks is over before it is wanted.
+    /// Leaves out what is held there for another, of whatever framework, unless whoever asks is over before it is wanted.
     fn less_held(
         &self,
         leaf: LeafIx,
         agent: AgentIx,
         open: Resources,
-        over_by: Option<Timestamp>,
+        task: Option<(&Shape, Timestamp)>,
     ) -> Result<Resources, Obstacle> {
-        let Some((holder, held)) = self.held_on(agent).filter(|(holder, _)| *holder != leaf) else {
+        let is_for = |holder: LeafIx| {
+            let hold = self.holds.get(&holder).filter(|_| holder == leaf);
+            hold.zip(task)
+                .is_some_and(|(hold, (shape, _))| hold.waiting == Waiting::of(shape))
+        };
+        // A framework that orders what it states is bound by what is held for the first of it, too.
+        let is_ordered = self
+            .leaves
+            .get(leaf)
+            .is_some_and(|leaf| leaf.backfill == Backfill::Easy);
+        let binds = |holder: LeafIx| holder != leaf || (is_ordered && !is_for(holder));
+        let Some((holder, held)) = self.held_on(agent).filter(|(holder, _)| binds(*holder)) else {
             return Ok(open);
         };
+        let over_by = task.and_then(|(shape, now)| Some(now.after(shape.time_limit?)));
         let in_time = over_by.zip(held.free_by).is_some_and(|(over, free)| over <= free);
         if in_time {
             return Ok(open);

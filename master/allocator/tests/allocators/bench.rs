@@ -10,7 +10,8 @@ use proffer_allocator::{
     Ledger, Outcome, RoleConfig, Round,
 };
 use proffer_types::{
-    AgentId, AgentInfo, FrameworkId, GangId, Quota, ResourceName, Resources, Role, Shape, ShapeId, Timestamp,
+    AgentId, AgentInfo, Demand, FrameworkId, GangId, Quota, ResourceName, Resources, Role, Shape, ShapeId,
+    Timestamp,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -119,6 +120,7 @@ pub(crate) fn info(hostname: &str, total: &str) -> AgentInfo {
         version: String::new(),
         cgroups: String::new(),
         domain: None,
+        can_suspend: false,
     }
 }
 
@@ -197,10 +199,10 @@ impl Bench {
     }
 
     /// States what a framework wants.
-    pub(crate) fn want(&mut self, name: &str, in_role: &str, shapes: Vec<Shape>) {
+    pub(crate) fn want(&mut self, name: &str, in_role: &str, demand: impl Into<Demand>) {
         let change = self
             .ledger
-            .set_demand(&framework(name), &role(in_role), Some(shapes), self.now);
+            .set_demand(&framework(name), &role(in_role), Some(demand.into()), self.now);
         self.observe(change);
     }
 
@@ -334,6 +336,18 @@ impl Bench {
     pub(crate) fn end(&mut self, claim: ClaimIx) {
         let change = self.ledger.release(claim);
         self.observe(change);
+    }
+
+    /// Ends the tasks of a framework on an agent.
+    pub(crate) fn end_of(&mut self, name: &str, on: &str) {
+        let on = self.ledger.agent_ix(&agent(on)).unwrap();
+        let claims = self.ledger.claims_on(on);
+        let of = |leaf| self.ledger.leaf(leaf).unwrap().framework == framework(name);
+        let tasks: Vec<_> = claims
+            .filter(|(_, claim)| of(claim.leaf))
+            .map(|(ix, _)| ix)
+            .collect();
+        tasks.into_iter().for_each(|task| self.end(task));
     }
 
     /// Lets time pass; filters end as they would in a master.

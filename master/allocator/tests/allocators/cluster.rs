@@ -437,9 +437,9 @@ impl Play {
             }
             Move::EndTask { .. } => {}
             Move::Demand { nth, of, wishes } => {
-                let shapes = wishes.as_deref().map(shapes);
+                let demand = wishes.as_deref().map(|wishes| shapes(wishes).into());
                 let ledger = &mut self.bench.ledger;
-                let change = ledger.set_demand(&framework(&fw(*nth)), &role(ROLES[*of]), shapes, now);
+                let change = ledger.set_demand(&framework(&fw(*nth)), &role(ROLES[*of]), demand, now);
                 self.bench.observe(change);
             }
             Move::Suppress { nth, of } => {

@@ -5,6 +5,7 @@
     reason = "a test may fail; helpers of tests are not seen as such"
 )]
 
+mod backfill;
 mod bench;
 mod cluster;
 mod conformance;

@@ -1,4 +1,4 @@
-//! Accept: offers become tasks, reservations and volumes; what is left of them is declined.
+//! Accept: offers become tasks, suspended tasks that go on, reservations and volumes; what is left of them is declined.
 //!
 //! Whether the offers are valid is all or nothing; whether an operation is, is its own affair, except for the offers
 //! of a gang. Operations run in order over what is left of the offers' sum.
@@ -7,6 +7,7 @@ mod change;
 mod gang;
 mod launch;
 mod launch_group;
+mod resume;
 
 use std::collections::BTreeSet;
 
@@ -71,6 +72,7 @@ fn run(cx: &mut Cx<'_>, held: Held, operations: Vec<Operation>, filters: Filters
         match operation {
             Operation::Launch(tasks) => launch::run(cx, &mut remainder, tasks),
             Operation::LaunchGroup(tasks) => launch_group::run(cx, &mut remainder, tasks),
+            Operation::Resume(tasks) => resume::run(cx, &mut remainder, &tasks),
             Operation::Change { id, change } => change::run(cx, &mut remainder, id, change),
         }
     }
@@ -176,6 +178,7 @@ fn void(
                     tell_task(cx, framework, task, outcome, why);
                 }
             }
+            Operation::Resume(tasks) => resume::refuse(cx, framework, tasks, why),
             Operation::Change { id, .. } => tell_operation(cx, framework, None, id.as_ref(), why),
         }
     }

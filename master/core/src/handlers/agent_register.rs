@@ -14,7 +14,7 @@ use proffer_types::{
 };
 
 use super::agent_status::is_of_an_agent;
-use super::{agent_gone, agent_lost, away, drain, kill, operation};
+use super::{agent_gone, agent_lost, away, drain, kill, operation, suspend};
 use crate::cx::Cx;
 use crate::links::agent_interval;
 use crate::state::{Agent, AgentPresence, Framework};
@@ -119,6 +119,7 @@ fn compare(
     for (framework, task) in known.unwrap_or_default() {
         if listed.contains(&(framework.clone(), task.clone())) {
             kill::send(cx, &framework, &task);
+            suspend::send(cx, &framework, &task);
         } else {
             missing(cx, agent_id, &framework, &task);
         }
@@ -226,10 +227,12 @@ fn back(cx: &mut Cx<'_>, framework: &FrameworkId, status: TaskStatus) {
 
 /// Takes note of the newest state. The status itself comes when it is the head of its queue.
 fn note(cx: &mut Cx<'_>, framework: &FrameworkId, listed: TaskStatus) {
+    suspend::resumption_lost(cx, framework, &listed);
     cx.emit(Event::TaskReported {
         framework_id: framework.clone(),
         task_id: listed.task_id,
         state: listed.state,
+        suspension: listed.condition.suspension,
     });
 }
 

@@ -33,7 +33,14 @@ pub(crate) fn handle(
                 framework_id,
                 status,
                 latest_state,
-            } => take(cx, &agent, &framework_id, status, latest_state),
+                latest_suspension,
+            } => take(
+                cx,
+                &agent,
+                &framework_id,
+                status,
+                (latest_state, latest_suspension),
+            ),
             AgentMessage::OperationUpdate { framework_id, status } => {
                 operation::update(cx, &agent, &framework_id, status)
             }
@@ -56,7 +63,14 @@ pub(crate) fn handle(
     beats_by
 }
 
-fn take(cx: &mut Cx<'_>, agent: &AgentId, framework: &FrameworkId, status: TaskStatus, latest: TaskState) {
+/// Takes a status, with the newest state and suspension that the agent knows.
+fn take(
+    cx: &mut Cx<'_>,
+    agent: &AgentId,
+    framework: &FrameworkId,
+    status: TaskStatus,
+    (latest, latest_suspension): (TaskState, u32),
+) {
     if status.uuid.is_none() || !is_of_an_agent(status.state) || !is_of_an_agent(latest) {
         return;
     }
@@ -82,6 +96,7 @@ fn take(cx: &mut Cx<'_>, agent: &AgentId, framework: &FrameworkId, status: TaskS
             framework_id: framework.clone(),
             status: status.clone(),
             latest_state: latest,
+            latest_suspension,
         });
     }
     // A task that was given up has had its last word, unless this is it: its framework may not have heard.

@@ -7,7 +7,7 @@ use proffer_types::{FrameworkId, Role};
 
 use super::{
     accept, acknowledge, demand, framework_gone, inverse, kill, offers, operation, reconcile, subscribe,
-    update,
+    suspend, update,
 };
 use crate::cx::Cx;
 use crate::state::Peer;
@@ -46,7 +46,7 @@ fn call_of(cx: &mut Cx<'_>, link: LinkId, framework: &FrameworkId, call: Call) {
             info,
             suppressed_roles,
         } => update::handle(cx, link, framework, info, suppressed_roles),
-        Call::Demand { role, shapes } => demand::handle(cx, link, framework, role, shapes),
+        Call::Demand { role, demand } => demand::handle(cx, link, framework, role, demand),
         Call::Accept {
             offers,
             operations,
@@ -65,6 +65,7 @@ fn call_of(cx: &mut Cx<'_>, link: LinkId, framework: &FrameworkId, call: Call) {
             agent_id,
             kill_policy,
         } => kill::handle(cx, framework, &task_id, agent_id.as_ref(), kill_policy),
+        Call::Suspend { task_id, agent_id } => suspend::handle(cx, framework, &task_id, agent_id.as_ref()),
         Call::Acknowledge {
             agent_id,
             task_id,

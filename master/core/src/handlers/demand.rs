@@ -1,6 +1,6 @@
 //! A framework states what it would run in one of its roles.
 
-use proffer_types::{FrameworkId, Role, Shape};
+use proffer_types::{Demand, FrameworkId, Role};
 
 use super::framework_gone;
 use crate::cx::Cx;
@@ -13,25 +13,25 @@ pub(crate) fn handle(
     link: LinkId,
     framework: &FrameworkId,
     role: Role,
-    shapes: Option<Vec<Shape>>,
+    demand: Option<Demand>,
 ) {
-    if let Err(message) = check(cx.state.framework(framework), &role, shapes.as_deref()) {
+    if let Err(message) = check(cx.state.framework(framework), &role, demand.as_ref()) {
         framework_gone::disconnected(cx, framework);
         return cx.refuse_scheduler(link, message);
     }
     cx.emit(Event::DemandStated {
         framework_id: framework.clone(),
         role,
-        shapes,
+        demand,
         at: cx.now,
     });
 }
 
-fn check(framework: Option<&Framework>, role: &Role, shapes: Option<&[Shape]>) -> Result<(), String> {
+fn check(framework: Option<&Framework>, role: &Role, demand: Option<&Demand>) -> Result<(), String> {
     if framework.is_none_or(|framework| !framework.info.roles.contains(role)) {
         return Err(format!(
             "demand is stated for `{role}`, which is not one of the framework's roles"
         ));
     }
-    check_shapes(shapes.unwrap_or_default())
+    check_shapes(demand.map_or(&[][..], |demand| &demand.shapes))
 }

@@ -47,11 +47,8 @@ impl State {
             let claim = self.ledger.claim_of(ix).expect("the claim of a task is there");
             assert!(owned.insert(ix), "the claim of task {} is its own", info.id);
             assert_eq!(claim.kind, ClaimKind::Task, "the claim of task {}", info.id);
-            assert_eq!(
-                claim.resources, info.resources,
-                "what the claim of task {} holds",
-                info.id
-            );
+            let held = info.held(task.view.status.condition.is_suspended());
+            assert_eq!(claim.resources, *held, "what the claim of task {} holds", info.id);
             self.check_claim(claim, &info.agent_id, &task.view.framework_id, &task.view.role);
         }
         let all: BTreeSet<_> = self.ledger.claims().map(|(ix, _)| ix).collect();

@@ -76,7 +76,7 @@ impl State {
             let task = self.task(framework, task).filter(|task| task.claim.is_some());
             if let (true, Some(task)) = (is_there, task) {
                 let sum: &mut Resources = holders.entry(framework.clone()).or_default();
-                sum.add(&task.view.info.resources);
+                sum.add(&task.view.held());
             }
         }
         holders

@@ -1,8 +1,8 @@
 //! Tasks: live until their framework has seen the end of them, then in a bounded list.
 //!
 //! `state` is the newest state known and never leaves a terminal one; `status` is the newest status that came by
-//! and may lag behind, for agents send only the head of each task's queue. A live task claims its resources exactly
-//! while its state holds them.
+//! and may lag behind, for agents send only the head of each task's queue; the suspension in it is always the newest known.
+//! A live task claims its resources exactly while its state holds them, without its cpus while it is suspended.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use proffer_allocator::{Change, Claim, ClaimIx, ClaimKind};
 use proffer_types::{
-    FrameworkId, GroupId, KillPolicy, Role, StatusSource, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+    FrameworkId, GroupId, KillPolicy, Role, StatusReason, StatusSource, TaskId, TaskInfo, TaskState,
+    TaskStatus, Timestamp,
 };
 
 use super::{State, TaskKey};
@@ -29,6 +30,10 @@ pub struct Task {
     pub kill: Option<KillPolicy>,
     /// That its agent is drained was the first reason for the kill.
     pub drained: bool,
+    /// A suspension that is wanted: repeated when the agent comes back.
+    pub suspend: bool,
+    /// The newest suspension that was ended in the agent's session: what it says of that one now, it said before it heard.
+    pub resumed: u32,
     /// Whether `view.status` waits for the framework's acknowledgement.
     pub unacknowledged: bool,
     /// Whether the agent ever spoke of the task.
@@ -142,12 +147,15 @@ impl State {
         framework: &FrameworkId,
         task: &TaskId,
         state: TaskState,
+        suspension: u32,
     ) -> Vec<Change> {
         let key = (framework.clone(), task.clone());
         if let Some(task) = self.task_mut(&key) {
             task.reported = true;
         }
-        self.set_task_state(&key, state)
+        let mut changes = self.set_task_state(&key, state);
+        changes.extend(self.suspension_listed(&key, suspension));
+        changes
     }
 
     pub(super) fn task_updated(
@@ -155,6 +163,7 @@ impl State {
         framework: &FrameworkId,
         status: &TaskStatus,
         latest_state: TaskState,
+        latest_suspension: u32,
     ) -> Vec<Change> {
         let key = (framework.clone(), status.task_id.clone());
         let Some(task) = self.task_mut(&key) else {
@@ -162,8 +171,19 @@ impl State {
         };
         task.reported |= status.source == StatusSource::Agent;
         task.unacknowledged = status.uuid.is_some();
-        Arc::make_mut(&mut task.view).status = status.clone();
-        self.set_task_state(&key, latest_state)
+        let was_away = !task.view.state.holds_resources();
+        let view = Arc::make_mut(&mut task.view);
+        let suspension = view.status.condition.suspension;
+        view.status = status.clone();
+        view.status.condition.suspension = suspension;
+        let is_answered = status.reason == Some(StatusReason::TaskSuspendFailed);
+        task.suspend &= !is_answered && latest_state == TaskState::Running;
+        let mut changes = self.set_task_state(&key, latest_state);
+        changes.extend(match was_away {
+            true => self.suspension_listed(&key, latest_suspension),
+            false => self.suspension_told(&key, latest_suspension),
+        });
+        changes
     }
 
     pub(super) fn task_kill_requested(
@@ -220,6 +240,10 @@ impl State {
             return Vec::new();
         }
         Arc::make_mut(&mut task.view).state = state;
+        if !state.holds_resources() {
+            // Whoever speaks of the task next has a session of its own.
+            task.resumed = 0;
+        }
         self.keep_claim(key).into_iter().collect()
     }
 
@@ -242,6 +266,8 @@ impl State {
             view,
             kill: None,
             drained: false,
+            suspend: false,
+            resumed: 0,
             unacknowledged: false,
             reported,
             claim: None,
@@ -280,18 +306,18 @@ impl State {
     fn claim_for(&mut self, view: &TaskView) -> Option<Claim> {
         let agent = self.ledger.agent_ix(&view.info.agent_id)?;
         let leaf = self.ledger_mut().ensure_leaf(&view.framework_id, &view.role);
-        let info = &view.info;
-        let ends_by = info
-            .max_completion_time
-            .map(|limit| view.status.timestamp.after(limit));
+        let (info, is_suspended) = (&view.info, view.status.condition.is_suspended());
+        // Of a suspended one nobody knows: the time that it is suspended for does not count.
+        let limit = info.max_completion_time.filter(|_| !is_suspended);
+        let held = info.held(is_suspended).into_owned();
         Some(Claim {
             shapes: info.shape.map(|shape| (shape, 1)).into_iter().collect(),
-            ends_by,
-            ..Claim::new(ClaimKind::Task, leaf, agent, info.resources.clone())
+            ends_by: limit.map(|limit| view.status.timestamp.after(limit)),
+            ..Claim::new(ClaimKind::Task, leaf, agent, held)
         })
     }
 
-    fn task_mut(&mut self, key: &TaskKey) -> Option<&mut Task> {
+    pub(super) fn task_mut(&mut self, key: &TaskKey) -> Option<&mut Task> {
         self.tasks.live.get_mut(&key.0)?.get_mut(&key.1)
     }
 

@@ -29,6 +29,7 @@ fn agent(link: u64) -> Command {
             version: "test".to_owned(),
             cgroups: "cgroup v2".to_owned(),
             domain: None,
+            can_suspend: false,
         },
         agent_id: None,
         tasks: Vec::new(),

@@ -47,6 +47,7 @@ fn register(master: &mut Master, n: u64, id: Option<AgentId>, tasks: &[String]) 
             version: "test".to_owned(),
             cgroups: "cgroup v2".to_owned(),
             domain: None,
+            can_suspend: false,
         },
         agent_id: id,
         tasks: tasks.iter().map(registered).collect(),

@@ -23,6 +23,7 @@ mod random;
 mod removal;
 mod restart;
 mod script;
+mod suspend;
 mod tasks;
 mod upkeep;
 mod words;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::script::play_what_is_possible;
 
-const COMMANDS: [&str; 92] = [
+const COMMANDS: [&str; 103] = [
     "agent a0 cpus:4;mem:1GiB",
     "agent a1 cpus:2;ports:[1-9]",
     "agent a0 cpus:4;mem:1GiB f0/t0=RUNNING f1/t1=STARTING",
@@ -97,6 +97,17 @@ const COMMANDS: [&str; 92] = [
     "decline-inverse f1 o4,o5,o6,o7,o8 0",
     "cancel v",
     "undrain a1,a0",
+    "agent a0 cpus:4;mem:1GiB f0/t0=RUNNING*1 f1/t1=RUNNING*2",
+    "status a0 f0/t0 RUNNING*1",
+    "status a0 f0/t0 RUNNING RUNNING*2",
+    "status a0 f1/t1 RUNNING*2",
+    "status a0 f0/t0 KILLING*1",
+    "suspend f0 t0",
+    "suspend f0 t1",
+    "suspend f1 t1",
+    "accept f0 o0 resume:t0 t2@a0:cpus:1",
+    "accept f0 o1 t3@a0:cpus:1 resume:t0&t9",
+    "accept f1 o2 resume:t1",
 ];
 
 fn command() -> impl Strategy<Value = &'static str> {

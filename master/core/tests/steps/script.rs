@@ -9,6 +9,7 @@
 //!     demand f0 r SHAPE* | undemand f0 r           see `words` for operations, shapes and settings
 //!     operation a0 f0/p1 FINISHED | ack-operation f0 p1 | reconcile-operations f0 [p1[@a0]]* | total a0 cpus:1
 //!     status a0 f0/t1 RUNNING [FINISHED]   head of the queue, newest state      ack f0 t1
+//!     RUNNING*2     RUNNING, in its second suspension                           suspend f0 t1
 //!     kill f0 t1 [grace]   reconcile f0 [t1[@a0]]*   revive|suppress f0 [role]  teardown f0
 //!     sleep 5      the master is dead or stuck meanwhile
 //!     dial a0      the next registration comes on this link, however late
@@ -28,8 +29,8 @@ use proffer_types::scheduler_link::{Call, RefusedTask};
 use proffer_types::{
     AgentId, AgentInfo, Capabilities, Constraint, Filters, FrameworkId, FrameworkInfo, KillPolicy,
     OfferConstraints, OfferId, OfferPreferences, OperationId, OperationState, OperationStatus, Predicate,
-    Role, Selector, Session, StatusReason, StatusSource, StatusUuid, TaskId, TaskState, TaskStatus,
-    Timestamp,
+    Role, Selector, Session, StatusReason, StatusSource, StatusUuid, TaskCondition, TaskId, TaskState,
+    TaskStatus, Timestamp,
 };
 
 use crate::words;
@@ -83,11 +84,12 @@ fn seconds(text: &str) -> Duration {
     Duration::from_secs(text.parse().unwrap())
 }
 
-fn state(text: &str) -> TaskState {
-    TaskState::ALL
-        .into_iter()
-        .find(|state| state.as_str() == text)
-        .unwrap()
+/// A state, and the suspension that the task is in.
+fn state(text: &str) -> (TaskState, u32) {
+    let (text, suspension) = text.split_once('*').unwrap_or((text, "0"));
+    let mut states = TaskState::ALL.into_iter();
+    let state = states.find(|state| state.as_str() == text).unwrap();
+    (state, suspension.parse().unwrap())
 }
 
 fn refused_task(text: &str) -> RefusedTask {
@@ -147,13 +149,14 @@ impl World {
                 self.call(name, Call::DeclineInverse { offers, refuse });
             }
             ["demand", name, role, shapes @ ..] => {
-                let shapes = Some(shapes.iter().map(|shape| words::shape(shape)).collect());
+                let shapes: Vec<_> = shapes.iter().map(|shape| words::shape(shape)).collect();
+                let demand = Some(shapes.into());
                 let role = Role::new(role).unwrap();
-                self.call(name, Call::Demand { role, shapes });
+                self.call(name, Call::Demand { role, demand });
             }
             ["undemand", name, role] => {
-                let (role, shapes) = (Role::new(role).unwrap(), None);
-                self.call(name, Call::Demand { role, shapes });
+                let (role, demand) = (Role::new(role).unwrap(), None);
+                self.call(name, Call::Demand { role, demand });
             }
             ["update", name, options @ ..] => {
                 let (info, suppressed_roles) = (self.info(name, options), BTreeSet::new());
@@ -235,6 +238,10 @@ impl World {
                         kill_policy,
                     },
                 );
+            }
+            ["suspend", name, task] => {
+                let (task_id, agent_id) = (TaskId::new(task).unwrap(), None);
+                self.call(name, Call::Suspend { task_id, agent_id });
             }
             ["reconcile", name, tasks @ ..] => {
                 let tasks = tasks.iter().map(|task| self.named_task(task)).collect();
@@ -354,6 +361,7 @@ impl World {
             version: "test".to_owned(),
             cgroups: "cgroup v2".to_owned(),
             domain: None,
+            can_suspend: true,
         };
         let (operations, tasks): (Vec<&str>, Vec<&str>) = tasks.iter().partition(|word| word.contains('!'));
         let tasks = tasks.iter().map(|task| self.registered(name, task)).collect();
@@ -469,7 +477,7 @@ impl World {
             role: self.roles.get(name).cloned().unwrap_or_default(),
             group: None,
             info: words::task(&format!("{id}@{agent}:cpus:1"), &|name| self.agent_id(name)),
-            latest_status: self.task_status(id, state(latest)),
+            latest_status: self.task_status(id, latest),
         }
     }
 
@@ -500,8 +508,9 @@ impl World {
         let (link, session) = (self.link(agent), self.sessions[agent]);
         let messages = vec![AgentMessage::Status {
             framework_id: self.framework_id(framework),
-            status: self.task_status(id, state(head)),
-            latest_state: state(latest),
+            status: self.task_status(id, head),
+            latest_state: state(latest).0,
+            latest_suspension: state(latest).1,
         }];
         self.step(Command::AgentFrame {
             link,
@@ -510,8 +519,9 @@ impl World {
         });
     }
 
-    fn task_status(&mut self, id: &str, state: TaskState) -> TaskStatus {
+    fn task_status(&mut self, id: &str, word: &str) -> TaskStatus {
         self.n_uuids += 1;
+        let (state, suspension) = state(word);
         TaskStatus {
             task_id: TaskId::new(id).unwrap(),
             agent_id: None,
@@ -523,7 +533,10 @@ impl World {
             uuid: Some(StatusUuid([self.n_uuids; 16])),
             exit: None,
             usage: None,
-            condition: proffer_types::TaskCondition::default(),
+            condition: TaskCondition {
+                suspension,
+                ..TaskCondition::default()
+            },
         }
     }
 }

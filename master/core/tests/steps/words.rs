@@ -2,6 +2,7 @@
 //!
 //!     t1@a0:cpus:1[#7]                            a task, of shape 7; several in a row are one LAUNCH
 //!     group:t1@a0:cpus:1&t2@a0:cpus:1             a LAUNCH_GROUP
+//!     resume:t1&t2                                a RESUME
 //!     p1/reserve:cpus:1>eng  /unreserve:cpus(+eng):1     a change named p1, and one without a name
 //!     p1/create:disk(+eng):1GiB>data[:shared]  p1/destroy:data  p1/grow:data>1MiB  p1/shrink:data>1MiB
 //!     7=cpus:1x3[@g1][~2][^4]                     three more tasks of shape 7, of gang 1, 2 s long, 4 an agent
@@ -22,6 +23,9 @@ pub(crate) fn operations(words: &[&str], agent_id: &dyn Fn(&str) -> AgentId) -> 
         if let Some(tasks) = word.strip_prefix("group:") {
             let tasks = tasks.split('&').map(|word| task(word, agent_id));
             operations.push(Operation::LaunchGroup(tasks.collect()));
+        } else if let Some(tasks) = word.strip_prefix("resume:") {
+            let tasks = tasks.split('&').map(|task| TaskId::new(task).unwrap());
+            operations.push(Operation::Resume(tasks.collect()));
         } else if let Some((id, change)) = change(word) {
             operations.push(Operation::Change { id, change });
         } else if let Some(Operation::Launch(tasks)) = operations.last_mut() {

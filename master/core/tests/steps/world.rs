@@ -328,6 +328,15 @@ impl World {
                 let grace = kill_policy.grace_period.map(|grace| format!(" in {grace:?}"));
                 format!("kill {framework_id}/{task_id}{}", grace.unwrap_or_default())
             }
+            MasterMessage::SuspendTask {
+                framework_id,
+                task_id,
+            } => format!("suspend {framework_id}/{task_id}"),
+            MasterMessage::ResumeTask {
+                framework_id,
+                task_id,
+                suspension,
+            } => format!("resume {framework_id}/{task_id}*{suspension}"),
             MasterMessage::AcknowledgeStatus {
                 framework_id,
                 task_id,
@@ -419,6 +428,9 @@ impl World {
     fn update(&mut self, name: &str, status: &TaskStatus) -> String {
         let task = status.task_id.to_string();
         let mut line = format!("{task} {}", status.state.as_str());
+        if status.condition.is_suspended() {
+            line += &format!("*{}", status.condition.suspension);
+        }
         if let Some(reason) = status.reason {
             line += &format!(" {}", reason.as_str());
         }

@@ -39,7 +39,7 @@ pub(super) fn answer(
 }
 
 /// Nobody is offered anything while quota waits for agents to come back.
-fn withheld(snapshot: &Snapshot) -> Option<message::Counted> {
+pub(super) fn withheld(snapshot: &Snapshot) -> Option<message::Counted> {
     let withheld = snapshot.withheld?;
     let reason = format!(
         "the master started not long ago, and makes no offers before {} of {} agents are back",
@@ -52,7 +52,7 @@ fn withheld(snapshot: &Snapshot) -> Option<message::Counted> {
     })
 }
 
-fn part_message(part: &Part, names: &BTreeMap<&FrameworkId, &str>) -> message::Part {
+pub(super) fn part_message(part: &Part, names: &BTreeMap<&FrameworkId, &str>) -> message::Part {
     let shape = part.shape.as_ref();
     let counted = |counted| counted_message(counted, names);
     message::Part {
@@ -157,6 +157,7 @@ mod tests {
                 version: String::new(),
                 cgroups: String::new(),
                 domain: None,
+                can_suspend: false,
             };
             ledger.set_agent(&id, Arc::new(info));
             ledger.set_agent_active(&id, true);
@@ -170,7 +171,7 @@ mod tests {
         }
         let waiting = framework(&mut ledger, "waiting", 10);
         let shapes = vec![Shape::new(ShapeId(1), Resources::of(8_000, 1 << 30, 0), 5)];
-        ledger.set_demand(&waiting, &Role::default(), Some(shapes), NOW);
+        ledger.set_demand(&waiting, &Role::default(), Some(shapes.into()), NOW);
         (ledger, waiting)
     }
 

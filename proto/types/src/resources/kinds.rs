@@ -153,6 +153,18 @@ impl Resources {
         Self { known, more }
     }
 
+    /// The cpus of each kind, and nothing else.
+    #[must_use]
+    pub fn cpus(&self) -> Self {
+        let mut cpus = Self::new();
+        cpus.known[super::CPUS] = self.known[super::CPUS];
+        for (kind, bundle) in self.kinds().filter(|(_, bundle)| bundle.cpu_millis() > 0) {
+            let part = Self::of(bundle.cpu_millis(), 0, 0);
+            cpus.edit(|more| more.add_kind(kind, &part));
+        }
+        cpus
+    }
+
     /// All volumes, with their size in bytes.
     pub fn volumes(&self) -> impl Iterator<Item = (&Kind, &Volume, u64)> {
         self.kinds()

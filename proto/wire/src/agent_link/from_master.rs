@@ -61,6 +61,15 @@ impl TryFrom<v1::MasterMessage> for MasterMessage {
                 task_id: parse("kill_task.task_id", &kill.task_id)?,
                 kill_policy: kill.kill_policy.map(KillPolicy::from).unwrap_or_default(),
             }),
+            FromMaster::SuspendTask(suspend) => Ok(Self::SuspendTask {
+                framework_id: parse("suspend_task.framework_id", &suspend.framework_id)?,
+                task_id: parse("suspend_task.task_id", &suspend.task_id)?,
+            }),
+            FromMaster::ResumeTask(resume) => Ok(Self::ResumeTask {
+                framework_id: parse("resume_task.framework_id", &resume.framework_id)?,
+                task_id: parse("resume_task.task_id", &resume.task_id)?,
+                suspension: resume.suspension,
+            }),
             FromMaster::AcknowledgeStatus(ack) => Ok(Self::AcknowledgeStatus {
                 framework_id: parse("acknowledge_status.framework_id", &ack.framework_id)?,
                 task_id: parse("acknowledge_status.task_id", &ack.task_id)?,
@@ -167,6 +176,22 @@ impl From<&MasterMessage> for v1::MasterMessage {
                 framework_id: framework_id.to_string(),
                 task_id: task_id.to_string(),
                 kill_policy: Some((*kill_policy).into()),
+            }),
+            MasterMessage::SuspendTask {
+                framework_id,
+                task_id,
+            } => FromMaster::SuspendTask(m::SuspendTask {
+                framework_id: framework_id.to_string(),
+                task_id: task_id.to_string(),
+            }),
+            MasterMessage::ResumeTask {
+                framework_id,
+                task_id,
+                suspension,
+            } => FromMaster::ResumeTask(m::ResumeTask {
+                framework_id: framework_id.to_string(),
+                task_id: task_id.to_string(),
+                suspension: *suspension,
             }),
             MasterMessage::AcknowledgeStatus {
                 framework_id,

@@ -66,10 +66,14 @@ fn shape() -> impl Strategy<Value = Shape> {
             option::of(1..u32::MAX),
             select(vec![Placement::Pack, Placement::Spread]),
         ),
-        (option::of(any::<u64>()), option::of(time_limit)),
+        (option::of(any::<u64>()), option::of(time_limit), any::<u64>()),
     )
         .prop_map(
-            |((resources, n_ports, count, constraints), (max_per_agent, placement), (gang, time_limit))| {
+            |(
+                (resources, n_ports, count, constraints),
+                (max_per_agent, placement),
+                (gang, time_limit, flow),
+            )| {
                 Shape {
                     n_ports,
                     constraints,
@@ -77,6 +81,7 @@ fn shape() -> impl Strategy<Value = Shape> {
                     placement,
                     gang: gang.map(GangId),
                     time_limit,
+                    flow,
                     ..Shape::new(ShapeId(0), resources, count)
                 }
             },
@@ -94,7 +99,9 @@ pub(super) fn shapes() -> impl Strategy<Value = Vec<Shape>> {
 }
 
 pub(super) fn demand() -> impl Strategy<Value = scheduler_link::Call> {
-    (role(), option::of(shapes())).prop_map(|(role, shapes)| scheduler_link::Call::Demand { role, shapes })
+    let backfill = select(vec![Backfill::Any, Backfill::Easy, Backfill::None]);
+    let demand = (shapes(), backfill).prop_map(|(shapes, backfill)| Demand { shapes, backfill });
+    (role(), option::of(demand)).prop_map(|(role, demand)| scheduler_link::Call::Demand { role, demand })
 }
 
 pub(super) fn gang() -> impl Strategy<Value = OfferGang> {

@@ -170,13 +170,17 @@ fn condition() -> impl Strategy<Value = TaskCondition> {
         option::of(any::<bool>()),
         any::<u32>(),
         vec(any::<std::net::IpAddr>(), 0..3),
+        any::<u32>(),
     )
-        .prop_map(|(healthy, ready, restarts, addresses)| TaskCondition {
-            healthy,
-            ready,
-            restarts,
-            addresses,
-        })
+        .prop_map(
+            |(healthy, ready, restarts, addresses, suspension)| TaskCondition {
+                healthy,
+                ready,
+                restarts,
+                addresses,
+                suspension,
+            },
+        )
 }
 
 fn status() -> impl Strategy<Value = TaskStatus> {
@@ -185,12 +189,19 @@ fn status() -> impl Strategy<Value = TaskStatus> {
         any::<i32>().prop_map(TaskExit::Code),
         any::<i32>().prop_map(TaskExit::Signal)
     ];
-    let usage = any::<[u64; 5]>().prop_map(|[wall, cpu, mem, pids, oom]| Usage {
+    let io = any::<[u64; 4]>().prop_map(|[read_bytes, write_bytes, reads, writes]| IoUsage {
+        read_bytes,
+        write_bytes,
+        reads,
+        writes,
+    });
+    let usage = (any::<[u64; 5]>(), option::of(io)).prop_map(|([wall, cpu, mem, pids, oom], io)| Usage {
         wall_time_us: wall,
         cpu_time_us: cpu,
         mem_peak_bytes: mem,
         pids_refused: pids,
         oom_kills: oom,
+        io,
     });
     (
         (id(), option::of(id()), state(), any::<bool>()),
@@ -233,10 +244,10 @@ fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
 fn agent_info() -> impl Strategy<Value = AgentInfo> {
     (
         (TEXT, 1..=u16::MAX, resources(), attributes()),
-        (TEXT, TEXT, option::of(domain())),
+        (TEXT, TEXT, option::of(domain()), any::<bool>()),
     )
         .prop_map(
-            |((hostname, port, resources, attributes), (version, cgroups, domain))| AgentInfo {
+            |((hostname, port, resources, attributes), (version, cgroups, domain, can_suspend))| AgentInfo {
                 hostname,
                 address: format!("10.0.0.1:{port}"),
                 resources,
@@ -244,6 +255,7 @@ fn agent_info() -> impl Strategy<Value = AgentInfo> {
                 version,
                 cgroups,
                 domain,
+                can_suspend,
             },
         )
 }
@@ -370,6 +382,7 @@ pub(crate) fn call() -> impl Strategy<Value = Call> {
             agent_id,
             kill_policy
         }),
+        (id(), option::of(id())).prop_map(|(task_id, agent_id)| Call::Suspend { task_id, agent_id }),
         (id(), id(), uuid()).prop_map(|(agent_id, task_id, uuid)| Call::Acknowledge {
             agent_id,
             task_id,
@@ -440,11 +453,14 @@ pub(crate) fn agent_message() -> impl Strategy<Value = AgentMessage> {
         (id(), operation::status())
             .prop_map(|(framework_id, status)| AgentMessage::OperationUpdate { framework_id, status }),
         resources().prop_map(AgentMessage::Total),
-        (id(), status(), state()).prop_map(|(framework_id, status, latest_state)| AgentMessage::Status {
-            framework_id,
-            status,
-            latest_state
-        }),
+        (id(), status(), state(), any::<u32>()).prop_map(
+            |(framework_id, status, latest_state, latest_suspension)| AgentMessage::Status {
+                framework_id,
+                status,
+                latest_state,
+                latest_suspension
+            }
+        ),
         option::of(interval()).prop_map(|interval| AgentMessage::Heartbeat { interval }),
     ]
 }
@@ -490,6 +506,17 @@ pub(crate) fn master_message() -> impl Strategy<Value = MasterMessage> {
                 framework_id,
                 task_id,
                 kill_policy,
+            }
+        }),
+        (id(), id()).prop_map(|(framework_id, task_id)| MasterMessage::SuspendTask {
+            framework_id,
+            task_id
+        }),
+        (id(), id(), any::<u32>()).prop_map(|(framework_id, task_id, suspension)| {
+            MasterMessage::ResumeTask {
+                framework_id,
+                task_id,
+                suspension,
             }
         }),
         (id(), id(), uuid()).prop_map(|(framework_id, task_id, uuid)| MasterMessage::AcknowledgeStatus {

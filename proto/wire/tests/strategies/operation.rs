@@ -51,6 +51,7 @@ pub(super) fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         vec(task_info(), 0..3).prop_map(Operation::Launch),
         vec(task_info(), 0..3).prop_map(Operation::LaunchGroup),
+        vec(id(), 0..3).prop_map(Operation::Resume),
         (option::of(id()), change()).prop_map(|(id, change)| Operation::Change { id, change }),
     ]
 }

@@ -84,7 +84,7 @@ impl GangsWhole {
         };
         let tasks = operations.iter().flat_map(|operation| match operation {
             Operation::Launch(tasks) => tasks.as_slice(),
-            Operation::LaunchGroup(_) | Operation::Change { .. } => &[],
+            Operation::LaunchGroup(_) | Operation::Resume(_) | Operation::Change { .. } => &[],
         });
         let tasks: BTreeSet<_> = tasks.map(|task| task.id.clone()).collect();
         self.asked.push((owner.clone(), tasks));

@@ -24,7 +24,7 @@ impl Invariant for OverCommit {
                 total,
                 machine,
             } => {
-                let held = machine.live().map(|container| &container.resources);
+                let held = machine.live().map(|container| container.held());
                 fits(total, held).map_err(|what| format!("host of agent {agent}: {what}"))
             }
             Fact::MasterState { snapshot, .. } => master(snapshot),
@@ -46,8 +46,8 @@ fn master(snapshot: &Snapshot) -> Result<(), String> {
             .filter(|task| task.info.agent_id == *id && task.state.holds_resources());
         let offers = snapshot.offers.iter().filter(|offer| offer.agent_id == *id);
         let held = tasks
-            .map(|task| &task.info.resources)
-            .chain(offers.map(|offer| &offer.resources));
+            .map(|task| task.held().into_owned())
+            .chain(offers.map(|offer| offer.resources.clone()));
         fits(&agent.info.resources, held)
             .map_err(|what| format!("agent {id} as the master sees it: {what}"))?;
     }
@@ -55,11 +55,11 @@ fn master(snapshot: &Snapshot) -> Result<(), String> {
 }
 
 /// Whether all parts fit in the total, with no port in two of them.
-fn fits<'a>(total: &Resources, parts: impl Iterator<Item = &'a Resources>) -> Result<(), String> {
+fn fits(total: &Resources, parts: impl Iterator<Item = Resources>) -> Result<(), String> {
     let mut sum = Resources::new();
     let mut n_ports = 0;
     for part in parts {
-        sum.add(part);
+        sum.add(&part);
         n_ports += part.all_ranges().map(|(_, ranges)| ranges.count()).sum::<u64>();
     }
     if !total.contains(&sum) {

@@ -88,7 +88,7 @@ fn consumed(state: &State, role: &Role, name: &ResourceName) -> u128 {
     let tasks = state
         .tasks()
         .filter(|task| task.view.state.holds_resources() && is_within(&spoil::meant(&task.view.role), role))
-        .map(|task| task.view.info.resources.plain().scalar(name));
+        .map(|task| task.view.held().plain().scalar(name));
     let offers = state
         .offers()
         .filter(|(_, offer)| is_within(&spoil::meant(&offer.role), role))

@@ -63,6 +63,7 @@ impl StateIsFold {
                 framework_id,
                 task_id,
                 state,
+                ..
             } => {
                 let key = (framework_id.clone(), task_id.clone());
                 if let Some(task) = self.tasks.get_mut(&key).filter(|task| !task.is_terminal()) {
@@ -74,6 +75,7 @@ impl StateIsFold {
                 framework_id,
                 status,
                 latest_state,
+                ..
             } => {
                 let key = (framework_id.clone(), status.task_id.clone());
                 let Some(state) = self.tasks.get_mut(&key) else {
@@ -134,10 +136,9 @@ fn claims(snapshot: &Snapshot) -> Result<(), String> {
             .tasks
             .iter()
             .filter(|task| task.info.agent_id == agent.agent_id);
-        let used: Resources = on_it
+        let used = on_it
             .filter(|task| task.state.holds_resources())
-            .map(|task| &task.info.resources)
-            .sum();
+            .fold(Resources::new(), |sum, task| sum.plus(&task.held()));
         if used != agent.used {
             return Err(format!(
                 "agent {}: tasks hold {used:?}, the ledger has {:?}",

@@ -17,9 +17,11 @@ impl World {
             } => {
                 let kept = tasks.iter().all(|task| task.role == role());
                 assert!(kept, "a task keeps the role of its launch: {tasks:?}");
-                let tasks = tasks
-                    .iter()
-                    .map(|task| format!(" {}={}", task.info.id, task.latest_status.state.as_str()));
+                let tasks = tasks.iter().map(|task| {
+                    let status = &task.latest_status;
+                    let suspended = if status.condition.is_suspended() { "*" } else { "" };
+                    format!(" {}={}{suspended}", task.info.id, status.state.as_str())
+                });
                 let operations = operations
                     .iter()
                     .map(|it| format!(" {}={}", it.status.operation_id, it.status.state.as_str()));
@@ -29,11 +31,17 @@ impl World {
                 self.line(&text);
             }
             AgentMessage::Status {
-                status, latest_state, ..
+                status,
+                latest_state,
+                latest_suspension,
+                ..
             } => {
                 let mut text = format!("-> {} {}", status.task_id, status.state.as_str());
                 if latest_state != status.state {
                     write!(text, " (now {})", latest_state.as_str()).unwrap();
+                }
+                if latest_suspension != status.condition.suspension {
+                    write!(text, " (now suspension={latest_suspension})").unwrap();
                 }
                 if let Some(reason) = status.reason {
                     write!(text, " {}", reason.as_str()).unwrap();
@@ -48,6 +56,9 @@ impl World {
                         .map(|yes| if yes { " ready" } else { " not-ready" }),
                 ];
                 text.extend(words.into_iter().flatten());
+                if condition.is_suspended() {
+                    write!(text, " suspension={}", condition.suspension).unwrap();
+                }
                 if condition.restarts > 0 {
                     write!(text, " restarts={}", condition.restarts).unwrap();
                 }

@@ -45,6 +45,7 @@ fn bench(is_live: bool) -> Bench {
             version: "0".into(),
             cgroups: "cgroup v2".into(),
             domain: None,
+            can_suspend: false,
         },
         driver: tokio::sync::mpsc::channel(1).0,
         end: CancellationToken::new(),

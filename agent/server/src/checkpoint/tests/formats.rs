@@ -37,6 +37,14 @@ fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
+/// Of a task that was never suspended: what an agent wrote that knew no suspensions.
+fn state(name: &str, state: TaskState) -> StateRecord {
+    StateRecord {
+        suspension: SuspensionRecord::default(),
+        ..super::state(name, state)
+    }
+}
+
 /// What every fixture says: a task that ended, one that runs, and one whose launch was cut short.
 fn expected() -> Vec<RecoveredTask> {
     let found = |id, name, last: Option<TaskState>| RecoveredTask {

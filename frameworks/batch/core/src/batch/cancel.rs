@@ -3,6 +3,7 @@
 use proffer_session::Context;
 
 use super::{Batch, NoSuchJob, put};
+use crate::job::Phase;
 use crate::records;
 
 /// Why a job was not cancelled.
@@ -30,6 +31,12 @@ impl Batch {
     }
 
     pub(super) fn cancel_job(&mut self, number: u64, cx: &mut Context<'_>) {
+        self.cancel_and_settle(number, cx);
+        self.state_demand(cx);
+    }
+
+    /// As [`Batch::cancel_job`]; what is wanted has yet to be stated.
+    pub(super) fn cancel_and_settle(&mut self, number: u64, cx: &mut Context<'_>) {
         let Some(job) = self.jobs.get_mut(&number) else {
             return;
         };
@@ -38,12 +45,13 @@ impl Batch {
         }
         job.cancelled = true;
         put(cx, records::end(job));
-        for (id, place) in &self.running {
-            if place.job == number {
-                cx.kill(id, job.task_spec(place.task).kill_policy);
+        if job.count(Phase::Running) > 0 {
+            for (id, place) in &self.running {
+                if place.job == number {
+                    cx.kill(id, job.task_spec(place.task).kill_policy);
+                }
             }
         }
         self.conclude(number, cx);
-        self.state_demand(cx);
     }
 }

@@ -2,11 +2,15 @@
 //!
 //! It is stated anew in every step that changed what waits, after all that the step launched.
 
-use proffer_session::Context;
-use proffer_types::{GangId, Placement, Role, Shape, ShapeId, StatementRoom};
+use std::collections::BTreeSet;
 
-use super::Batch;
+use proffer_session::Context;
+use proffer_types::{Demand, GangId, Placement, Role, Shape, ShapeId, StatementRoom, Timestamp};
+
+use super::{Batch, put};
 use crate::job::Job;
+use crate::queue::Next;
+use crate::records;
 use crate::validate::{MAX_TASKS, is_amounts};
 
 /// The bits of a shape's id that tell the task; the others tell the job.
@@ -34,47 +38,57 @@ fn gang_id(job: &Job, task: usize) -> Option<GangId> {
 impl Batch {
     /// States the demand of the roles where it changed.
     pub(super) fn state_demand(&mut self, cx: &mut Context<'_>) {
+        for (role, user, used) in self.queue.settle(cx.now()) {
+            match used {
+                Some(used) => put(cx, records::used(&role, &user, &used)),
+                None => cx.delete(records::used_key(&role, &user)),
+            }
+        }
         for role in std::mem::take(&mut self.changed) {
-            cx.state_demand(&role, self.demand(&role));
+            cx.state_demand(&role, self.demand(&role, cx.now()));
         }
     }
 
     /// What waits in a role, in its order, as far as one statement has room for it. A gang of which something still
     /// runs is not asked for: it starts whole.
-    pub(super) fn demand(&self, role: &Role) -> Vec<Shape> {
+    pub(super) fn demand(&self, role: &Role, now: Timestamp) -> Demand {
         let mut room = StatementRoom::default();
-        let mut demand: Vec<Shape> = Vec::new();
-        for (number, task) in self.queue.tasks(role) {
-            let job = self.jobs.get(&number);
+        let mut shapes: Vec<Shape> = Vec::new();
+        let mut gangs = BTreeSet::new();
+        for Next { job, task, flow } in self.queue.tasks(role, now) {
+            let job = self.jobs.get(&job);
             let Some(job) =
                 job.filter(|job| job.may_start(task) && is_amounts(&job.task_spec(task).resources))
             else {
                 continue;
             };
-            let gang = gang_id(job, task);
-            // The tasks of a gang stand one after the other, and came with the first of them.
-            if gang.is_some() && demand.last().is_some_and(|last| last.gang == gang) {
+            // The other tasks of a gang came with the first of them.
+            if gang_id(job, task).is_some_and(|gang| !gangs.insert(gang)) {
                 continue;
             }
             let tasks = job.gang(task).unwrap_or(task..task + 1);
-            let shapes: Vec<_> = tasks.filter_map(|task| self.shape(job, task)).collect();
-            if !room.take(&shapes) {
+            let wanted: Vec<_> = tasks.filter_map(|task| wanted(job, task, flow)).collect();
+            if !room.take(&wanted) {
                 break;
             }
-            demand.extend(shapes);
+            shapes.extend(wanted);
         }
-        demand
-    }
-
-    /// The shape of a task; none when nothing of it waits.
-    fn shape(&self, job: &Job, task: usize) -> Option<Shape> {
-        let count = job.n_startable(task);
-        (count > 0).then(|| shape(job, task, count))
+        let backfill = self.queue.settings(role).backfill;
+        Demand { shapes, backfill }
     }
 }
 
+/// The shape of a task; none when nothing of it may be started.
+fn wanted(job: &Job, task: usize, flow: u64) -> Option<Shape> {
+    let count = job.n_startable(task);
+    (count > 0).then(|| Shape {
+        flow,
+        ..shape(job, task, count)
+    })
+}
+
 /// So many instances of a task, as the master is asked for them.
-fn shape(job: &Job, task: usize, count: u32) -> Shape {
+pub(super) fn shape(job: &Job, task: usize, count: u32) -> Shape {
     let spec = job.task_spec(task);
     Shape {
         constraints: spec.rules.constraints.clone(),

@@ -25,7 +25,12 @@ impl Batch {
             JobState::Finished => return Ok(vec![format!("{title} has finished.")]),
             JobState::Failed if job.expired => vec![format!("{title} has failed: its deadline had passed.")],
             JobState::Failed => vec![format!("{title} has failed.")],
-            JobState::Cancelled => return Ok(vec![format!("{title} was cancelled.")]),
+            JobState::Cancelled => {
+                return Ok(vec![match &job.reason {
+                    Some(reason) => format!("{title} was cancelled: {reason}."),
+                    None => format!("{title} was cancelled."),
+                }]);
+            }
             JobState::Pending | JobState::Running if job.cancelled => {
                 let n = job.count(Phase::Running);
                 vec![format!(
@@ -35,6 +40,12 @@ impl Batch {
             }
             JobState::Pending | JobState::Running if !self.connected => {
                 vec!["the batch framework is not connected to a master.".to_owned()]
+            }
+            JobState::Pending | JobState::Running if !job.waits.is_empty() => {
+                vec![format!(
+                    "{title} must come after other jobs: {}.",
+                    self.waited_for(job)
+                )]
             }
             JobState::Pending | JobState::Running if job.held => {
                 vec![format!(
@@ -155,6 +166,9 @@ impl Batch {
         if job.held {
             return "the job is held.".to_owned();
         }
+        if !job.waits.is_empty() {
+            return "other jobs must end first.".to_owned();
+        }
         let spec = job.task_spec(task);
         if let Some(most) = spec.max_running.filter(|_| job.n_startable(task) == 0) {
             return format!("{most} of it run, and no more are to run at once.");
@@ -175,16 +189,32 @@ impl Batch {
             );
         }
         let id = shape_id(job.number, task);
-        let demand = self.demand(&job.spec.role);
-        if demand.iter().all(|shape| shape.id != id) {
-            let n = demand.len();
-            return format!("{n} other tasks of the role go before, and no more are asked for at once.");
+        let shapes = self.demand(&job.spec.role, now).shapes;
+        let place = self.explain_position(job, task, now);
+        if shapes.iter().all(|shape| shape.id != id) {
+            let n = shapes.len();
+            return format!(
+                "{n} other tasks of the role go before, and no more are asked for at once.{place}"
+            );
         }
         let but = [self.explain_avoided(now), self.explain_closing(spec, now)];
         let but: Vec<_> = but.into_iter().flatten().collect();
         match but.is_empty() {
-            true => "none was made yet.".to_owned(),
-            false => format!("none was made yet, but by {}.", but.join(", and by ")),
+            true => format!("none was made yet.{place}"),
+            false => format!("none was made yet, but by {}.{place}", but.join(", and by ")),
+        }
+    }
+
+    /// Where it stands in the queue, where anything else waits there.
+    fn explain_position(&self, job: &Job, task: usize, now: Timestamp) -> String {
+        let role = &job.spec.role;
+        let settings = self.queue.settings(role);
+        match self.position(job.number, task, now) {
+            Some((0, _)) | None => String::new(),
+            Some((n_before, n_all)) => {
+                let policy = settings.policy;
+                format!(" {n_before} of {n_all} that wait in the queue of role {role} ({policy}) go before.")
+            }
         }
     }
 

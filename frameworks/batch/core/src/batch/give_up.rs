@@ -43,6 +43,6 @@ impl Batch {
             cx.kill(&id, job.task_spec(place.task).kill_policy);
         }
         let phase = phase_after(job, place, Outcome::Lost);
-        self.end_attempt(place, phase, cx);
+        self.end_attempt(place, phase, Outcome::Lost, cx);
     }
 }

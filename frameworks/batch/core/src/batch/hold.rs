@@ -28,6 +28,9 @@ impl Batch {
             if job.ended.is_some() {
                 return Err(SteerError::Ended(name.to_owned()));
             }
+            if job.held && !held {
+                job.released = Some(cx.now());
+            }
             job.held = held;
             put(cx, records::end(job));
         }
@@ -36,7 +39,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Whether a job is held has become known.
+    /// What waits of a job, or whether it is held, has changed.
     pub(super) fn queue_again(&mut self, number: u64) {
         if let Some(job) = self.jobs.get(&number) {
             (0..job.tasks.len()).for_each(|task| self.queue.update(job, task));

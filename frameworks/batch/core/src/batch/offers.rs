@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use proffer_session::Context;
 use proffer_types::{
-    AgentId, Filters, GangId, Offer, Operation, Resources, Role, ShapeId, TaskInfo, Timestamp,
+    AgentId, Backfill, Filters, GangId, Offer, Operation, Resources, Role, ShapeId, TaskInfo, Timestamp,
 };
 
 use super::demand::{of_shape, shape_id};
-use super::{Batch, put};
+use super::{Batch, peers, put};
 use crate::TaskSpec;
 use crate::job::{Job, Phase, Place};
+use crate::queue::Next;
 use crate::records;
 use crate::schedule::rfc3339;
 use crate::validate::{MAX_GANG_BYTES, launch_bytes};
@@ -60,8 +61,9 @@ impl Room {
     }
 
     /// Takes the room of one instance.
-    fn take(&mut self, spec: &TaskSpec) -> Option<Resources> {
-        let n_bytes = self.n_bytes.checked_sub(launch_bytes(spec))?;
+    fn take(&mut self, job: &Job, task: usize) -> Option<Resources> {
+        let spec = job.task_spec(task);
+        let n_bytes = self.n_bytes.checked_sub(launch_bytes(&job.spec, spec))?;
         let n_launches = self.n_launches.checked_sub(1)?;
         let taken = self.pick(spec)?;
         self.resources.subtract(&taken);
@@ -152,7 +154,7 @@ impl Batch {
         };
         let waiting = job.tasks[task].in_phase(Phase::Waiting).iter();
         let launch = |index| {
-            let taken = room.take(job.task_spec(task))?;
+            let taken = room.take(job, task)?;
             Some((job.place(task, index), offer.agent_id.clone(), taken))
         };
         let n = n.min(job.n_startable(task));
@@ -162,7 +164,11 @@ impl Batch {
     /// Whatever else waits and fits in what is left. How many of a task are on the agent only the master knows.
     fn plan_rest(&self, offer: &Offer, room: &mut Room, now: Timestamp) -> Vec<Launch> {
         let mut plan = Vec::new();
-        for (number, task) in self.queue.tasks(&offer.role) {
+        let in_order = self.queue.settings(&offer.role).backfill == Backfill::None;
+        for Next {
+            job: number, task, ..
+        } in self.queue.tasks(&offer.role, now)
+        {
             if room.resources.is_empty() {
                 break;
             }
@@ -176,11 +182,14 @@ impl Batch {
                 || room.pick(spec).is_none()
                 || !offer.meets(&spec.rules.constraints)
             {
+                if in_order {
+                    break;
+                }
                 continue;
             }
             let n = job.n_startable(task) as usize;
             for index in job.tasks[task].in_phase(Phase::Waiting).iter().take(n) {
-                let Some(taken) = room.take(spec) else {
+                let Some(taken) = room.take(job, task) else {
                     break;
                 };
                 plan.push((job.place(task, index), offer.agent_id.clone(), taken));
@@ -207,7 +216,9 @@ impl Batch {
             }
             return 0;
         };
-        let tasks = self.launch(plan, cx);
+        let places: Vec<_> = plan.iter().map(|(place, ..)| *place).collect();
+        let mut tasks = self.launch(plan, cx);
+        peers::introduce(&mut tasks, &places, bundle);
         let n_tasks = tasks.len();
         cx.accept(bundle, vec![Operation::Launch(tasks)], Filters::NONE);
         n_tasks
@@ -239,7 +250,7 @@ impl Batch {
                     return None;
                 }
                 for index in waiting.take(*n as usize) {
-                    let taken = room.take(job.task_spec(task))?;
+                    let taken = room.take(job, task)?;
                     plan.push((job.place(task, index), offer.agent_id.clone(), taken));
                 }
             }
@@ -252,7 +263,7 @@ impl Batch {
     fn owner_of(&self, shape: ShapeId, role: &Role) -> Option<(&Job, usize)> {
         let (number, task) = of_shape(shape);
         let job = self.jobs.get(&number)?;
-        (job.spec.role == *role && task < job.tasks.len() && !job.held).then_some((job, task))
+        (job.spec.role == *role && task < job.tasks.len() && !job.is_kept_back()).then_some((job, task))
     }
 
     fn launch(&mut self, plan: Vec<Launch>, cx: &mut Context<'_>) -> Vec<TaskInfo> {
@@ -268,7 +279,7 @@ impl Batch {
         cx: &mut Context<'_>,
     ) -> Option<TaskInfo> {
         let job = self.jobs.get_mut(&place.job)?;
-        job.launch(place);
+        job.launch(place, cx.now());
         self.move_to(place, Phase::Running);
         let job = self.jobs.get(&place.job)?;
         put(cx, records::instance(job, place));
@@ -291,7 +302,7 @@ impl Batch {
             resources,
             container,
             kill_policy: spec.kill_policy,
-            labels: Default::default(),
+            labels: job.spec.labels.clone(),
             max_completion_time: spec.timeout,
             limits: spec.limits,
             shape: Some(shape_id(place.job, place.task)),

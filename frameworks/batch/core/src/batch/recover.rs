@@ -16,13 +16,23 @@ use crate::task::Instance;
 
 pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverError> {
     let mut batch = Batch::new();
-    let mut at = BTreeMap::new();
+    let mut at = BTreeMap::<String, usize>::new();
     for (key, value) in records {
         let orphan = |number: u64| RecoverError::new(key, format!("there is no job {number}"));
-        match read(key, value)? {
+        match read(key, value, &mut batch.agents)? {
             Record::Submissions(n) => batch.submissions = n,
+            Record::Queue { role, settings } => batch.queue.restore_settings(role, settings),
+            Record::Used { role, user, sum, at } => batch.queue.restore_used(role, user, sum, at),
             Record::Forgotten(number) => batch.forgotten.restore(number),
-            Record::Instance { number, .. } if batch.forgotten.restore_key(number, key) => {}
+            Record::Instance { number, .. } | Record::Sums { number, .. }
+                if batch.forgotten.restore_key(number, key) => {}
+            Record::Account(account, sums) => batch.accounts.restore(account, sums),
+            Record::Sums { number, task, sums } => {
+                let job = batch.jobs.get_mut(&number).ok_or_else(|| orphan(number))?;
+                let place = *at.get(&task).ok_or_else(|| orphan(number))?;
+                let task = job.tasks.get_mut(place).ok_or_else(|| orphan(number))?;
+                task.sums = Some(Box::new(sums));
+            }
             Record::Recurring {
                 number,
                 spec,
@@ -63,11 +73,17 @@ pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverErr
                 ended,
                 held,
                 expired,
+                released,
+                reason,
+                waits,
             } => {
                 let job = batch.jobs.get_mut(&number).ok_or_else(|| orphan(number))?;
                 job.cancelled = cancelled;
                 job.ended = ended;
                 job.expired = expired;
+                job.released = released;
+                job.reason = reason;
+                job.waits = waits;
                 job.held = held.unwrap_or(job.spec.hold);
             }
             Record::Instance {
@@ -92,9 +108,14 @@ pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverErr
     }
     for number in batch.jobs.keys().copied().collect::<Vec<_>>() {
         batch.settle(number, Job::settle, Timestamp::default());
+        if let Some(job) = batch.jobs.get_mut(&number) {
+            job.recover_opened();
+        }
         batch.watch_deadline(number);
+        batch.watch_ends(number);
         batch.queue_again(number);
     }
+    batch.queue.recovered();
     batch.recover_windows();
     // Nothing was stated yet.
     batch.changed.clone_from(&batch.roles);

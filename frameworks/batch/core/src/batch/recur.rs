@@ -268,7 +268,10 @@ impl Batch {
         let Some(instance) = job.tasks[place.task].launched(place.index) else {
             return;
         };
-        let lost = instance.never_launched.saturating_add(instance.failures);
+        let lost = instance
+            .never_launched
+            .saturating_add(instance.failures)
+            .saturating_add(instance.forgiven);
         let is_extra = instance.attempts.saturating_sub(1) > lost;
         let Some(run) = &mut job.run else {
             return;
@@ -339,6 +342,27 @@ impl Batch {
         let ended: Vec<_> = recurring.runs.difference(&recurring.open).copied().collect();
         for old in &ended[..ended.len().saturating_sub(n_kept)] {
             self.drop_job(*old, cx);
+        }
+        self.record(run.recurring, cx);
+        self.arm(run.recurring);
+    }
+
+    /// A run that had ended goes on: it counts when it ends again.
+    pub(super) fn run_reopened(&mut self, number: u64, cx: &mut Context<'_>) {
+        let Some(run) = self.jobs.get(&number).and_then(|job| job.run.clone()) else {
+            return;
+        };
+        let Some(recurring) = self.recurrings.jobs.get_mut(&run.recurring) else {
+            return;
+        };
+        recurring.open.insert(number);
+        if !run.triggered {
+            let deadline = run.at.after(recurring.schedule.epsilon());
+            let counts = &mut recurring.ledger.counts;
+            counts.ran = counts.ran.saturating_sub(1);
+            if run.started.is_some_and(|started| started > deadline) {
+                counts.late = counts.late.saturating_sub(1);
+            }
         }
         self.record(run.recurring, cx);
         self.arm(run.recurring);
@@ -424,7 +448,7 @@ impl Batch {
                 .map_or("no reason is given", |reason| reason.as_str());
             Some(format!(
                 " The last launch was dropped: {} {reason}.",
-                status.message
+                status.message()
             ))
         });
         let why = self.explain_waiting(job, task, now);

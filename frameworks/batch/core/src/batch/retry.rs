@@ -2,6 +2,8 @@
 //!
 //! That an instance waits is recorded, and not until when: a start from the records begins the wait anew.
 
+use std::ops::RangeBounds;
+
 use proffer_session::Context;
 use proffer_types::Timestamp;
 
@@ -29,8 +31,14 @@ impl Batch {
     pub(super) fn retry_due(&mut self, cx: &mut Context<'_>) {
         let due: Vec<_> = self.delays.due(cx.now()).take(MAX_RETRIES_PER_STEP).collect();
         for place in due {
+            self.delays.remove(place);
+            let job = self.jobs.get(&place.job);
+            if job.is_none_or(|job| job.tasks[place.task].phase(place.index) != Phase::Delayed) {
+                continue;
+            }
             self.move_to(place, Phase::Waiting);
-            if let Some(job) = self.jobs.get(&place.job) {
+            if let Some(job) = self.jobs.get_mut(&place.job) {
+                job.waits_since(place, cx.now());
                 put(cx, records::instance(job, place));
             }
         }
@@ -38,7 +46,13 @@ impl Batch {
 
     /// Begins the waits anew that only the records know of.
     pub(super) fn delay_recovered(&mut self, cx: &Context<'_>) {
-        let jobs = self.jobs.values().filter(|job| job.count(Phase::Delayed) > 0);
+        self.delay_all(.., cx);
+    }
+
+    /// Begins the waits anew that some jobs have no time for.
+    pub(super) fn delay_all(&mut self, jobs: impl RangeBounds<u64>, cx: &Context<'_>) {
+        let jobs = self.jobs.range(jobs).map(|(_, job)| job);
+        let jobs = jobs.filter(|job| job.count(Phase::Delayed) > 0);
         let places = jobs.flat_map(|job| {
             let tasks = job.tasks.iter().enumerate();
             let places = tasks.flat_map(move |(task, state)| {

@@ -14,7 +14,7 @@ use crate::{JobSpec, SubmitError, records};
 
 /// Jobs that have not ended; each costs a look at every offer while something of it waits.
 const MAX_OPEN_JOBS: usize = 10_000;
-/// Instances of jobs that have not ended, in all: some 400 bytes each once it was launched, a bit before.
+/// Instances of jobs that have not ended, in all: some 240 bytes each once it was launched, a bit before.
 const MAX_OPEN_INSTANCES: u64 = 4_000_000;
 
 impl Batch {
@@ -26,7 +26,9 @@ impl Batch {
         }
         let order = validate(&spec, &self.largest)?;
         let earlier = self.free_name(&spec.name)?;
-        let job = Job::new(self.submissions + 1, Arc::new(spec), order, cx.now());
+        let (waits, reason) = self.waits(&spec)?;
+        let mut job = Job::new(self.submissions + 1, Arc::new(spec), order, cx.now());
+        job.waits = waits;
         if !can_be_stated(&job) {
             return Err(SubmitError::LargeStatement(job.spec.name.clone()));
         }
@@ -40,30 +42,55 @@ impl Batch {
         self.submissions = number;
         put(cx, records::submissions(number));
         put(cx, records::job(&job));
+        if !job.waits.is_empty() {
+            put(cx, records::end(&job));
+        }
         self.names.insert(job.spec.name.clone(), number);
         self.jobs.insert(number, job);
         self.watch_deadline(number);
+        self.watch_ends(number);
         self.conclude(number, cx);
+        if let Some(job) = self.jobs.get_mut(&number).filter(|_| reason.is_some()) {
+            job.reason = reason;
+            self.cancel_job(number, cx);
+        }
         self.state_demand(cx);
         Ok(n_instances)
     }
 
     /// Makes the role one of the framework's; those that no open job is in make room.
     pub(super) fn enter(&mut self, role: &Role) -> Result<(), SubmitError> {
+        self.check_role(role)?;
         if !self.roles.contains(role) && self.roles.len() >= MAX_ROLES {
-            let open = self.jobs.values().filter(|job| job.ended.is_none());
-            let recurring = self.recurrings.jobs.values().filter(|job| !job.has_ended());
-            let open = open.map(|job| &job.spec.role);
-            let used: BTreeSet<_> = open.chain(recurring.map(|job| &job.spec.role)).collect();
+            let used: BTreeSet<_> = self.used_roles().cloned().collect();
             self.roles
                 .retain(|role| used.contains(role) || *role == Role::default());
             self.changed.retain(|role| self.roles.contains(role));
         }
-        if !self.roles.contains(role) && self.roles.len() >= MAX_ROLES {
-            return Err(SubmitError::Roles(role.clone()));
-        }
         self.roles.insert(role.clone());
         Ok(())
+    }
+
+    /// The roles of what has not ended.
+    fn used_roles(&self) -> impl Iterator<Item = &Role> {
+        let open = self.jobs.values().filter(|job| job.ended.is_none());
+        let recurring = self.recurrings.jobs.values().filter(|job| !job.has_ended());
+        let open = open.map(|job| &job.spec.role);
+        open.chain(recurring.map(|job| &job.spec.role))
+    }
+
+    /// Refuses a role that is one too many.
+    pub(super) fn check_role(&self, role: &Role) -> Result<(), SubmitError> {
+        if self.roles.contains(role) || self.roles.len() < MAX_ROLES {
+            return Ok(());
+        }
+        let default = Role::default();
+        let used: BTreeSet<_> = self.used_roles().chain([&default]).collect();
+        let kept = self.roles.iter().filter(|role| used.contains(role));
+        match kept.count() < MAX_ROLES {
+            true => Ok(()),
+            false => Err(SubmitError::Roles(role.clone())),
+        }
     }
 
     pub(super) fn check_room(&self, n_instances: u64) -> Result<(), SubmitError> {

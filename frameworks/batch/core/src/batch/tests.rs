@@ -1,13 +1,21 @@
 //! The scheduler driven by text, and by chance.
 
+mod account;
+mod check;
 mod demand;
 mod graph;
 mod hold;
+mod labels;
+mod peers;
 mod ports;
 mod property;
+mod queues;
 mod record;
 mod recurring;
+mod requeue;
 mod retry;
+mod wait;
+mod words;
 mod world;
 
 use expect_test::expect;

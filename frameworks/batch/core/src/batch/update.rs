@@ -10,6 +10,8 @@ use super::give_up::PATIENCE;
 use super::{Batch, put};
 use crate::job::{Job, Phase, Place};
 use crate::records;
+use crate::report::Report;
+use crate::task::Instance;
 
 /// How often an instance may be lost to the cluster itself before that counts as a failure: no honest
 /// cluster loses one task so often.
@@ -56,8 +58,8 @@ impl Batch {
         let Some(instance) = job.tasks[place.task].launched_mut(place.index) else {
             return;
         };
-        instance.status = Some(Box::new(status.clone()));
-        if matches!(outcome, Outcome::Failed | Outcome::Killed) {
+        instance.status = Some(Box::new(Report::of(status.clone(), &mut self.agents)));
+        if matches!(outcome, Outcome::Failed | Outcome::Killed) && !instance.is_requeued() {
             instance.failures += 1;
         }
         if outcome == Outcome::NeverLaunched {
@@ -77,7 +79,7 @@ impl Batch {
             self.run_not_launched(place.job, cx);
         }
         if phase != Phase::Running {
-            self.end_attempt(place, phase, cx);
+            self.end_attempt(place, phase, outcome, cx);
             self.conclude_after(place, cx);
         }
     }
@@ -98,12 +100,13 @@ impl Batch {
     }
 
     /// Moves an instance on from an attempt that has ended; the job has yet to be concluded.
-    pub(super) fn end_attempt(&mut self, place: Place, phase: Phase, cx: &mut Context<'_>) {
+    pub(super) fn end_attempt(&mut self, place: Place, phase: Phase, outcome: Outcome, cx: &mut Context<'_>) {
         let is_broken = |jobs: &BTreeMap<u64, Job>| {
             let job = jobs.get(&place.job);
             job.is_some_and(|job| job.gang_is_broken(place.task))
         };
         let was_broken = is_broken(&self.jobs);
+        self.charge(place, phase, outcome, cx);
         self.move_to(place, phase);
         if phase == Phase::Delayed {
             self.delay(place, cx.now());
@@ -133,11 +136,12 @@ impl Batch {
 /// The phase a running instance moves to once this is known of its attempt.
 pub(super) fn phase_after(job: &Job, place: Place, outcome: Outcome) -> Phase {
     let launched = job.tasks[place.task].launched(place.index);
-    let attempts = launched.map_or(0, |instance| instance.attempts);
+    let attempts = launched.map_or(0, |instance| instance.attempts.saturating_sub(instance.forgiven));
     let retries = job.task_spec(place.task).retries;
     let failures = || job.failures(place);
     match outcome {
         Outcome::Alive => Phase::Running,
+        _ if launched.is_some_and(Instance::is_requeued) && !job.cancelled => Phase::Waiting,
         Outcome::Finished => Phase::Finished,
         Outcome::Killed | Outcome::Lost | Outcome::NeverLaunched if job.cancelled => Phase::Cancelled,
         Outcome::Failed | Outcome::Killed if failures() <= retries && !job.cancelled => {

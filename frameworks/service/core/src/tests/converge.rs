@@ -181,10 +181,11 @@ impl Cluster {
                         task.kill = true;
                     }
                 }
-                Call::Demand { shapes, .. } => self.demand = shapes,
+                Call::Demand { demand, .. } => self.demand = demand.map(|demand| demand.shapes),
                 Call::Subscribe { .. }
                 | Call::Update { .. }
                 | Call::Decline { .. }
+                | Call::Suspend { .. }
                 | Call::Revive { .. }
                 | Call::Suppress { .. }
                 | Call::Acknowledge { .. }

@@ -342,9 +342,10 @@ fn tell(call: &Call) -> String {
             format!("launch {} on {}", ids.join(" "), tasks[0].agent_id)
         }
         Call::Kill { task_id, .. } => format!("kill {task_id}"),
+        Call::Suspend { task_id, .. } => format!("suspend {task_id}"),
         Call::Decline { filters, .. } => format!("decline {:?}", filters.refuse),
-        Call::Demand { role, shapes } => {
-            let shapes = shapes.iter().flatten();
+        Call::Demand { role, demand } => {
+            let shapes = demand.iter().flat_map(|demand| &demand.shapes);
             let shapes: String = shapes
                 .map(|shape| format!(" {}*{}", shape.id.0, shape.count))
                 .collect();

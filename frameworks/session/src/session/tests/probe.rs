@@ -8,7 +8,7 @@ use std::time::Duration;
 use expect_test::Expect;
 use proffer_types::scheduler_link::{Call, Event};
 use proffer_types::{
-    AgentId, Capabilities, Filters, FrameworkId, FrameworkInfo, GangId, KillPolicy, MasterId, Offer,
+    AgentId, Capabilities, Demand, Filters, FrameworkId, FrameworkInfo, GangId, KillPolicy, MasterId, Offer,
     OfferGang, OfferId, OfferPreferences, Operation, OperationId, OperationState, OperationStatus,
     ResourceChange, Resources, Role, Shape, ShapeId, StatusReason, StatusSource, StatusUuid, TaskId,
     TaskInfo, TaskState, TaskStatus, Timestamp, VolumeId,
@@ -173,6 +173,17 @@ fn apply(session: &mut Session<Probe>, now: &mut Timestamp, step: &str, out: &mu
         "launch" => {
             let offers: Vec<_> = words[2..].iter().map(|id| offer(id)).collect();
             let operations = vec![Operation::Launch(vec![task(words[1])])];
+            return session.with(*now, out, |_, cx| {
+                cx.accept(&offers, operations, Filters::DEFAULT)
+            });
+        }
+        "suspend" => {
+            let id = TaskId::new(words[1]).unwrap();
+            return session.with(*now, out, |_, cx| cx.suspend(&id));
+        }
+        "resume" => {
+            let operations = vec![Operation::Resume(vec![TaskId::new(words[1]).unwrap()])];
+            let offers = [offer(words[2])];
             return session.with(*now, out, |_, cx| {
                 cx.accept(&offers, operations, Filters::DEFAULT)
             });
@@ -403,10 +414,10 @@ fn show_call(call: &Call) -> String {
         }
         Call::AcceptInverse { offers } => format!("accept inverse{}", list(offers)),
         Call::DeclineInverse { offers, refuse } => format!("decline inverse{} for {refuse:?}", list(offers)),
-        Call::Demand { role, shapes: None } => format!("demand {role} taken back"),
+        Call::Demand { role, demand: None } => format!("demand {role} taken back"),
         Call::Demand {
             role,
-            shapes: Some(shapes),
+            demand: Some(Demand { shapes, .. }),
         } => {
             let shapes = shapes
                 .iter()
@@ -420,6 +431,7 @@ fn show_call(call: &Call) -> String {
                 Operation::Launch(tasks) | Operation::LaunchGroup(tasks) => {
                     list(tasks.iter().map(|task| &task.id))
                 }
+                Operation::Resume(tasks) => format!(" resume{}", list(tasks)),
                 Operation::Change { id, .. } => list(id),
             });
             format!("accept{}{}", list(offers), operations.collect::<String>())
@@ -433,6 +445,7 @@ fn show_call(call: &Call) -> String {
             let grace = kill_policy.grace_period.map(|grace| format!(" {grace:?}"));
             format!("kill {task_id}{}", grace.unwrap_or_default())
         }
+        Call::Suspend { task_id, agent_id } => format!("suspend {task_id}{}", list(agent_id)),
         Call::Acknowledge { task_id, uuid, .. } => format!("ack {task_id} {}", uuid.0[0]),
         Call::Reconcile { tasks } => {
             let named = tasks

@@ -8,7 +8,7 @@ use proffer_types::{
 };
 
 use super::launch_group::of_culprit;
-use super::{end, launch, tell_operation, tell_task};
+use super::{end, launch, resume, tell_operation, tell_task};
 use crate::OfferEnd;
 use crate::cx::Cx;
 use crate::handlers::offers::{self, Held};
@@ -58,7 +58,7 @@ fn check(
     for operation in operations {
         match operation {
             Operation::Launch(launched) => tasks.extend(launched),
-            Operation::LaunchGroup(_) | Operation::Change { .. } => {
+            Operation::LaunchGroup(_) | Operation::Resume(_) | Operation::Change { .. } => {
                 return Err((None, "the offers of a gang are for tasks only".to_owned()));
             }
         }
@@ -119,6 +119,7 @@ fn refuse(
                 tell_task(cx, framework, task, outcome, &why);
             }
         }
+        Operation::Resume(tasks) => resume::refuse(cx, framework, tasks, why),
         Operation::Change { id, .. } => tell_operation(cx, framework, None, id.as_ref(), why),
     }
 }

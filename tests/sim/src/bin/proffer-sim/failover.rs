@@ -250,6 +250,7 @@ fn agent_info(n: u64) -> AgentInfo {
         version: "1".to_owned(),
         cgroups: "cgroup v2".to_owned(),
         domain: None,
+        can_suspend: false,
     }
 }
 

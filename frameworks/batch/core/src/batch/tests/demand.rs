@@ -146,26 +146,23 @@ fn more_than_a_statement_holds_is_asked_for_when_some_of_it_runs() {
     let spec = |n: usize, name: String| JobSpec {
         name,
         role: Role::default(),
-        priority: 0,
         tasks: (0..n)
             .map(|n| spec_of(&format!("t{n}"), 1, None, Resources::of(1000, 1 << 20, 0)))
             .collect(),
-        gang: false,
-        schedule: None,
-        hold: false,
-        deadline: None,
+        ..JobSpec::default()
     };
     world
         .run(|batch, cx| batch.submit(spec(1000, "J".to_owned()), cx))
         .0
         .unwrap();
     let (_, calls) = world.run(|batch, cx| batch.submit(spec(2, "K".to_owned()), cx));
-    assert!(matches!(&calls[..], [Call::Demand { shapes: Some(shapes), .. }] if shapes.len() == 1000));
+    assert!(matches!(&calls[..], [Call::Demand { demand: Some(demand), .. }] if demand.shapes.len() == 1000));
     let offer = super::world::offer("O1", "cpus:1;mem:1GiB", None);
     world.run(|batch, cx| proffer_session::Scheduler::offers(batch, cx, vec![offer]));
     let ids: BTreeSet<_> = world
         .batch
-        .demand(&Role::default())
+        .demand(&Role::default(), Timestamp(0))
+        .shapes
         .iter()
         .map(|shape| super::super::demand::of_shape(shape.id).0)
         .collect();
@@ -201,12 +198,8 @@ fn in_role(name: &str, role: &str) -> JobSpec {
     JobSpec {
         name: name.to_owned(),
         role: Role::new(role).unwrap(),
-        priority: 0,
         tasks: vec![spec_of("a", 1, None, Resources::of(1000, 1 << 20, 0))],
-        gang: false,
-        schedule: None,
-        hold: false,
-        deadline: None,
+        ..JobSpec::default()
     }
 }
 
@@ -215,10 +208,13 @@ fn nothing_is_asked_for_from_the_start_and_a_job_in_a_new_role_does_not_resubscr
     let (mut session, out) = subscribed();
     let demands = |calls: &[Call]| {
         let demand = |call: &Call| {
-            let Call::Demand { role, shapes } = call else {
+            let Call::Demand { role, demand } = call else {
                 return None;
             };
-            Some((role.to_string(), shapes.as_ref().map_or(0, Vec::len)))
+            Some((
+                role.to_string(),
+                demand.as_ref().map_or(0, |demand| demand.shapes.len()),
+            ))
         };
         calls.iter().filter_map(demand).collect::<Vec<_>>()
     };

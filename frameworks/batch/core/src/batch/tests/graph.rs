@@ -90,13 +90,7 @@ fn a_cancelled_job_drops_what_waits_for_any_end() {
 fn layers(n_layers: usize, width: usize) -> JobSpec {
     let mut spec = JobSpec {
         name: "J".to_owned(),
-        role: Default::default(),
-        priority: 0,
-        tasks: Vec::new(),
-        gang: false,
-        schedule: None,
-        hold: false,
-        deadline: None,
+        ..JobSpec::default()
     };
     let name = |layer, nth| format!("t{layer}_{nth}");
     for layer in 0..n_layers {
@@ -205,17 +199,17 @@ fn a_large_job_is_forgotten_a_piece_at_a_time_and_by_whoever_is_there() {
     world.run(|batch, cx| batch.submit(layers(1, 1), cx)).0.unwrap();
     assert_eq!(
         world.store.len(),
-        50_000 + 3,
-        "two jobs' own records and the mark"
+        50_001 + 4,
+        "two jobs' own records, the mark, and the account"
     );
-    for left in [30_000, 10_000] {
+    for left in [30_001, 10_001] {
         assert!(world.batch.next_deadline().is_some_and(|at| at <= world.now()));
         world.run(proffer_session::Scheduler::tick);
-        assert_eq!(world.store.len(), left + 3);
+        assert_eq!(world.store.len(), left + 4);
         world.batch = world.recovered();
     }
     world.run(proffer_session::Scheduler::tick);
-    assert_eq!((world.store.len(), world.batch.next_deadline()), (2, None));
+    assert_eq!((world.store.len(), world.batch.next_deadline()), (3, None));
     assert_eq!(
         world.batch.get("J", &Pick::NONE).unwrap().counts,
         [[0, 1, 0, 0, 0, 0, 0]]

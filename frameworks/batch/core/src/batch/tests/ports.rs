@@ -25,16 +25,19 @@ fn an_instance_gets_a_port_for_each_mapping_that_leaves_the_hosts_open() {
     let job = JobSpec {
         name: "J".to_owned(),
         role: Role::default(),
-        priority: 0,
         tasks: vec![task],
-        gang: false,
-        schedule: None,
-        hold: false,
-        deadline: None,
+        ..JobSpec::default()
     };
     let mut world = World::new();
     world.run(|batch, cx| batch.submit(job, cx)).0.unwrap();
-    assert_eq!(world.batch.demand(&Role::default())[0].n_ports, 2);
+    assert_eq!(
+        world
+            .batch
+            .demand(&Role::default(), proffer_types::Timestamp(0))
+            .shapes[0]
+            .n_ports,
+        2
+    );
 
     let room_for_one = offer("O1", "cpus:4;mem:8GiB;ports:[31000-31000,31005-31006]", None);
     let ((), calls) = world.run(|batch, cx| batch.offers(cx, vec![room_for_one]));

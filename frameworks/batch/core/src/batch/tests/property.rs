@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use proffer_session::Scheduler;
 use proffer_types::scheduler_link::Call;
-use proffer_types::{Offer, OfferGang, Resources, Role, Shape, ShapeId, TaskId, TaskInfo};
+use proffer_types::{Offer, OfferGang, Resources, Role, Shape, ShapeId, TaskId, TaskInfo, Usage};
 use proptest::prelude::*;
 
 use super::world::{World, launched, offer, spec_of, status};
-use crate::{After, Batch, JobSpec, On, Phase};
+use crate::{After, AfterJob, Batch, JobSpec, On, Phase, Requeue};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -25,6 +25,7 @@ enum Step {
         each: bool,
         backoff: u64,
         max_running: Option<u32>,
+        waits: Option<(u8, On)>,
     },
     /// The remainder of an agent.
     Offer {
@@ -57,6 +58,13 @@ enum Step {
         name: u8,
         held: bool,
     },
+    Requeue {
+        name: u8,
+        all: bool,
+        /// Only this task, and this index of it.
+        task: Option<&'static str>,
+        index: Option<u32>,
+    },
     Crash,
 }
 
@@ -84,10 +92,20 @@ const STATES: [&str; 9] = [
 fn step() -> impl Strategy<Value = Step> {
     let gang = prop_oneof![Just(Gang::None), Just(Gang::Array), Just(Gang::Job)];
     let on = prop_oneof![Just(On::Success), Just(On::Failure), Just(On::Any)];
+    let other_on = prop_oneof![Just(On::Success), Just(On::Failure), Just(On::Any)];
+    let waits = proptest::option::weighted(0.3, (0..3_u8, other_on));
+    let requeued = prop_oneof![
+        Just((None, None)),
+        (
+            proptest::sample::select(&["a", "b", "c", "d"][..]),
+            proptest::option::of(0..3_u32)
+        )
+            .prop_map(|(task, index)| (Some(task), index)),
+    ];
     prop_oneof![
-        2 => (0..3_u8, 1..4_u32, 0..3_u32, gang, on, any::<bool>(), 0..3_u64, proptest::option::of(1..3_u32))
-            .prop_map(|(name, count, retries, gang, on, each, backoff, max_running)| {
-                Step::Submit { name, count, retries, gang, on, each, backoff, max_running }
+        2 => (0..3_u8, 1..4_u32, 0..3_u32, gang, on, any::<bool>(), 0..3_u64, proptest::option::of(1..3_u32), waits)
+            .prop_map(|(name, count, retries, gang, on, each, backoff, max_running, waits)| {
+                Step::Submit { name, count, retries, gang, on, each, backoff, max_running, waits }
             }),
         1 => (1..5_u32).prop_map(|cpus| Step::Offer { cpus }),
         3 => (1..5_u32).prop_map(|cpus| Step::OfferDemand { cpus }),
@@ -98,6 +116,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Return),
         1 => (0..3_u8).prop_map(|name| Step::Cancel { name }),
         1 => (0..3_u8, any::<bool>()).prop_map(|(name, held)| Step::Hold { name, held }),
+        1 => (0..3_u8, any::<bool>(), requeued).prop_map(|(name, all, (task, index))| Step::Requeue { name, all, task, index }),
         1 => Just(Step::Crash),
     ]
 }
@@ -111,6 +130,8 @@ struct Cluster {
     unreachable: BTreeSet<TaskId>,
     given_up: BTreeSet<TaskId>,
     launched: BTreeSet<TaskId>,
+    /// Attempts that have ended, or were given up, and may have run.
+    n_ended: u64,
     last: Option<(TaskId, &'static str)>,
     /// As it was stated last.
     demand: Vec<Shape>,
@@ -129,8 +150,8 @@ impl Cluster {
                 self.check_whole(&tasks, offers);
                 tasks.into_iter().for_each(|task| self.launch(&task.id));
             }
-            if let Call::Demand { shapes, .. } = call {
-                self.demand = shapes.clone().unwrap();
+            if let Call::Demand { demand, .. } = call {
+                self.demand = demand.clone().unwrap().shapes;
             }
         }
     }
@@ -215,9 +236,14 @@ impl Cluster {
     }
 
     fn report(&mut self, world: &mut World, id: &TaskId, state: &'static str) {
-        let status = status(id.as_str(), state);
+        let mut status = status(id.as_str(), state);
         if status.state.is_terminal() || state == "UNKNOWN" {
-            self.running.remove(id);
+            let was_running = self.running.remove(id);
+            self.n_ended += u64::from(was_running && state != "DROPPED");
+            status.usage = matches!(state, "FINISHED" | "FAILED" | "KILLED").then(|| Usage {
+                wall_time_us: self.n_ended,
+                ..Usage::default()
+            });
         }
         if state == "UNREACHABLE" {
             self.unreachable.insert(id.clone());
@@ -244,6 +270,7 @@ impl Cluster {
         for id in given_up {
             assert!(self.unreachable.remove(&id), "{id} is given up");
             self.running.remove(&id);
+            self.n_ended += 1;
             self.given_up.insert(id);
         }
     }
@@ -275,6 +302,7 @@ fn apply(world: &mut World, cluster: &mut Cluster, step: Step) {
             each,
             backoff,
             max_running,
+            waits,
         } => {
             let may_come_after = gang != Gang::Job;
             let small = Resources::of(1000, 1 << 20, 0);
@@ -299,15 +327,18 @@ fn apply(world: &mut World, cluster: &mut Cluster, step: Step) {
             tasks[1].max_running = max_running.filter(|_| may_come_after);
             tasks[0].gang = gang == Gang::Array;
             tasks[2].rules.max_per_agent = Some(1);
+            let after_jobs = waits.into_iter().map(|(job, on)| AfterJob {
+                job: format!("J{job}"),
+                on,
+            });
             let spec = JobSpec {
                 name: format!("J{name}"),
                 role: Role::default(),
                 priority: i32::from(name),
                 tasks,
                 gang: gang == Gang::Job,
-                schedule: None,
-                hold: false,
-                deadline: None,
+                after_jobs: after_jobs.collect(),
+                ..JobSpec::default()
             };
             let (_, calls) = world.run(|batch, cx| batch.submit(spec, cx));
             cluster.hear(&calls);
@@ -343,6 +374,21 @@ fn apply(world: &mut World, cluster: &mut Cluster, step: Step) {
             });
             cluster.hear(&calls);
         }
+        Step::Requeue {
+            name,
+            all,
+            task,
+            index,
+        } => {
+            let which = Requeue {
+                all,
+                task: task.map(str::to_owned),
+                index,
+                after: None,
+            };
+            let (_, calls) = world.run(|batch, cx| batch.requeue(&format!("J{name}"), &which, cx));
+            cluster.hear(&calls);
+        }
         Step::Crash => {
             let calls = world.crash();
             cluster.hear(&calls);
@@ -356,6 +402,8 @@ fn durable(batch: &Batch) -> Batch {
     let mut batch = batch.clone();
     for job in batch.jobs.values_mut() {
         for task in &mut job.tasks {
+            // What was never launched: since when it waits is found from what it comes after.
+            task.opened = None;
             for index in task.in_phase(Phase::Running).clone() {
                 task.launched_mut(index).unwrap().status = None;
             }
@@ -369,6 +417,7 @@ fn durable(batch: &Batch) -> Batch {
         largest: Vec::new(),
         avoided: Default::default(),
         closing: Default::default(),
+        agents: Default::default(),
         cut_off: Default::default(),
         delays: Default::default(),
         ..batch
@@ -379,7 +428,18 @@ fn check(world: &World, cluster: &Cluster) {
     assert_eq!(durable(&world.recovered()), durable(&world.batch));
     let known: BTreeSet<_> = world.batch.running.keys().cloned().collect();
     assert_eq!(known, cluster.running);
-    assert_eq!(cluster.demand, world.batch.demand(&Role::default()));
+    assert_eq!(
+        cluster.demand,
+        world
+            .batch
+            .demand(&Role::default(), proffer_types::Timestamp(0))
+            .shapes
+    );
+    let accounts = world.batch.accounts.between(0, u64::MAX);
+    assert_eq!(
+        accounts.map(|(.., sums)| sums.attempts).sum::<u64>(),
+        cluster.n_ended
+    );
 }
 
 proptest! {

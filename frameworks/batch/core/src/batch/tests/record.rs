@@ -15,10 +15,7 @@ fn job(name: &str) -> JobSpec {
         role: Role::default(),
         priority: 5,
         tasks: vec![spec_of("a", 2, None, Resources::of(1000, 1 << 20, 0))],
-        gang: false,
-        schedule: None,
-        hold: false,
-        deadline: None,
+        ..JobSpec::default()
     }
 }
 
@@ -60,7 +57,7 @@ fn limits_rules_and_gangs_outlive_a_restart() {
         .recover(&world.store.into_iter().collect::<Vec<_>>())
         .unwrap();
     assert_eq!(*batch.get("J", &Pick::all()).unwrap().spec, spec);
-    let shape = &batch.demand(&Role::default())[0];
+    let shape = &batch.demand(&Role::default(), proffer_types::Timestamp(0)).shapes[0];
     assert_eq!(
         (shape.max_per_agent, shape.placement, shape.count),
         (Some(2), Placement::Spread, 2)

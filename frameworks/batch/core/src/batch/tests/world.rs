@@ -8,18 +8,17 @@ use expect_test::Expect;
 use proffer_session::{Context, Output, Scheduler, Write};
 use proffer_types::scheduler_link::Call;
 use proffer_types::{
-    AgentId, Attribute, Constraint, ContainerSpec, FrameworkId, GangId, KillPolicy, Limits, Offer,
-    OfferConstraints, OfferGang, OfferId, Operation, PlacementRules, Predicate, ResourceName, Resources,
-    Role, Selector, Shape, ShapeId, StatusReason, StatusSource, TaskExit, TaskId, TaskInfo, TaskState,
-    TaskStatus, Timestamp, Unavailability,
+    AgentId, Attribute, FrameworkId, GangId, Offer, OfferGang, OfferId, Operation, Role, Shape, ShapeId,
+    StatusReason, StatusSource, TaskExit, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp, Unavailability,
+    Usage,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::words::settings;
+pub(super) use super::words::{job, spec_of};
 use crate::batch::demand::{of_shape, shape_id};
-use crate::{
-    After, Batch, ExitCodes, JobSpec, MissedPolicy, On, Overlap, Pick, RetryPolicy, Schedule, TaskSpec, When,
-};
+use crate::{Batch, Pick, ReportBy, ReportQuery, ReportRow, Requeue};
 
 #[derive(Debug)]
 pub(super) struct World {
@@ -136,6 +135,19 @@ fn apply(world: &mut World, step: &str) -> String {
                 calls,
             )
         }
+        "check" => {
+            let now = world.now();
+            let checked = world.batch.check(job(&words[1..]), now);
+            let asked = |shape: &Shape| format!(" {}*{}", shape.id.0, shape.count);
+            let answer = checked.map_or_else(
+                |error| error.to_string(),
+                |checked| {
+                    let asked: String = checked.demand.iter().map(asked).collect();
+                    format!("{} instances, would want{asked}", checked.n_instances)
+                },
+            );
+            (answer, Vec::new())
+        }
         "cancel" => {
             let (result, calls) = world.run(|batch, cx| batch.cancel(words[1], cx));
             (
@@ -182,8 +194,44 @@ fn apply(world: &mut World, step: &str) -> String {
         }
         "pause" => steered(world.run(|batch, cx| batch.pause(words[1], cx).map(|()| String::new()))),
         "resume" => steered(world.run(|batch, cx| batch.resume(words[1], cx).map(|()| String::new()))),
+        "requeue" => {
+            let which = Requeue {
+                task: words[2..]
+                    .iter()
+                    .find(|word| **word != "all")
+                    .map(|word| word.split('.').next().unwrap().to_owned()),
+                index: words[2..]
+                    .iter()
+                    .find_map(|word| word.split_once('.')?.1.parse().ok()),
+                all: words.contains(&"all"),
+                after: None,
+            };
+            let (result, calls) = world.run(|batch, cx| batch.requeue(words[1], &which, cx));
+            (
+                result.map_or_else(|error| error.to_string(), |of| format!("{} again", of.n)),
+                calls,
+            )
+        }
         "hold" => steered(world.run(|batch, cx| batch.hold(words[1], cx).map(|()| String::new()))),
         "release" => steered(world.run(|batch, cx| batch.release(words[1], cx).map(|()| String::new()))),
+        "queue" => {
+            let settings = settings(&words[1..]);
+            let (result, calls) = world.run(|batch, cx| batch.set_queue(&Role::default(), settings, cx));
+            (
+                result.err().map(|error| error.to_string()).unwrap_or_default(),
+                calls,
+            )
+        }
+        "waiting" => {
+            let queue = world.batch.get_queue(&Role::default(), 100, world.now);
+            let first = queue
+                .first
+                .iter()
+                .map(|next| format!("{}.{}", next.job, next.task));
+            let users = queue.users.iter().filter(|user| user.used > 0.0);
+            let users = users.map(|user| format!("{}:{:.1}", user.user, user.used));
+            (first.chain(users).collect::<Vec<_>>().join(" "), Vec::new())
+        }
         "trigger" => steered(world.run(|batch, cx| batch.trigger(words[1], cx))),
         "cancel-schedule" => world.run(|batch, cx| {
             batch.cancel_schedule(words[1], cx).unwrap();
@@ -191,13 +239,17 @@ fn apply(world: &mut World, step: &str) -> String {
         }),
         "windows" => (super::recurring::show(&world.batch, words[1]), Vec::new()),
         "crash" => (String::new(), world.crash()),
+        "report" => (report(world, &words[1..]), Vec::new()),
         "show" => (show(&world.batch, words[1]), Vec::new()),
         "explain" => (
             world.batch.explain(words[1], world.now).unwrap().join(" / "),
             Vec::new(),
         ),
         id => {
-            let status = status(id, words[1]);
+            let status = TaskStatus {
+                usage: usage(&words[2..]),
+                ..status(id, words[1])
+            };
             world.run(|batch, cx| {
                 batch.update(cx, &status);
                 String::new()
@@ -213,175 +265,9 @@ fn steered((result, calls): (Result<String, crate::SteerError>, Vec<Call>)) -> (
     (result.unwrap_or_else(|error| error.to_string()), calls)
 }
 
-/// `every:5`, `start:100`, `cron:*/5_*_*_*_*`, `in:Europe/Berlin`, `epsilon:2`, `skip`, `replace`, `least`, `history:3`.
-fn set_schedule(spec: &mut JobSpec, word: &str) {
-    let schedule = spec.schedule.get_or_insert(Schedule {
-        when: When::Every {
-            interval: Duration::from_secs(10),
-            start: None,
-        },
-        epsilon: None,
-        overlap: Overlap::Allow,
-        missed: MissedPolicy::AtMostOnce,
-        history: 0,
-    });
-    let (key, value) = word.split_once(':').unwrap_or((word, ""));
-    let seconds = || Duration::from_secs_f64(value.parse().unwrap());
-    match (key, &mut schedule.when) {
-        ("every", When::Every { interval, .. }) => *interval = seconds(),
-        ("start", When::Every { start, .. }) => *start = Some(Timestamp(0).after(seconds())),
-        ("cron", when) => {
-            *when = When::Cron {
-                expression: value.replace('_', " "),
-                timezone: String::new(),
-            };
-        }
-        ("in", When::Cron { timezone, .. }) => *timezone = value.to_owned(),
-        ("epsilon", _) => schedule.epsilon = Some(seconds()),
-        ("history", _) => schedule.history = value.parse().unwrap(),
-        ("skip", _) => schedule.overlap = Overlap::Skip,
-        ("replace", _) => schedule.overlap = Overlap::Replace,
-        ("least", _) => schedule.missed = MissedPolicy::AtLeastOnce,
-        _ => panic!("{word} is no part of a schedule"),
-    }
-}
-
-/// `J a*2 b<a c<a~,b?^ d:cpus:4 r1 b5 only:3,4 not:5 n2 d60 held p5 m2 rack=r1 gang @role`: tasks, then what holds for all of them. `a*2!` is a gang itself.
-/// What begins with `~` is of the schedule.
-pub(super) fn job(words: &[&str]) -> JobSpec {
-    let mut spec = JobSpec {
-        name: words[0].to_owned(),
-        role: Role::default(),
-        priority: 0,
-        tasks: Vec::new(),
-        gang: false,
-        schedule: None,
-        hold: false,
-        deadline: None,
-    };
-    let number = |word: &str| word[1..].parse::<i32>().ok();
-    for word in &words[1..] {
-        if let Some(role) = word.strip_prefix('@') {
-            spec.role = Role::new(role).unwrap();
-        } else if let Some(priority) = number(word).filter(|_| word.starts_with('p')) {
-            spec.priority = priority;
-        } else if let Some(retries) = number(word).filter(|_| word.starts_with('r')) {
-            spec.tasks
-                .iter_mut()
-                .for_each(|task| task.retries = retries.try_into().unwrap());
-        } else if let Some(seconds) = number(word).filter(|_| word.starts_with('b')) {
-            let backoff = Duration::from_secs(seconds.try_into().unwrap());
-            spec.tasks
-                .iter_mut()
-                .for_each(|task| task.retry.backoff = backoff);
-        } else if let Some(most) = number(word).filter(|_| word.starts_with('n')) {
-            spec.tasks
-                .iter_mut()
-                .for_each(|task| task.max_running = Some(most.try_into().unwrap()));
-        } else if let Some(codes) = word.strip_prefix("only:").or(word.strip_prefix("not:")) {
-            let codes = codes.split(',').map(|code| code.parse().unwrap()).collect();
-            let exits = match word.starts_with("only") {
-                true => ExitCodes::Only(codes),
-                false => ExitCodes::AllBut(codes),
-            };
-            spec.tasks
-                .iter_mut()
-                .for_each(|task| task.retry.exits = exits.clone());
-        } else if let Some(most) = number(word).filter(|_| word.starts_with('m')) {
-            spec.tasks
-                .iter_mut()
-                .for_each(|task| task.rules.max_per_agent = Some(most.try_into().unwrap()));
-        } else if let Some(timeout) = number(word).filter(|_| word.starts_with('t')) {
-            let timeout = Duration::from_secs(timeout.try_into().unwrap());
-            spec.tasks
-                .iter_mut()
-                .for_each(|task| task.timeout = Some(timeout));
-        } else if let Some(word) = word.strip_prefix('~') {
-            set_schedule(&mut spec, word);
-        } else if let Some((name, value)) = word.split_once('=') {
-            let constraint = Constraint {
-                selector: Selector::Attribute(name.to_owned()),
-                predicate: Predicate::Equals(value.to_owned()),
-            };
-            let constraints = OfferConstraints::all_of(vec![constraint]);
-            spec.tasks
-                .iter_mut()
-                .for_each(|task| task.rules.constraints = constraints.clone());
-        } else if *word == "held" {
-            spec.hold = true;
-        } else if let Some(seconds) = number(word).filter(|_| word.starts_with('d')) {
-            spec.deadline = Some(Duration::from_secs(seconds.try_into().unwrap()));
-        } else if *word == "gang" {
-            spec.gang = true;
-        } else {
-            spec.tasks.push(task(word));
-        }
-    }
-    spec
-}
-
-fn task(word: &str) -> TaskSpec {
-    let (word, gang) = word.strip_suffix('!').map_or((word, false), |word| (word, true));
-    let (word, asks) = word.split_once(':').unwrap_or((word, ""));
-    let (word, after) = word.split_once('<').unwrap_or((word, ""));
-    let (name, count) = word.split_once('*').unwrap_or((word, "1"));
-    let mut resources = Resources::of(1000, 1 << 30, 0);
-    for ask in asks.split(';').filter(|ask| !ask.is_empty()) {
-        let (name, _) = ask.split_once(':').unwrap();
-        let name = ResourceName::new(name).unwrap();
-        let units = ask.parse::<Resources>().unwrap().scalar(&name);
-        resources = resources.with(name, units);
-    }
-    TaskSpec {
-        gang,
-        after: after
-            .split(',')
-            .filter(|after| !after.is_empty())
-            .map(after_of)
-            .collect(),
-        ..spec_of(name, count.parse().unwrap(), None, resources)
-    }
-}
-
-/// `a`: all of `a` has finished; `a?`: has failed; `a~`: has ended; with `^` behind it, index by index.
-fn after_of(word: &str) -> After {
-    let (word, each) = word.strip_suffix('^').map_or((word, false), |word| (word, true));
-    let (task, on) = match word.as_bytes().last() {
-        Some(b'?') => (&word[..word.len() - 1], On::Failure),
-        Some(b'~') => (&word[..word.len() - 1], On::Any),
-        _ => (word, On::Success),
-    };
-    After {
-        task: task.to_owned(),
-        on,
-        each,
-    }
-}
-
-pub(super) fn spec_of(name: &str, count: u32, after: Option<&str>, resources: Resources) -> TaskSpec {
-    TaskSpec {
-        name: name.to_owned(),
-        count,
-        after: after.map(after_of).into_iter().collect(),
-        resources,
-        container: ContainerSpec {
-            command: vec!["true".to_owned()],
-            ..ContainerSpec::default()
-        },
-        max_running: None,
-        retries: 0,
-        retry: RetryPolicy::default(),
-        timeout: None,
-        kill_policy: KillPolicy::default(),
-        limits: Limits::default(),
-        rules: PlacementRules::default(),
-        gang: false,
-    }
-}
-
 /// `O1 cpus:1;mem:1GiB on=A2 for=1.0*2 gang=2 rack=r1 window=60 @role`: an offer, the agent it is of, the shapes it was made
 /// for, of how many offers its gang is, which is that of the first shape, and at what second its maintenance window begins.
-fn offers(text: &str) -> Offer {
+pub(super) fn offers(text: &str) -> Offer {
     let words: Vec<_> = text.split_whitespace().collect();
     let role = words[2..].iter().find(|word| word.starts_with('@')).copied();
     let mut made = offer(words[0], words[1], role);
@@ -459,6 +345,48 @@ pub(super) fn status(id: &str, state: &str) -> TaskStatus {
     }
 }
 
+/// `J`, or `by role`: rows with what of their sums is not zero.
+fn report(world: &World, words: &[&str]) -> String {
+    let query = |by| ReportQuery {
+        by,
+        since: Timestamp(0),
+        until: world.now,
+    };
+    let rows = match words {
+        ["by", "job"] => Ok(world.batch.report(&query(ReportBy::Job))),
+        ["by", "role"] => Ok(world.batch.report(&query(ReportBy::Role))),
+        ["by", "user"] => Ok(world.batch.report(&query(ReportBy::User))),
+        ["by", "day"] => Ok(world.batch.report(&query(ReportBy::Day))),
+        words => world.batch.report_job(words[0]),
+    };
+    let show = |row: ReportRow| {
+        let sums = format!("{:?}", row.sums);
+        let sums = sums.trim_start_matches("Sums { ").trim_end_matches(" }");
+        let sums: Vec<_> = sums.split(", ").filter(|sum| !sum.ends_with(": 0")).collect();
+        format!("{} {}", row.name, sums.join(" "))
+    };
+    match rows {
+        Ok(rows) => rows.into_iter().map(show).collect::<Vec<_>>().join(" / "),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// `wall=10 cpu=5 mem=1048576 wrote=7`: seconds and bytes.
+fn usage(words: &[&str]) -> Option<Usage> {
+    let mut usage = Usage::default();
+    for (key, number) in words.iter().filter_map(|word| word.split_once('=')) {
+        let number: u64 = number.parse().unwrap();
+        match key {
+            "wall" => usage.wall_time_us = number * 1_000_000,
+            "cpu" => usage.cpu_time_us = number * 1_000_000,
+            "mem" => usage.mem_peak_bytes = number,
+            "wrote" => usage.io.get_or_insert_default().write_bytes = number,
+            key => panic!("no usage is named {key}"),
+        }
+    }
+    (!words.is_empty()).then_some(usage)
+}
+
 fn show(batch: &Batch, name: &str) -> String {
     let view = batch.get(name, &Pick::all()).unwrap();
     let instances = view.instances.iter().map(|instance| {
@@ -485,14 +413,15 @@ fn show_call(call: &Call) -> String {
             let tasks = list(launched(operations).map(|task| &task.id));
             format!("accept{}{tasks} {:?}", list(offers), filters.refuse)
         }
-        Call::Demand { role, shapes } => {
-            let shapes = shapes.iter().flatten().map(show_shape);
+        Call::Demand { role, demand } => {
+            let shapes = demand.iter().flat_map(|demand| &demand.shapes).map(show_shape);
             format!("want {role}{}", list(shapes))
         }
         Call::Decline { offers, filters } => format!("decline{} {:?}", list(offers), filters.refuse),
         Call::Revive { roles } => format!("revive{}", list(roles)),
         Call::Suppress { roles } => format!("suppress{}", list(roles)),
         Call::Kill { task_id, .. } => format!("kill {task_id}"),
+        Call::Suspend { task_id, .. } => format!("suspend {task_id}"),
         Call::Subscribe { .. }
         | Call::Update { .. }
         | Call::Acknowledge { .. }

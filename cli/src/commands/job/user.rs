@@ -1,0 +1,32 @@
+//! Whose jobs the commands submit.
+
+use clap::Args;
+
+/// As the batch framework takes them; of what is longer or has other letters, nothing is said.
+const MAX_BYTES: usize = 63;
+
+#[derive(Debug, Args)]
+pub(crate) struct UserArgs {
+    /// Whose job it is, for queues and reports; whoever is logged in
+    #[arg(long, env = "PROFFER_JOB_USER", value_name = "NAME")]
+    user: Option<String>,
+}
+
+impl UserArgs {
+    /// Who was named, or who is logged in; nobody, where that is no name of a user.
+    pub(crate) fn name(self) -> String {
+        self.user.unwrap_or_else(logged_in)
+    }
+}
+
+/// Who is logged in; nobody, where that is no name of a user.
+pub(crate) fn logged_in() -> String {
+    let names = ["USER", "LOGNAME"].into_iter();
+    let mut names = names.filter_map(|name| std::env::var(name).ok());
+    names.find(|name| is_user(name)).unwrap_or_default()
+}
+
+fn is_user(name: &str) -> bool {
+    let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
+    !name.is_empty() && name.len() <= MAX_BYTES && name.chars().all(is_good)
+}
