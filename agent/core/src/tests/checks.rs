@@ -1,14 +1,8 @@
 //! Preparation, checks and limits, as text.
 
-use expect_test::{Expect, expect};
+use expect_test::expect;
 
-use super::world::World;
-
-fn check(before: &str, script: &str, expected: Expect) {
-    let mut world = World::new();
-    world.run(before);
-    expected.assert_eq(&world.run(script));
-}
+use super::world::{World, check};
 
 const UP: &str = "up | registered";
 const CHECKED: &str = "up | registered | run t cpus:1 health=2 ready=1 grace=5 | ack t | launched t | ack t";

@@ -1,15 +1,8 @@
 //! Executors: many tasks in one container, as text.
 
-use expect_test::{Expect, expect};
+use expect_test::expect;
 
-use super::world::World;
-
-/// Runs what leads there, then shows the effects of `script`.
-fn check(before: &str, script: &str, expected: Expect) {
-    let mut world = World::new();
-    world.run(before);
-    expected.assert_eq(&world.run(script));
-}
+use super::world::{World, check};
 
 const UP: &str = "up | registered";
 /// An executor that is subscribed and runs task `t`, everything acknowledged.

@@ -1,14 +1,8 @@
 //! Groups: all or none, and one fate.
 
-use expect_test::{Expect, expect};
+use expect_test::expect;
 
-use super::world::World;
-
-fn check(before: &str, script: &str, expected: Expect) {
-    let mut world = World::new();
-    world.run(before);
-    expected.assert_eq(&world.run(script));
-}
+use super::world::{World, check};
 
 const UP: &str = "up | registered";
 const RUNNING: &str =

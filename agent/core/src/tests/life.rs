@@ -1,17 +1,10 @@
 //! The life of tasks and sessions, as text.
 
-use expect_test::{Expect, expect};
+use expect_test::expect;
 
 use proffer_types::TaskExit;
 
-use super::world::World;
-
-/// Runs what leads there, then shows the effects of `script`.
-fn check(before: &str, script: &str, expected: Expect) {
-    let mut world = World::new();
-    world.run(before);
-    expected.assert_eq(&world.run(script));
-}
+use super::world::{World, check};
 
 const UP: &str = "up | registered";
 const RUNNING: &str = "up | registered | run t cpus:1;mem:64MiB | ack t | launched t | ack t";

@@ -1,14 +1,8 @@
 //! Operations on the agent's resources: durable first, reported then.
 
-use expect_test::{Expect, expect};
+use expect_test::expect;
 
-use super::world::World;
-
-fn check(before: &str, script: &str, expected: Expect) {
-    let mut world = World::new();
-    world.run(before);
-    expected.assert_eq(&world.run(script));
-}
+use super::world::{World, check};
 
 const UP: &str = "up | registered";
 const VOLUME: &str = "up | registered | op - reserve prod disk:2GiB | op - create v disk(+prod):1GiB";

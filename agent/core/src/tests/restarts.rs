@@ -1,14 +1,8 @@
 //! Restart in place, as text.
 
-use expect_test::{Expect, expect};
+use expect_test::expect;
 
-use super::world::World;
-
-fn check(before: &str, script: &str, expected: Expect) {
-    let mut world = World::new();
-    world.run(before);
-    expected.assert_eq(&world.run(script));
-}
+use super::world::{World, check};
 
 const RUNNING: &str =
     "up | registered | run t cpus:1 restart=failure max=2 health=1 | ack t | launched t | ack t";

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
+use expect_test::Expect;
 use proffer_types::agent_link::{AgentMessage, MasterMessage};
 use proffer_types::container::{Check, CheckKind, PortRef, RestartOn};
 use proffer_types::{
@@ -114,6 +115,13 @@ fn usage(mem_peak_bytes: u64, oom_kills: u64) -> Usage {
         oom_kills,
         ..Usage::default()
     }
+}
+
+/// Runs what leads there, then shows the effects of `script`.
+pub(super) fn check(before: &str, script: &str, expected: Expect) {
+    let mut world = World::new();
+    world.run(before);
+    expected.assert_eq(&world.run(script));
 }
 
 impl World {

@@ -41,6 +41,17 @@ pub(crate) fn check(script: &str, expected: Expect) {
     expected.assert_eq(&play(script));
 }
 
+/// As [`check`], after what leads there, which is not shown.
+pub(crate) fn check_after(before: &str, script: &str, expected: Expect) {
+    let led_there = play(before);
+    let whole = play(&format!("{before} | {script}"));
+    expected.assert_eq(
+        whole
+            .strip_prefix(&led_there)
+            .expect("the same commands do the same"),
+    );
+}
+
 pub(crate) fn play(script: &str) -> String {
     let mut world = World::new("drf");
     for command in script.split(['|', '\n']).map(str::trim).filter(|c| !c.is_empty()) {

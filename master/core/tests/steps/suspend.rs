@@ -3,32 +3,18 @@
 
 use expect_test::expect;
 
-use crate::script::check;
+use crate::script::{check, check_after};
 
 const RUNNING: &str = "framework f0 | agent a0 cpus:1;mem:1GiB | accept f0 o0 t1@a0:cpus:1;mem:64MiB | status a0 f0/t1 RUNNING | ack f0 t1 | decline f0 o1 refuse 600";
-const SUSPENDED: &str = "suspend f0 t1 | status a0 f0/t1 RUNNING*1 | ack f0 t1";
+const SUSPENDED: &str = "framework f0 | agent a0 cpus:1;mem:1GiB | accept f0 o0 t1@a0:cpus:1;mem:64MiB | status a0 f0/t1 RUNNING | ack f0 t1 | decline f0 o1 refuse 600 | suspend f0 t1 | status a0 f0/t1 RUNNING*1 | ack f0 t1";
 
 #[test]
 fn the_cpus_of_a_suspended_task_are_offered_once_its_agent_says_that_it_is_frozen_and_an_accept_gives_them_back()
  {
-    check(
-        &format!(
-            "{RUNNING} | suspend f0 t1 | wait 1 | status a0 f0/t1 RUNNING*1 | ack f0 t1 | accept f0 o2 t2@a0:cpus:1 | status a0 f0/t2 FINISHED | accept f0 o3 resume:t1 | status a0 f0/t1 RUNNING | reconcile f0"
-        ),
+    check_after(
+        RUNNING,
+        "suspend f0 t1 | wait 1 | status a0 f0/t1 RUNNING*1 | ack f0 t1 | accept f0 o2 t2@a0:cpus:1 | status a0 f0/t2 FINISHED | accept f0 o3 resume:t1 | status a0 f0/t1 RUNNING | reconcile f0",
         expect![[r#"
-            > framework f0
-            f0 <- subscribed as f0
-            > agent a0 cpus:1;mem:1GiB
-            a0 <- registered as a0
-            f0 <- offer o0 a0 * cpus:1;mem:1GiB
-            > accept f0 o0 t1@a0:cpus:1;mem:64MiB
-            a0 <- run f0/t1 cpus:1;mem:64MiB
-            f0 <- offer o1 a0 * mem:960MiB
-            > status a0 f0/t1 RUNNING
-            f0 <- t1 RUNNING #1
-            > ack f0 t1
-            a0 <- acknowledge f0/t1 #1
-            > decline f0 o1 refuse 600
             > suspend f0 t1
             a0 <- suspend f0/t1
             > wait 1
@@ -54,31 +40,10 @@ fn the_cpus_of_a_suspended_task_are_offered_once_its_agent_says_that_it_is_froze
 
 #[test]
 fn what_an_agent_said_before_it_heard_of_a_resumption_gives_nothing_back() {
-    check(
-        &format!(
-            "{RUNNING} | {SUSPENDED} | accept f0 o2 refuse 600 resume:t1 | status a0 f0/t1 RUNNING*1 | revive f0 | status a0 f0/t1 RUNNING*2 | revive f0"
-        ),
+    check_after(
+        SUSPENDED,
+        "accept f0 o2 refuse 600 resume:t1 | status a0 f0/t1 RUNNING*1 | revive f0 | status a0 f0/t1 RUNNING*2 | revive f0",
         expect![[r#"
-            > framework f0
-            f0 <- subscribed as f0
-            > agent a0 cpus:1;mem:1GiB
-            a0 <- registered as a0
-            f0 <- offer o0 a0 * cpus:1;mem:1GiB
-            > accept f0 o0 t1@a0:cpus:1;mem:64MiB
-            a0 <- run f0/t1 cpus:1;mem:64MiB
-            f0 <- offer o1 a0 * mem:960MiB
-            > status a0 f0/t1 RUNNING
-            f0 <- t1 RUNNING #1
-            > ack f0 t1
-            a0 <- acknowledge f0/t1 #1
-            > decline f0 o1 refuse 600
-            > suspend f0 t1
-            a0 <- suspend f0/t1
-            > status a0 f0/t1 RUNNING*1
-            f0 <- t1 RUNNING*1 #2
-            f0 <- offer o2 a0 * cpus:1;mem:960MiB
-            > ack f0 t1
-            a0 <- acknowledge f0/t1 #2
             > accept f0 o2 refuse 600 resume:t1
             a0 <- resume f0/t1*1
             > status a0 f0/t1 RUNNING*1
@@ -95,31 +60,10 @@ fn what_an_agent_said_before_it_heard_of_a_resumption_gives_nothing_back() {
 
 #[test]
 fn a_resumption_that_the_agent_does_not_know_of_when_it_comes_back_is_told_as_failed() {
-    check(
-        &format!(
-            "{RUNNING} | {SUSPENDED} | accept f0 o2 resume:t1 | agent a0 cpus:1;mem:1GiB f0/t1=RUNNING*1 | accept f0 o3 resume:t1"
-        ),
+    check_after(
+        SUSPENDED,
+        "accept f0 o2 resume:t1 | agent a0 cpus:1;mem:1GiB f0/t1=RUNNING*1 | accept f0 o3 resume:t1",
         expect![[r#"
-            > framework f0
-            f0 <- subscribed as f0
-            > agent a0 cpus:1;mem:1GiB
-            a0 <- registered as a0
-            f0 <- offer o0 a0 * cpus:1;mem:1GiB
-            > accept f0 o0 t1@a0:cpus:1;mem:64MiB
-            a0 <- run f0/t1 cpus:1;mem:64MiB
-            f0 <- offer o1 a0 * mem:960MiB
-            > status a0 f0/t1 RUNNING
-            f0 <- t1 RUNNING #1
-            > ack f0 t1
-            a0 <- acknowledge f0/t1 #1
-            > decline f0 o1 refuse 600
-            > suspend f0 t1
-            a0 <- suspend f0/t1
-            > status a0 f0/t1 RUNNING*1
-            f0 <- t1 RUNNING*1 #2
-            f0 <- offer o2 a0 * cpus:1;mem:960MiB
-            > ack f0 t1
-            a0 <- acknowledge f0/t1 #2
             > accept f0 o2 resume:t1
             a0 <- resume f0/t1*1
             > agent a0 cpus:1;mem:1GiB f0/t1=RUNNING*1
@@ -135,24 +79,10 @@ fn a_resumption_that_the_agent_does_not_know_of_when_it_comes_back_is_told_as_fa
 
 #[test]
 fn a_suspension_is_asked_for_again_when_the_agent_comes_back_without_it_and_not_after_a_kill() {
-    check(
-        &format!(
-            "{RUNNING} | suspend f0 t1 | agent a0 cpus:1;mem:1GiB f0/t1=RUNNING | kill f0 t1 | agent a0 cpus:1;mem:1GiB f0/t1=RUNNING"
-        ),
+    check_after(
+        RUNNING,
+        "suspend f0 t1 | agent a0 cpus:1;mem:1GiB f0/t1=RUNNING | kill f0 t1 | agent a0 cpus:1;mem:1GiB f0/t1=RUNNING",
         expect![[r#"
-            > framework f0
-            f0 <- subscribed as f0
-            > agent a0 cpus:1;mem:1GiB
-            a0 <- registered as a0
-            f0 <- offer o0 a0 * cpus:1;mem:1GiB
-            > accept f0 o0 t1@a0:cpus:1;mem:64MiB
-            a0 <- run f0/t1 cpus:1;mem:64MiB
-            f0 <- offer o1 a0 * mem:960MiB
-            > status a0 f0/t1 RUNNING
-            f0 <- t1 RUNNING #1
-            > ack f0 t1
-            a0 <- acknowledge f0/t1 #1
-            > decline f0 o1 refuse 600
             > suspend f0 t1
             a0 <- suspend f0/t1
             > agent a0 cpus:1;mem:1GiB f0/t1=RUNNING
@@ -171,31 +101,10 @@ fn a_suspension_is_asked_for_again_when_the_agent_comes_back_without_it_and_not_
 
 #[test]
 fn a_new_master_learns_from_the_agent_which_tasks_are_suspended() {
-    check(
-        &format!(
-            "{RUNNING} | {SUSPENDED} | restart | agent a0 cpus:1;mem:1GiB f0/t1=RUNNING*1 | framework f0 | reconcile f0"
-        ),
+    check_after(
+        SUSPENDED,
+        "restart | agent a0 cpus:1;mem:1GiB f0/t1=RUNNING*1 | framework f0 | reconcile f0",
         expect![[r#"
-            > framework f0
-            f0 <- subscribed as f0
-            > agent a0 cpus:1;mem:1GiB
-            a0 <- registered as a0
-            f0 <- offer o0 a0 * cpus:1;mem:1GiB
-            > accept f0 o0 t1@a0:cpus:1;mem:64MiB
-            a0 <- run f0/t1 cpus:1;mem:64MiB
-            f0 <- offer o1 a0 * mem:960MiB
-            > status a0 f0/t1 RUNNING
-            f0 <- t1 RUNNING #1
-            > ack f0 t1
-            a0 <- acknowledge f0/t1 #1
-            > decline f0 o1 refuse 600
-            > suspend f0 t1
-            a0 <- suspend f0/t1
-            > status a0 f0/t1 RUNNING*1
-            f0 <- t1 RUNNING*1 #2
-            f0 <- offer o2 a0 * cpus:1;mem:960MiB
-            > ack f0 t1
-            a0 <- acknowledge f0/t1 #2
             > restart
             > agent a0 cpus:1;mem:1GiB f0/t1=RUNNING*1
             a0 <- registered as a0
@@ -210,31 +119,10 @@ fn a_new_master_learns_from_the_agent_which_tasks_are_suspended() {
 
 #[test]
 fn a_task_that_cannot_be_resumed_stays_suspended_and_its_framework_hears_why() {
-    check(
-        &format!(
-            "{RUNNING} | {SUSPENDED} | accept f0 o2 t2@a0:cpus:0.5 resume:t1 | kill f0 t1 | accept f0 o3 resume:t1&t2&t9 | accept f0 o0 resume:t1"
-        ),
+    check_after(
+        SUSPENDED,
+        "accept f0 o2 t2@a0:cpus:0.5 resume:t1 | kill f0 t1 | accept f0 o3 resume:t1&t2&t9 | accept f0 o0 resume:t1",
         expect![[r#"
-            > framework f0
-            f0 <- subscribed as f0
-            > agent a0 cpus:1;mem:1GiB
-            a0 <- registered as a0
-            f0 <- offer o0 a0 * cpus:1;mem:1GiB
-            > accept f0 o0 t1@a0:cpus:1;mem:64MiB
-            a0 <- run f0/t1 cpus:1;mem:64MiB
-            f0 <- offer o1 a0 * mem:960MiB
-            > status a0 f0/t1 RUNNING
-            f0 <- t1 RUNNING #1
-            > ack f0 t1
-            a0 <- acknowledge f0/t1 #1
-            > decline f0 o1 refuse 600
-            > suspend f0 t1
-            a0 <- suspend f0/t1
-            > status a0 f0/t1 RUNNING*1
-            f0 <- t1 RUNNING*1 #2
-            f0 <- offer o2 a0 * cpus:1;mem:960MiB
-            > ack f0 t1
-            a0 <- acknowledge f0/t1 #2
             > accept f0 o2 t2@a0:cpus:0.5 resume:t1
             a0 <- run f0/t2 cpus:0.5
             f0 <- t1 RUNNING*1 TASK_RESUME_FAILED (the task gave up cpus:1; cpus:0.5;mem:960MiB is left of the offer)
@@ -279,31 +167,10 @@ fn what_cannot_be_suspended_is_told_so_and_goes_on() {
 
 #[test]
 fn a_suspended_task_that_ends_gives_back_the_rest() {
-    check(
-        &format!(
-            "{RUNNING} | {SUSPENDED} | decline f0 o2 refuse 600 | kill f0 t1 | status a0 f0/t1 KILLING*1 | status a0 f0/t1 KILLING KILLED"
-        ),
+    check_after(
+        SUSPENDED,
+        "decline f0 o2 refuse 600 | kill f0 t1 | status a0 f0/t1 KILLING*1 | status a0 f0/t1 KILLING KILLED",
         expect![[r#"
-            > framework f0
-            f0 <- subscribed as f0
-            > agent a0 cpus:1;mem:1GiB
-            a0 <- registered as a0
-            f0 <- offer o0 a0 * cpus:1;mem:1GiB
-            > accept f0 o0 t1@a0:cpus:1;mem:64MiB
-            a0 <- run f0/t1 cpus:1;mem:64MiB
-            f0 <- offer o1 a0 * mem:960MiB
-            > status a0 f0/t1 RUNNING
-            f0 <- t1 RUNNING #1
-            > ack f0 t1
-            a0 <- acknowledge f0/t1 #1
-            > decline f0 o1 refuse 600
-            > suspend f0 t1
-            a0 <- suspend f0/t1
-            > status a0 f0/t1 RUNNING*1
-            f0 <- t1 RUNNING*1 #2
-            f0 <- offer o2 a0 * cpus:1;mem:960MiB
-            > ack f0 t1
-            a0 <- acknowledge f0/t1 #2
             > decline f0 o2 refuse 600
             > kill f0 t1
             a0 <- kill f0/t1
