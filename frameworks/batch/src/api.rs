@@ -8,7 +8,7 @@ mod watch;
 use proffer_batch_core::{Batch, NoSuchJob, SettingsError, SteerError, SubmitError};
 use proffer_grpc::v1::jobs_server;
 use proffer_sdk::{Context, Handle};
-use proffer_wire::v1;
+use proffer_wire::{text, v1};
 use tonic::{Request, Response, Status};
 
 use crate::convert;
@@ -216,7 +216,7 @@ impl jobs_server::Jobs for Api {
         request: Request<v1::SetQueueRequest>,
     ) -> Result<Response<v1::SetQueueResponse>, Status> {
         let v1::SetQueueRequest { role, settings } = request.into_inner();
-        let role = convert::queue::role(&role).map_err(proffer_grpc::status)?;
+        let role = text::role(&role).map_err(proffer_grpc::status)?;
         let settings = convert::queue::settings(settings).map_err(proffer_grpc::status)?;
         let set = self
             .handle
@@ -241,7 +241,7 @@ impl jobs_server::Jobs for Api {
         request: Request<v1::GetQueueRequest>,
     ) -> Result<Response<v1::JobQueue>, Status> {
         let v1::GetQueueRequest { role, limit } = request.into_inner();
-        let role = convert::queue::role(&role).map_err(proffer_grpc::status)?;
+        let role = text::role(&role).map_err(proffer_grpc::status)?;
         let limit = convert::queue::limit(limit);
         let queue = self
             .handle

@@ -49,6 +49,11 @@ where
     }
 }
 
+/// Parses whose queue, quota or reservation is meant: the default role, where none is named.
+pub fn role(role: &str) -> Result<Role, ConvertError> {
+    parse_optional("role", role).map(Option::unwrap_or_default)
+}
+
 /// Parses every item of a repeated text field.
 pub(crate) fn parse_all<T>(field: &str, values: &[String]) -> Result<Vec<T>, ConvertError>
 where

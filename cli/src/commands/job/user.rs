@@ -1,9 +1,7 @@
 //! Whose jobs the commands submit.
 
 use clap::Args;
-
-/// As the batch framework takes them; of what is longer or has other letters, nothing is said.
-const MAX_BYTES: usize = 63;
+use proffer_batch_core::is_user;
 
 #[derive(Debug, Args)]
 pub(crate) struct UserArgs {
@@ -23,10 +21,7 @@ impl UserArgs {
 pub(crate) fn logged_in() -> String {
     let names = ["USER", "LOGNAME"].into_iter();
     let mut names = names.filter_map(|name| std::env::var(name).ok());
-    names.find(|name| is_user(name)).unwrap_or_default()
-}
-
-fn is_user(name: &str) -> bool {
-    let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
-    !name.is_empty() && name.len() <= MAX_BYTES && name.chars().all(is_good)
+    names
+        .find(|name| !name.is_empty() && is_user(name))
+        .unwrap_or_default()
 }

@@ -33,7 +33,7 @@ pub use check::check;
 pub use job::{JobState, Phase};
 pub use queue::{
     DEFAULT_HALF_LIFE, MAX_HALF_LIFE, MAX_SHARES, MIN_HALF_LIFE, NoSuchPolicy, Policy, QueueSettings,
-    SettingsError,
+    SettingsError, is_user,
 };
 pub use recurring::{Counts, Missed, MissedCause, Reason};
 pub use schedule::{

@@ -5,11 +5,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources, Role};
+use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources};
 use proffer_wire::container::check_memory;
 use proffer_wire::demand::{Budget, placement_rules};
 use proffer_wire::task::limits;
-use proffer_wire::text::labels;
+use proffer_wire::text::{labels, role};
 use proffer_wire::{ConvertError, v1};
 
 use crate::{After, AfterJob, ExitCodes, JobSpec, On, RetryPolicy, Schedule, TaskSpec};
@@ -44,13 +44,6 @@ impl TryFrom<v1::JobSpec> for JobSpec {
             user: message.user,
             after_jobs: after_jobs(message.after_jobs)?,
         })
-    }
-}
-
-fn role(role: &str) -> Result<Role, ConvertError> {
-    match role {
-        "" => Ok(Role::default()),
-        role => Role::new(role).map_err(|error| ConvertError::new("role", error)),
     }
 }
 

@@ -9,16 +9,16 @@ mod usage;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_set};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use proffer_types::{Role, Timestamp};
 
 use crate::job::{Job, Phase};
 
-pub(crate) use self::settings::is_user;
 pub use self::settings::{
     DEFAULT_HALF_LIFE, MAX_HALF_LIFE, MAX_SHARES, MIN_HALF_LIFE, NoSuchPolicy, Policy, QueueSettings,
-    SettingsError,
+    SettingsError, is_user,
 };
 pub(crate) use self::usage::Used;
 
@@ -303,11 +303,9 @@ impl Iterator for InTurn<'_> {
     }
 }
 
-/// A number for a user that is the same in every statement (FNV-1a); two users with one number share a turn.
+/// A number for a user that is the same in every statement; two users with one number share a turn.
 fn flow(user: &str) -> u64 {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    match user {
-        "" => 0,
-        user => user.bytes().fold(0xcbf2_9ce4_8422_2325, step),
-    }
+    let mut hasher = DefaultHasher::new();
+    user.hash(&mut hasher);
+    hasher.finish()
 }

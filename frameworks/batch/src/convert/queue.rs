@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proffer_batch_core::{DEFAULT_HALF_LIFE, Policy, QueueSettings, QueueView};
-use proffer_types::{Backfill, Role};
+use proffer_types::Backfill;
 use proffer_wire::{ConvertError, v1};
 
 use super::count;
@@ -12,13 +12,6 @@ use super::count;
 const DEFAULT_LIMIT: usize = 100;
 /// And the most.
 const MAX_LIMIT: usize = 10_000;
-
-pub(crate) fn role(role: &str) -> Result<Role, ConvertError> {
-    match role {
-        "" => Ok(Role::default()),
-        role => Role::new(role).map_err(|error| ConvertError::new("role", error)),
-    }
-}
 
 pub(crate) fn limit(limit: u32) -> usize {
     match limit {

@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources, Role};
+use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources};
 use proffer_wire::container::check_memory;
 use proffer_wire::demand::{Budget, placement_rules};
 use proffer_wire::task::limits;
+use proffer_wire::text::role;
 use proffer_wire::{ConvertError, v1};
 
 use crate::spec::{ServiceSpec, ServiceTask};
@@ -47,13 +48,6 @@ fn service_task(message: v1::ServiceTask) -> Result<ServiceTask, ConvertError> {
 
 fn missing(field: &str) -> ConvertError {
     ConvertError::new(field, "is missing")
-}
-
-fn role(role: &str) -> Result<Role, ConvertError> {
-    match role {
-        "" => Ok(Role::default()),
-        role => Role::new(role).map_err(|error| ConvertError::new("role", error)),
-    }
 }
 
 impl From<&ServiceSpec> for v1::ServiceSpec {

@@ -152,8 +152,9 @@ pub enum SettingsError {
     TooManyQueues(usize),
 }
 
-/// Whether a user may be named so; nobody is, too.
-pub(crate) fn is_user(name: &str) -> bool {
+/// Whether a user may be named so: at most 63 letters, digits, `.`, `_`, `@` or `-`. Nobody is named by the empty name.
+#[must_use]
+pub fn is_user(name: &str) -> bool {
     let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
     name.len() <= crate::validate::MAX_NAME_BYTES && name.chars().all(is_good)
 }
