@@ -4,7 +4,7 @@ use proffer_types::{Backfill, FrameworkId, Ranges, ResourceName, Resources, Role
 
 use crate::Quantities;
 
-use super::{AgentEntry, AgentIx, LeafEntry, LeafIx, Ledger, ROOT, RoleIx, Waiting};
+use super::{AgentEntry, AgentIx, ClaimKind, Held, LeafEntry, LeafIx, Ledger, ROOT, RoleIx, Waiting};
 
 /// Remainders below both are not worth an offer, as in Mesos: a hundredth of a core.
 pub(super) const MIN_CPU_MILLIS: u64 = 10;
@@ -92,7 +92,7 @@ impl Ledger {
         self.within_quota(leaf_entry, open)
     }
 
-    /// Leaves out what is held there for another, of whatever framework, unless whoever asks is over before it is wanted.
+    /// Leaves out what must stay free for another, of whatever framework, unless whoever asks is over before it is wanted.
     fn less_held(
         &self,
         leaf: LeafIx,
@@ -119,12 +119,26 @@ impl Ledger {
         if in_time {
             return Ok(open);
         }
-        let rest = open.minus(&open.common(&held.resources));
+        let rest = open.minus(&open.common(&self.kept_free(agent, held)));
         let nothing_left = rest.scalars().next().is_none();
         match self.leaves.get(holder).filter(|_| nothing_left) {
             Some(holder) => Err(Obstacle::Held(holder.framework.clone())),
             None => Ok(rest),
         }
+    }
+
+    /// What of an agent must stay free now so that what is held there will be by the time it is wanted: what no task that is
+    /// over by then gives back. The rest is EASY's extra nodes (Mu'alem and Feitelson 2001, section 2.2), anybody's for
+    /// however long. All that is held where nobody knows when it will be free.
+    #[must_use]
+    pub fn kept_free(&self, agent: AgentIx, held: &Held) -> Resources {
+        let tasks = self
+            .claims_on(agent)
+            .filter(|(_, claim)| claim.kind == ClaimKind::Task)
+            .filter(|(_, claim)| claim.ends_by.is_some_and(|end| Some(end) <= held.free_by));
+        tasks.fold(held.resources.clone(), |kept, (_, claim)| {
+            kept.minus(&claim.resources.plain())
+        })
     }
 
     /// Why one more task of a shape does not fit: the agent has too little free, or quota leaves too little of it.

@@ -88,6 +88,20 @@ fn what_ends_soonest_is_held_for_the_first_and_others_go_before_it_if_they_are_o
 }
 
 #[test]
+fn what_will_be_free_beside_the_first_is_anybodys_for_however_long() {
+    let mut bench = busy();
+    let first = limited(shape(0, "cpus:3;mem:1GiB", 1), 10 * MINUTE);
+    want(&mut bench, Backfill::Easy, std::slice::from_ref(&first));
+    bench.round();
+    bench.wait(SECOND);
+    bench.round();
+    // Of the two cores that are free on a1 now, two will be given back there in time: one is to spare.
+    let endless = shape(1, "cpus:1;mem:1GiB", 9);
+    want(&mut bench, Backfill::Easy, &[first, endless]);
+    assert_eq!(placed(&bench.round()), ["a1:1*1", "a2:1*2"]);
+}
+
+#[test]
 fn the_first_gets_its_room_when_it_was_to_be_there_whatever_went_before() {
     let mut bench = busy();
     let first = limited(shape(0, "cpus:4;mem:1GiB", 1), 10 * MINUTE);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proffer_allocator::{Grant, Ledger, RoleIx};
+use proffer_allocator::{ClaimKind, Grant, Ledger, RoleIx};
 use proffer_types::{ResourceName, Resources, Timestamp};
 
 /// Panics with the rule that a grant breaks. It is judged before it is in the ledger.
@@ -207,7 +207,7 @@ fn judge_headroom(ledger: &Ledger, role: RoleIx, offered: &Resources, who: &str)
     }
 }
 
-/// Nobody else gets what is held, unless they are over in time.
+/// Nobody else gets what is held, unless they are over in time or enough of it is given back by others who are.
 fn judge_holds(ledger: &Ledger, grant: &Grant, who: &str, now: Timestamp) {
     let Some((holder, held)) = ledger
         .held_on(grant.agent)
@@ -224,12 +224,15 @@ fn judge_holds(ledger: &Ledger, grant: &Grant, who: &str, now: Timestamp) {
         return;
     }
     let free = &ledger.agent(grant.agent).unwrap().free;
+    let tasks = (ledger.claims_on(grant.agent)).filter(|(_, claim)| claim.kind == ClaimKind::Task);
+    let over: Vec<_> = tasks
+        .filter(|(_, claim)| claim.ends_by.is_some_and(|end| Some(end) <= held.free_by))
+        .map(|(_, claim)| claim.resources.plain())
+        .collect();
     for (name, units) in held.resources.scalars() {
-        let left = free
-            .plain()
-            .scalar(name)
-            .saturating_sub(grant.resources.plain().scalar(name));
         let taken = grant.resources.plain().scalar(name);
+        let given_back: u64 = over.iter().map(|resources| resources.scalar(name)).sum();
+        let left = (free.plain().scalar(name) + given_back).saturating_sub(taken);
         assert!(
             taken == 0 || left >= units,
             "{who}: {name} is held for {holder:?}"
