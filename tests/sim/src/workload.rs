@@ -32,6 +32,8 @@ enum State {
 struct Progress {
     attempt: u32,
     state: State,
+    /// In which of the plan's roles the present attempt was launched: only there it is resumed.
+    role: u8,
     /// When the present attempt is to be killed.
     kill_at: Option<Timestamp>,
     kill_asked: bool,
@@ -42,6 +44,7 @@ struct Progress {
 const FRESH: Progress = Progress {
     attempt: 0,
     state: State::Waiting,
+    role: 0,
     kill_at: None,
     kill_asked: false,
     give_up_at: None,
@@ -96,6 +99,10 @@ impl Workload {
             .collect()
     }
 
+    fn is_done(&self) -> bool {
+        self.jobs.iter().all(|job| job.state == State::Done)
+    }
+
     /// What its user was told: which jobs are done.
     pub(crate) fn promises(&self) -> Promises {
         let end = |job: &Progress| (job.state == State::Done).then(|| "done".to_owned());
@@ -118,6 +125,7 @@ impl Workload {
         };
         let mut value = vec![state];
         value.extend(job.attempt.to_be_bytes());
+        value.push(job.role);
         cx.put(format!("job/{n:04}"), value);
     }
 
@@ -135,6 +143,7 @@ impl Workload {
             };
             free.subtract(&resources);
             self.jobs[n].state = State::Launched;
+            self.jobs[n].role = self.role(offer);
             tasks.push(self.task(n, resources, offer));
             self.write(cx, n);
             if self.plan.habits.one_at_a_time {
@@ -153,6 +162,14 @@ impl Workload {
             Operation::Launch(tasks)
         });
         cx.accept(std::slice::from_ref(offer), operations, refusal);
+    }
+
+    /// Which of the plan's roles an offer is to.
+    fn role(&self, offer: &Offer) -> u8 {
+        let place = self.plan.roles.iter().position(|role| *role == offer.role);
+        place
+            .and_then(|place| u8::try_from(place).ok())
+            .unwrap_or_default()
     }
 
     fn refusal(&self, cx: &mut Context<'_>) -> Filters {
@@ -256,6 +273,7 @@ impl Workload {
             let job = self.jobs[n];
             if job.state == State::Launched && job.give_up_at.is_some_and(|at| at <= cx.now()) {
                 cx.kill(&task_id(n, job.attempt), KillPolicy::default());
+                self.suspended.remove(&n);
                 self.retry(cx, n);
             }
         }
@@ -285,8 +303,8 @@ impl Scheduler for Workload {
                 .strip_prefix("job/")
                 .and_then(|n| n.parse().ok())
                 .ok_or_else(|| RecoverError::new(key, "key"))?;
-            let [state, attempt @ ..] = value.as_slice() else {
-                return Err(RecoverError::new(key, "empty"));
+            let [state, attempt @ .., role] = value.as_slice() else {
+                return Err(RecoverError::new(key, "length"));
             };
             let attempt = attempt.try_into().map_err(|_| RecoverError::new(key, "length"))?;
             self.jobs[n] = Progress {
@@ -296,6 +314,7 @@ impl Scheduler for Workload {
                     b'l' => State::Launched,
                     _ => State::Done,
                 },
+                role: *role,
                 ..FRESH
             };
         }
@@ -304,7 +323,7 @@ impl Scheduler for Workload {
 
     fn subscribed(&mut self, cx: &mut Context<'_>, _framework_id: &FrameworkId) {
         // A revival asked for while the link was down went nowhere.
-        if self.waiting(cx.now()).next().is_some() {
+        if self.waiting(cx.now()).next().is_some() || !self.suspended.is_empty() {
             self.suppressed = false;
             cx.revive();
         }
@@ -368,7 +387,9 @@ impl Scheduler for Workload {
             let killed_after = running.and_then(|job| job.killed_after);
             let kill_at = killed_after.map(|after| cx.now().after(after));
             self.jobs[n].kill_at = self.jobs[n].kill_at.or(kill_at);
-            self.jobs[n].give_up_at = None;
+            if !status.condition.is_suspended() {
+                self.jobs[n].give_up_at = None;
+            }
             self.consider(cx, n, status);
         }
         self.state(cx);

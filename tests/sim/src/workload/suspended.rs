@@ -10,10 +10,6 @@ use super::{Workload, task_id};
 /// How many reports of running attempts in a thousand are answered by a suspension.
 const SUSPEND_PERMILLE: u32 = 200;
 
-/// Whether any are. With it a few of ten thousand seeds end red, as with frameworks that resume without end: until
-/// that is understood the simulation holds everything else to its rules, and suspensions are tried on real kernels only.
-const SUSPENDS: bool = false;
-
 /// How long an attempt that waits to go on is waited for: others may have its cpus for long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -21,7 +17,7 @@ impl Workload {
     /// Whether it suspends at all. Who states demand is not offered what a suspended task needs.
     fn suspends(&self) -> bool {
         let habits = &self.plan.habits;
-        SUSPENDS && self.plan.jobs.len().is_multiple_of(2) && !habits.states_demand && !habits.hoards
+        self.plan.jobs.len().is_multiple_of(2) && !habits.states_demand && !habits.hoards
     }
 
     /// Suspends a running attempt now and then, and keeps account of what is suspended.
@@ -29,7 +25,7 @@ impl Workload {
         if status.condition.is_suspended() && status.state == TaskState::Running {
             self.suspended
                 .extend(status.agent_id.clone().map(|agent| (n, agent)));
-            self.jobs[n].give_up_at = Some(cx.now().after(PATIENCE));
+            self.jobs[n].give_up_at.get_or_insert(cx.now().after(PATIENCE));
             self.want(cx);
         } else if status.state == TaskState::Running && self.suspends() && self.chance(cx, SUSPEND_PERMILLE) {
             cx.suspend(&status.task_id);
@@ -41,7 +37,8 @@ impl Workload {
         let mut tasks = Vec::new();
         for (n, agent) in &self.suspended {
             let cpus = self.plan.jobs[*n].resources.cpus();
-            if *agent == offer.agent_id && free.contains(&cpus) {
+            let is_there = *agent == offer.agent_id && self.jobs[*n].role == self.role(offer);
+            if is_there && free.contains(&cpus) {
                 free.subtract(&cpus);
                 tasks.push((*n, task_id(*n, self.jobs[*n].attempt)));
             }

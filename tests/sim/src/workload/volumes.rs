@@ -28,7 +28,7 @@ impl Workload {
         let mut changes = self.give_back(cx, offer, tasks);
         let room =
             offer.resources.plain().disk_bytes() > 64 * MIB && offer.resources.kinds().count() < MAX_KINDS;
-        if room && self.chance(cx, 300) {
+        if room && !self.is_done() && self.chance(cx, 300) {
             changes.extend(self.create(cx, offer, tasks));
         }
         let mut operations = Vec::new();
@@ -73,7 +73,8 @@ impl Workload {
         ]
     }
 
-    /// Uses, changes or destroys the volumes of an offer, and gives reserved disk back.
+    /// Uses, changes or destroys the volumes of an offer, and gives reserved disk back: all of it once nothing is left to
+    /// do, so that an end comes.
     fn give_back(
         &mut self,
         cx: &mut Context<'_>,
@@ -86,13 +87,14 @@ impl Workload {
                 continue;
             };
             let Some(volume) = &kind.volume else {
-                if self.chance(cx, 500) && !kind.revocable {
+                if (self.is_done() || self.chance(cx, 500)) && !kind.revocable {
                     changes.push(ResourceChange::Unreserve { resources: part });
                 }
                 continue;
             };
             let volume = volume.id.clone();
             match cx.rng().random_range(0..6) {
+                _ if self.is_done() => changes.push(ResourceChange::Destroy { volume }),
                 0 | 1 => changes.push(ResourceChange::Destroy { volume }),
                 2 => changes.push(ResourceChange::Grow {
                     volume,
