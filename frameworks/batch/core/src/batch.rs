@@ -8,6 +8,7 @@ mod account;
 mod cancel;
 mod check;
 mod demand;
+mod estimate;
 mod expire;
 mod explain;
 mod forget;

@@ -94,6 +94,15 @@ impl Sums {
         }
     }
 
+    /// How long attempts ran on average; `None` before one has ended of which that is known.
+    #[must_use]
+    pub fn mean_running(&self) -> Option<Duration> {
+        let mean = self
+            .running_us
+            .checked_div(self.attempts.saturating_sub(self.unmeasured))?;
+        Some(Duration::from_micros(mean))
+    }
+
     /// Adds the attempts of others.
     pub fn merge(&mut self, other: &Self) {
         let sums = [

@@ -190,7 +190,7 @@ impl Batch {
         }
         let id = shape_id(job.number, task);
         let shapes = self.demand(&job.spec.role, now).shapes;
-        let place = self.explain_position(job, task, now);
+        let place = self.explain_position(job, task, now) + &self.explain_start(job, task, now);
         if shapes.iter().all(|shape| shape.id != id) {
             let n = shapes.len();
             return format!(
@@ -215,6 +215,17 @@ impl Batch {
                 let policy = settings.policy;
                 format!(" {n_before} of {n_all} that wait in the queue of role {role} ({policy}) go before.")
             }
+        }
+    }
+
+    fn explain_start(&self, job: &Job, task: usize, now: Timestamp) -> String {
+        match self.estimated_start(job, task, now) {
+            Some(at) if at > now => format!(
+                " By what runs, it may start in about {}.",
+                humantime(at.since(now))
+            ),
+            Some(_) => " By what runs, it may start at any moment.".to_owned(),
+            None => String::new(),
         }
     }
 

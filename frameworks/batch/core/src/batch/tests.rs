@@ -3,6 +3,7 @@
 mod account;
 mod check;
 mod demand;
+mod estimate;
 mod graph;
 mod hold;
 mod labels;
