@@ -305,6 +305,13 @@ impl Agent {
         self.tasks.get(self.key_of(container_id)?)?.process
     }
 
+    /// How long what the task of a container leaves behind is kept, where that has ended and says so.
+    #[must_use]
+    pub fn retention_of(&self, container_id: ContainerId) -> Option<Duration> {
+        let task = self.tasks.get(self.key_of(container_id)?)?;
+        task.info.container.retention.after(task.latest.state)
+    }
+
     /// The container of a task, until it is forgotten.
     #[must_use]
     pub fn container_of(&self, key: &TaskKey) -> Option<ContainerId> {

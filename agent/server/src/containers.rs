@@ -401,10 +401,15 @@ impl Containers {
         self.blocking(call).await.unwrap_or(Err(ExecError::Gone))
     }
 
-    /// Removes what is left of a container.
-    pub(crate) fn destroy(&self, container_id: ContainerId, key: Option<TaskKey>) {
+    /// Removes what is left of a container. The files of its task are kept, for `retention` at most.
+    pub(crate) fn destroy(
+        &self,
+        container_id: ContainerId,
+        key: Option<TaskKey>,
+        retention: Option<Duration>,
+    ) {
         if let Some(key) = key {
-            sandbox::touch(self.inner.data_dir.task_dir(&key).root());
+            sandbox::keep(&self.inner.data_dir.task_dir(&key), retention);
         }
         self.inner.removals.spawn(self.clone().remove(container_id));
     }

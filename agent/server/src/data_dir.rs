@@ -332,6 +332,11 @@ impl TaskDir {
         self.0.join("tmp")
     }
 
+    /// How long all this is kept after the task's end, in milliseconds.
+    pub(crate) fn retention(&self) -> PathBuf {
+        self.0.join("retention")
+    }
+
     pub(crate) fn stdout(&self) -> PathBuf {
         self.0.join("stdout")
     }

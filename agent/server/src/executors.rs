@@ -92,7 +92,7 @@ impl Executors {
                 if let Some(one) = self.all().remove(&container_id) {
                     one.end.cancel();
                 }
-                self.inner.containers.destroy(container_id, Some(key));
+                self.inner.containers.destroy(container_id, Some(key), None);
             }
             ExecutorOrder::Resize { .. } | ExecutorOrder::Tell { .. } | ExecutorOrder::Disconnect { .. } => {
                 self.queue(container_id, order);

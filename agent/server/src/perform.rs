@@ -235,7 +235,8 @@ impl Performer {
             Effect::Signal { container_id, signal } => self.containers.signal(container_id, signal),
             Effect::Destroy { container_id } => {
                 let key = agent.key_of(container_id).cloned();
-                self.containers.destroy(container_id, key);
+                let retention = agent.retention_of(container_id);
+                self.containers.destroy(container_id, key, retention);
             }
             Effect::Send {
                 link,

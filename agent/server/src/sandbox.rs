@@ -1,7 +1,8 @@
 //! Sandboxes: a directory a task, with its output; kept when the task has ended, until collected.
 //!
 //! The fuller the disk, the sooner: an ended task's is kept for the delay times the part of the disk that is free beyond
-//! the headroom (as Mesos does: `gc_delay`, `gc_disk_headroom`). Nothing of a task that lives is ever collected.
+//! the headroom (as Mesos does: `gc_delay`, `gc_disk_headroom`), or for less where the task says so. Nothing of a task that
+//! lives is ever collected.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,7 +15,7 @@ use proffer_types::{FrameworkId, TaskId};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::data_dir::{DataDir, remove};
+use crate::data_dir::{DataDir, TaskDir, remove};
 use crate::metrics::Metrics;
 use crate::shared::Shared;
 
@@ -29,13 +30,24 @@ pub(crate) fn clear(path: &Path) -> io::Result<()> {
     remove(path)
 }
 
-/// Starts the time for which the sandbox of an ended task is kept.
-pub(crate) fn touch(path: &Path) {
-    if let Err(error) = File::open(path).and_then(|dir| dir.set_modified(SystemTime::now()))
+/// Starts the time for which the sandbox of an ended task is kept, at most for `retention`.
+pub(crate) fn keep(task: &TaskDir, retention: Option<Duration>) {
+    let kept = match retention {
+        Some(retention) => fs::write(task.retention(), retention.as_millis().to_string()),
+        None => Ok(()),
+    };
+    let touched = || File::open(task.root()).and_then(|dir| dir.set_modified(SystemTime::now()));
+    if let Err(error) = kept.and_then(|()| touched())
         && error.kind() != io::ErrorKind::NotFound
     {
-        warn!(path = %path.display(), %error, "cannot touch a sandbox");
+        warn!(path = %task.root().display(), %error, "cannot say how long a sandbox is kept");
     }
+}
+
+/// What [`keep`] wrote; `None` where it was nothing, or is damaged.
+fn retention(task: &TaskDir) -> Option<Duration> {
+    let text = fs::read_to_string(task.retention()).ok()?;
+    text.parse().ok().map(Duration::from_millis)
 }
 
 /// The sandbox of an ended task.
@@ -44,6 +56,8 @@ struct Ended {
     key: TaskKey,
     path: PathBuf,
     since: SystemTime,
+    /// How long it is kept at most.
+    retention: Option<Duration>,
 }
 
 /// When sandboxes are collected.
@@ -56,10 +70,10 @@ pub(crate) struct Collection {
 }
 
 impl Collection {
-    /// How long sandboxes are kept with this part of the disk in use.
-    fn keeps(self, used: f64) -> Duration {
-        self.delay
-            .mul_f64((1.0 - self.disk_headroom - used).clamp(0.0, 1.0))
+    /// How long sandboxes are kept with this part of the disk in use, at most for `retention`.
+    fn keeps(self, used: f64, retention: Option<Duration>) -> Duration {
+        let longest = retention.map_or(self.delay, |retention| retention.min(self.delay));
+        longest.mul_f64((1.0 - self.disk_headroom - used).clamp(0.0, 1.0))
     }
 }
 
@@ -94,12 +108,12 @@ fn collect_once(collection: Collection, data_dir: &DataDir, shared: &Shared, met
     let mut n_over = ended.len().saturating_sub(MAX_ENDED);
     for sandbox in ended {
         // Looked up each time: what was removed has made room.
-        let keeps = collection.keeps(used(data_dir.root()));
+        let keeps = collection.keeps(used(data_dir.root()), sandbox.retention);
         let age = SystemTime::now()
             .duration_since(sandbox.since)
             .unwrap_or_default();
         if n_over == 0 && age <= keeps {
-            return;
+            continue;
         }
         n_over = n_over.saturating_sub(1);
         // Another task of that name may have come meanwhile.
@@ -149,6 +163,7 @@ fn ended(data_dir: &DataDir, shared: &Shared) -> io::Result<Vec<Ended>> {
             let key = key(&framework, &task).filter(|key| !shared.is_live(key));
             if let Some(key) = key {
                 ended.push(Ended {
+                    retention: retention(&data_dir.task_dir(&key)),
                     key,
                     path: task.path(),
                     since: task.metadata()?.modified()?,
@@ -183,8 +198,15 @@ mod tests {
             delay: Duration::from_secs(1000),
             disk_headroom: 0.1,
         };
-        let keeps = |used| collection.keeps(used).as_secs_f64().round();
+        let keeps = |used| collection.keeps(used, None).as_secs_f64().round();
         assert_eq!([0.0, 0.5, 0.9, 1.0].map(keeps), [900.0, 400.0, 0.0, 0.0]);
+        let at_most = |seconds| collection.keeps(0.5, Some(Duration::from_secs(seconds)));
+        assert_eq!(at_most(10), Duration::from_secs(4));
+        assert_eq!(
+            at_most(100_000),
+            Duration::from_secs(400),
+            "the agent's own delay"
+        );
     }
 
     #[test]
@@ -216,6 +238,9 @@ mod tests {
         collect_once(collection, &data_dir, &shared, &Metrics::new());
         let left = |task| data_dir.task_dir(&key(task)).root().exists();
         assert_eq!(["live", "old", "new"].map(left), [true, false, true]);
+        keep(&data_dir.task_dir(&key("new")), Some(Duration::ZERO));
+        collect_once(collection, &data_dir, &shared, &Metrics::new());
+        assert!(!left("new"), "it was to be kept no longer than that");
         assert!(outside.join("file").exists());
     }
 }

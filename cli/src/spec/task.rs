@@ -24,7 +24,7 @@ pub(crate) use self::fetch::Fetched;
 pub(crate) use self::image::{Image, Pull};
 pub(crate) use self::limits::{Cgroup, RlimitBounds, RlimitName, Rlimits, ulimit};
 pub(crate) use self::network::{Network, Port};
-pub(crate) use self::restart::{Logs, Restart};
+pub(crate) use self::restart::{Keep, Logs, Restart};
 pub(crate) use self::security::{Capabilities, CapabilityName, Device, SeccompChoice, UserIds};
 pub(crate) use self::volumes::Volume;
 use super::after::AfterFile;
@@ -72,6 +72,7 @@ macro_rules! with_shared_fields {
             readiness: Option<Check>,
             restart: Restart,
             logs: Logs,
+            keep: Keep,
             tty: bool,
             stdin: bool,
             kill_grace: Option<Span>,
@@ -196,6 +197,7 @@ impl TaskSpec {
             readiness: self.readiness.as_ref().map(|check| check.0.clone()),
             restart: self.restart.0,
             logs: self.logs.0,
+            retention: self.keep.into(),
             tty: self.tty,
             stdin: self.stdin,
         };

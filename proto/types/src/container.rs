@@ -10,6 +10,7 @@ pub mod limits;
 pub mod logs;
 pub mod network;
 pub mod restart;
+pub mod retention;
 pub mod security;
 pub mod volume;
 
@@ -22,6 +23,7 @@ pub use limits::{CgroupSettings, HugepageLimit, IoLimit, Rlimit, RlimitKind};
 pub use logs::LogSettings;
 pub use network::{NetworkMode, NetworkSpec, PortMapping, Protocol};
 pub use restart::{RestartOn, RestartPolicy};
+pub use retention::Retention;
 pub use security::{Capability, DeviceAccess, DeviceSpec, Seccomp, Security, UserNamespace};
 pub use volume::{Propagation, VolumeSource, VolumeSpec};
 
@@ -60,6 +62,7 @@ pub struct ContainerSpec {
     pub readiness: Option<Check>,
     pub restart: RestartPolicy,
     pub logs: LogSettings,
+    pub retention: Retention,
     /// Whether the task has a terminal instead of three pipes.
     pub tty: bool,
     /// Whether the task's stdin is a pipe that clients may write to, instead of being empty. A terminal always takes

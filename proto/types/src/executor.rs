@@ -55,6 +55,7 @@ impl ExecutorInfo {
         let cannot = [
             (spec.health.is_some() || spec.readiness.is_some(), "checks"),
             (spec.restart != Default::default(), "a restart policy"),
+            (spec.retention != Default::default(), "a retention"),
             (!spec.network.ports.is_empty(), "ports"),
             (spec.tty || spec.stdin, "a terminal or an input"),
             (

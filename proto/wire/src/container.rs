@@ -11,6 +11,7 @@ mod logs;
 mod names;
 mod network;
 mod restart;
+mod retention;
 mod security;
 mod volume;
 
@@ -79,6 +80,7 @@ impl TryFrom<v1::ContainerSpec> for ContainerSpec {
                 .at("readiness")?,
             restart: message.restart.unwrap_or_default().try_into().at("restart")?,
             logs: message.logs.unwrap_or_default().try_into().at("logs")?,
+            retention: message.retention.unwrap_or_default().into(),
             tty: message.tty,
             stdin: message.stdin,
         };
@@ -277,6 +279,7 @@ impl From<&ContainerSpec> for v1::ContainerSpec {
             readiness: spec.readiness.as_ref().map(Into::into),
             restart: unless_default(&spec.restart),
             logs: unless_default(&spec.logs),
+            retention: unless_default(&spec.retention),
             tty: spec.tty,
             stdin: spec.stdin,
         }

@@ -1,8 +1,8 @@
-//! `restart` and `logs`: what the agent does when a task ends, and how much it keeps of what it wrote.
+//! `restart`, `logs` and `keep`: what the agent does when a task ends, how much of what it wrote is kept, and for how long.
 
 use std::str::FromStr;
 
-use proffer_types::container::{LogSettings, RestartPolicy};
+use proffer_types::container::{LogSettings, RestartPolicy, Retention};
 use proffer_wire::{ConvertError, v1};
 use serde::Deserialize;
 
@@ -102,5 +102,22 @@ impl TryFrom<LogFields> for Logs {
         };
         let logs = message.try_into().map(Self);
         logs.map_err(|error: ConvertError| error.to_string())
+    }
+}
+
+/// How long what a task leaves behind is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Keep {
+    finished: Option<Span>,
+    failed: Option<Span>,
+}
+
+impl From<Keep> for Retention {
+    fn from(keep: Keep) -> Self {
+        Self {
+            finished: keep.finished.map(|span| span.0),
+            failed: keep.failed.map(|span| span.0),
+        }
     }
 }

@@ -252,6 +252,11 @@ fn logs() -> impl Strategy<Value = LogSettings> {
         .prop_map(|(max_bytes, files)| LogSettings { max_bytes, files })
 }
 
+fn retention() -> impl Strategy<Value = Retention> {
+    let span = || option::of((0..u64::MAX).prop_map(Duration::from_millis));
+    (span(), span()).prop_map(|(finished, failed)| Retention { finished, failed })
+}
+
 /// The health check asks a port by its name where there is a port with one.
 fn by_name(mut check: Check, ports: &[PortMapping]) -> Check {
     let named = ports
@@ -297,7 +302,13 @@ pub(super) fn container() -> BoxedStrategy<ContainerSpec> {
             option::of(check()).boxed(),
             option::of(check()).boxed(),
         ),
-        (restart().boxed(), logs(), any::<bool>(), any::<bool>()),
+        (
+            restart().boxed(),
+            logs(),
+            any::<bool>(),
+            any::<bool>(),
+            retention(),
+        ),
     )
         .prop_map(|(what, who, limits, given, life)| ContainerSpec {
             // With an image the command may be left to it.
@@ -326,6 +337,7 @@ pub(super) fn container() -> BoxedStrategy<ContainerSpec> {
             logs: life.1,
             tty: life.2,
             stdin: life.3,
+            retention: life.4,
         })
         .boxed()
 }
