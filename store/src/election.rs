@@ -1,5 +1,7 @@
 //! Who of several processes on one store leads.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 /// An election among the processes that share a store.
@@ -21,8 +23,16 @@ pub trait Leadership: std::fmt::Debug + Send + Sync {
     fn is_certain(&self) -> bool;
 
     /// Returns once the lead is not certain any more.
-    async fn lost(&mut self);
+    async fn lost(&self);
 
-    /// Lets another one lead at once.
-    async fn resign(self: Box<Self>);
+    /// Lets another one lead at once. To be called last: who asks meanwhile may be told that the lead is certain.
+    async fn resign(&self);
+}
+
+/// How a process stands in the election among those on one store.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    pub election: Arc<dyn Election>,
+    /// What others are told of this process while it leads: of a master, where it is reached, `host:port`.
+    pub says: String,
 }

@@ -15,7 +15,7 @@ pub use proffer_store_api::{
     Revision,
 };
 
-pub use crate::election::{Election, Leadership};
+pub use crate::election::{Election, Leadership, Standing};
 #[cfg(feature = "etcd")]
 pub use crate::etcd::bytes as etcd_bytes;
 #[cfg(feature = "etcd")]

@@ -2,25 +2,21 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use proffer_grpc::leader;
-use proffer_master::Standing;
 use proffer_master_core::RemovalLimit;
 use proffer_master_core::limits::MAX_REMOVALS;
-use proffer_store::{
-    AddressError, Candidate, Etcd, EtcdAddress, EtcdError, MAX_LEASE, MIN_LEASE, Rocks, Store,
-};
+use proffer_store::{Rocks, Standing, Store};
 use proffer_types::FaultDomain;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tracing::warn;
 
 use crate::allocators::Allocators;
 use crate::daemon::{domain, until_signal};
+use crate::etcd::{self, StoreKind};
 use crate::failure::WrongUse;
 use crate::spec::Span;
 
@@ -47,7 +43,7 @@ pub(crate) struct MasterArgs {
     #[arg(long, env = "PROFFER_ADVERTISE", value_name = "ADDRESS", value_parser = advertised)]
     advertise: Option<String>,
     /// With etcd: how long a master that died is still held for the leader, in whole seconds from 2s; absent means 3s
-    #[arg(long, env = "PROFFER_LEASE", value_name = "DURATION", value_parser = lease)]
+    #[arg(long, env = "PROFFER_LEASE", value_name = "DURATION", value_parser = etcd::lease)]
     lease: Option<Duration>,
     /// Who decides on offers: `drf` is Dominant Resource Fairness, `random` draws lots by weight, `fifo` serves the
     /// first to come, `priority` the role of the highest priority, or one that this binary adds
@@ -82,28 +78,6 @@ pub(crate) struct MasterArgs {
     pub(super) config: Option<PathBuf>,
 }
 
-/// A kind of store for the registry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum StoreKind {
-    Rocksdb,
-    Etcd(EtcdAddress),
-}
-
-impl FromStr for StoreKind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "rocksdb" => Ok(Self::Rocksdb),
-            _ if !text.starts_with("etcd:") => Err(format!("`{text}` is not rocksdb or etcd://HOST:PORT")),
-            _ => text
-                .parse()
-                .map(Self::Etcd)
-                .map_err(|error: AddressError| error.to_string()),
-        }
-    }
-}
-
 /// `1/20m`.
 fn removal_limit(text: &str) -> Result<RemovalLimit, String> {
     let (n, per) = text
@@ -123,17 +97,6 @@ fn advertised(text: &str) -> Result<String, String> {
         false => Err(format!("`{text}` is not host:port")),
     }
 }
-
-fn lease(text: &str) -> Result<Duration, String> {
-    let span = text.parse::<Span>()?.0;
-    let is_good = span.subsec_nanos() == 0 && (MIN_LEASE..=MAX_LEASE).contains(&span);
-    is_good
-        .then_some(span)
-        .ok_or_else(|| format!("`{text}` is not 2 to 300 whole seconds"))
-}
-
-/// How long a dead leader is missed at most, and one that is only slow is waited for.
-const DEFAULT_LEASE: Duration = Duration::from_secs(3);
 
 impl MasterArgs {
     /// Refuses what the store has no use for, and what it lacks.
@@ -205,28 +168,10 @@ async fn open(args: &MasterArgs) -> Result<(Arc<dyn Store>, String, Option<Stand
             Ok((Arc::new(store), "rocksdb".to_owned(), None))
         }
         StoreKind::Etcd(address) => {
-            let store = reach(address).await?;
-            let candidate = Candidate::new(address, args.lease.unwrap_or(DEFAULT_LEASE)).await;
-            let standing = Standing {
-                election: Box::new(candidate.map_err(anyhow::Error::msg)?),
-                address: args.advertise.clone().unwrap_or_else(|| args.listen.to_string()),
-            };
+            let says = args.advertise.clone().unwrap_or_else(|| args.listen.to_string());
+            let (store, standing) = etcd::share(address, args.lease, says).await?;
             Ok((Arc::new(store), address.to_string(), Some(standing)))
         }
-    }
-}
-
-/// How often an etcd that cannot be reached is asked again.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// Opens the store as soon as etcd is there: after the start of a machine it may be later.
-async fn reach(address: &EtcdAddress) -> Result<Etcd, EtcdError> {
-    loop {
-        match Etcd::open(address.clone()).await {
-            Err(error @ EtcdError::Unreachable { .. }) => warn!(%error, "waiting for etcd"),
-            opened => return opened,
-        }
-        tokio::time::sleep(RETRY).await;
     }
 }
 

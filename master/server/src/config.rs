@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use proffer_allocator::Allocator;
-use proffer_store::Election;
+use proffer_store::Standing;
 use tokio::sync::oneshot;
 
 /// Makes the allocator: once at the start, and again for each recovery from a failed store.
@@ -20,18 +20,11 @@ pub struct Config {
     pub core: proffer_master_core::Config,
     /// What the store is called in answers to operators: `rocksdb`, `memory`.
     pub store_name: String,
-    /// Absent means that this master alone uses the store.
+    /// Absent means that this master alone uses the store. It says where agents, frameworks and clients reach this
+    /// master, `host:port`.
     pub election: Option<Standing>,
     /// Told the bound address, once it accepts connections.
     pub listening: Option<oneshot::Sender<SocketAddr>>,
-}
-
-/// How a master stands in the election among those on one store.
-#[derive(Debug)]
-pub struct Standing {
-    pub election: Box<dyn Election>,
-    /// `host:port`, where agents, frameworks and clients reach this master.
-    pub address: String,
 }
 
 impl fmt::Debug for Config {

@@ -14,7 +14,7 @@ mod tenure;
 use std::time::Duration;
 
 use proffer_master_core::Master;
-use proffer_store::{CommitError, Leadership, ReadError, Store};
+use proffer_store::{CommitError, Leadership, ReadError, Standing, Store};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ use tracing::{error, info};
 
 use crate::MasterError;
 use crate::clock::Clock;
-use crate::config::{NewAllocator, Standing};
+use crate::config::NewAllocator;
 use crate::forward::Services;
 use crate::inbox::Inputs;
 use crate::lead::tenure::{End, Tenure};

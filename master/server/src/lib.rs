@@ -23,7 +23,7 @@ mod run;
 mod scheduler_link;
 mod serve;
 
-pub use config::{Config, NewAllocator, Standing};
+pub use config::{Config, NewAllocator};
 pub use error::MasterError;
 pub use registry::{Backup, BackupError, transfer};
 pub use run::run;

@@ -23,6 +23,15 @@ pub struct EtcdAddress {
 #[error("`{0}` is not etcd://HOST:PORT[,HOST:PORT..][/PREFIX]")]
 pub struct AddressError(String);
 
+impl EtcdAddress {
+    /// The place of one more store for the same cluster: what each has in etcd is apart from the others.
+    #[must_use]
+    pub fn below(mut self, name: &str) -> Self {
+        self.prefix = format!("{}/{name}", self.prefix);
+        self
+    }
+}
+
 impl FromStr for EtcdAddress {
     type Err = AddressError;
 

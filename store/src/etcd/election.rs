@@ -69,7 +69,7 @@ impl Candidate {
     }
 
     async fn attempt(&self, says: &str) -> Option<Lead> {
-        let mut lease = Lease::grant(&self.client, self.lease).await?;
+        let lease = Lease::grant(&self.client, self.lease).await?;
         let mut client = self.client.clone();
         let key = tokio::select! {
             won = client.campaign(self.name.as_str(), says, lease.id) => won.ok()?.leader()?.clone(),
@@ -109,11 +109,11 @@ impl Leadership for Lead {
         Instant::now() < *self.lease.until.borrow()
     }
 
-    async fn lost(&mut self) {
+    async fn lost(&self) {
         self.lease.ran_out().await;
     }
 
-    async fn resign(self: Box<Self>) {
+    async fn resign(&self) {
         let mut client = self.client.clone();
         let options = ResignOptions::new().with_leader(self.key.clone());
         // If it does not work the lease runs out.
@@ -146,15 +146,16 @@ impl Lease {
         })
     }
 
-    async fn ran_out(&mut self) {
+    async fn ran_out(&self) {
+        let mut prolonged = self.until.clone();
         loop {
-            let until = *self.until.borrow_and_update();
+            let until = *prolonged.borrow_and_update();
             if until <= Instant::now() {
                 return;
             }
             tokio::select! {
                 () = sleep_until(until) => {}
-                changed = self.until.changed() => if changed.is_err() {
+                changed = prolonged.changed() => if changed.is_err() {
                     // Its keeper is gone: nobody prolongs it.
                     return sleep_until(until).await;
                 },

@@ -163,7 +163,7 @@ async fn one_leads_at_a_time_and_the_next_when_it_resigns_or_is_gone() {
     assert!(timeout(MIN_LEASE * 2, &mut waiting).await.is_err(), "two lead");
     assert!(first.is_certain());
     first.resign().await;
-    let mut second = timeout(MIN_LEASE / 2, waiting).await.unwrap();
+    let second = timeout(MIN_LEASE / 2, waiting).await.unwrap();
     assert_eq!(one.leader().await.as_deref(), Some("other"));
 
     // As a process that is killed: it keeps nothing alive, and says nothing.
@@ -185,7 +185,7 @@ async fn one_leads_at_a_time_and_the_next_when_it_resigns_or_is_gone() {
 async fn a_leader_that_cannot_reach_etcd_stops_before_its_lease_ends() {
     let Some(server) = EtcdServer::start() else { return };
     let candidate = candidate(&server.new_prefix()).await;
-    let mut leadership = candidate.campaign("it").await;
+    let leadership = candidate.campaign("it").await;
     signal(&server, "-STOP");
     let outcome = timeout(MIN_LEASE, leadership.lost()).await;
     let certain = leadership.is_certain();

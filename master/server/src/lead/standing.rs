@@ -3,10 +3,10 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use proffer_store::Standing;
 use tokio::net::TcpStream;
 use tracing::{info, warn};
 
-use crate::config::Standing;
 use crate::lead::Lead;
 use crate::readiness::Readiness;
 
@@ -36,10 +36,10 @@ impl Lead<'_> {
         *last_term = None;
         let leadership = tokio::select! {
             () = self.shutdown.cancelled() => return false,
-            leadership = standing.election.campaign(&standing.address) => leadership,
+            leadership = standing.election.campaign(&standing.says) => leadership,
             never = tell(standing, &self.readiness) => match never {},
         };
-        info!(address = standing.address, "elected");
+        info!(address = standing.says, "elected");
         self.leadership = Some(leadership);
         true
     }
@@ -60,7 +60,7 @@ async fn tell(standing: &Standing, readiness: &Readiness) -> Infallible {
     loop {
         // Its own name may still be there from before.
         let leader = standing.election.leader().await;
-        let leader = leader.filter(|leader| *leader != standing.address);
+        let leader = leader.filter(|leader| *leader != standing.says);
         let answers = match &leader {
             Some(leader) => answers(leader).await,
             None => false,

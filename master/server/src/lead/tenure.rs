@@ -79,7 +79,7 @@ impl<'a, 'b> Tenure<'a, 'b> {
             tokio::select! {
                 biased;
                 () = self.lead.shutdown.cancelled() => return End::Shutdown,
-                () = lost(&mut self.lead.leadership) => return End::Deposed,
+                () = lost(self.lead.leadership.as_deref()) => return End::Deposed,
                 () = self.lead.inputs.take(BATCHED_INPUTS, &mut inputs) => {}
                 () = timer => {}
             }
@@ -229,7 +229,7 @@ fn begun(event: &Event) -> Option<LinkId> {
 }
 
 /// Returns when the lead is lost; never where there is no election.
-async fn lost(leadership: &mut Option<Box<dyn Leadership>>) {
+async fn lost(leadership: Option<&dyn Leadership>) {
     match leadership {
         Some(leadership) => leadership.lost().await,
         None => std::future::pending().await,

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use proffer_grpc::leader;
-use proffer_master::Standing;
-use proffer_store::{Election, Leadership, Memory, Store};
+use proffer_store::{Election, Leadership, Memory, Standing, Store};
 use proffer_wire::v1;
 use proffer_wire::v1::scheduler_event::Event;
 use tokio::net::TcpListener;
@@ -51,11 +50,11 @@ impl Leadership for Ballot {
         vote.elects_us && !vote.is_uncertain
     }
 
-    async fn lost(&mut self) {
+    async fn lost(&self) {
         self.0.subscribe().wait_for(|vote| !vote.elects_us).await.unwrap();
     }
 
-    async fn resign(self: Box<Self>) {
+    async fn resign(&self) {
         self.0.send_modify(|vote| vote.elects_us = false);
     }
 }
@@ -67,8 +66,8 @@ impl Ballot {
 
     fn standing(&self) -> Option<Standing> {
         Some(Standing {
-            election: Box::new(self.clone()),
-            address: "us:1".to_owned(),
+            election: Arc::new(self.clone()),
+            says: "us:1".to_owned(),
         })
     }
 
