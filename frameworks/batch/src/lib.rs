@@ -18,10 +18,12 @@ use tonic::service::Routes;
 use crate::api::Api;
 
 /// The largest message of a client: the spec of a job of 10,000 tasks and 100,000 conditions, with the commands of a
-/// workflow engine, has some 8 MiB, while no other service takes more than 4.
-pub const MAX_JOB_BYTES: usize = 16 << 20;
+/// workflow engine, has some 8 MiB, while no other service takes more than 4. What is recorded of a job in one call must
+/// fit in one commit of the store besides what else is written then: it takes 16 MiB.
+pub const MAX_JOB_BYTES: usize = 12 << 20;
 
-/// Runs the batch framework until `shutdown`. The store must be its own.
+/// Runs the batch framework until `shutdown`. The store must be its own, and may be shared by several processes of it that
+/// stand in an election.
 pub async fn run(
     config: DaemonConfig,
     store: Arc<dyn Store>,
@@ -32,5 +34,5 @@ pub async fn run(
         Routes::new(JobsServer::new(Api::new(handle)).max_decoding_message_size(MAX_JOB_BYTES))
     };
     // The scheduler lies in the future; callers need not carry it about.
-    Box::pin(serve(config, store, Batch::new(), SERVICE_NAME, api, shutdown)).await
+    Box::pin(serve(config, store, Batch::new, SERVICE_NAME, api, shutdown)).await
 }

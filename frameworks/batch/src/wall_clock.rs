@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use proffer_batch_core::Batch;
-use proffer_sdk::Handle;
+use proffer_sdk::{CallError, Handle};
 use proffer_types::Timestamp;
 
 /// How often the two clocks are compared: windows are whole seconds.
@@ -17,7 +17,10 @@ const TOLERANCE: Duration = Duration::from_millis(100);
 pub(crate) async fn follow(handle: Handle<Batch>) {
     let mut told = distance();
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::select! {
+            () = handle.stopped() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
         let now = distance();
         if now.abs_diff(told) <= TOLERANCE.as_millis() {
             continue;
@@ -29,8 +32,8 @@ pub(crate) async fn follow(handle: Handle<Batch>) {
                 told = now;
             }
             // What was not stored is told again; who has stopped hears nothing.
-            Err(proffer_sdk::CallError::NotStored(_)) => {}
-            Err(proffer_sdk::CallError::Stopped) => return,
+            Err(CallError::NotStored(_) | CallError::TooLarge(_)) => {}
+            Err(CallError::Stopped | CallError::Deposed) => return,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proffer_session::{RecoverError, Scheduler, UnknownTasks};
-use proffer_store::Store;
+use proffer_store::{CommitError, Leadership, ReadError, Store};
 use proffer_types::framework::DEFAULT_FAILOVER_TIMEOUT;
 use proffer_types::{Capabilities, FrameworkId, FrameworkInfo, Role};
 use thiserror::Error;
@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::handle::{Command, QUEUED_CALLS};
-use crate::records::Records;
+use crate::records::{OpenError, Records};
 use crate::{Handle, Progress};
 
 use self::serve::Running;
@@ -66,7 +66,18 @@ pub enum RunError {
     #[error("no master is named")]
     NoMaster,
     #[error("cannot read the framework's store")]
-    Store(#[source] proffer_store::ReadError),
+    Store(#[source] ReadError),
+    #[error("cannot begin a term in the framework's store")]
+    Term(#[source] CommitError),
+    /// The store is in use for something else; nothing was written to it.
+    #[error("the store is not this framework's: {0}")]
+    Foreign(String),
+    /// The scheduler, not a call of it, asked for a write that no store takes: it would do so again.
+    #[error("the scheduler wrote what cannot be stored")]
+    Write(#[source] CommitError),
+    /// Of several processes of the framework this one leads no more; see [`Driver::leading`].
+    #[error("this instance of the framework leads no more")]
+    Deposed,
     #[error("cannot recover the framework")]
     Recover(#[from] RecoverError),
     #[error("the framework's store is that of framework `{kept}`, so it cannot adopt `{adopt}`")]
@@ -74,6 +85,16 @@ pub enum RunError {
     /// The message is the master's.
     #[error("the master refused the framework: {0}")]
     Refused(String),
+}
+
+impl From<OpenError> for RunError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Read(error) => Self::Store(error),
+            OpenError::Term(error) => Self::Term(error),
+            OpenError::Foreign { .. } => Self::Foreign(error.to_string()),
+        }
+    }
 }
 
 /// Runs a scheduler against a cluster.
@@ -112,6 +133,16 @@ impl<S: Scheduler + 'static> Driver<S> {
         }
     }
 
+    /// Of several processes on the store this one was elected: the driver begins a term in the store, acts only while it is
+    /// certain to lead, and ends with [`RunError::Deposed`] once it is not. It resigns when it ends. [`crate::serve`] does
+    /// this, and stands in the election before and after.
+    #[must_use]
+    pub fn leading(mut self, leadership: Box<dyn Leadership>) -> Self {
+        self.records
+            .lead(leadership.into(), self.config.info.name.clone());
+        self
+    }
+
     /// A way to the scheduler while it runs; calls made before [`Driver::run`] wait for it.
     #[must_use]
     pub fn handle(&self) -> Handle<S> {
@@ -123,6 +154,12 @@ impl<S: Scheduler + 'static> Driver<S> {
         if self.config.masters.is_empty() {
             return Err(RunError::NoMaster);
         }
-        Running::start(self).await?.run(&shutdown).await
+        let records = self.records.clone();
+        let ended = match Running::start(self).await {
+            Ok(running) => running.run(&shutdown).await,
+            Err(error) => Err(error),
+        };
+        records.resign().await;
+        ended
     }
 }

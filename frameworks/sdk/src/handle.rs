@@ -12,7 +12,7 @@ pub(crate) const QUEUED_CALLS: usize = 256;
 pub(crate) type Command<S> =
     Box<dyn FnOnce(&mut Session<S>, Timestamp, &mut Output) -> Deliver + Send + 'static>;
 /// Told whether the step was committed, or why not.
-pub(crate) type Deliver = Box<dyn FnOnce(Result<(), &str>) + Send + 'static>;
+pub(crate) type Deliver = Box<dyn FnOnce(Result<(), CallError>) + Send + 'static>;
 
 /// Why a call has no result.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -23,12 +23,22 @@ pub enum CallError {
     /// What the call asked for was written in full or not at all: the next call sees which.
     #[error("the framework's store failed, so look again whether the change was made: {0}")]
     NotStored(String),
+    /// The call wrote more than a store takes at once, some 12 MiB. Nothing changed, and trying again does not help.
+    #[error("this is too much to be stored at once: {0}")]
+    TooLarge(String),
+    /// Another process of the framework leads, or is about to. What the call asked for was written in full or not at all.
+    #[error("this instance of the framework leads no more, so look again whether the change was made")]
+    Deposed,
 }
 
 impl From<CallError> for tonic::Status {
-    /// UNAVAILABLE with the cause: a client may try again.
+    /// UNAVAILABLE with the cause: a client may try again. RESOURCE_EXHAUSTED where that would not help.
     fn from(error: CallError) -> Self {
-        Self::unavailable(error.to_string())
+        let message = error.to_string();
+        match error {
+            CallError::TooLarge(_) => Self::resource_exhausted(message),
+            CallError::Stopped | CallError::NotStored(_) | CallError::Deposed => Self::unavailable(message),
+        }
     }
 }
 
@@ -70,8 +80,7 @@ impl<S: proffer_session::Scheduler> Handle<S> {
             let result = session.with(now, out, call);
             // A caller that went away does not want to know.
             Box::new(move |stored| {
-                let failed = |cause: &str| CallError::NotStored(cause.to_owned());
-                drop(answer.send(stored.map(|()| result).map_err(failed)));
+                drop(answer.send(stored.map(|()| result)));
             })
         });
         self.commands
@@ -91,6 +100,11 @@ impl<S: proffer_session::Scheduler> Handle<S> {
     #[must_use]
     pub fn framework_id(&self) -> Option<FrameworkId> {
         self.progress.borrow().framework_id.clone()
+    }
+
+    /// Returns once the driver has ended.
+    pub async fn stopped(&self) {
+        self.commands.closed().await;
     }
 
     /// Tells when the scheduler may have changed.

@@ -1,7 +1,8 @@
 //! What framework authors depend on: the scheduler trait, and a driver that runs it against a cluster.
 //!
 //! Implement [`Scheduler`], give it to a [`Driver`] with a store for its records, and call [`Driver::run`]. A
-//! framework with an API of its own (gRPC, say) reaches the running scheduler through a [`Handle`]; [`serve`] runs both.
+//! framework with an API of its own (gRPC, say) reaches the running scheduler through a [`Handle`]; [`serve`] runs both, and
+//! does so on several machines of which one leads, where [`DaemonConfig::election`] is set.
 //!
 //! A framework may bring a program of its own that runs its tasks inside one container: that one implements [`Executor`],
 //! and is run by an [`ExecutorDriver`].

@@ -1,11 +1,14 @@
 //! The driver against a master that the test plays.
 
+mod election;
 mod master;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use proffer_sdk::store::{Batch, CommitError, Entry, Fault, Memory, ReadError, Revision, Store};
+use proffer_sdk::store::{
+    Batch, CommitError, Entry, Fault, MAX_BATCH_BYTES, Memory, ReadError, Revision, Store,
+};
 use proffer_sdk::types::scheduler_link::{Call, Event};
 use proffer_sdk::types::{
     AgentId, FrameworkId, Offer, OperationId, OperationState, OperationStatus, Resources, Role, Shape,
@@ -271,5 +274,59 @@ async fn a_refused_framework_ends_with_the_masters_reason() {
     assert_eq!(
         error,
         "the master refused the framework: another instance has subscribed"
+    );
+}
+
+/// More than any store takes at once.
+const TOO_LARGE: usize = MAX_BATCH_BYTES + 1;
+
+#[tokio::test]
+async fn a_call_that_writes_more_than_can_be_stored_is_refused_alone_and_the_framework_goes_on() {
+    let mut running = start().await;
+    let (_stream, _) = running.master.subscribed().await;
+    let handle = &running.handle;
+    let large = handle.call(|_, cx| cx.put("large", vec![0; TOO_LARGE]));
+    // One after the other in one step, as far as they fit.
+    let put = |key: &'static str| handle.call(move |_, cx| cx.put(key, vec![0; 6 << 20]));
+    let (a, b, c, refused) = tokio::join!(put("a"), put("b"), put("c"), large);
+    assert_eq!((a, b, c), (Ok(()), Ok(()), Ok(())));
+    let refused = refused.unwrap_err();
+    assert!(matches!(refused, CallError::TooLarge(_)), "{refused}");
+    assert_eq!(
+        tonic::Status::from(refused).code(),
+        tonic::Code::ResourceExhausted
+    );
+    assert_eq!(handle.call(Counter::count).await, Ok(1));
+    assert_eq!(running.store.get("large").await.unwrap(), None);
+    let (_stream, call) = running.master.subscribed().await;
+    assert!(matches!(call, Call::Subscribe { .. }), "{call:?}");
+    running.shutdown.cancel();
+    running.driver.await.unwrap().unwrap();
+}
+
+/// Answers each update with a write that no store takes.
+#[derive(Debug)]
+struct Glutton;
+
+impl Scheduler for Glutton {
+    fn offers(&mut self, _: &mut Context<'_>, _: Vec<Offer>) {}
+
+    fn update(&mut self, cx: &mut Context<'_>, _: &TaskStatus) {
+        cx.put("large", vec![0; TOO_LARGE]);
+    }
+}
+
+#[tokio::test]
+async fn a_scheduler_that_writes_more_than_can_be_stored_ends_and_does_not_begin_again_and_again() {
+    let mut master = Master::start().await;
+    let config = Config::new(vec![master.address.to_string()], "glutton");
+    let driver = Driver::new(config, Arc::new(Memory::new()), Glutton);
+    let driver = tokio::spawn(driver.run(CancellationToken::new()));
+    let (stream, _) = master.subscribed().await;
+    stream.tell(&[update(1)]).await;
+    let ended = driver.await.unwrap().unwrap_err();
+    assert!(
+        matches!(ended, RunError::Write(CommitError::TooLarge { .. })),
+        "{ended}"
     );
 }

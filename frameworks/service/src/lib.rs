@@ -16,12 +16,14 @@ use tonic::service::Routes;
 
 use crate::api::Api;
 
-/// Runs the service framework until `shutdown`. The store must be its own.
+/// Runs the service framework until `shutdown`. The store must be its own, and may be shared by several processes of it that
+/// stand in an election.
 pub async fn run(
     config: DaemonConfig,
     store: Arc<dyn Store>,
     shutdown: CancellationToken,
 ) -> Result<(), DaemonError> {
     let api = |handle| Routes::new(ServicesServer::new(Api::new(handle)));
-    serve(config, store, Services::new(), SERVICE_NAME, api, shutdown).await
+    // The scheduler lies in the future; callers need not carry it about.
+    Box::pin(serve(config, store, Services::new, SERVICE_NAME, api, shutdown)).await
 }

@@ -7,6 +7,8 @@
 //! | `session/operation/<operation id>` | an `OperationRecord` |
 //! | `session/teardown` | empty: the framework is to be torn down |
 //!
+//! `session/term` is the driver's, which keeps it from the session: who of several processes writes to the store.
+//!
 //! They are committed in the same batch as the scheduler's, so the two never disagree.
 
 use std::collections::BTreeMap;

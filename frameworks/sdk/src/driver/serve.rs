@@ -23,14 +23,14 @@ use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::handle::{Command, Deliver};
 use crate::link::{Link, LinkError, Pings};
-use crate::records::Records;
-use crate::{Handle, Progress};
+use crate::records::{OpenError, Records};
+use crate::{CallError, Handle, Progress};
 
 /// Calls taken in one step: enough to share a commit, few enough not to delay the master's events.
 const CALLS_PER_STEP: usize = 64;
 
-/// Where a step is cut, in bytes of keys and values to write: the store takes 16 MiB in one commit, and what one event leads
-/// to comes on top.
+/// Where a step is cut, in bytes of keys and values to write: the store takes 16 MiB in one commit, and what one event or
+/// call leads to comes on top.
 const WRITES_PER_STEP: usize = 4 << 20;
 
 /// The longest commit during which the framework calls itself well. Nothing is launched before it has ended, so a store that
@@ -46,6 +46,8 @@ pub(super) struct Running<S> {
     lost: Option<LinkError>,
     /// Events of the last frame that wait for the step before them to be carried out.
     backlog: VecDeque<Event>,
+    /// Calls that were taken, and wait for the step before them to be carried out.
+    calls: VecDeque<Command<S>>,
     queue: mpsc::Receiver<Command<S>>,
     /// Keeps the queue open when nobody else holds a handle.
     _handle: Handle<S>,
@@ -64,6 +66,7 @@ enum Wire {
 
 enum Happened<S> {
     Shutdown,
+    Deposed,
     Commands(Vec<Command<S>>),
     Dialled(Result<Link, LinkError>),
     Events(Vec<Event>),
@@ -83,13 +86,13 @@ impl<S: Scheduler + 'static> Running<S> {
     pub(super) async fn start(driver: Driver<S>) -> Result<Self, RunError> {
         let Driver {
             config,
-            records,
+            mut records,
             scheduler,
             queue,
             handle,
             progress,
         } = driver;
-        let found = records.load().await.map_err(RunError::Store)?;
+        let found = records.open().await?;
         let session = recover(&config, found, scheduler)?;
         let mut running = Self {
             masters: Masters::new(config.masters.clone()),
@@ -99,6 +102,7 @@ impl<S: Scheduler + 'static> Running<S> {
             wire: Wire::Dialling(Box::pin(futures::future::pending())),
             lost: None,
             backlog: VecDeque::new(),
+            calls: VecDeque::new(),
             queue,
             _handle: handle,
             progress,
@@ -115,6 +119,7 @@ impl<S: Scheduler + 'static> Running<S> {
             let happened = match self.lost.take() {
                 Some(error) => Happened::Lost(error),
                 None if !self.backlog.is_empty() => Happened::Events(Vec::new()),
+                None if !self.calls.is_empty() => Happened::Commands(Vec::new()),
                 None => self.wait(shutdown).await,
             };
             if matches!(happened, Happened::Shutdown) {
@@ -122,6 +127,9 @@ impl<S: Scheduler + 'static> Running<S> {
                     link.close().await;
                 }
                 return Ok(self.session.into_scheduler());
+            }
+            if matches!(happened, Happened::Deposed) {
+                return Err(RunError::Deposed);
             }
             let step = self.step(happened);
             let is_torn_down = step.out.torn_down;
@@ -144,6 +152,7 @@ impl<S: Scheduler + 'static> Running<S> {
         let mut commands = Vec::new();
         tokio::select! {
             () = shutdown.cancelled() => Happened::Shutdown,
+            () = self.records.lost() => Happened::Deposed,
             _ = self.queue.recv_many(&mut commands, CALLS_PER_STEP) => Happened::Commands(commands),
             happened = heard_or_due(&mut self.wire, deadline) => happened,
         }
@@ -154,10 +163,17 @@ impl<S: Scheduler + 'static> Running<S> {
         let mut step = Step::default();
         let out = &mut step.out;
         match happened {
-            Happened::Shutdown => {}
+            Happened::Shutdown | Happened::Deposed => {}
             Happened::Commands(commands) => {
-                let run = |command: Command<S>| command(&mut self.session, now, out);
-                step.deliveries = commands.into_iter().map(run).collect();
+                self.calls.extend(commands);
+                let mut n_bytes = 0;
+                while n_bytes < WRITES_PER_STEP
+                    && let Some(command) = self.calls.pop_front()
+                {
+                    let n_writes = out.writes.len();
+                    step.deliveries.push(command(&mut self.session, now, out));
+                    n_bytes += size(&out.writes[n_writes..]);
+                }
             }
             Happened::Dialled(Ok(link)) => {
                 debug!(master = %link.master, "connected to master");
@@ -204,9 +220,13 @@ impl<S: Scheduler + 'static> Running<S> {
         if !out.writes.is_empty()
             && let Err(error) = commit(&self.records, out.writes, self.pings()).await
         {
-            let cause = chain(&error);
-            deliveries.into_iter().for_each(|deliver| deliver(Err(&cause)));
-            return Ok(Err(error));
+            return refuse(deliveries, error).map(Err);
+        }
+        // The commit may have taken long, or this process have been stopped: who is not sure to lead says nothing.
+        if !self.records.may_act() {
+            let deposed = |deliver: Deliver| deliver(Err(CallError::Deposed));
+            deliveries.into_iter().for_each(deposed);
+            return Err(RunError::Deposed);
         }
         self.show_progress(changed);
         deliveries.into_iter().for_each(|deliver| deliver(Ok(())));
@@ -271,7 +291,8 @@ impl<S: Scheduler + 'static> Running<S> {
         }));
     }
 
-    /// Starts again from the store, on the same scheduler; breaks off when the shutdown comes first.
+    /// Starts again from the store, on the same scheduler; breaks off when the shutdown comes first. A leader begins a new
+    /// term for that.
     async fn recover(
         mut self,
         error: CommitError,
@@ -285,8 +306,12 @@ impl<S: Scheduler + 'static> Running<S> {
                 () = shutdown.cancelled() => return Ok(ControlFlow::Break(self.session.into_scheduler())),
                 () = tokio::time::sleep(pause) => {}
             }
-            match self.records.load().await {
+            if !self.records.may_act() {
+                return Err(RunError::Deposed);
+            }
+            match self.records.open().await {
                 Ok(records) => break records,
+                Err(error @ OpenError::Foreign { .. }) => return Err(error.into()),
                 Err(error) => warn!(error = %chain(&error), "the store cannot be read"),
             }
         };
@@ -350,6 +375,24 @@ async fn heard_or_due<S>(wire: &mut Wire, deadline: Option<tokio::time::Instant>
     }
 }
 
+/// Tells callers that their step was not committed. Where it never can be, the last of them is to blame, if there is one: a
+/// step ends with the call that makes it large.
+fn refuse(mut deliveries: Vec<Deliver>, error: CommitError) -> Result<CommitError, RunError> {
+    let is_too_large = matches!(error, CommitError::TooLarge { .. });
+    let is_hopeless = is_too_large || matches!(error, CommitError::BadKey { .. });
+    if is_hopeless && deliveries.is_empty() {
+        return Err(RunError::Write(error));
+    }
+    let cause = chain(&error);
+    if is_too_large && let Some(blamed) = deliveries.pop() {
+        blamed(Err(CallError::TooLarge(cause.clone())));
+    }
+    for deliver in deliveries {
+        deliver(Err(CallError::NotStored(cause.clone())));
+    }
+    Ok(error)
+}
+
 /// Commits, with pings meanwhile: no step is taken before it has ended, and disks may take seconds.
 async fn commit(
     records: &Records,
@@ -368,7 +411,9 @@ async fn commit(
             }
             return committed;
         }
-        pings.send();
+        if records.may_act() {
+            pings.send();
+        }
     }
     committing.await
 }

@@ -104,6 +104,15 @@ impl Stream {
         true
     }
 
+    /// What the framework still says until it ends the stream.
+    pub(crate) async fn rest(&mut self) -> Vec<Call> {
+        let mut calls = std::mem::take(&mut self.waiting);
+        while let Some(Ok(frame)) = self.calls.next().await {
+            calls.extend(from_call_frame(frame).expect("a frame without mistakes"));
+        }
+        calls
+    }
+
     pub(crate) async fn tell(&self, events: &[Event]) {
         for frame in event_frames(events) {
             self.events.send(Ok(frame)).await.expect("the framework listens");
