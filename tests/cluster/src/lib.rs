@@ -5,6 +5,7 @@
 
 pub mod chronos;
 pub mod lan;
+pub mod loose;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};

@@ -1,98 +1,40 @@
 //! Several masters on one etcd: one leads, and who is lost is replaced.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use proffer_cluster_tests::{built_binary, get, signal, skipped, text, wait_for};
+use proffer_cluster_tests::loose::{Loose, no_etcd};
+use proffer_cluster_tests::{get, skipped, text, wait_for};
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The default lease of a leader is 3 s.
 const LEASE: Duration = Duration::from_secs(3);
 
-/// A cluster without a supervisor: what is killed stays dead.
 struct Masters {
-    binary: PathBuf,
-    dir: tempfile::TempDir,
+    daemons: Loose,
+    /// Each is the name of its master, too.
     addresses: Vec<String>,
-    masters: Vec<Child>,
-    others: Vec<Child>,
-}
-
-#[expect(clippy::print_stdout, reason = "the run's summary counts these lines")]
-fn no_etcd() -> bool {
-    let found = Command::new("etcd").arg("--version").output();
-    if found.is_err() {
-        println!("skipped: there is no etcd here");
-    }
-    found.is_err()
-}
-
-/// An address of loopback's that only one test of one process has: a port of 127.0.0.1 that is free now may be anybody's
-/// a moment later, as the near end of a connection.
-fn own_host() -> String {
-    static N_CLUSTERS: AtomicU8 = AtomicU8::new(64);
-    let [.., high, low] = std::process::id().to_be_bytes();
-    format!("127.{}.{high}.{low}", N_CLUSTERS.fetch_add(1, Ordering::Relaxed))
-}
-
-fn spawn(program: &Path, args: &[&str], log: &Path) -> Result<Child> {
-    let log = File::options().create(true).append(true).open(log)?;
-    let mut command = Command::new(program);
-    command
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log);
-    command.spawn().with_context(|| program.display().to_string())
 }
 
 impl Masters {
-    /// An etcd, three masters, an agent and the batch framework.
+    /// Three masters, an etcd, an agent and the batch framework.
     fn start() -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("proffer-masters-").tempdir()?;
-        let host = own_host();
-        let address = |port: u16| format!("{host}:{port}");
-        let (client, peer) = (address(2379), address(2380));
-        let (client_url, peer_url) = (format!("http://{client}"), format!("http://{peer}"));
-        let data = dir.path().join("etcd").display().to_string();
-        let members = format!("test={peer_url}");
-        let etcd = ["--name", "test", "--log-level", "error", "--data-dir", &data];
-        let urls = [
-            "--listen-client-urls",
-            &client_url,
-            "--advertise-client-urls",
-            &client_url,
-        ];
-        let peers = [
-            "--listen-peer-urls",
-            &peer_url,
-            "--initial-advertise-peer-urls",
-            &peer_url,
-        ];
-        let args = [&etcd[..], &urls, &peers, &["--initial-cluster", &members]].concat();
-        let mut cluster = Self {
-            binary: built_binary()?,
-            addresses: (5050..5053).map(address).collect(),
-            masters: Vec::new(),
-            others: Vec::new(),
-            dir,
-        };
-        let store = format!("etcd://{client}/test");
-        for address in cluster.addresses.clone() {
-            let master = cluster.daemon(&address, &["master", "--listen", &address, "--store", &store])?;
-            cluster.masters.push(master);
+        let mut daemons = Loose::new()?;
+        let addresses: Vec<_> = (5050..5053).map(|port| daemons.address(port)).collect();
+        let store = daemons.store();
+        for address in &addresses {
+            daemons.daemon(address, &["master", "--listen", address, "--store", &store])?;
         }
         // They wait for it.
-        let log = cluster.dir.path().join("etcd.log");
-        cluster.others.push(spawn(Path::new("etcd"), &args, &log)?);
-        let listed = cluster.addresses.join(",");
-        let data = |name: &str| cluster.dir.path().join(name).display().to_string();
-        let (agent, batch, listen) = (data("agent"), data("batch"), address(5060));
+        daemons.etcd()?;
+        let listed = addresses.join(",");
+        let (agent, batch, listen) = (
+            daemons.path("agent"),
+            daemons.path("batch"),
+            daemons.address(5060),
+        );
         let args = [
             "agent",
             "--master",
@@ -102,10 +44,10 @@ impl Masters {
             "--data-dir",
             &agent,
         ];
-        let agent = cluster.daemon("agent", &args)?;
+        daemons.daemon("agent", &args)?;
         let args = ["framework", "batch", "--master", &listed, "--data-dir", &batch];
-        let batch = cluster.daemon("batch", &args)?;
-        cluster.others.extend([agent, batch]);
+        daemons.daemon("batch", &args)?;
+        let cluster = Self { daemons, addresses };
         ensure!(
             wait_for(PATIENCE, || cluster.is_whole()),
             "the cluster does not come up"
@@ -113,21 +55,8 @@ impl Masters {
         Ok(cluster)
     }
 
-    fn daemon(&self, name: &str, args: &[&str]) -> Result<Child> {
-        spawn(&self.binary, args, &self.dir.path().join(format!("{name}.log")))
-    }
-
-    fn command(&self, masters: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
-        command
-            .args(args)
-            .env("PROFFER_MASTER", masters)
-            .stdin(Stdio::null());
-        command
-    }
-
     fn run(&self, args: &[&str]) -> Result<Output> {
-        Ok(self.command(&self.addresses.join(","), args).output()?)
+        Ok(self.daemons.command(&self.addresses.join(","), args).output()?)
     }
 
     /// Whether a master leads that has the agent and the framework.
@@ -151,32 +80,6 @@ impl Masters {
     }
 }
 
-impl Drop for Masters {
-    fn drop(&mut self) {
-        for entry in std::fs::read_dir(self.dir.path()).into_iter().flatten().flatten() {
-            // Shown by the test runner when the test failed.
-            let log = std::fs::read_to_string(entry.path()).unwrap_or_default();
-            eprintln!("--- {}:\n{log}", entry.path().display());
-        }
-        // The agent before its etcd and masters: it ends its containers. Stopped ones must go on to be killed.
-        let ordered = self
-            .others
-            .drain(1..)
-            .chain(self.masters.drain(..))
-            .collect::<Vec<_>>();
-        for mut child in ordered.into_iter().chain(self.others.drain(..)) {
-            let _ = signal(child.id(), "CONT");
-            let _ = signal(child.id(), "TERM");
-            if !wait_for(Duration::from_secs(10), || {
-                matches!(child.try_wait(), Ok(Some(_)))
-            }) {
-                let _ = child.kill();
-                let _ = child.wait();
-            }
-        }
-    }
-}
-
 #[test]
 fn kill_9_of_the_leader_loses_no_task_and_the_next_one_leads_when_its_lease_is_over() -> Result<()> {
     if skipped() || no_etcd() {
@@ -186,7 +89,7 @@ fn kill_9_of_the_leader_loses_no_task_and_the_next_one_leads_when_its_lease_is_o
     let listed = cluster.addresses.join(",");
     let script = "for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 1; done; exit 7";
     let run = ["run", "--", "sh", "-c", script];
-    let mut run = cluster.command(&listed, &run);
+    let mut run = cluster.daemons.command(&listed, &run);
     let run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let runs = || {
         let listed = cluster.run(&["ps"]).map(|output| text(&output.stdout));
@@ -196,8 +99,8 @@ fn kill_9_of_the_leader_loses_no_task_and_the_next_one_leads_when_its_lease_is_o
     let framework = cluster.run(&["frameworks", "-o", "json"])?.stdout;
 
     let first = cluster.leader()?;
-    cluster.masters[first].kill()?;
-    cluster.masters[first].wait()?;
+    let address = cluster.addresses[first].clone();
+    cluster.daemons.kill_9(&address)?;
     let killed = Instant::now();
     let second = cluster.leader()?;
     assert_ne!(first, second);
@@ -213,6 +116,7 @@ fn kill_9_of_the_leader_loses_no_task_and_the_next_one_leads_when_its_lease_is_o
         "{body}"
     );
     let through = cluster
+        .daemons
         .command(&cluster.addresses[third], &["run", "--", "echo", "hello"])
         .output()?;
     assert_eq!(text(&through.stdout), "hello\n", "{}", text(&through.stderr));
@@ -239,15 +143,14 @@ fn a_leader_that_hung_is_deposed_and_stands_by_when_it_goes_on() -> Result<()> {
     }
     let cluster = Masters::start()?;
     let first = cluster.leader()?;
-    let pid = cluster.masters[first].id();
-    signal(pid, "STOP")?;
+    cluster.daemons.signal(&cluster.addresses[first], "STOP")?;
     let second = cluster.leader()?;
     assert_ne!(first, second);
     assert!(
         wait_for(PATIENCE, || cluster.is_whole()),
         "nobody came to the second"
     );
-    signal(pid, "CONT")?;
+    cluster.daemons.signal(&cluster.addresses[first], "CONT")?;
     let stands_by = || {
         let page = get(&cluster.addresses[first], "/readyz");
         page.is_ok_and(|(status, body)| status.contains("503") && body.contains(&cluster.addresses[second]))
