@@ -135,8 +135,9 @@ impl Report {
         // What went down with the last launch may be an agent, or the master that was to tell it.
         let was_dropped = entry.why.contains("dropped");
         let is_true = match entry.cause.as_str() {
-            "scheduler_away" => by(&[Victim::Framework]),
-            "scheduler_stalled" => by(&[Victim::Host, Victim::Framework]),
+            // Without etcd nobody leads.
+            "scheduler_away" => by(&[Victim::Framework, Victim::Etcd, Victim::Host]),
+            "scheduler_stalled" => by(&[Victim::Host, Victim::Framework, Victim::Etcd]),
             "cut_off" => by(&[Victim::Etcd, Victim::Master, Victim::Framework, Victim::Host]),
             "no_room" if was_dropped => by(&[Victim::Agent, Victim::Master, Victim::Etcd]),
             "no_room" => overlapping(faults, window, deadline).next().is_some(),

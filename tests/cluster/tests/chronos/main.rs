@@ -1,6 +1,6 @@
 //! The workload that broke Chronos: recurring jobs, while everything is killed or cut off.
 //!
-//! Three masters on a real etcd, two agents and the batch framework, each on a host of its own; a seed decides what is
+//! Three masters and two batch frameworks on a real etcd, and two agents, each on a host of its own; a seed decides what is
 //! killed with SIGKILL, hangs (SIGSTOP) or is cut off, one way or both, when and for how long. What the tasks wrote is
 //! held against the framework's ledger and against what was done; the rules are in `proffer_cluster_tests::chronos`. `PROFFER_CHRONOS_SECONDS` is how long faults go on, `PROFFER_CHRONOS_SEED` repeats a run.
 
@@ -26,7 +26,7 @@ const SECONDS: u64 = 45;
 const ETCD: &str = "10.78.0.9";
 const MASTERS: [&str; 3] = ["10.78.0.1", "10.78.0.2", "10.78.0.3"];
 const AGENTS: [&str; 2] = ["10.78.0.11", "10.78.0.12"];
-const FRAMEWORK: &str = "10.78.0.21";
+const FRAMEWORKS: [&str; 2] = ["10.78.0.21", "10.78.0.22"];
 const N_JOBS: u64 = 14;
 /// Everything is well when it was at so many looks in a row: what has just been killed may not have been missed yet.
 const LOOKS: usize = 3;
@@ -111,17 +111,18 @@ impl Stage {
             );
             commands.push((name, Victim::Agent, host, binary.clone(), args));
         }
-        let args = format!(
-            "framework batch --master {masters} --listen {FRAMEWORK}:0 --insecure-listen --data-dir {}",
-            data("batch")
-        );
-        commands.push((
-            "batch".to_owned(),
-            Victim::Framework,
-            FRAMEWORK,
-            binary.clone(),
-            args,
-        ));
+        for host in FRAMEWORKS {
+            let args = format!(
+                "framework batch --master {masters} --listen {host}:0 --insecure-listen --store etcd://{ETCD}:2379/test"
+            );
+            commands.push((
+                format!("batch-{host}"),
+                Victim::Framework,
+                host,
+                binary.clone(),
+                args,
+            ));
+        }
         let hosts: Vec<_> = commands.iter().map(|(_, _, host, _, _)| *host).collect();
         let lan = Lan::new(dir.path().join("hosts"), &hosts)?;
         let daemon = |(name, victim, host, program, args): (String, _, _, _, String)| {
