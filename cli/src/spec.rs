@@ -14,6 +14,7 @@ mod rules;
 mod schedule;
 mod service;
 mod task;
+mod template;
 
 pub(crate) use after::AfterJobFile as AfterJob;
 pub(crate) use constraint::Condition;

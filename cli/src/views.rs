@@ -23,8 +23,8 @@ pub(crate) use file::{FileView, is_directory, is_plain_file};
 pub(crate) use framework::FrameworkView;
 pub(crate) use image::ImageView;
 pub(crate) use job::{
-    Glance, Ink, JobSummaryView, JobView, MAX_SHOWN_WHOLE, QueueRow, QueueView, Seen, Trouble, WindowView,
-    rehearsal_text,
+    Glance, Ink, JobSummaryView, JobView, MAX_SHOWN_WHOLE, QueueRow, QueueView, RunView, Seen, Trouble,
+    WindowView, rehearsal_text,
 };
 pub(crate) use maintenance::{MaintainedView, MaintenanceView};
 pub(crate) use offer::OfferView;

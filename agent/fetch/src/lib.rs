@@ -134,13 +134,19 @@ impl Fetcher {
                 fs::remove_file(&part).map_err(FetchError::disk(&part))?;
                 download.file.ok_or_else(|| FetchError::unexpected(url))
             }
+            Source::Data(content) => {
+                let (content, uri, sha256) = (content.clone(), source.shown(), what.sha256.clone());
+                let write = move || local::verified(&content[..], &part, &uri, sha256.as_deref());
+                let written = target.work.spawn_blocking(write).await;
+                written.unwrap_or_else(|error| Err(FetchError::unfinished(source, &error)))
+            }
             Source::Local(path) => {
                 let file = local::open(path, &config.allowed_paths, config.limits)?;
                 let Some(sha256) = what.sha256.clone() else {
                     return Ok(file);
                 };
                 let uri = source.shown();
-                let verify = move || local::verified(file, &part, &uri, &sha256);
+                let verify = move || local::verified(file, &part, &uri, Some(&sha256));
                 let verified = target.work.spawn_blocking(verify).await;
                 verified.unwrap_or_else(|error| Err(FetchError::unfinished(source, &error)))
             }

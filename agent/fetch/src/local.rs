@@ -1,7 +1,7 @@
 //! `file://`: files of the agent's host, where its operator allows them.
 
 use std::fs::File;
-use std::io::{self, Seek as _};
+use std::io::{self, Read, Seek as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -29,13 +29,18 @@ pub(crate) fn open(path: &Path, allowed: &[PathBuf], limits: Limits) -> Result<F
     Ok(file)
 }
 
-/// A copy of a file that others may write to, if its content is what was asked for.
-pub(crate) fn verified(mut file: File, part: &Path, uri: &str, sha256: &str) -> Result<File, FetchError> {
+/// A copy of what others may write to, or what is no file yet, if its content is what was asked for.
+pub(crate) fn verified(
+    mut from: impl Read,
+    part: &Path,
+    uri: &str,
+    sha256: Option<&str>,
+) -> Result<File, FetchError> {
     let mut copy = || -> io::Result<(File, String)> {
         let mut options = File::options();
         let mut copy = options.read(true).write(true).create_new(true).open(part)?;
         std::fs::remove_file(part)?;
-        let sha256 = digest::copy(&mut file, &mut copy)?;
+        let sha256 = digest::copy(&mut from, &mut copy)?;
         copy.rewind()?;
         Ok((copy, sha256))
     };
@@ -43,11 +48,11 @@ pub(crate) fn verified(mut file: File, part: &Path, uri: &str, sha256: &str) -> 
         uri: uri.to_owned(),
         source,
     })?;
-    match found == sha256 {
-        true => Ok(copy),
-        false => Err(FetchError::Digest {
+    match sha256.filter(|sha256| *sha256 != found) {
+        None => Ok(copy),
+        Some(expected) => Err(FetchError::Digest {
             uri: uri.to_owned(),
-            expected: sha256.to_owned(),
+            expected: expected.to_owned(),
             found,
         }),
     }

@@ -2,9 +2,14 @@
 
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
 
 use crate::FetchError;
+
+/// How a URI is shown that holds the file itself.
+const DATA: &str = "data:";
 
 /// Where a file comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +17,8 @@ pub(crate) enum Source {
     Http(Url),
     /// Absolute.
     Local(PathBuf),
+    /// The file itself (RFC 2397).
+    Data(Vec<u8>),
 }
 
 impl Source {
@@ -20,6 +27,13 @@ impl Source {
             uri: hidden(uri),
             why,
         };
+        if let Some(data) = uri.strip_prefix("data:") {
+            let content = content(data).ok_or_else(|| FetchError::Uri {
+                uri: DATA.to_owned(),
+                why: "its data is not encoded as it says",
+            });
+            return content.map(Self::Data);
+        }
         let url = Url::parse(uri).map_err(|_| refuse("it is no URI"))?;
         match url.scheme() {
             "http" | "https" if url.has_host() => Ok(Self::Http(url)),
@@ -27,7 +41,7 @@ impl Source {
                 Ok(path) => Ok(Self::Local(path)),
                 Err(()) => Err(refuse("it names no file of this host")),
             },
-            _ => Err(refuse("only http, https and file are known")),
+            _ => Err(refuse("only http, https, file and data are known")),
         }
     }
 
@@ -35,6 +49,7 @@ impl Source {
         match self {
             Self::Http(url) => shown(url),
             Self::Local(path) => format!("file://{}", path.display()),
+            Self::Data(_) => DATA.to_owned(),
         }
     }
 
@@ -43,10 +58,11 @@ impl Source {
         match self {
             Self::Http(url) => {
                 let last = url.path_segments()?.next_back()?;
-                let decoded = percent_decoded(last)?;
+                let decoded = String::from_utf8(percent_decoded(last)?).ok()?;
                 (!decoded.is_empty()).then_some(decoded)
             }
             Self::Local(path) => Some(path.file_name()?.to_str()?.to_owned()),
+            Self::Data(_) => None,
         }
     }
 }
@@ -67,7 +83,17 @@ fn hidden(uri: &str) -> String {
     uri[..end].escape_debug().to_string()
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
+/// What follows `data:`, decoded; its media type means nothing to a file.
+fn content(data: &str) -> Option<Vec<u8>> {
+    let (kind, data) = data.split_once(',')?;
+    let data = percent_decoded(data)?;
+    match kind.ends_with(";base64") {
+        true => STANDARD.decode(data).ok(),
+        false => Some(data),
+    }
+}
+
+fn percent_decoded(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -79,12 +105,28 @@ fn percent_decoded(text: &str) -> Option<String> {
             byte => byte,
         });
     }
-    String::from_utf8(bytes).ok()
+    Some(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_may_be_in_the_uri_itself() {
+        let of = |uri: &str| match Source::parse(uri) {
+            Ok(Source::Data(content)) => Ok(content),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        };
+        assert_eq!(of("data:,a%20b"), Ok(b"a b".to_vec()));
+        assert_eq!(of("data:text/plain;base64,AP9h"), Ok(vec![0, 255, b'a']));
+        assert_eq!(of("data:;base64,"), Ok(Vec::new()));
+        for bad in ["data:", "data:;base64", "data:;base64,secret!", "data:,%4"] {
+            let shown = "`data:` cannot be fetched: its data is not encoded as it says";
+            assert_eq!(of(bad), Err(shown.to_owned()), "{bad}");
+        }
+    }
 
     #[test]
     fn a_source_is_shown_without_what_may_be_secret() {

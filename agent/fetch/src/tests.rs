@@ -299,6 +299,19 @@ async fn files_of_the_host_are_read_only_where_that_is_allowed() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_in_the_uri_itself_is_verified_as_any() {
+    let bench = bench().await;
+    let uri = |sha256: &[u8]| Fetch {
+        sha256: Some(hex(&Sha256::digest(sha256))),
+        ..what("data:;base64,AP9h".to_owned())
+    };
+    bench.fetch(&uri(&[0, 255, b'a'])).await.unwrap();
+    assert_eq!(bench.got(), [0, 255, b'a']);
+    assert!(bench.fetch(&uri(b"x")).await.unwrap_err().contains("has sha256"));
+    assert!(!bench.target.scratch.join(PART).exists());
+}
+
+#[tokio::test]
 async fn nothing_is_put_outside_the_sandbox() {
     let bench = bench().await;
     std::os::unix::fs::symlink("..", bench.target.sandbox.join("up")).unwrap();

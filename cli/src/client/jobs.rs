@@ -20,7 +20,7 @@ pub(crate) fn has_ended(job: &v1::Job) -> bool {
     match job.state() {
         v1::JobState::JobFinished | v1::JobState::JobFailed | v1::JobState::JobCancelled => true,
         v1::JobState::Unspecified | v1::JobState::JobPending | v1::JobState::JobRunning => false,
-        v1::JobState::JobScheduled | v1::JobState::JobPaused => false,
+        v1::JobState::JobScheduled | v1::JobState::JobPaused | v1::JobState::JobParameterised => false,
     }
 }
 

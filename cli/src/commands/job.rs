@@ -1,6 +1,7 @@
 //! `proffer job`.
 
 mod cancel;
+mod dispatch;
 mod dry_run;
 mod graph;
 mod hold;
@@ -33,6 +34,7 @@ pub(crate) enum JobCommand {
     Pause(steer::PauseArgs),
     Resume(steer::ResumeArgs),
     Trigger(steer::TriggerArgs),
+    Dispatch(dispatch::DispatchArgs),
     Hold(hold::HoldArgs),
     Release(hold::ReleaseArgs),
     Requeue(requeue::RequeueArgs),
@@ -53,6 +55,7 @@ pub(super) async fn job(command: JobCommand) -> Result<u8> {
         JobCommand::Pause(args) => steer::pause(args).await,
         JobCommand::Resume(args) => steer::resume(args).await,
         JobCommand::Trigger(args) => steer::trigger(args).await,
+        JobCommand::Dispatch(args) => dispatch::dispatch(args).await,
         JobCommand::Hold(args) => hold::hold(args).await,
         JobCommand::Release(args) => hold::release(args).await,
         JobCommand::Requeue(args) => requeue::requeue(args).await,

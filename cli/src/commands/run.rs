@@ -169,6 +169,8 @@ impl RunArgs {
             deadline_ms: 0,
             user: super::job::logged_in(),
             labels: self.label.iter().cloned().collect(),
+            template: None,
+            dispatch: None,
             after_jobs: self.after_job.iter().cloned().map(Into::into).collect(),
         }
     }

@@ -353,7 +353,7 @@ mod tests {
         check_job(
             "name: j\ntask: []\n",
             expect![
-                "job.yaml:2:1: task: unknown field `task`, expected one of name, role, priority, tasks, gang, schedule, hold, deadline, labels, after_jobs"
+                "job.yaml:2:1: task: unknown field `task`, expected one of name, role, priority, tasks, gang, schedule, hold, deadline, labels, after_jobs, parameters, payload, history"
             ],
         );
         check_service(

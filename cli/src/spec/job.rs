@@ -3,6 +3,7 @@
 mod place;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use proffer_batch_core::JobSpec;
@@ -14,6 +15,7 @@ use super::after::AfterJobFile;
 use super::file::{SpecError, parse, read_text, wrong};
 use super::schedule::ScheduleFile;
 use super::task::JobTaskFile;
+use super::template::{ParameterFile, PayloadFile, template};
 use super::{SomeSpan, Whole};
 use crate::views::now_ms;
 
@@ -43,6 +45,18 @@ pub(crate) struct JobFile {
     /// What must have become of other jobs first.
     #[serde(default)]
     after_jobs: Vec<AfterJobFile>,
+    /// Makes it a template, that runs when it is dispatched with values of these.
+    parameters: Option<BTreeMap<String, ParameterFile>>,
+    /// Makes it a template too, that is dispatched with a file.
+    payload: Option<PayloadFile>,
+    /// Of a template: how many runs that have ended are kept.
+    history: Option<Whole<NonZeroU32>>,
+}
+
+impl JobFile {
+    fn is_template(&self) -> bool {
+        self.parameters.is_some() || self.payload.is_some_and(|payload| payload != PayloadFile::None)
+    }
 }
 
 /// Reads a job file, and checks all of it that needs no cluster.
@@ -53,7 +67,13 @@ pub(crate) fn read_job(path: &Path) -> Result<v1::JobSpec, SpecError> {
 
 /// As [`read_job`], from a text.
 fn check_job(file: &str, text: &str, now: Timestamp) -> Result<v1::JobSpec, SpecError> {
-    let job = v1::JobSpec::from(parse::<JobFile>(file, text)?);
+    let job = parse::<JobFile>(file, text)?;
+    if job.history.is_some() && !job.is_template() {
+        let problem =
+            "only a job with `parameters` or a `payload` has a history; that of a schedule is said there";
+        return Err(wrong(file, text, "history", problem));
+    }
+    let job = v1::JobSpec::from(job);
     let spec = JobSpec::try_from(job.clone());
     let spec = spec.map_err(|error| {
         let path = in_file(error.path());
@@ -72,7 +92,7 @@ fn check_job(file: &str, text: &str, now: Timestamp) -> Result<v1::JobSpec, Spec
 /// The path of a field of a message as a job file has it.
 fn in_file(path: &str) -> String {
     let name = |part: &str| match part {
-        "container" | "rules" | "retry" => None,
+        "container" | "rules" | "retry" | "template" => None,
         "only_exits" => Some("retry_on_exit".to_owned()),
         "not_exits" => Some("fail_on_exit".to_owned()),
         part => Some(part.to_owned()),
@@ -82,7 +102,10 @@ fn in_file(path: &str) -> String {
 
 impl From<JobFile> for v1::JobSpec {
     fn from(job: JobFile) -> Self {
+        let is_template = job.is_template();
         Self {
+            template: is_template.then(|| template(job.parameters, job.payload, job.history)),
+            dispatch: None,
             name: job.name,
             role: job.role,
             priority: job.priority.0,

@@ -4,6 +4,7 @@ mod glance;
 mod queue;
 mod recurring;
 mod rehearsal;
+mod template;
 
 use std::collections::BTreeMap;
 
@@ -22,8 +23,10 @@ pub(crate) use self::glance::{Glance, Ink, MAX_SHOWN_WHOLE, Seen, Trouble};
 pub(crate) use self::queue::{QueueRow, QueueView};
 pub(crate) use self::recurring::WindowView;
 pub(crate) use self::rehearsal::rehearsal_text;
+pub(crate) use self::template::RunView;
 
 use self::recurring::RecurrenceView;
+use self::template::{DispatchView, TemplateView};
 
 /// One job of a list.
 #[derive(Debug, Serialize)]
@@ -117,6 +120,12 @@ pub(crate) struct JobView {
     /// Of a recurring job, whose tasks are those of its runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     recurrence: Option<RecurrenceView>,
+    /// Of a job that is dispatched, whose tasks are those of its runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template: Option<TemplateView>,
+    /// Of a run of such a job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dispatch: Option<DispatchView>,
 }
 
 /// What was asked for of one task of a job.
@@ -251,7 +260,10 @@ impl From<v1::Job> for JobView {
             spec.counts = counts.into();
         }
         let schedule = spec.schedule.clone().unwrap_or_default();
+        let runs = job.runs;
         Self {
+            template: spec.template.map(|template| TemplateView::new(template, runs)),
+            dispatch: spec.dispatch.map(DispatchView::from),
             recurrence: job
                 .recurrence
                 .map(|recurrence| RecurrenceView::new(schedule, recurrence)),
@@ -337,6 +349,9 @@ impl Answer for JobView {
         if let Some(recurrence) = &self.recurrence {
             return self.recurring_text(recurrence, width);
         }
+        if let Some(template) = &self.template {
+            return self.template_text(template, width);
+        }
         let head = format!(
             "job {}  {}{}  role {}  submitted {}  took {}\n",
             self.name,
@@ -351,13 +366,14 @@ impl Answer for JobView {
 }
 
 impl JobView {
-    /// What keeps it from starting, or did: lines, or nothing.
+    /// What it was dispatched with, and what keeps it from starting, or did: lines, or nothing.
     fn before(&self) -> String {
         let waits = self.waits_for.iter();
         let waits: Vec<_> = waits
             .map(|after| format!("{} ({})", after.job, after.on))
             .collect();
-        let mut text = String::new();
+        let dispatch = self.dispatch.as_ref();
+        let mut text = dispatch.map_or_else(String::new, DispatchView::line);
         if !waits.is_empty() {
             text += &format!("comes after {}\n", waits.join(", "));
         }
@@ -383,6 +399,17 @@ impl JobView {
     fn count(&self) -> BTreeMap<String, u32> {
         let specs = self.specs.iter();
         specs.map(|spec| (spec.name.clone(), spec.count)).collect()
+    }
+
+    fn template_text(&self, template: &TemplateView, width: usize) -> String {
+        let head = format!(
+            "job {}  {}  role {}  submitted {}\n",
+            self.name,
+            self.state,
+            self.role,
+            ago(self.submitted_ms)
+        );
+        head + &template.text(width)
     }
 
     fn recurring_text(&self, recurrence: &RecurrenceView, width: usize) -> String {

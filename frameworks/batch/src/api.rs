@@ -1,5 +1,6 @@
 //! The gRPC service `proffer.v1.Jobs`: each call is one closure on the scheduler.
 
+mod dispatch;
 mod requeue;
 #[cfg(test)]
 mod tests;
@@ -73,13 +74,18 @@ impl jobs_server::Jobs for Api {
         request: Request<v1::ListJobsRequest>,
     ) -> Result<Response<v1::ListJobsResponse>, Status> {
         let labels = convert::labels(request.into_inner().labels).map_err(proffer_grpc::status)?;
-        let lists = |batch: &mut Batch, _: &mut Context<'_>| (batch.list_recurring(), batch.list());
-        let (mut recurring, mut jobs) = self.handle.call(lists).await?;
+        let lists = |batch: &mut Batch, _: &mut Context<'_>| {
+            (batch.list_recurring(), batch.list_templates(), batch.list())
+        };
+        let (mut recurring, mut templates, mut jobs) = self.handle.call(lists).await?;
         recurring.retain(|job| job.spec.has_labels(&labels));
+        templates.retain(|job| job.spec.has_labels(&labels));
         jobs.retain(|job| job.spec.has_labels(&labels));
         let recurring = recurring.iter().map(convert::recurring_summary);
+        let templates = templates.iter().map(convert::template_summary);
+        let jobs = jobs.into_iter().map(convert::summary);
         Ok(Response::new(v1::ListJobsResponse {
-            jobs: recurring.chain(jobs.into_iter().map(convert::summary)).collect(),
+            jobs: recurring.chain(templates).chain(jobs).collect(),
         }))
     }
 
@@ -168,6 +174,13 @@ impl jobs_server::Jobs for Api {
         request: Request<v1::RequeueJobRequest>,
     ) -> Result<Response<v1::RequeueJobResponse>, Status> {
         requeue::requeue(&self.handle, request.into_inner()).await
+    }
+
+    async fn dispatch_job(
+        &self,
+        request: Request<v1::DispatchJobRequest>,
+    ) -> Result<Response<v1::DispatchJobResponse>, Status> {
+        dispatch::dispatch(&self.handle, request.into_inner()).await
     }
 
     async fn trigger_job(
@@ -272,6 +285,7 @@ fn not_steered(error: &SteerError) -> Status {
         SteerError::Cancelled(_)
         | SteerError::StillRunning(_)
         | SteerError::Recurring(_)
+        | SteerError::Template(_)
         | SteerError::Ended(_) => Status::failed_precondition(message),
         SteerError::Twice(_) => Status::already_exists(message),
         SteerError::TooManyRuns(_) | SteerError::NoRoom(_) => Status::resource_exhausted(message),
@@ -294,6 +308,7 @@ fn refuse(error: &SubmitError) -> Status {
         | SubmitError::TooManyInstances(_)
         | SubmitError::UnknownAfter { .. }
         | SubmitError::AfterRecurring(_)
+        | SubmitError::AfterTemplate(_)
         | SubmitError::RecurringAfter(_)
         | SubmitError::TooManyAfterJobs(_)
         | SubmitError::Cycle(_)
@@ -318,6 +333,7 @@ fn refuse(error: &SubmitError) -> Status {
         | SubmitError::Backoff { .. }
         | SubmitError::NoExitCodes(_)
         | SubmitError::Schedule(_)
+        | SubmitError::Template(_)
         | SubmitError::Priority(_) => Status::invalid_argument(message),
     }
 }

@@ -4,6 +4,7 @@ mod labels;
 pub(crate) mod queue;
 mod recurring;
 mod report;
+mod template;
 
 use proffer_batch_core::{InstanceView, JobSpec, JobState, JobSummary, JobView, Phase, Pick, TaskSpec};
 use proffer_wire::frame::MAX_MESSAGE_BYTES;
@@ -13,6 +14,7 @@ use prost::Message as _;
 pub(crate) use self::labels::labels;
 pub(crate) use self::recurring::{recurring, recurring_summary};
 pub(crate) use self::report::{query, report};
+pub(crate) use self::template::{template, template_summary};
 
 /// Indexes of a job that are shown when a client does not say how many.
 const DEFAULT_LIMIT: usize = 1000;
@@ -56,6 +58,7 @@ pub(crate) fn job(view: &JobView, framework_id: &str, is_brief: bool) -> v1::Job
         usage: (view.usage.attempts > 0).then(|| view.usage.into()),
         waits_for: view.waits.iter().map(Into::into).collect(),
         reason: view.reason.clone().unwrap_or_default(),
+        runs: Vec::new(),
     };
     if job.encoded_len() > most {
         let failed = i32::from(v1::JobTaskState::JobTaskFailed);
@@ -78,6 +81,11 @@ fn brief(view: &JobView) -> v1::JobSpec {
         name: view.name.clone(),
         role: view.spec.role.to_string(),
         tasks: view.spec.tasks.iter().map(task).collect(),
+        dispatch: view.spec.dispatch.as_ref().map(|dispatch| v1::JobDispatch {
+            token: dispatch.token.clone(),
+            values: dispatch.values.clone(),
+            payload: None,
+        }),
         ..Default::default()
     }
 }

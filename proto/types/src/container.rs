@@ -27,6 +27,9 @@ pub use retention::Retention;
 pub use security::{Capability, DeviceAccess, DeviceSpec, Seccomp, Security, UserNamespace};
 pub use volume::{Propagation, VolumeSource, VolumeSpec};
 
+/// Where a task finds its sandbox, whatever its root file system is.
+pub const SANDBOX: &str = "/run/proffer/sandbox";
+
 /// One container. Its cpus, memory and disk are not here: they follow from the task's resources.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ContainerSpec {

@@ -28,7 +28,7 @@ use crate::text::{at_most, map_bytes};
 use crate::v1;
 
 pub use check::{MAX_CHECK_PATH_BYTES, MAX_CHECK_TIME};
-pub use fetch::{MAX_FETCHES, MAX_URI_BYTES};
+pub use fetch::{MAX_DATA_URI_BYTES, MAX_FETCHES, MAX_URI_BYTES};
 pub use image::MAX_IMAGE_REFERENCE_BYTES;
 pub use limits::{MAX_CPUSET_BYTES, MAX_HUGEPAGES, MAX_IO_LIMITS};
 pub use logs::{MAX_LOG_FILES, MIN_LOG_BYTES};

@@ -294,10 +294,17 @@ fn a_file_is_fetched_from_a_place_we_know_to_a_place_in_the_sandbox() {
     };
     one(
         from("ftp://x/a"),
-        "uri: is neither `http://` nor `https://` nor `file://`",
+        "uri: is neither `http://` nor `https://` nor `file://` nor `data:`",
     );
     one(from("x/a"), "uri: has no scheme like `https://`");
     one(from("https:///a"), "uri: names no host");
+    one(from("data:x"), "uri: has no comma before its data");
+    one(
+        from("data:,http://x/a"),
+        "destination: is missing, and the path of the URI has no name at its end",
+    );
+    let long = format!("data:,{}", "x".repeat(64 << 10));
+    one(from(&long), "uri: 65542 bytes, at most 65536 are allowed");
     one(
         from("http://x/a\r\nb"),
         "uri: holds something that is not printable ASCII",

@@ -4,14 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use proffer_types::container::Propagation;
+pub use proffer_types::container::SANDBOX;
 
 use super::{Draft, absolute, outside};
 use crate::config::{ContainerConfig, IpcNamespace, NetworkNamespace};
 use crate::root::{Access, Attach, Mount, Node, RootStep};
 use crate::{HostFacts, InitStep, PayloadStep, PlanError, Version};
-
-/// Where a task finds its sandbox.
-pub const SANDBOX: &str = "/run/proffer/sandbox";
 
 /// Where an executor finds the directory of its socket.
 pub const EXECUTOR: &str = "/run/proffer/executor";

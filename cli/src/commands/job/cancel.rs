@@ -7,11 +7,11 @@ use proffer_wire::v1;
 use crate::client::{Cluster, MasterArgs};
 use crate::failure::refused;
 
-/// Kill what runs of a job and drop what waits; a recurring job is never due again
+/// Kill what runs of a job and drop what waits; a recurring job is never due again, a template never dispatched
 #[derive(Debug, Args)]
 pub(crate) struct CancelArgs {
     name: String,
-    /// Let the runs of a recurring job go on that are under way
+    /// Let the runs of a recurring job or a template go on that are under way
     #[arg(long, env = "PROFFER_KEEP_RUNS")]
     keep_runs: bool,
     #[command(flatten)]

@@ -62,6 +62,11 @@ pub(super) async fn submit(args: SubmitArgs) -> Result<u8> {
         "a job with a schedule has no end to wait for; `proffer job runs {}` shows its windows",
         spec.name
     );
+    ensure!(
+        !args.wait || spec.template.is_none(),
+        "a job with parameters runs when it is dispatched; `proffer job dispatch {} --wait` waits for the end of a run",
+        spec.name
+    );
     let cluster = Cluster::connect(&args.master).await?;
     if args.dry_run {
         return dry_run(&cluster, spec).await;
@@ -81,7 +86,8 @@ pub(super) async fn submit(args: SubmitArgs) -> Result<u8> {
     }
 }
 
-async fn wait(cluster: &Cluster, name: &str, n_tasks: u32) -> Result<u8> {
+/// Shows how far a job is until it has ended; returns the exit code.
+pub(super) async fn wait(cluster: &Cluster, name: &str, n_tasks: u32) -> Result<u8> {
     let request = v1::GetJobRequest {
         name: name.to_owned(),
         limit: MAX_FAILURES_NAMED,

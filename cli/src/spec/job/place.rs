@@ -1,6 +1,6 @@
 //! Where in a job file lies what the scheduler's check found.
 
-use proffer_batch_core::{JobSpec, ScheduleError, SubmitError, TaskSpec};
+use proffer_batch_core::{JobSpec, Place, ScheduleError, SubmitError, TaskSpec, TemplateError};
 
 /// The path of the field that is wrong, such as `tasks[3].after[1]`; empty for the file as a whole.
 #[expect(
@@ -68,6 +68,7 @@ pub(super) fn of(error: &SubmitError, spec: &JobSpec) -> String {
         E::Backoff { task, .. } => field(spec, task, "backoff"),
         E::NoExitCodes(task) => field(spec, task, "retry_on_exit"),
         E::Schedule(error) => schedule(error, spec),
+        E::Template(error) => template(error, spec),
         _ => String::new(),
     }
 }
@@ -86,6 +87,30 @@ fn schedule(error: &ScheduleError, spec: &JobSpec) -> String {
         E::Retries(task) => return field(spec, task, "retries"),
     };
     format!("schedule.{field_name}")
+}
+
+fn template(error: &TemplateError, spec: &JobSpec) -> String {
+    use TemplateError as E;
+    let of_parameter = |name: &str| format!("parameters.{name}");
+    match error {
+        E::TooMany(_) | E::Name(_) | E::AllLarge(_) => "parameters".to_owned(),
+        E::Large { name, what, .. } => format!("parameters.{name}.{what}"),
+        E::Nul(name) | E::RequiredDefault(name) => of_parameter(name),
+        E::History(_) => "history".to_owned(),
+        E::Unknown { task, place, .. } | E::Open { task, place } => {
+            let field_name = match place {
+                Place::Command(n) => format!("command[{n}]"),
+                Place::Argument(n) => format!("arguments[{n}]"),
+                Place::Env(name) => format!("env.{name}"),
+            };
+            field(spec, task, &field_name)
+        }
+        E::NoPlace { task, .. } => field(spec, task, "name"),
+        E::Recurs(_) => "schedule".to_owned(),
+        E::Held(_) => "hold".to_owned(),
+        E::ComesAfter(_) => "after_jobs".to_owned(),
+        E::Dispatched(_) => String::new(),
+    }
 }
 
 fn position(spec: &JobSpec, task: &str) -> Option<usize> {

@@ -229,3 +229,29 @@ fn what_a_job_may_not_say_is_refused_where_it_says_so() {
         "#]],
     );
 }
+
+#[test]
+fn what_a_template_takes_is_checked_where_it_says_so() {
+    let check = |head: &str, command: &str, expected: Expect| {
+        let text = format!("name: j\n{head}\ntasks:\n  - name: a\n    command: [x, {command}]\n");
+        check_file(&text, expected);
+    };
+    let fields = "parameters: { day: { default: 007 }, region: { required: true, description: where } }\npayload: optional\nhistory: 5";
+    check(fields, "'${param.day}-${param.region}'", expect![[r#""#]]);
+    check(fields, "'${param.month}'", expect![[r#""#]]);
+    check(fields, "y, '${param.day'", expect![[r#""#]]);
+    check("parameters: { Day: {} }", "y", expect![[r#""#]]);
+    check(
+        "parameters: { day: { required: true, default: 7 } }",
+        "y",
+        expect![[r#""#]],
+    );
+    check("parameters: {}\nhold: true", "y", expect![[r#""#]]);
+    check("history: 5", "y", expect![[r#""#]]);
+    check("payload: maybe", "y", expect![[r#""#]]);
+    check(
+        "parameters: { day: {} }",
+        "y]\n    env: { A: b, C: '${param.x}' }\n    arguments: [z",
+        expect![[r#""#]],
+    );
+}

@@ -191,7 +191,7 @@ impl Glance {
 
     /// Lines of at most `width` columns.
     pub(crate) fn text(&self, width: usize, ink: Ink) -> String {
-        if self.job.recurrence.is_some() {
+        if self.job.recurrence.is_some() || self.job.template.is_some() {
             return self.job.text(width);
         }
         let sums = Sums::of(self.counts.iter().map(|(_, counts)| counts));

@@ -36,6 +36,14 @@ pub(crate) fn rehearsal_text(
         text += "it would start nothing before its first window is due\n";
         return text;
     }
+    if spec.template.is_some() {
+        let _ = writeln!(
+            text,
+            "it would start nothing before `proffer job dispatch {}`",
+            spec.name
+        );
+        return text;
+    }
     if spec.hold {
         let _ = writeln!(
             text,
@@ -201,7 +209,16 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_is_held_or_recurs_would_start_nothing_now() {
+    fn a_job_that_is_held_or_recurs_or_is_dispatched_would_start_nothing_now() {
+        let template = v1::JobSpec {
+            template: Some(v1::JobTemplate::default()),
+            ..job()
+        };
+        expect![[r#"
+            job corpus would be taken: 3 tasks, 5,002 instances; nothing was submitted
+            it would start nothing before `proffer job dispatch corpus`
+        "#]]
+        .assert_eq(&rehearsal_text(&template, 5002, &[], false, usize::MAX));
         let held = v1::JobSpec { hold: true, ..job() };
         expect![[r#"
             job corpus would be taken: 3 tasks, 5,002 instances; nothing was submitted

@@ -8,6 +8,7 @@ mod account;
 mod cancel;
 mod check;
 mod demand;
+mod dispatch;
 mod estimate;
 mod expire;
 mod explain;
@@ -41,15 +42,17 @@ use crate::job::{Job, Phase, Place};
 use crate::queue::Queues;
 use crate::report::Agents;
 use crate::timers::Timers;
-use crate::{JobSummary, JobView, Pick, RecurringView, records};
+use crate::{JobSummary, JobView, Pick, RecurringView, TemplateView, records};
 
 pub use cancel::CancelError;
 pub use check::Checked;
+pub use dispatch::{DispatchError, Dispatched};
 pub use queues::{QueueView, UserView, WaitingView};
 pub use recur::SteerError;
 pub use report::{MAX_REPORT_ROWS, ReportBy, ReportQuery, ReportRow};
 pub use requeue::{Requeue, RequeueError, Requeued};
 
+use self::dispatch::Templates;
 use self::forget::Forgotten;
 use self::recur::Recurrings;
 use self::wait::Waits;
@@ -68,9 +71,10 @@ pub struct NoSuchJob(pub String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     jobs: BTreeMap<u64, Job>,
-    /// The latest job of each name; runs of recurring jobs are jobs too.
+    /// The latest job of each name; runs of recurring jobs and of templates are jobs too.
     names: BTreeMap<String, u64>,
     recurrings: Recurrings,
+    templates: Templates,
     /// How many jobs were ever submitted; the number of the latest.
     submissions: u64,
     queue: Queues,
@@ -106,6 +110,7 @@ impl Batch {
             jobs: BTreeMap::new(),
             names: BTreeMap::new(),
             recurrings: Recurrings::default(),
+            templates: Templates::default(),
             submissions: 0,
             queue: Queues::default(),
             running: BTreeMap::new(),
@@ -152,6 +157,20 @@ impl Batch {
         let number = self.recurrings.names.get(name)?;
         let job = self.recurrings.jobs.get(number)?;
         Some(RecurringView::of(job, |run| self.jobs.get(&run)))
+    }
+
+    /// All templates, in the order of submission, without their runs.
+    #[must_use]
+    pub fn list_templates(&self) -> Vec<TemplateView> {
+        let jobs = self.templates.jobs.values();
+        jobs.map(TemplateView::summary).collect()
+    }
+
+    /// One template with what is kept of its runs.
+    #[must_use]
+    pub fn get_template(&self, name: &str) -> Option<TemplateView> {
+        let job = self.templates.jobs.get(&self.templates.number(name)?)?;
+        Some(TemplateView::of(job, |run| self.jobs.get(&run)))
     }
 
     fn named(&self, name: &str) -> Result<&Job, NoSuchJob> {
@@ -245,6 +264,7 @@ impl Batch {
             }
             self.tell_later(number, cx);
             self.run_ended(number, cx);
+            self.dispatched_ended(number, cx);
             self.drop_oldest(cx);
         }
     }
@@ -278,6 +298,7 @@ impl Batch {
             self.names.remove(&job.name);
         }
         self.run_dropped(&job);
+        self.dispatched_dropped(&job);
     }
 }
 

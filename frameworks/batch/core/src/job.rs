@@ -71,11 +71,13 @@ pub(crate) struct Place {
 pub(crate) struct Job {
     /// Counts submissions, and tells jobs of the same name apart.
     pub(crate) number: u64,
-    /// That of the spec; of a run, that and its window.
+    /// That of the spec; of a run, that and its window, or what it was dispatched by.
     pub(crate) name: String,
     pub(crate) spec: Arc<JobSpec>,
-    /// Absent where the job was submitted by itself.
+    /// Absent where the job is no run of a recurring one.
     pub(crate) run: Option<Run>,
+    /// The number of the template that it is a run of.
+    pub(crate) template: Option<u64>,
     pub(crate) submitted: Timestamp,
     pub(crate) cancelled: bool,
     /// Its deadline has passed; then it is cancelled too.
@@ -131,6 +133,11 @@ impl Run {
     }
 }
 
+/// The name of a run of a template; as those of windows, nobody submits one like it.
+pub(crate) fn run_name(template: &str, token: &str) -> String {
+    format!("{template}@{token}")
+}
+
 impl Job {
     /// A job all of whose instances are blocked. `order` is what its validation returned.
     pub(crate) fn new(number: u64, spec: Arc<JobSpec>, order: Arc<[usize]>, submitted: Timestamp) -> Self {
@@ -140,10 +147,14 @@ impl Job {
         Self {
             tasks,
             number,
-            name: spec.name.clone(),
+            name: match &spec.dispatch {
+                Some(dispatch) => run_name(&spec.name, &dispatch.token),
+                None => spec.name.clone(),
+            },
             held: spec.hold,
             spec,
             run: None,
+            template: None,
             submitted,
             cancelled: false,
             expired: false,
@@ -286,6 +297,15 @@ impl Job {
         let (job, number, name) = (&self.name, self.number, &self.spec.tasks[task].name);
         // Cannot fail: the names are checked and short.
         TaskId::new(format!("{job}-{number}.{name}.{index}{attempt}")).ok()
+    }
+
+    /// The ids of what runs of it.
+    pub(crate) fn running(&self) -> impl Iterator<Item = (TaskId, &TaskSpec)> {
+        let tasks = self.tasks.iter().enumerate();
+        tasks.flat_map(move |(task, state)| {
+            let indexes = state.in_phase(Phase::Running).iter();
+            indexes.filter_map(move |index| Some((self.task_id(task, index)?, self.task_spec(task))))
+        })
     }
 
     pub(crate) fn task_spec(&self, task: usize) -> &TaskSpec {

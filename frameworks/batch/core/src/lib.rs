@@ -19,6 +19,7 @@ mod report;
 mod schedule;
 mod spec;
 mod task;
+mod template;
 mod timers;
 mod usage;
 mod validate;
@@ -26,8 +27,8 @@ mod view;
 
 pub use accounts::{ACCOUNT_DAYS, MAX_ACCOUNTS_PER_DAY, OTHERS};
 pub use batch::{
-    Batch, CancelError, Checked, MAX_REPORT_ROWS, NoSuchJob, QueueView, ReportBy, ReportQuery, ReportRow,
-    Requeue, RequeueError, Requeued, SteerError, UserView, WaitingView,
+    Batch, CancelError, Checked, DispatchError, Dispatched, MAX_REPORT_ROWS, NoSuchJob, QueueView, ReportBy,
+    ReportQuery, ReportRow, Requeue, RequeueError, Requeued, SteerError, UserView, WaitingView,
 };
 pub use check::check;
 pub use job::{JobState, Phase};
@@ -41,10 +42,20 @@ pub use schedule::{
     Overlap, Schedule, ScheduleError, When,
 };
 pub use spec::labels::{LabelCondition, LabelIs};
-pub use spec::{After, AfterJob, DEFAULT_MAX_BACKOFF, ExitCodes, JobSpec, On, RetryPolicy, TaskSpec};
+pub use spec::template::check::{
+    DEFAULT_RUNS, MAX_PARAMETERS, MAX_PARAMETERS_BYTES, MAX_PAYLOAD_BYTES, MAX_RUNS, MAX_VALUE_BYTES, Place,
+    TemplateError, ValueError,
+};
+pub use spec::{
+    After, AfterJob, DEFAULT_MAX_BACKOFF, Dispatch, ExitCodes, JobSpec, On, Parameter, Payload, RetryPolicy,
+    TaskSpec, Template,
+};
 pub use usage::Sums;
 pub use validate::{
     MAX_BACKOFF, MAX_CONSTRAINTS, MAX_CONTAINER_BYTES, MAX_EDGES, MAX_GANG_BYTES, MAX_INSTANCES,
     MAX_NAME_BYTES, MAX_PRIORITY, MAX_RETRIES, MAX_ROLES, MAX_TASKS, SubmitError,
 };
-pub use view::{Fate, InstanceView, JobSummary, JobView, Pick, RecurringState, RecurringView, WindowView};
+pub use view::{
+    Fate, InstanceView, JobSummary, JobView, Pick, RecurringState, RecurringView, RunView, TemplateView,
+    WindowView,
+};

@@ -43,6 +43,12 @@ impl TryFrom<v1::JobSpec> for JobSpec {
             labels: labels("labels", message.labels)?,
             user: message.user,
             after_jobs: after_jobs(message.after_jobs)?,
+            template: message
+                .template
+                .map(TryInto::try_into)
+                .transpose()
+                .map_err(|error: ConvertError| error.under("template"))?,
+            dispatch: message.dispatch.map(Into::into),
         })
     }
 }
@@ -151,6 +157,8 @@ impl From<&JobSpec> for v1::JobSpec {
             labels: spec.labels.clone(),
             user: spec.user.clone(),
             after_jobs: spec.after_jobs.iter().map(Into::into).collect(),
+            template: spec.template.as_ref().map(Into::into),
+            dispatch: spec.dispatch.as_ref().map(Into::into),
         }
     }
 }

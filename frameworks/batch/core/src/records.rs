@@ -8,6 +8,7 @@
 //! | `batch/forgotten/<number>` | nothing | when the job is forgotten, until its last record is gone |
 //! | `batch/recurring/<number>` | `RecurringRecord` | when submitted |
 //! | `batch/recurring/<number>/ledger` | `LedgerRecord` | when a window is decided about |
+//! | `batch/template/<number>` | `TemplateRecord` | when submitted, and when cancelled |
 //! | `job/<number>` | `JobRecord` | when submitted; the run of a window, when it is due, with the ledger, and when it starts |
 //! | `job/<number>/end` | `EndRecord` | when held, released, cancelled, past its deadline, requeued, and when ended; of a job that waits for others, when submitted and when it waits for one less |
 //! | `job/<number>/<task>.usage` | `v1::JobUsage` | when an attempt of the task ended |
@@ -20,6 +21,7 @@
 mod account;
 mod queue;
 mod recurring;
+mod template;
 
 use std::collections::BTreeSet;
 
@@ -38,6 +40,7 @@ use crate::{JobSpec, On, QueueSettings, Sums};
 pub(crate) use self::account::{account, account_key, sums};
 pub(crate) use self::queue::{queue, queue_key, used, used_key};
 pub(crate) use self::recurring::{ledger, recurring, recurring_keys};
+pub(crate) use self::template::{template, template_key};
 
 const SUBMISSIONS: &str = "batch/submissions";
 const JOBS: &str = "job/";
@@ -59,6 +62,9 @@ struct JobRecord {
     spec: Option<v1::JobSpec>,
     #[prost(message, optional, tag = "8")]
     run: Option<RunRecord>,
+    /// The number of the template that it is a run of.
+    #[prost(uint64, optional, tag = "9")]
+    template: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -157,6 +163,12 @@ pub(crate) enum Record {
         number: u64,
         ledger: Ledger,
     },
+    Template {
+        number: u64,
+        spec: JobSpec,
+        submitted: Timestamp,
+        cancelled: Option<Timestamp>,
+    },
     Run {
         number: u64,
         run: Run,
@@ -166,6 +178,7 @@ pub(crate) enum Record {
         number: u64,
         spec: JobSpec,
         submitted: Timestamp,
+        template: Option<u64>,
     },
     End {
         number: u64,
@@ -208,6 +221,7 @@ pub(crate) fn job(job: &Job) -> (String, Vec<u8>) {
             dropped_ms: run.dropped.map(|dropped| dropped.0),
             ended_for: run.ended_for.map(|cause| cause as u32),
         }),
+        template: job.template,
     };
     (job_key(job), record.encode_to_vec())
 }
@@ -296,6 +310,9 @@ pub(crate) fn read(key: &str, value: &[u8], agents: &mut Agents) -> Result<Recor
     if let Some(rest) = key.strip_prefix(recurring::RECURRING) {
         return recurring::read(key, rest, value);
     }
+    if let Some(number) = key.strip_prefix(template::TEMPLATES) {
+        return template::read(key, number, value);
+    }
     let rest = key.strip_prefix(JOBS).ok_or_else(unknown)?;
     let (number, rest) = rest.split_once('/').unwrap_or((rest, ""));
     let number = number.parse().map_err(|error| RecoverError::new(key, error))?;
@@ -324,6 +341,7 @@ pub(crate) fn read(key: &str, value: &[u8], agents: &mut Agents) -> Result<Recor
                 number,
                 spec: spec.try_into().map_err(|error| RecoverError::new(key, error))?,
                 submitted: Timestamp(record.submitted_ms),
+                template: record.template,
             })
         }
         ("end", _) => {

@@ -1,6 +1,7 @@
 //! What a user submits.
 
 pub(crate) mod labels;
+pub(crate) mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,6 +9,8 @@ use std::time::Duration;
 use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources, Role, TaskExit};
 
 use crate::Schedule;
+
+pub use self::template::{Dispatch, Parameter, Payload, Template};
 
 /// The longest wait before a retry, where the job does not say: by then a person may have mended what is broken.
 pub const DEFAULT_MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
@@ -35,6 +38,10 @@ pub struct JobSpec {
     pub user: String,
     /// What must have become of other jobs first: all of it.
     pub after_jobs: Vec<AfterJob>,
+    /// Makes it a template, that runs when it is dispatched.
+    pub template: Option<Template>,
+    /// Of a run of a template: what it was dispatched with.
+    pub dispatch: Option<Dispatch>,
 }
 
 /// A job that another one comes after.

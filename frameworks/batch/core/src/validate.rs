@@ -13,7 +13,8 @@ use thiserror::Error;
 
 use crate::graph::order;
 use crate::queue::is_user;
-use crate::{ExitCodes, JobSpec, MissedPolicy, Schedule, ScheduleError, TaskSpec};
+use crate::spec::template::check;
+use crate::{Dispatch, ExitCodes, JobSpec, MissedPolicy, Schedule, ScheduleError, TaskSpec, TemplateError};
 
 /// The longest name of a job or task, in bytes: two of them and three numbers fit in a task id.
 pub const MAX_NAME_BYTES: usize = 63;
@@ -82,6 +83,8 @@ pub enum SubmitError {
     AfterRecurring(String),
     #[error("job `{0}` recurs and cannot come after other jobs")]
     RecurringAfter(String),
+    #[error("job `{0}` runs when it is dispatched and never ends; a job may come after one of its runs")]
+    AfterTemplate(String),
     #[error("{0} jobs to come after, at most {MAX_AFTER_JOBS} are allowed")]
     TooManyAfterJobs(usize),
     #[error("tasks come {0} times after others in one job, at most {MAX_EDGES} are allowed")]
@@ -136,6 +139,8 @@ pub enum SubmitError {
     NoExitCodes(String),
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
     #[error("priority {0} is not between -{MAX_PRIORITY} and {MAX_PRIORITY}")]
     Priority(i32),
     /// The name may be used again once that job has ended.
@@ -147,7 +152,7 @@ pub enum SubmitError {
 
 /// Checks all that does not depend on other jobs. Returns the tasks' indexes, each after those it comes after.
 pub(crate) fn validate(spec: &JobSpec, largest: &[Resources]) -> Result<Arc<[usize]>, SubmitError> {
-    if !is_name(&spec.name, "._-") || !spec.name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+    if !is_token(&spec.name) {
         return Err(SubmitError::JobName(quoted(&spec.name)));
     }
     if !(-MAX_PRIORITY..=MAX_PRIORITY).contains(&spec.priority) {
@@ -180,6 +185,7 @@ pub(crate) fn validate(spec: &JobSpec, largest: &[Resources]) -> Result<Arc<[usi
         check_task(task)?;
         check_fit(task, largest)?;
     }
+    check::template(spec)?;
     check_gangs(spec)?;
     order(spec)
 }
@@ -228,6 +234,11 @@ pub(crate) fn check_once(spec: &JobSpec, schedule: &Schedule) -> Result<(), Sche
         }
         Some(_) | None => Ok(()),
     }
+}
+
+/// Whether a text may name a job, or tell a run of a template from the others.
+pub(crate) fn is_token(token: &str) -> bool {
+    is_name(token, "._-") && token.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
 fn is_name(name: &str, punctuation: &str) -> bool {
@@ -332,7 +343,8 @@ pub(crate) fn is_amounts(resources: &Resources) -> bool {
 
 /// The bytes of one launch.
 pub(crate) fn launch_bytes(spec: &JobSpec, task: &TaskSpec) -> usize {
-    encoded_bytes(&task.container) + map_bytes(&spec.labels) + TASK_OVERHEAD_BYTES
+    let dispatch = spec.dispatch.as_ref().map_or(0, Dispatch::launch_bytes);
+    encoded_bytes(&task.container) + map_bytes(&spec.labels) + dispatch + TASK_OVERHEAD_BYTES
 }
 
 /// Refuses what no agent could hold, whoever its resources are reserved for. No agent known means that it is too early

@@ -1,6 +1,7 @@
 //! Jobs as the framework's API shows them.
 
 mod recurring;
+mod template;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::job::Job;
 use crate::{AfterJob, JobSpec, JobState, Phase, Sums};
 
 pub use self::recurring::{Fate, RecurringState, RecurringView, WindowView};
+pub use self::template::{RunView, TemplateView};
 
 /// Which instances of a job are looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +68,7 @@ impl Pick {
 /// A job with some of its instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobView {
-    /// That of the spec; of a run, that and its window.
+    /// That of the spec; of a run, that and its window, or what it was dispatched by.
     pub name: String,
     pub spec: Arc<JobSpec>,
     pub state: JobState,

@@ -40,6 +40,7 @@ fn refuse(error: &RequeueError) -> Status {
     match error {
         RequeueError::NoSuchJob(_) | RequeueError::NoSuchTask { .. } => Status::not_found(message),
         RequeueError::Recurring(_)
+        | RequeueError::Template(_)
         | RequeueError::AtMostOnce(_)
         | RequeueError::Expired(_)
         | RequeueError::Nothing(_) => Status::failed_precondition(message),

@@ -103,6 +103,58 @@ async fn each_mistake_has_its_code_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_template_is_told_apart_and_what_is_dispatched_is_a_job() {
+    let (api, shutdown) = start(Arc::new(Memory::new()));
+    let mut template = job("J", 1.0, &[]);
+    let spec = template.get_mut().spec.as_mut().unwrap();
+    spec.template = Some(v1::JobTemplate {
+        parameters: [("x".to_owned(), v1::JobParameter::default())].into(),
+        ..Default::default()
+    });
+    let mut run = job("K", 1.0, &[]);
+    run.get_mut().spec.as_mut().unwrap().dispatch = Some(v1::JobDispatch::default());
+    assert_eq!(refused(&api, run).await.0, Code::InvalidArgument);
+    api.submit_job(template).await.unwrap();
+    let dispatch = async |name: &str, key: &str, token: &str| {
+        let request = v1::DispatchJobRequest {
+            name: name.to_owned(),
+            values: [(key.to_owned(), "1".to_owned())].into(),
+            token: token.to_owned(),
+            priority: Some(5),
+            ..Default::default()
+        };
+        let answer = api.dispatch_job(Request::new(request)).await;
+        let answer = answer.map_err(|status| status.code())?.into_inner();
+        Ok((answer.run, answer.existed))
+    };
+    assert_eq!(dispatch("J", "x", "a").await, Ok(("J@a".to_owned(), false)));
+    assert_eq!(dispatch("J", "x", "a").await, Ok(("J@a".to_owned(), true)));
+    assert_eq!(dispatch("K", "x", "a").await, Err(Code::NotFound));
+    assert_eq!(dispatch("J", "y", "b").await, Err(Code::InvalidArgument));
+    assert_eq!(dispatch("J@a", "x", "b").await, Err(Code::FailedPrecondition));
+    let seen = api.get_job(get("J")).await.unwrap().into_inner();
+    assert_eq!(seen.state(), v1::JobState::JobParameterised);
+    assert_eq!((seen.runs.len(), &seen.runs[0].name[..]), (1, "J@a"));
+    let list = api.list_jobs(Request::new(v1::ListJobsRequest::default())).await;
+    let states: Vec<_> = list
+        .unwrap()
+        .into_inner()
+        .jobs
+        .iter()
+        .map(|job| job.state())
+        .collect();
+    assert_eq!(states, [v1::JobState::JobParameterised, v1::JobState::JobPending]);
+    let mut brief = get("J@a");
+    brief.get_mut().brief = true;
+    let run = api.get_job(brief).await.unwrap().into_inner().spec.unwrap();
+    assert_eq!(
+        (&run.name[..], &run.dispatch.unwrap().values["x"][..]),
+        ("J@a", "1")
+    );
+    shutdown.cancel();
+}
+
+#[tokio::test]
 async fn jobs_are_listed_by_their_labels() {
     let (api, shutdown) = start(Arc::new(Memory::new()));
     for (name, team) in [("J", "x"), ("K", "y")] {

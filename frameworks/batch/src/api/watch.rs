@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use proffer_batch_core::{Batch, JobView, NoSuchJob, Pick, RecurringView};
+use proffer_batch_core::{Batch, JobView, NoSuchJob, Pick, RecurringView, TemplateView};
 use proffer_sdk::Handle;
 use proffer_wire::v1;
 use tokio::sync::mpsc;
@@ -22,19 +22,19 @@ const PAUSE_PER_ITEM: Duration = Duration::from_micros(50);
 /// Jobs up to this size are told of every change at once: someone waits for each.
 const SMALL_JOB: usize = 16;
 
-/// What goes by one name: a job, or a recurring one.
+/// What goes by one name: a job, a recurring one, or a template.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Shown {
     Job(JobView),
     Recurring(RecurringView),
+    Template(TemplateView),
 }
 
 /// Finds what goes by a name.
 pub(crate) fn look(batch: &Batch, name: &str, pick: &Pick) -> Result<Shown, NoSuchJob> {
-    match batch.get_recurring(name) {
-        Some(job) => Ok(Shown::Recurring(job)),
-        None => batch.get(name, pick).map(Shown::Job),
-    }
+    let recurring = batch.get_recurring(name).map(Shown::Recurring);
+    let other = recurring.or_else(|| batch.get_template(name).map(Shown::Template));
+    other.map_or_else(|| batch.get(name, pick).map(Shown::Job), Ok)
 }
 
 impl Shown {
@@ -42,6 +42,7 @@ impl Shown {
         match self {
             Self::Job(job) => convert::job(job, framework_id, is_brief),
             Self::Recurring(job) => convert::recurring(job, framework_id),
+            Self::Template(job) => convert::template(job, framework_id),
         }
     }
 
@@ -49,6 +50,7 @@ impl Shown {
         match self {
             Self::Job(job) => job.ended.is_some(),
             Self::Recurring(job) => job.ended.is_some(),
+            Self::Template(job) => job.ended.is_some(),
         }
     }
 
@@ -57,6 +59,7 @@ impl Shown {
             // Counts are there for each task, and mostly its spec.
             Self::Job(job) => job.instances.len() + job.counts.len(),
             Self::Recurring(job) => job.windows.len(),
+            Self::Template(job) => job.runs.len(),
         }
     }
 }

@@ -24,6 +24,7 @@ pub(crate) fn recurring(job: &RecurringView, framework_id: &str) -> v1::Job {
         usage: None,
         waits_for: Vec::new(),
         reason: String::new(),
+        runs: Vec::new(),
         framework_id: framework_id.to_owned(),
         recurrence: Some(v1::JobRecurrence {
             next_ms: millis(job.next),

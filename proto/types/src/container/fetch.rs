@@ -3,7 +3,7 @@
 /// One file or archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetch {
-    /// `http://`, `https://`, or `file://` (only below what the agent's operator allows).
+    /// `http://`, `https://`, `file://` (only below what the agent's operator allows), or `data:` with the file itself.
     pub uri: String,
     /// Of the file as fetched, 64 hex digits in lower case; another content fails the task.
     pub sha256: Option<String>,
@@ -24,7 +24,10 @@ impl Fetch {
         if let Some(destination) = &self.destination {
             return Some(destination);
         }
-        let (_, rest) = self.uri.split_once("://")?;
+        let (scheme, rest) = self.uri.split_once("://")?;
+        if scheme.starts_with("data:") {
+            return None;
+        }
         let path = rest.split(['?', '#']).next()?;
         let (_, name) = path.rsplit_once('/')?;
         (!name.is_empty()).then_some(name)
@@ -53,7 +56,12 @@ mod tests {
             Some("b.tar")
         );
         assert_eq!(name("https://x.org/a/b", Some("c/d")).as_deref(), Some("c/d"));
-        for nameless in ["https://x.org", "https://x.org/a/", "https://x.org?a=/b"] {
+        for nameless in [
+            "https://x.org",
+            "https://x.org/a/",
+            "https://x.org?a=/b",
+            "data:,a://b/c",
+        ] {
             assert_eq!(name(nameless, None), None, "{nameless}");
         }
     }

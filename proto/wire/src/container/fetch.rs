@@ -13,6 +13,8 @@ use crate::v1;
 pub const MAX_FETCHES: usize = 64;
 /// The longest URI, in bytes: what servers take at least (RFC 9110, 4.1, asks for 8000), signed ones among them.
 pub const MAX_URI_BYTES: usize = 8000;
+/// The longest `data:` URI, in bytes: the file is in it, and is sent with each launch.
+pub const MAX_DATA_URI_BYTES: usize = 64 << 10;
 
 pub(super) fn all(messages: Vec<v1::Fetch>) -> Result<Vec<Fetch>, ConvertError> {
     at_most("fetch", messages.len(), MAX_FETCHES, "files")?;
@@ -67,10 +69,20 @@ impl TryFrom<v1::Fetch> for Fetch {
 
 /// Quotes nothing: a URI may hold a password.
 fn check_uri(uri: &str) -> Result<(), ConvertError> {
-    at_most("uri", uri.len(), MAX_URI_BYTES, "bytes")?;
+    let most = match uri.starts_with("data:") {
+        true => MAX_DATA_URI_BYTES,
+        false => MAX_URI_BYTES,
+    };
+    at_most("uri", uri.len(), most, "bytes")?;
     let refuse = |why: &str| Err(ConvertError::new("uri", why));
     if !uri.chars().all(|c| c.is_ascii_graphic()) {
         return refuse("holds something that is not printable ASCII");
+    }
+    if let Some(rest) = uri.strip_prefix("data:") {
+        return match rest.contains(',') {
+            true => Ok(()),
+            false => refuse("has no comma before its data"),
+        };
     }
     let Some((scheme, rest)) = uri.split_once("://") else {
         return refuse("has no scheme like `https://`");
@@ -79,7 +91,7 @@ fn check_uri(uri: &str) -> Result<(), ConvertError> {
         "http" | "https" if rest.is_empty() || rest.starts_with(['/', '?', '#']) => refuse("names no host"),
         "http" | "https" => Ok(()),
         "file" => names::absolute("uri", rest),
-        _ => refuse("is neither `http://` nor `https://` nor `file://`"),
+        _ => refuse("is neither `http://` nor `https://` nor `file://` nor `data:`"),
     }
 }
 

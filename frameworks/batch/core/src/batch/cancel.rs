@@ -3,7 +3,6 @@
 use proffer_session::Context;
 
 use super::{Batch, NoSuchJob, put};
-use crate::job::Phase;
 use crate::records;
 
 /// Why a job was not cancelled.
@@ -15,7 +14,8 @@ impl Batch {
         self.cancel_named(name, false, cx)
     }
 
-    /// Cancels the windows of a recurring job that are to come, and lets its runs go on; any other job is cancelled.
+    /// Cancels the windows of a recurring job that are to come, or ends a template, and lets its runs go on; any other job is
+    /// cancelled.
     pub fn cancel_schedule(&mut self, name: &str, cx: &mut Context<'_>) -> Result<(), CancelError> {
         self.cancel_named(name, true, cx)
     }
@@ -23,6 +23,10 @@ impl Batch {
     fn cancel_named(&mut self, name: &str, keep_runs: bool, cx: &mut Context<'_>) -> Result<(), CancelError> {
         if let Some(number) = self.recurrings.names.get(name).copied() {
             self.cancel_recurring(number, keep_runs, cx);
+            return Ok(());
+        }
+        if let Some(number) = self.templates.number(name) {
+            self.cancel_template(number, keep_runs, cx);
             return Ok(());
         }
         let number = self.named(name)?.number;
@@ -45,12 +49,8 @@ impl Batch {
         }
         job.cancelled = true;
         put(cx, records::end(job));
-        if job.count(Phase::Running) > 0 {
-            for (id, place) in &self.running {
-                if place.job == number {
-                    cx.kill(id, job.task_spec(place.task).kill_policy);
-                }
-            }
+        for (id, task) in job.running() {
+            cx.kill(&id, task.kill_policy);
         }
         self.conclude(number, cx);
     }

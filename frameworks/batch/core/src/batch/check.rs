@@ -6,6 +6,7 @@ use proffer_types::{Shape, ShapeId, Timestamp};
 
 use super::Batch;
 use super::demand::{can_be_stated, shape};
+use super::submit::refuse_dispatched;
 use crate::job::Job;
 use crate::validate::validate;
 use crate::{JobSpec, SubmitError, check};
@@ -14,8 +15,8 @@ use crate::{JobSpec, SubmitError, check};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     pub n_instances: u64,
-    /// What of it would be asked for at once, one for each task, by its place in the spec. None of a job that is held,
-    /// recurs, or comes after another.
+    /// What of it would be asked for at once, one for each task, by its place in the spec. None of a template, nor of a job
+    /// that is held, recurs, or comes after another.
     pub demand: Vec<Shape>,
 }
 
@@ -23,6 +24,7 @@ impl Batch {
     /// Checks a job as [`Batch::submit`] would now.
     pub fn check(&self, spec: JobSpec, now: Timestamp) -> Result<Checked, SubmitError> {
         check(&spec, now)?;
+        refuse_dispatched(&spec)?;
         let order = validate(&spec, &self.largest)?;
         self.free_name(&spec.name)?;
         let (waits, never) = self.waits(&spec)?;
@@ -33,7 +35,8 @@ impl Batch {
         self.check_room(job.n_instances())?;
         self.check_role(&job.spec.role)?;
         job.settle();
-        let starts = !job.held && job.spec.schedule.is_none() && waits.is_empty() && never.is_none();
+        let by_itself = job.spec.schedule.is_none() && job.spec.template.is_none();
+        let starts = !job.held && by_itself && waits.is_empty() && never.is_none();
         let tasks = 0..job.tasks.len();
         let demand = tasks
             .filter(|task| starts && job.may_start(*task))

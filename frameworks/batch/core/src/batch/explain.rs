@@ -11,13 +11,25 @@ use super::{Batch, NoSuchJob};
 use crate::job::{Job, Phase};
 use crate::schedule::rfc3339;
 use crate::validate::{check_fit, is_amounts};
-use crate::{Fate, JobState, On, RecurringState, RecurringView, SubmitError, TaskSpec};
+use crate::{Fate, JobState, On, RecurringState, RecurringView, SubmitError, TaskSpec, TemplateView};
+
+fn explain_template(job: &TemplateView) -> String {
+    let title = format!("job `{}`", job.spec.name);
+    match (job.cancelled, job.n_open) {
+        (Some(_), 0) => format!("{title} was cancelled."),
+        (Some(_), n) => format!("{title} was cancelled, and {n} of its runs have not ended."),
+        (None, n) => format!("{title} runs when it is dispatched; {n} of its runs have not ended."),
+    }
+}
 
 impl Batch {
     /// Says what each task of a job waits for. Takes the name of a job or the id of one of its tasks.
     pub fn explain(&self, name: &str, now: Timestamp) -> Result<Vec<String>, NoSuchJob> {
         if let Some(job) = self.get_recurring(name) {
             return Ok(self.explain_recurring(&job, now));
+        }
+        if let Some(job) = self.get_template(name) {
+            return Ok(vec![explain_template(&job)]);
         }
         let job = self.named(name).or_else(|error| self.owner(name).ok_or(error))?;
         let title = format!("job `{}`", job.name);

@@ -20,6 +20,9 @@ impl Batch {
         if self.recurrings.names.contains_key(name) {
             return Err(SteerError::Recurring(name.to_owned()));
         }
+        if self.templates.number(name).is_some() {
+            return Err(SteerError::Template(name.to_owned()));
+        }
         let number = self
             .named(name)
             .map_err(|error| SteerError::NoSuchJob(error.0))?

@@ -295,6 +295,9 @@ impl Batch {
         let window = job.run.as_ref().map(|run| rfc3339(run.at));
         let window = window.map(|window| ("PROFFER_WINDOW".to_owned(), window));
         container.env.extend(window);
+        if let Some(dispatch) = &job.spec.dispatch {
+            dispatch.add_to(&mut container);
+        }
         Some(TaskInfo {
             id: job.task_id(place.task, place.index)?,
             name: format!("{}.{}", job.spec.name, spec.name),

@@ -42,6 +42,12 @@ pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverErr
                 let job = batch.recurrings.jobs.get_mut(&number);
                 job.ok_or_else(|| orphan(number))?.ledger = ledger;
             }
+            Record::Template {
+                number,
+                spec,
+                submitted,
+                cancelled,
+            } => batch.restore_template(number, spec, submitted, cancelled),
             Record::Run {
                 number,
                 run,
@@ -58,14 +64,15 @@ pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverErr
                 number,
                 spec,
                 submitted,
+                template,
             } => {
                 let order = order(&spec).map_err(|error| RecoverError::new(key, error))?;
                 at = names(&spec);
                 batch.roles.insert(spec.role.clone());
-                batch.names.insert(spec.name.clone(), number);
-                batch
-                    .jobs
-                    .insert(number, Job::new(number, Arc::new(spec), order, submitted));
+                let mut job = Job::new(number, Arc::new(spec), order, submitted);
+                job.template = template;
+                batch.names.insert(job.name.clone(), number);
+                batch.jobs.insert(number, job);
             }
             Record::End {
                 number,
@@ -117,6 +124,7 @@ pub(super) fn recover(records: &[(String, Vec<u8>)]) -> Result<Batch, RecoverErr
     }
     batch.queue.recovered();
     batch.recover_windows();
+    batch.recover_dispatched();
     // Nothing was stated yet.
     batch.changed.clone_from(&batch.roles);
     Ok(batch)

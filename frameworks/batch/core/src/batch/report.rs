@@ -69,11 +69,16 @@ impl Batch {
         bounded(rows, MAX_REPORT_ROWS)
     }
 
-    /// What the tasks of a job used; of a recurring job, its runs that are kept.
+    /// What the tasks of a job used; of a recurring job or a template, its runs that are kept.
     pub fn report_job(&self, name: &str) -> Result<Vec<ReportRow>, NoSuchJob> {
         if let Some(number) = self.recurrings.names.get(name) {
             let is_run = |job: &&Job| job.run.as_ref().is_some_and(|run| run.recurring == *number);
             return Ok(self.jobs.values().filter(is_run).map(ReportRow::of).collect());
+        }
+        if let Some(number) = self.templates.number(name) {
+            let is_run = |job: &&Job| job.template == Some(number);
+            let rows = self.jobs.values().filter(is_run).map(ReportRow::of);
+            return Ok(bounded(rows.collect(), MAX_REPORT_ROWS));
         }
         let job = self.named(name)?;
         let tasks = job.spec.tasks.iter().zip(&job.tasks);

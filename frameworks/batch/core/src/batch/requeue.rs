@@ -47,6 +47,8 @@ pub enum RequeueError {
     NoSuchTask { job: String, task: String },
     #[error("job `{0}` recurs; trigger it, or requeue one of its runs")]
     Recurring(String),
+    #[error("job `{0}` runs when it is dispatched; dispatch it, or requeue one of its runs")]
+    Template(String),
     #[error("`{0}` is a run of a job that runs at most once in each window")]
     AtMostOnce(String),
     #[error("the deadline of job `{0}` has passed")]
@@ -110,6 +112,9 @@ impl Batch {
     ) -> Result<Requeued, RequeueError> {
         if self.recurrings.names.contains_key(name) {
             return Err(RequeueError::Recurring(name.to_owned()));
+        }
+        if self.templates.number(name).is_some() {
+            return Err(RequeueError::Template(name.to_owned()));
         }
         let job = self.named(name)?;
         let (number, owned) = (job.number, || name.to_owned());
@@ -176,6 +181,7 @@ impl Batch {
         if let Some(ended) = ended {
             self.ended.remove(&(ended, number));
             self.run_reopened(number, cx);
+            self.dispatched_reopened(number, ended);
         }
         self.watch_deadline(number);
     }

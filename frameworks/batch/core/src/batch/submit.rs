@@ -9,35 +9,64 @@ use proffer_types::Role;
 use super::demand::can_be_stated;
 use super::{Batch, put};
 use crate::job::Job;
-use crate::validate::{MAX_ROLES, validate};
-use crate::{JobSpec, SubmitError, records};
+use crate::validate::{MAX_ROLES, quoted, validate};
+use crate::{JobSpec, SubmitError, TemplateError, records};
 
 /// Jobs that have not ended; each costs a look at every offer while something of it waits.
 const MAX_OPEN_JOBS: usize = 10_000;
 /// Instances of jobs that have not ended, in all: some 240 bytes each once it was launched, a bit before.
 const MAX_OPEN_INSTANCES: u64 = 4_000_000;
 
+/// Only a run says what it was dispatched with.
+pub(super) fn refuse_dispatched(spec: &JobSpec) -> Result<(), TemplateError> {
+    match spec.dispatch {
+        Some(_) => Err(TemplateError::Dispatched(quoted(&spec.name))),
+        None => Ok(()),
+    }
+}
+
 impl Batch {
     /// Takes a job in; returns how many instances it has. A job of the same name that has ended is replaced.
     /// An error changes nothing.
     pub fn submit(&mut self, spec: JobSpec, cx: &mut Context<'_>) -> Result<u64, SubmitError> {
+        refuse_dispatched(&spec)?;
         if let Some(schedule) = spec.schedule.clone() {
             return self.submit_recurring(spec, schedule, cx);
+        }
+        if spec.template.is_some() {
+            return self.submit_template(spec, cx);
         }
         let order = validate(&spec, &self.largest)?;
         let earlier = self.free_name(&spec.name)?;
         let (waits, reason) = self.waits(&spec)?;
         let mut job = Job::new(self.submissions + 1, Arc::new(spec), order, cx.now());
         job.waits = waits;
-        if !can_be_stated(&job) {
-            return Err(SubmitError::LargeStatement(job.spec.name.clone()));
-        }
-        let n_instances = job.n_instances();
-        self.check_room(n_instances)?;
+        let n_instances = self.check_entry(&job)?;
         self.enter(&job.spec.role)?;
         if let Some(number) = earlier {
             self.forget(number, cx);
         }
+        let number = self.take_in(job, cx);
+        if let Some(job) = self.jobs.get_mut(&number).filter(|_| reason.is_some()) {
+            job.reason = reason;
+            self.cancel_job(number, cx);
+        }
+        self.state_demand(cx);
+        Ok(n_instances)
+    }
+
+    /// Refuses what cannot be asked for, or is too much; returns how many instances it has.
+    pub(super) fn check_entry(&self, job: &Job) -> Result<u64, SubmitError> {
+        if !can_be_stated(job) {
+            return Err(SubmitError::LargeStatement(job.spec.name.clone()));
+        }
+        let n_instances = job.n_instances();
+        self.check_room(n_instances)?;
+        Ok(n_instances)
+    }
+
+    /// Enters a job that was checked; returns its number. What is wanted has yet to be stated.
+    pub(super) fn take_in(&mut self, job: Job, cx: &mut Context<'_>) -> u64 {
         let number = job.number;
         self.submissions = number;
         put(cx, records::submissions(number));
@@ -45,17 +74,12 @@ impl Batch {
         if !job.waits.is_empty() {
             put(cx, records::end(&job));
         }
-        self.names.insert(job.spec.name.clone(), number);
+        self.names.insert(job.name.clone(), number);
         self.jobs.insert(number, job);
         self.watch_deadline(number);
         self.watch_ends(number);
         self.conclude(number, cx);
-        if let Some(job) = self.jobs.get_mut(&number).filter(|_| reason.is_some()) {
-            job.reason = reason;
-            self.cancel_job(number, cx);
-        }
-        self.state_demand(cx);
-        Ok(n_instances)
+        number
     }
 
     /// Makes the role one of the framework's; those that no open job is in make room.
@@ -75,8 +99,10 @@ impl Batch {
     fn used_roles(&self) -> impl Iterator<Item = &Role> {
         let open = self.jobs.values().filter(|job| job.ended.is_none());
         let recurring = self.recurrings.jobs.values().filter(|job| !job.has_ended());
+        let templates = self.templates.jobs.values().filter(|job| !job.has_ended());
         let open = open.map(|job| &job.spec.role);
-        open.chain(recurring.map(|job| &job.spec.role))
+        let recurring = recurring.map(|job| &job.spec.role);
+        open.chain(recurring).chain(templates.map(|job| &job.spec.role))
     }
 
     /// Refuses a role that is one too many.

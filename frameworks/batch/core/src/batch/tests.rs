@@ -3,6 +3,7 @@
 mod account;
 mod check;
 mod demand;
+mod dispatch;
 mod estimate;
 mod graph;
 mod hold;

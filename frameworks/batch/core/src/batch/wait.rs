@@ -64,13 +64,16 @@ impl Batch {
     ///
     /// # Errors
     ///
-    /// A name that no job has, or that of a recurring one.
+    /// A name that no job has, or that of a recurring one or a template.
     pub(super) fn waits(&self, spec: &JobSpec) -> Result<(BTreeSet<Wait>, Option<String>), SubmitError> {
         let mut waits = BTreeSet::new();
         let mut reason = None;
         for AfterJob { job: name, on } in &spec.after_jobs {
             if self.recurrings.names.contains_key(name) {
                 return Err(SubmitError::AfterRecurring(name.clone()));
+            }
+            if self.templates.number(name).is_some() {
+                return Err(SubmitError::AfterTemplate(name.clone()));
             }
             let number = self.names.get(name);
             let other = number.and_then(|number| self.jobs.get(number));

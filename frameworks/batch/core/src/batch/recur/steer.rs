@@ -12,6 +12,7 @@ use crate::batch::{Batch, put};
 use crate::job::{Job, Run};
 use crate::recurring::{MissedCause, Reason, Recurring};
 use crate::schedule::{Overlap, Schedule};
+use crate::template::TemplateJob;
 use crate::validate::{check_once, validate};
 use crate::{JobSpec, SubmitError, records};
 
@@ -37,6 +38,8 @@ pub enum SteerError {
     NoSuchJob(String),
     #[error("job `{0}` recurs; pause it, or hold one of its runs")]
     Recurring(String),
+    #[error("job `{0}` runs when it is dispatched; hold one of its runs")]
+    Template(String),
     #[error("job `{0}` has ended")]
     Ended(String),
     #[error(transparent)]
@@ -95,21 +98,27 @@ impl Batch {
         Ok(n_instances)
     }
 
-    /// The job or recurring job that has a name already, and has ended.
+    /// The job, recurring job or template that has a name already, and has ended.
     pub(in crate::batch) fn free_name(&self, name: &str) -> Result<Option<u64>, SubmitError> {
         let job = self.names.get(name).copied();
         let recurring = self.recurrings.names.get(name).copied();
         let of_recurring = |number| self.recurrings.jobs.get(&number);
+        let template = self.templates.number(name);
+        let of_template = |number| self.templates.jobs.get(&number);
         let has_ended = job.is_none_or(|number| self.has_ended(number))
-            && recurring.and_then(of_recurring).is_none_or(Recurring::has_ended);
+            && recurring.and_then(of_recurring).is_none_or(Recurring::has_ended)
+            && template.and_then(of_template).is_none_or(TemplateJob::has_ended);
         match has_ended {
-            true => Ok(job.or(recurring)),
+            true => Ok(job.or(recurring).or(template)),
             false => Err(SubmitError::NameInUse(name.to_owned())),
         }
     }
 
-    /// Forgets a job that has ended; of a recurring one, its runs too.
+    /// Forgets a job that has ended; of a recurring one or a template, its runs too.
     pub(in crate::batch) fn forget(&mut self, number: u64, cx: &mut Context<'_>) {
+        if self.templates.jobs.contains_key(&number) {
+            return self.forget_template(number, cx);
+        }
         let Some(job) = self.recurrings.jobs.get(&number) else {
             return self.drop_job(number, cx);
         };

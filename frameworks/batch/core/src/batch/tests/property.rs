@@ -10,7 +10,9 @@ use proffer_types::{Offer, OfferGang, Resources, Role, Shape, ShapeId, TaskId, T
 use proptest::prelude::*;
 
 use super::world::{World, launched, offer, spec_of, status};
-use crate::{After, AfterJob, Batch, JobSpec, On, Phase, Requeue};
+use crate::{
+    After, AfterJob, Batch, Dispatch, JobSpec, On, Parameter, Payload, Phase, Pick, Requeue, Template,
+};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -65,6 +67,24 @@ enum Step {
         task: Option<&'static str>,
         index: Option<u32>,
     },
+    /// A template of one task, of whose runs one that has ended is kept.
+    Template {
+        name: u8,
+    },
+    Dispatch {
+        name: u8,
+        token: u8,
+    },
+    /// All of a run is run again.
+    RequeueRun {
+        name: u8,
+        token: u8,
+    },
+    /// And, if they are not to be kept, all of its runs.
+    CancelTemplate {
+        name: u8,
+        keep_runs: bool,
+    },
     Crash,
 }
 
@@ -117,6 +137,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3_u8).prop_map(|name| Step::Cancel { name }),
         1 => (0..3_u8, any::<bool>()).prop_map(|(name, held)| Step::Hold { name, held }),
         1 => (0..3_u8, any::<bool>(), requeued).prop_map(|(name, all, (task, index))| Step::Requeue { name, all, task, index }),
+        1 => (0..2_u8).prop_map(|name| Step::Template { name }),
+        2 => (0..2_u8, 0..4_u8).prop_map(|(name, token)| Step::Dispatch { name, token }),
+        1 => (0..2_u8, 0..4_u8).prop_map(|(name, token)| Step::RequeueRun { name, token }),
+        1 => (0..2_u8, any::<bool>()).prop_map(|(name, keep_runs)| Step::CancelTemplate { name, keep_runs }),
         1 => Just(Step::Crash),
     ]
 }
@@ -387,6 +411,61 @@ fn apply(world: &mut World, cluster: &mut Cluster, step: Step) {
                 after: None,
             };
             let (_, calls) = world.run(|batch, cx| batch.requeue(&format!("J{name}"), &which, cx));
+            cluster.hear(&calls);
+        }
+        Step::Template { name } => {
+            let mut task = spec_of("a", 2, None, Resources::of(1000, 1 << 20, 0));
+            task.container.command.push("${param.x}".to_owned());
+            let parameter = Parameter {
+                required: true,
+                ..Parameter::default()
+            };
+            let spec = JobSpec {
+                name: format!("T{name}"),
+                tasks: vec![task],
+                template: Some(Template {
+                    parameters: [("x".to_owned(), parameter)].into(),
+                    payload: Payload::Optional,
+                    history: 1,
+                }),
+                ..JobSpec::default()
+            };
+            let (_, calls) = world.run(|batch, cx| batch.submit(spec, cx));
+            cluster.hear(&calls);
+        }
+        Step::Dispatch { name, token } => {
+            let given = Dispatch {
+                token: format!("t{token}"),
+                values: [("x".to_owned(), format!("{token}${{param.x}}"))].into(),
+                payload: (token > 1).then(|| vec![token; 3]),
+            };
+            let before = world.batch.list().len();
+            let (result, calls) = world
+                .run(|batch, cx| batch.dispatch(&format!("T{name}"), given, Some(token.into()), None, cx));
+            if let Ok(of) = result {
+                assert_eq!(world.batch.list().len(), before + usize::from(!of.existed));
+                let run = world.batch.get(&of.run, &Pick::NONE).unwrap();
+                assert_eq!(
+                    run.spec.tasks[0].container.command[1],
+                    format!("{token}${{param.x}}")
+                );
+            }
+            cluster.hear(&calls);
+        }
+        Step::RequeueRun { name, token } => {
+            let which = Requeue {
+                all: true,
+                ..Requeue::default()
+            };
+            let (_, calls) = world.run(|batch, cx| batch.requeue(&format!("T{name}@t{token}"), &which, cx));
+            cluster.hear(&calls);
+        }
+        Step::CancelTemplate { name, keep_runs } => {
+            let name = format!("T{name}");
+            let (_, calls) = world.run(|batch, cx| match keep_runs {
+                true => batch.cancel_schedule(&name, cx),
+                false => batch.cancel(&name, cx),
+            });
             cluster.hear(&calls);
         }
         Step::Crash => {

@@ -8,8 +8,8 @@ use proffer_types::{
 };
 
 use crate::{
-    After, AfterJob, ExitCodes, JobSpec, MissedPolicy, On, Overlap, QueueSettings, RetryPolicy, Schedule,
-    TaskSpec, When,
+    After, AfterJob, Dispatch, ExitCodes, JobSpec, MissedPolicy, On, Overlap, Parameter, Payload,
+    QueueSettings, RetryPolicy, Schedule, TaskSpec, Template, When,
 };
 
 /// `fair-share easy half:60 alice=2`.
@@ -67,7 +67,7 @@ pub(super) fn set_schedule(spec: &mut JobSpec, word: &str) {
 }
 
 /// `J a*2 b<a c<a~,b?^ d:cpus:4 r1 b5 only:3,4 not:5 n2 d60 held after:K after:K? after:K~ by:alice p5 m2 rack=r1 gang @role`: tasks, then what holds for all of them. `a*2!` is a gang itself.
-/// What begins with `~` is of the schedule.
+/// What begins with `~` is of the schedule, and `takes:` makes it a template.
 pub(super) fn job(words: &[&str]) -> JobSpec {
     let mut spec = JobSpec {
         name: words[0].to_owned(),
@@ -75,7 +75,9 @@ pub(super) fn job(words: &[&str]) -> JobSpec {
     };
     let number = |word: &str| word[1..].parse::<i32>().ok();
     for word in &words[1..] {
-        if let Some(role) = word.strip_prefix('@') {
+        if let Some(takes) = word.strip_prefix("takes:") {
+            spec.template = Some(template(takes));
+        } else if let Some(role) = word.strip_prefix('@') {
             spec.role = Role::new(role).unwrap();
         } else if let Some(priority) = number(word).filter(|_| word.starts_with('p')) {
             spec.priority = priority;
@@ -137,6 +139,49 @@ pub(super) fn job(words: &[&str]) -> JobSpec {
         }
     }
     spec
+}
+
+/// `a!,b,c=x,#!,2`: one that is required, one that is empty, one with a default, a payload (`#?`, `#!`), and how many runs are
+/// kept.
+fn template(words: &str) -> Template {
+    let mut template = Template::default();
+    for word in words.split(',').filter(|word| !word.is_empty()) {
+        match (word, word.parse(), word.split_once('=')) {
+            ("#?", ..) => template.payload = Payload::Optional,
+            ("#!", ..) => template.payload = Payload::Required,
+            (_, Ok(n), _) => template.history = n,
+            (_, _, default) => {
+                let (name, default) = default.unwrap_or((word.trim_end_matches('!'), ""));
+                let parameter = Parameter {
+                    required: word.ends_with('!'),
+                    default: default.to_owned(),
+                    description: String::new(),
+                };
+                template.parameters.insert(name.to_owned(), parameter);
+            }
+        }
+    }
+    template
+}
+
+/// `id:t1 a=1 #text`: a token, a value, a payload.
+pub(super) fn dispatch(words: &[&str]) -> Dispatch {
+    let mut dispatch = Dispatch::default();
+    for word in words {
+        match (
+            word.strip_prefix("id:"),
+            word.strip_prefix('#'),
+            word.split_once('='),
+        ) {
+            (Some(token), ..) => token.clone_into(&mut dispatch.token),
+            (_, Some(payload), _) => dispatch.payload = Some(payload.as_bytes().to_vec()),
+            (.., Some((name, value))) => {
+                dispatch.values.insert(name.to_owned(), value.to_owned());
+            }
+            _ => panic!("{word} is nothing to dispatch with"),
+        }
+    }
+    dispatch
 }
 
 fn task(word: &str) -> TaskSpec {

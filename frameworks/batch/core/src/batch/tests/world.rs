@@ -15,7 +15,7 @@ use proffer_types::{
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::words::settings;
+use super::words::{dispatch, settings};
 pub(super) use super::words::{job, spec_of};
 use crate::batch::demand::{of_shape, shape_id};
 use crate::{Batch, Pick, ReportBy, ReportQuery, ReportRow, Requeue};
@@ -232,6 +232,19 @@ fn apply(world: &mut World, step: &str) -> String {
             let users = users.map(|user| format!("{}:{:.1}", user.user, user.used));
             (first.chain(users).collect::<Vec<_>>().join(" "), Vec::new())
         }
+        "dispatch" => {
+            let given = dispatch(&words[2..]);
+            let (result, calls) = world.run(|batch, cx| batch.dispatch(words[1], given, None, None, cx));
+            let answer = result.map_or_else(
+                |error| error.to_string(),
+                |of| match of.existed {
+                    true => format!("{} was there", of.run),
+                    false => of.run,
+                },
+            );
+            (answer, calls)
+        }
+        "runs" => (runs(&world.batch, words[1]), Vec::new()),
         "trigger" => steered(world.run(|batch, cx| batch.trigger(words[1], cx))),
         "cancel-schedule" => world.run(|batch, cx| {
             batch.cancel_schedule(words[1], cx).unwrap();
@@ -385,6 +398,18 @@ fn usage(words: &[&str]) -> Option<Usage> {
         }
     }
     (!words.is_empty()).then_some(usage)
+}
+
+/// `J@a Finished / J@b Pending`, and what else there is to say.
+fn runs(batch: &Batch, name: &str) -> String {
+    let Some(job) = batch.get_template(name) else {
+        return "no template".to_owned();
+    };
+    let runs = job.runs.iter();
+    let mut all: Vec<_> = runs.map(|run| format!("{} {:?}", run.name, run.state)).collect();
+    all.extend(job.cancelled.map(|_| format!("cancelled, {} open", job.n_open)));
+    all.extend(job.ended.map(|_| "ended".to_owned()));
+    all.join(" / ")
 }
 
 fn show(batch: &Batch, name: &str) -> String {
