@@ -237,21 +237,91 @@ fn what_a_template_takes_is_checked_where_it_says_so() {
         check_file(&text, expected);
     };
     let fields = "parameters: { day: { default: 007 }, region: { required: true, description: where } }\npayload: optional\nhistory: 5";
-    check(fields, "'${param.day}-${param.region}'", expect![[r#""#]]);
-    check(fields, "'${param.month}'", expect![[r#""#]]);
-    check(fields, "y, '${param.day'", expect![[r#""#]]);
-    check("parameters: { Day: {} }", "y", expect![[r#""#]]);
+    check(
+        fields,
+        "'${param.day}-${param.region}'",
+        expect![[r#"
+        nothing is wrong
+    "#]],
+    );
+    check(
+        fields,
+        "'${param.month}'",
+        expect![[r#"
+        job.yaml:7:18: the command of task `a` has `${param.month}`, which is not a parameter of the job
+          |
+        7 |     command: [x, '${param.month}']
+          |                  ^
+    "#]],
+    );
+    check(
+        fields,
+        "y, '${param.day'",
+        expect![[r#"
+        job.yaml:7:21: the command of task `a` has `${param.` without a `}` behind it
+          |
+        7 |     command: [x, y, '${param.day']
+          |                     ^
+    "#]],
+    );
+    check(
+        "parameters: { Day: {} }",
+        "y",
+        expect![[r#"
+        job.yaml:2:13: parameter name `Day` must be 1 to 63 letters in lower case, digits or `_`, and begin with a letter
+          |
+        2 | parameters: { Day: {} }
+          |             ^
+    "#]],
+    );
     check(
         "parameters: { day: { required: true, default: 7 } }",
         "y",
-        expect![[r#""#]],
+        expect![[r#"
+            job.yaml:2:20: parameter `day` is required, and so its default would mean nothing
+              |
+            2 | parameters: { day: { required: true, default: 7 } }
+              |                    ^
+        "#]],
     );
-    check("parameters: {}\nhold: true", "y", expect![[r#""#]]);
-    check("history: 5", "y", expect![[r#""#]]);
-    check("payload: maybe", "y", expect![[r#""#]]);
+    check(
+        "parameters: {}\nhold: true",
+        "y",
+        expect![[r#"
+        job.yaml:3:7: job `j` has parameters and runs when it is dispatched; it cannot be held
+          |
+        3 | hold: true
+          |       ^
+    "#]],
+    );
+    check(
+        "history: 5",
+        "y",
+        expect![[r#"
+        job.yaml:2:10: only a job with `parameters` or a `payload` has a history; that of a schedule is said there
+          |
+        2 | history: 5
+          |          ^
+    "#]],
+    );
+    check(
+        "payload: maybe",
+        "y",
+        expect![[r#"
+        job.yaml:2:10: payload: unknown variant `maybe`, expected one of none, optional, required
+          |
+        2 | payload: maybe
+          |          ^
+    "#]],
+    );
     check(
         "parameters: { day: {} }",
         "y]\n    env: { A: b, C: '${param.x}' }\n    arguments: [z",
-        expect![[r#""#]],
+        expect![[r#"
+            job.yaml:6:21: the variable `C` of task `a` has `${param.x}`, which is not a parameter of the job
+              |
+            6 |     env: { A: b, C: '${param.x}' }
+              |                     ^
+        "#]],
     );
 }
