@@ -95,8 +95,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     read.with_context(|| format!("cannot read {}", path.display()))?;
     ensure!(
         payload.len() <= MAX_PAYLOAD_BYTES,
-        "{} has more than {MAX_PAYLOAD_BYTES} bytes, the most that a payload may have",
-        path.display()
+        "the payload has more than {MAX_PAYLOAD_BYTES} bytes, the most that is allowed"
     );
     Ok(payload)
 }

@@ -15,10 +15,15 @@ use crate::{Fate, JobState, On, RecurringState, RecurringView, SubmitError, Task
 
 fn explain_template(job: &TemplateView) -> String {
     let title = format!("job `{}`", job.spec.name);
-    match (job.cancelled, job.n_open) {
-        (Some(_), 0) => format!("{title} was cancelled."),
-        (Some(_), n) => format!("{title} was cancelled, and {n} of its runs have not ended."),
-        (None, n) => format!("{title} runs when it is dispatched; {n} of its runs have not ended."),
+    let open = match job.n_open {
+        0 => "none of its runs is open".to_owned(),
+        1 => "one of its runs has not ended".to_owned(),
+        n => format!("{n} of its runs have not ended"),
+    };
+    match job.cancelled {
+        Some(_) if job.n_open == 0 => format!("{title} was cancelled."),
+        Some(_) => format!("{title} was cancelled, and {open}."),
+        None => format!("{title} runs when it is dispatched; {open}."),
     }
 }
 

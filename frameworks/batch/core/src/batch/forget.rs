@@ -12,7 +12,8 @@ use super::{Batch, put};
 use crate::job::Job;
 use crate::records;
 
-/// Records of instances that go with their job at once; a recurring job may go with two hundred runs.
+/// Records of instances that go with their job at once; a recurring job may go with two hundred runs,
+/// and a template with a thousand.
 const MAX_AT_ONCE: usize = 100;
 /// Records removed in one step, at some hundred bytes of a commit each, which holds 16 MiB. The next step comes at once.
 const MAX_PER_STEP: usize = 20_000;

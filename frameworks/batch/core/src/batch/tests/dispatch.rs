@@ -23,7 +23,7 @@ fn a_template_runs_when_it_is_dispatched_and_not_by_itself() {
             submit J a b<a takes:day,region!: 2 instances
             check K a takes:x: 1 instances, would want
             offer O1 cpus:1;mem:8GiB: decline O1 0ns
-            explain J: job `J` runs when it is dispatched; 0 of its runs have not ended.
+            explain J: job `J` runs when it is dispatched; none of its runs is open.
             dispatch J region=eu: J@19700101T000000Z-2; want * 2.0*1
             dispatch J id:two region=us: J@two; want * 2.0*1 3.0*1
             runs J: J@19700101T000000Z-2 Pending / J@two Pending
