@@ -37,6 +37,7 @@ const PURE_MAY_USE: &[&str] = &[
     "jiff",
     "croner",
     "roaring",
+    "base64",
 ];
 
 /// What their build scripts may take from outside: what makes Rust of our protos, without a system's protoc.
