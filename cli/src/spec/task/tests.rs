@@ -369,6 +369,17 @@ fn restarts_and_output_are_bounded() {
             "(RestartPolicy { on: Failure, max: Some(3), backoff: None }, LogSettings { max_bytes: None, files: None }, false)"
         "#]],
     );
+    check(
+        "command: [a]\nkeep: {finished: 0s, failed: 3d}",
+        |spec| vec![format!("{:?}", spec.retention)],
+        expect![[r#"
+            "Retention { finished: Some(0ns), failed: Some(259200s) }"
+        "#]],
+    );
+    refused(
+        "command: [a]\nkeep: {failed: soon}",
+        expect![[""]],
+    );
     refused(
         "command: [a]\nrestart: sometimes",
         expect!["job.yaml:5:14: tasks[0].restart: `sometimes` is not never, failure[:MAX] or always[:MAX]"],
