@@ -92,6 +92,7 @@ fn executor() -> impl Strategy<Value = Arc<ExecutorInfo>> {
         container.health = None;
         container.readiness = None;
         container.restart = Default::default();
+        container.retention = Default::default();
         container.network.ports.clear();
         container.tty = false;
         container.stdin = false;
