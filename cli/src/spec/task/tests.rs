@@ -378,7 +378,9 @@ fn restarts_and_output_are_bounded() {
     );
     refused(
         "command: [a]\nkeep: {failed: soon}",
-        expect!["job.yaml:5:20: tasks[0].keep.failed: `soon` is not a duration; write it like 5m30s or 500ms"],
+        expect![
+            "job.yaml:5:20: tasks[0].keep.failed: `soon` is not a duration; write it like 5m30s or 500ms"
+        ],
     );
     refused(
         "command: [a]\nrestart: sometimes",
