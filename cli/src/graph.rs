@@ -167,7 +167,7 @@ impl From<&v1::JobTaskCounts> for States {
                 .map(u64::from)
                 .iter()
                 .sum(),
-            running: counts.running.into(),
+            running: u64::from(counts.running) + u64::from(counts.suspended),
             finished: counts.finished.into(),
             failed: counts.failed.into(),
             cancelled: counts.cancelled.into(),

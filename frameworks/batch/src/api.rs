@@ -268,6 +268,7 @@ fn not_set(error: &SettingsError) -> Status {
     match error {
         SettingsError::TooManyQueues(_) => Status::resource_exhausted(error.to_string()),
         SettingsError::HalfLife(_)
+        | SettingsError::Slice(_)
         | SettingsError::TooManyShares(_)
         | SettingsError::User(_)
         | SettingsError::Share(..) => Status::invalid_argument(error.to_string()),

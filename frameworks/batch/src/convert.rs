@@ -53,7 +53,12 @@ pub(crate) fn job(view: &JobView, framework_id: &str, is_brief: bool) -> v1::Job
             .collect(),
         framework_id: framework_id.to_owned(),
         recurrence: None,
-        counts: view.counts.iter().map(counts).collect(),
+        counts: view
+            .counts
+            .iter()
+            .zip(&view.n_suspended)
+            .map(|(of, suspended)| counts(of, *suspended))
+            .collect(),
         held: view.held,
         usage: (view.usage.attempts > 0).then(|| view.usage.into()),
         waits_for: view.waits.iter().map(Into::into).collect(),
@@ -90,16 +95,17 @@ fn brief(view: &JobView) -> v1::JobSpec {
     }
 }
 
-fn counts(counts: &[u32; Phase::ALL.len()]) -> v1::JobTaskCounts {
+fn counts(counts: &[u32; Phase::ALL.len()], suspended: u32) -> v1::JobTaskCounts {
     let [blocked, waiting, running, finished, failed, cancelled, delayed] = *counts;
     v1::JobTaskCounts {
         blocked,
         waiting,
-        running,
+        running: running.saturating_sub(suspended),
         finished,
         failed,
         cancelled,
         delayed,
+        suspended,
     }
 }
 
@@ -122,6 +128,7 @@ pub(crate) fn summary(summary: JobSummary) -> v1::list_jobs_response::JobSummary
         ended_ms: summary.ended.map_or(0, |ended| ended.0),
         n_tasks: count(summary.n_instances),
         n_running: count(summary.n_running),
+        n_suspended: count(summary.n_suspended),
         n_finished: count(summary.n_finished),
         n_failed: count(summary.n_failed),
         next_ms: 0,
@@ -143,7 +150,11 @@ fn instance_message(job: &JobView, instance: &InstanceView) -> v1::JobTaskInstan
             .map(ToString::to_string)
             .unwrap_or_default(),
         attempts: instance.attempts,
-        state: task_state(instance.phase).into(),
+        state: match instance.suspended {
+            true => v1::JobTaskState::JobTaskSuspended,
+            false => task_state(instance.phase),
+        }
+        .into(),
         status: instance.status.as_deref().map(Into::into),
     }
 }
@@ -172,6 +183,7 @@ pub(crate) fn pick(request: v1::GetJobRequest) -> (String, Pick) {
             true => Phase::ALL.to_vec(),
             false => Phase::ALL.into_iter().filter(is_asked).collect(),
         },
+        suspended: request.states.is_empty() || states.contains(&v1::JobTaskState::JobTaskSuspended),
         after: request.after.map(|place| (place.task, place.index)),
     };
     (request.name, pick)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::{OfferConstraints, Predicate, Resources, Selector};
+use crate::{AgentId, OfferConstraints, Predicate, ResourceName, Resources, Selector};
 
 /// The most shapes of one role.
 pub const MAX_SHAPES_PER_ROLE: usize = 1000;
@@ -105,6 +105,8 @@ pub struct Shape {
     /// Whose tasks these are. Flows of one statement are served in turn, a task each (fair queueing, Nagle 1987, RFC 970);
     /// within one, shapes as they are stated.
     pub flow: u64,
+    /// The only agent that will do, as for the cpus that a suspended task of it gave up. No other one is looked at.
+    pub agent: Option<AgentId>,
 }
 
 impl Shape {
@@ -122,7 +124,16 @@ impl Shape {
             gang: None,
             time_limit: None,
             flow: 0,
+            agent: None,
         }
+    }
+
+    /// Whether it is the cpus that suspended tasks gave up on their agent.
+    #[must_use]
+    pub fn is_resumption(&self) -> bool {
+        let mut scalars = self.resources.scalars();
+        let only_cpus = scalars.all(|(name, _)| *name == ResourceName::Cpus);
+        self.agent.is_some() && only_cpus && self.n_ports == 0 && self.gang.is_none()
     }
 
     /// Checks what no statement may hold. The error names the first thing that is wrong.
@@ -234,7 +245,8 @@ fn n_bytes(shape: &Shape) -> usize {
         };
         selector + predicate + ITEM_OVERHEAD_BYTES
     });
-    SHAPE_OVERHEAD_BYTES + names.sum::<usize>() + constraints.sum::<usize>()
+    let agent = shape.agent.as_ref().map_or(0, |agent| agent.as_str().len());
+    SHAPE_OVERHEAD_BYTES + agent + names.sum::<usize>() + constraints.sum::<usize>()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proffer_types::demand::{MAX_GANG_TASKS, MAX_SHAPES_PER_ROLE};
-use proffer_types::{Backfill, Demand, GangId, Placement, PlacementRules, Shape, ShapeId};
+use proffer_types::{AgentId, Backfill, Demand, GangId, Placement, PlacementRules, Shape, ShapeId};
 
 pub use crate::constraint::Budget;
 
@@ -73,6 +73,10 @@ fn shape(message: v1::Shape, budget: &mut Budget) -> Result<Shape, ConvertError>
             ms => Some(Duration::from_millis(ms)),
         },
         flow: message.flow,
+        agent: match message.agent_id.as_str() {
+            "" => None,
+            id => Some(AgentId::new(id).map_err(|error| ConvertError::new("agent_id", error))?),
+        },
     };
     match shape.check() {
         Ok(()) => Ok(shape),
@@ -179,6 +183,7 @@ impl From<&Shape> for v1::Shape {
             // 0 means no limit, so the shortest limit there can be is 1 ms.
             time_limit_ms: shape.time_limit.map_or(0, |time| millis(time).max(1)),
             flow: shape.flow,
+            agent_id: shape.agent.as_ref().map(ToString::to_string).unwrap_or_default(),
         }
     }
 }

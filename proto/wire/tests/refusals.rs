@@ -185,7 +185,7 @@ fn a_shape_that_cannot_be_meant_is_refused() {
         change(&mut bad);
         demand(vec![shape(1), bad]).unwrap_err().to_string()
     };
-    let cases: [BadShape; 11] = [
+    let cases: [BadShape; 12] = [
         (
             |shape| shape.shape_id = 1,
             "shape_id: 1 is the id of another shape too",
@@ -218,6 +218,7 @@ fn a_shape_that_cannot_be_meant_is_refused() {
             |shape| shape.max_per_agent = Some(0),
             "max_per_agent: is 0: no agent could run a task",
         ),
+        (|shape| shape.agent_id = "no agent".into(), "agent_id: "),
         (|shape| shape.placement = 9, "placement: 9 is not a known value"),
         (
             |shape| (shape.gang_id, shape.count) = (Some(7), 10_001),

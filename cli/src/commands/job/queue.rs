@@ -44,7 +44,7 @@ pub(crate) struct ShowArgs {
 
 /// Set a queue; what is not given stays
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("setting").required(true).multiple(true).args(["policy", "backfill", "half_life", "share"])))]
+#[command(group(ArgGroup::new("setting").required(true).multiple(true).args(["policy", "backfill", "half_life", "share", "slice"])))]
 pub(crate) struct SetArgs {
     /// The role
     role: String,
@@ -60,6 +60,9 @@ pub(crate) struct SetArgs {
     /// Of fair share: what a user is entitled to, where others have 1; may be given several times, 1 takes it back
     #[arg(long, env = "PROFFER_SHARE", value_name = "USER=N", value_parser = share)]
     share: Vec<(String, u32)>,
+    /// Of time slices: how long what runs goes on before another one's turn comes, such as `30s`; 1 s to a day
+    #[arg(long, env = "PROFFER_SLICE", value_name = "TIME")]
+    slice: Option<SomeSpan>,
     #[command(flatten)]
     master: MasterArgs,
 }
@@ -74,6 +77,8 @@ enum PolicyArg {
     Priority,
     /// The user who was served longest ago
     RoundRobin,
+    /// The user who was served longest ago; what has run for a slice is suspended for that
+    TimeSlice,
     /// The user who used least for their share
     FairShare,
 }
@@ -133,6 +138,7 @@ async fn set(args: SetArgs) -> Result<u8> {
             PolicyArg::Sjf => v1::QueuePolicy::QueueSjf,
             PolicyArg::Priority => v1::QueuePolicy::QueuePriority,
             PolicyArg::RoundRobin => v1::QueuePolicy::QueueRoundRobin,
+            PolicyArg::TimeSlice => v1::QueuePolicy::QueueTimeSlice,
             PolicyArg::FairShare => v1::QueuePolicy::QueueFairShare,
         }
         .into();
@@ -148,6 +154,14 @@ async fn set(args: SetArgs) -> Result<u8> {
     if let Some(half_life) = args.half_life {
         settings.half_life_ms = half_life.0.millis();
     }
+    if let Some(slice) = args.slice {
+        settings.slice_ms = slice.0.millis();
+    }
+    ensure!(
+        settings.policy() == v1::QueuePolicy::QueueTimeSlice || args.slice.is_none(),
+        "--slice is of time-slice; the queue of {} is not set to it",
+        args.role
+    );
     let is_fair = settings.policy() == v1::QueuePolicy::QueueFairShare;
     ensure!(
         is_fair || (args.half_life.is_none() && args.share.is_empty()),

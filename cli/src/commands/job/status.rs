@@ -60,6 +60,8 @@ enum StateArg {
     /// Waits for its next attempt
     Delayed,
     Running,
+    /// Runs, and gave up its cpus until its next turn
+    Suspended,
     Finished,
     Failed,
     Cancelled,
@@ -72,6 +74,7 @@ impl From<StateArg> for v1::JobTaskState {
             StateArg::Waiting => Self::JobTaskWaiting,
             StateArg::Delayed => Self::JobTaskDelayed,
             StateArg::Running => Self::JobTaskRunning,
+            StateArg::Suspended => Self::JobTaskSuspended,
             StateArg::Finished => Self::JobTaskFinished,
             StateArg::Failed => Self::JobTaskFailed,
             StateArg::Cancelled => Self::JobTaskCancelled,
@@ -159,8 +162,11 @@ fn n_instances(counts: &v1::JobTaskCounts) -> u64 {
         failed,
         cancelled,
         delayed,
+        suspended,
     } = *counts;
-    let all = [blocked, waiting, running, finished, failed, cancelled, delayed];
+    let all = [
+        blocked, waiting, running, finished, failed, cancelled, delayed, suspended,
+    ];
     all.map(u64::from).iter().sum()
 }
 

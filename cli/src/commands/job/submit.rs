@@ -189,7 +189,7 @@ impl Counts {
                 .map(u64::from)
                 .iter()
                 .sum::<u64>();
-            counts.running += u64::from(task.running);
+            counts.running += u64::from(task.running) + u64::from(task.suspended);
             counts.finished += u64::from(task.finished);
             counts.failed += u64::from(task.failed) + u64::from(task.cancelled);
         }

@@ -80,7 +80,7 @@ impl Ink {
             "FINISHED" => Style::new().green(),
             "FAILED" => Style::new().red().bold(),
             "RUNNING" => Style::new().cyan(),
-            "DELAYED" => Style::new().yellow(),
+            "DELAYED" | "SUSPENDED" => Style::new().yellow(),
             _ => Style::new(),
         };
         self.paint(style, text)
@@ -97,6 +97,7 @@ impl Ink {
 struct Sums {
     waiting: u64,
     running: u64,
+    suspended: u64,
     delayed: u64,
     finished: u64,
     failed: u64,
@@ -109,6 +110,7 @@ impl Sums {
         for counts in counts {
             sums.waiting += u64::from(counts.blocked) + u64::from(counts.waiting);
             sums.running += u64::from(counts.running);
+            sums.suspended += u64::from(counts.suspended);
             sums.delayed += u64::from(counts.delayed);
             sums.finished += u64::from(counts.finished);
             sums.failed += u64::from(counts.failed);
@@ -118,7 +120,8 @@ impl Sums {
     }
 
     fn n(self) -> u64 {
-        self.waiting + self.running + self.delayed + self.finished + self.failed + self.cancelled
+        let open = self.waiting + self.running + self.suspended + self.delayed;
+        open + self.finished + self.failed + self.cancelled
     }
 
     /// `40 of 100 finished, 8 running, 52 waiting`.
@@ -126,6 +129,7 @@ impl Sums {
         let mut text = format!("{} of {} finished", grouped(self.finished), grouped(self.n()));
         let others = [
             (self.running, "running"),
+            (self.suspended, "suspended"),
             (self.waiting, "waiting"),
             (self.delayed, "waiting for a retry"),
             (self.failed, "failed"),
@@ -141,6 +145,7 @@ impl Sums {
     fn state(self) -> &'static str {
         match self {
             Self { running: 1.., .. } => "RUNNING",
+            Self { suspended: 1.., .. } => "SUSPENDED",
             Self { failed: 1.., .. } => "FAILED",
             Self { delayed: 1.., .. } => "DELAYED",
             Self { waiting: 1.., .. } => "WAITING",
@@ -157,7 +162,11 @@ impl Sums {
             cells => usize::try_from(cells).unwrap_or_default(),
         };
         let ended = self.failed + self.cancelled;
-        let parts = [(self.finished, '█'), (ended, '×'), (self.running, '▒')];
+        let parts = [
+            (self.finished, '█'),
+            (ended, '×'),
+            (self.running + self.suspended, '▒'),
+        ];
         let bar: String = parts
             .into_iter()
             .flat_map(|(n_of, cell)| std::iter::repeat_n(cell, part(n_of)))
@@ -236,6 +245,7 @@ impl Glance {
             left("PROGRESS").if_any(),
             right("FINISHED"),
             right("RUNNING"),
+            right("SUSPENDED").if_any(),
             right("WAITING"),
             right("RETRYING").if_any(),
             right("FAILED").if_any(),
@@ -253,6 +263,7 @@ impl Glance {
                 if has_bar { sums.bar() } else { String::new() },
                 format!("{}/{}", grouped(sums.finished), grouped(sums.n())),
                 grouped(sums.running),
+                some(sums.suspended),
                 grouped(sums.waiting),
                 some(sums.delayed),
                 some(sums.failed),
@@ -266,7 +277,15 @@ impl Glance {
     /// Tasks of a large job, counted by what they are as a whole.
     fn by_state(&self, width: usize) -> String {
         const COLUMNS: &[Column] = &[left("STATE"), right("TASKS"), right("INSTANCES"), left("SUCH AS")];
-        const STATES: [&str; 6] = ["RUNNING", "FAILED", "DELAYED", "WAITING", "CANCELLED", "FINISHED"];
+        const STATES: [&str; 7] = [
+            "RUNNING",
+            "SUSPENDED",
+            "FAILED",
+            "DELAYED",
+            "WAITING",
+            "CANCELLED",
+            "FINISHED",
+        ];
         let tasks = self.counts.iter();
         let tasks: Vec<_> = tasks.map(|(name, counts)| (name, Sums::of([counts]))).collect();
         let row = |state: &&str| {

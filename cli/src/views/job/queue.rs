@@ -19,6 +19,7 @@ pub(crate) struct QueueRow {
     n_jobs: u32,
     n_waiting: u64,
     n_running: u64,
+    n_suspended: u64,
     n_users: usize,
 }
 
@@ -30,6 +31,9 @@ pub(crate) struct QueueView {
     /// Of fair share.
     #[serde(skip_serializing_if = "Option::is_none")]
     half_life_ms: Option<u64>,
+    /// Of time slices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slice_ms: Option<u64>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     shares: BTreeMap<String, u32>,
     users: Vec<UserRow>,
@@ -42,6 +46,7 @@ struct UserRow {
     user: String,
     n_waiting: u64,
     n_running: u64,
+    n_suspended: u64,
     /// Core-seconds, as they count now.
     used: f64,
     share: u32,
@@ -67,6 +72,7 @@ fn policy_name(policy: v1::QueuePolicy) -> &'static str {
         v1::QueuePolicy::QueueFcfs => "fcfs",
         v1::QueuePolicy::QueueSjf => "sjf",
         v1::QueuePolicy::QueueRoundRobin => "round-robin",
+        v1::QueuePolicy::QueueTimeSlice => "time-slice",
         v1::QueuePolicy::QueueFairShare => "fair-share",
     }
 }
@@ -89,6 +95,7 @@ impl From<v1::JobQueue> for QueueRow {
             n_jobs: queue.n_jobs,
             n_waiting: queue.n_waiting,
             n_running: queue.n_running,
+            n_suspended: queue.n_suspended,
             n_users: queue.users.len(),
         }
     }
@@ -98,10 +105,12 @@ impl From<v1::JobQueue> for QueueView {
     fn from(mut queue: v1::JobQueue) -> Self {
         let settings = queue.settings.clone().unwrap_or_default();
         let is_fair = settings.policy() == v1::QueuePolicy::QueueFairShare;
+        let is_sliced = settings.policy() == v1::QueuePolicy::QueueTimeSlice;
         let user = |user: v1::job_queue::User| UserRow {
             user: user.user,
             n_waiting: user.n_waiting,
             n_running: user.n_running,
+            n_suspended: user.n_suspended,
             used: user.used,
             share: user.share,
             is_fair,
@@ -120,6 +129,7 @@ impl From<v1::JobQueue> for QueueView {
             row
         };
         Self {
+            slice_ms: is_sliced.then_some(settings.slice_ms),
             half_life_ms: is_fair.then_some(settings.half_life_ms),
             shares: settings.shares.into_iter().collect(),
             users: std::mem::take(&mut queue.users).into_iter().map(user).collect(),
@@ -137,6 +147,7 @@ impl Row for QueueRow {
         right("JOBS"),
         right("WAITING"),
         right("RUNNING"),
+        right("SUSPENDED").if_any(),
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -147,6 +158,7 @@ impl Row for QueueRow {
             self.n_jobs.to_string(),
             grouped(self.n_waiting),
             grouped(self.n_running),
+            some(self.n_suspended),
         ]
     }
 }
@@ -156,6 +168,7 @@ impl Row for UserRow {
         left("USER"),
         right("WAITING"),
         right("RUNNING"),
+        right("SUSPENDED").if_any(),
         right("USED").if_any(),
         right("SHARE").if_any(),
     ];
@@ -168,6 +181,7 @@ impl Row for UserRow {
             or_dash(&self.user),
             grouped(self.n_waiting),
             grouped(self.n_running),
+            some(self.n_suspended),
             fair(format!("{} cores", span_us(used))),
             fair(self.share.to_string()),
         ]
@@ -196,6 +210,10 @@ impl Row for NextRow {
     }
 }
 
+fn some(n: u64) -> String {
+    if n > 0 { grouped(n) } else { String::new() }
+}
+
 fn or_dash(user: &str) -> String {
     if user.is_empty() { "-" } else { user }.to_owned()
 }
@@ -212,6 +230,9 @@ impl Answer for QueueView {
         if let Some(half_life) = self.half_life_ms {
             // Writing to a string cannot fail.
             let _ = write!(text, ", half-life {}", span_us(half_life.saturating_mul(1000)));
+        }
+        if let Some(slice) = self.slice_ms {
+            let _ = write!(text, ", slice {}", span_us(slice.saturating_mul(1000)));
         }
         text.push('\n');
         let table = |columns, rows: Vec<Vec<String>>| match rows.is_empty() {

@@ -23,6 +23,7 @@ mod recur;
 mod report;
 mod requeue;
 mod retry;
+mod slices;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ use crate::closing::Closing;
 use crate::job::{Job, Phase, Place};
 use crate::queue::Queues;
 use crate::report::Agents;
+use crate::slices::Slices;
 use crate::timers::Timers;
 use crate::{JobSummary, JobView, Pick, RecurringView, TemplateView, records};
 
@@ -96,6 +98,7 @@ pub struct Batch {
     cut_off: Timers,
     /// Instances that wait before they are started again, by when they are.
     delays: Timers,
+    slices: Slices,
     /// Of the jobs that have not ended.
     deadlines: BTreeSet<(Timestamp, u64)>,
     forgotten: Forgotten,
@@ -126,6 +129,7 @@ impl Batch {
             accounts: Accounts::default(),
             cut_off: Timers::default(),
             delays: Timers::default(),
+            slices: Slices::default(),
             deadlines: BTreeSet::new(),
             forgotten: Forgotten::default(),
             waits: Waits::default(),
@@ -199,6 +203,12 @@ impl Batch {
                 | Phase::Delayed => self.running.remove(&id),
             };
             self.queue.charge(job, place.task, phase == Phase::Running);
+        }
+        if before == Phase::Running && phase != Phase::Running {
+            let was_asked = self.slices.forget(place);
+            if self.queue.get_up(place).is_some() || was_asked {
+                self.changed.insert(job.spec.role.clone());
+            }
         }
         if before == Phase::Delayed {
             self.delays.remove(place);
@@ -363,6 +373,7 @@ impl Scheduler for Batch {
     fn tick(&mut self, cx: &mut Context<'_>) {
         self.give_up_overdue(cx);
         self.retry_due(cx);
+        self.end_slices(cx);
         self.expire_due(cx);
         self.forget_more(cx);
         self.fire(None, cx);
@@ -374,6 +385,7 @@ impl Scheduler for Batch {
             self.cut_off.next(),
             self.deadlines.first().map(|(deadline, _)| *deadline),
             self.delays.next(),
+            self.slices.next(),
             self.next_window(),
             // At once.
             (!self.forgotten.is_empty()).then_some(Timestamp::default()),

@@ -220,6 +220,11 @@ impl Job {
         self.counts[phase as usize]
     }
 
+    /// Of those that run, how many are suspended.
+    pub(crate) fn n_suspended(&self) -> u64 {
+        self.tasks.iter().map(|task| u64::from(task.n_suspended())).sum()
+    }
+
     pub(crate) fn n_instances(&self) -> u64 {
         self.counts.iter().sum()
     }

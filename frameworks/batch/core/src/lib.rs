@@ -17,6 +17,7 @@ mod records;
 mod recurring;
 mod report;
 mod schedule;
+mod slices;
 mod spec;
 mod task;
 mod template;
@@ -33,8 +34,8 @@ pub use batch::{
 pub use check::check;
 pub use job::{JobState, Phase};
 pub use queue::{
-    DEFAULT_HALF_LIFE, MAX_HALF_LIFE, MAX_SHARES, MIN_HALF_LIFE, NoSuchPolicy, Policy, QueueSettings,
-    SettingsError, is_user,
+    DEFAULT_HALF_LIFE, DEFAULT_SLICE, MAX_HALF_LIFE, MAX_SHARES, MAX_SLICE, MIN_HALF_LIFE, MIN_SLICE,
+    NoSuchPolicy, Policy, QueueSettings, SettingsError, is_user,
 };
 pub use recurring::{Counts, Missed, MissedCause, Reason};
 pub use schedule::{

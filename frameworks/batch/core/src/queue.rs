@@ -4,22 +4,26 @@
 //! Instances of one task ask for the same, so they are kept together, in the task itself: an offer that cannot hold one of
 //! them is not tried on the others. Tasks of one gang stand side by side.
 
+mod asleep;
 mod settings;
+mod turn;
 mod usage;
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_set};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proffer_types::{Role, Timestamp};
 
-use crate::job::{Job, Phase};
+use crate::job::{Job, Phase, Place};
 
+pub(crate) use self::asleep::{Asleep, Wake};
 pub use self::settings::{
-    DEFAULT_HALF_LIFE, MAX_HALF_LIFE, MAX_SHARES, MIN_HALF_LIFE, NoSuchPolicy, Policy, QueueSettings,
-    SettingsError, is_user,
+    DEFAULT_HALF_LIFE, DEFAULT_SLICE, MAX_HALF_LIFE, MAX_SHARES, MAX_SLICE, MIN_HALF_LIFE, MIN_SLICE,
+    NoSuchPolicy, Policy, QueueSettings, SettingsError, is_user,
 };
+use self::turn::Flow;
+pub(crate) use self::turn::{InTurn, Next, Sleepers, Turn};
 pub(crate) use self::usage::Used;
 
 /// Queues with settings of their own: each is a record.
@@ -36,6 +40,8 @@ pub(crate) struct Queues {
     charged: BTreeSet<(Role, String)>,
     /// How often somebody was served.
     turns: u64,
+    /// What is suspended and may go on.
+    asleep: BTreeMap<Place, Asleep>,
 }
 
 // Sums are never NaN: of finite terms, halved.
@@ -45,30 +51,38 @@ impl Eq for Queues {}
 struct Queue {
     /// By user, where the policy tells users apart; otherwise under the empty name.
     waiting: BTreeMap<String, BTreeSet<Key>>,
+    /// What is suspended, likewise, by what it needs to go on.
+    asleep: BTreeMap<String, BTreeMap<Wake, BTreeSet<Key>>>,
     /// Of fair share: what users have used.
     used: BTreeMap<String, Used>,
     /// Of round robin: whose turn was when, of those who were served since the start.
     served: BTreeMap<String, u64>,
-}
-
-/// A task that waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Next {
-    pub(crate) job: u64,
-    pub(crate) task: usize,
-    /// Whose turn it is; the same for all where users are not told apart.
-    pub(crate) flow: u64,
+    /// Of time slices: the last turn that is made room for and was not taken yet.
+    promised: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     /// Less goes first.
     rank: i64,
+    /// Of time slices: since when it waits.
+    since: Timestamp,
     job: u64,
     task: usize,
+    /// Of what is suspended; otherwise 0.
+    index: u32,
 }
 
 impl Key {
+    /// The instance that is suspended.
+    fn place(&self) -> Place {
+        Place {
+            job: self.job,
+            task: self.task,
+            index: self.index,
+        }
+    }
+
     fn of(policy: Policy, job: &Job, task: usize) -> Self {
         let limit = |task: usize| {
             let limit = job.task_spec(task).timeout.map(|limit| limit.as_millis());
@@ -86,10 +100,23 @@ impl Key {
                     .unwrap_or_else(|| gang.next().map_or(0, limit)),
                 None => limit(task),
             },
-            Policy::Priority | Policy::RoundRobin | Policy::FairShare => -i64::from(job.spec.priority),
+            Policy::Priority | Policy::RoundRobin | Policy::TimeSlice | Policy::FairShare => {
+                -i64::from(job.spec.priority)
+            }
         };
-        let job = job.number;
-        Self { rank, job, task }
+        let since = match policy {
+            Policy::TimeSlice => job.submitted,
+            Policy::Fcfs | Policy::Sjf | Policy::Priority | Policy::RoundRobin | Policy::FairShare => {
+                Timestamp::default()
+            }
+        };
+        Self {
+            rank,
+            since,
+            job: job.number,
+            task,
+            index: 0,
+        }
     }
 }
 
@@ -104,7 +131,7 @@ impl Queues {
         self.settings.keys().chain(self.roles.keys()).collect()
     }
 
-    /// Sets a role's queue; what waits in it has to be entered anew. An error changes nothing.
+    /// Sets a role's queue; what waits in it, or is suspended, has to be entered anew. An error changes nothing.
     pub(crate) fn set(&mut self, role: &Role, settings: QueueSettings) -> Result<(), SettingsError> {
         settings.check()?;
         let is_new = !self.settings.contains_key(role) && settings != self.default;
@@ -113,7 +140,9 @@ impl Queues {
         }
         let queue = self.roles.entry(role.clone()).or_default();
         queue.waiting.clear();
+        queue.asleep.clear();
         queue.served.clear();
+        queue.promised.clear();
         match settings == self.default {
             true => self.settings.remove(role),
             false => self.settings.insert(role.clone(), settings),
@@ -125,7 +154,7 @@ impl Queues {
     pub(crate) fn update(&mut self, job: &Job, task: usize) {
         let policy = self.settings(&job.spec.role).policy;
         let key = Key::of(policy, job, task);
-        let user = if policy.is_by_user() { &*job.spec.user } else { "" };
+        let user = user_of(policy, job);
         if job.tasks[task].count(Phase::Waiting) > 0 && !job.is_kept_back() {
             let queue = self.roles.entry(job.spec.role.clone()).or_default();
             match queue.waiting.get_mut(user) {
@@ -144,33 +173,49 @@ impl Queues {
     }
 
     fn drop_empty(&mut self, role: &Role) {
+        let turns_count = self.settings(role).policy == Policy::TimeSlice;
         if let Entry::Occupied(queue) = self.roles.entry(role.clone())
             && queue.get().waiting.is_empty()
+            && queue.get().asleep.is_empty()
             && queue.get().used.is_empty()
+            && (!turns_count || queue.get().served.is_empty())
         {
             queue.remove();
         }
     }
 
-    /// The waiting tasks of a role, in their order: of each user one, then of each another one, and so on.
+    /// What waits in a role to be started, or to go on, in its order: of each user one, then of each another one, and so on.
     pub(crate) fn tasks(&self, role: &Role, now: Timestamp) -> InTurn<'_> {
         let Some(queue) = self.roles.get(role) else {
             return InTurn::default();
         };
         let settings = self.settings(role);
-        let mut users: Vec<_> = queue.waiting.iter().collect();
+        let mut users: Vec<_> = queue.waiting.keys().map(String::as_str).collect();
+        if !queue.asleep.is_empty() {
+            let others = queue.asleep.keys().map(String::as_str);
+            users.extend(others.filter(|user| !queue.waiting.contains_key(*user)));
+            users.sort_unstable();
+        }
         match settings.policy {
             Policy::Fcfs | Policy::Sjf | Policy::Priority => {}
-            Policy::RoundRobin => users.sort_by_key(|(user, _)| queue.served.get(*user)),
+            Policy::RoundRobin | Policy::TimeSlice => users.sort_by_key(|user| queue.served.get(*user)),
             Policy::FairShare => {
                 let used = |user: &str| queue.used_for_share(user, settings, now);
-                let mut by_use: Vec<_> = users.iter().map(|entry| (used(entry.0), *entry)).collect();
+                let mut by_use: Vec<_> = users.iter().map(|user| (used(user), *user)).collect();
                 by_use.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-                users = by_use.into_iter().map(|(_, entry)| entry).collect();
+                users = by_use.into_iter().map(|(_, user)| user).collect();
             }
         }
-        let flows = users.into_iter().map(|(user, keys)| (flow(user), keys.iter()));
-        InTurn(flows.collect())
+        let flows = users.into_iter();
+        InTurn(flows.map(|user| Flow::of(queue, user)).collect())
+    }
+
+    /// As [`Queues::tasks`], without what is suspended.
+    pub(crate) fn starts(&self, role: &Role, now: Timestamp) -> impl Iterator<Item = Next> {
+        self.tasks(role, now).filter_map(|turn| match turn {
+            Turn::Start(next) => Some(next),
+            Turn::Resume(_) => None,
+        })
     }
 
     /// What users of a role have used, as it counts now, by name.
@@ -187,12 +232,8 @@ impl Queues {
         let policy = self.settings(role).policy;
         match policy {
             Policy::Fcfs | Policy::Sjf | Policy::Priority => {}
-            Policy::RoundRobin if starts => {
-                self.turns += 1;
-                let queue = self.roles.entry(role.clone()).or_default();
-                queue.served.insert(user.clone(), self.turns);
-            }
-            Policy::RoundRobin => {}
+            Policy::RoundRobin | Policy::TimeSlice if starts => self.serve(job),
+            Policy::RoundRobin | Policy::TimeSlice => {}
             Policy::FairShare => {
                 let queue = self.roles.entry(role.clone()).or_default();
                 let used = queue.used.entry(user.clone()).or_default();
@@ -200,6 +241,29 @@ impl Queues {
                 self.charged.insert((role.clone(), user.clone()));
             }
         }
+    }
+
+    /// It is a user's turn.
+    pub(crate) fn serve(&mut self, job: &Job) {
+        match self.settings(&job.spec.role).policy {
+            Policy::RoundRobin | Policy::TimeSlice => {}
+            Policy::Fcfs | Policy::Sjf | Policy::Priority | Policy::FairShare => return,
+        }
+        let turn = self.turn();
+        let queue = self.roles.entry(job.spec.role.clone()).or_default();
+        queue.promised.remove(&job.spec.user);
+        queue.served.insert(job.spec.user.clone(), turn);
+        if queue.served.len() > MAX_USERS
+            && let Some((first, _)) = queue.served.iter().min_by_key(|(_, turn)| **turn)
+        {
+            let first = first.clone();
+            queue.served.remove(&first);
+        }
+    }
+
+    fn turn(&mut self) -> u64 {
+        self.turns += 1;
+        self.turns
     }
 
     /// Charges what ran until now where something started or ended since the last time, and says what is to be recorded: `None` of who is
@@ -250,8 +314,21 @@ impl Queues {
         self.roles.values_mut().for_each(|queue| {
             queue.used.values_mut().for_each(Used::recovered);
             queue.served.clear();
+            queue.promised.clear();
         });
         self.turns = 0;
+    }
+
+    /// What the records say, without what is known since the start.
+    #[cfg(test)]
+    pub(crate) fn forget_turns(&mut self) {
+        self.recovered();
+        for (place, _) in self.asleep.clone() {
+            self.get_up(place);
+        }
+        for role in self.roles.keys().cloned().collect::<Vec<_>>() {
+            self.drop_empty(&role);
+        }
     }
 
     /// Forgets what was used of a role: it is not counted any more. Says whose it was.
@@ -284,28 +361,10 @@ impl Queue {
     }
 }
 
-/// The tasks of a queue, in turn. See [`Queues::tasks`].
-#[derive(Debug, Default)]
-pub(crate) struct InTurn<'a>(VecDeque<(u64, btree_set::Iter<'a, Key>)>);
-
-impl Iterator for InTurn<'_> {
-    type Item = Next;
-
-    fn next(&mut self) -> Option<Next> {
-        while let Some((flow, mut keys)) = self.0.pop_front() {
-            if let Some(key) = keys.next() {
-                self.0.push_back((flow, keys));
-                let (job, task) = (key.job, key.task);
-                return Some(Next { job, task, flow });
-            }
-        }
-        None
+/// Under whose name a job waits.
+fn user_of(policy: Policy, job: &Job) -> &str {
+    match policy.is_by_user() {
+        true => &job.spec.user,
+        false => "",
     }
-}
-
-/// A number for a user that is the same in every statement; two users with one number share a turn.
-fn flow(user: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    user.hash(&mut hasher);
-    hasher.finish()
 }

@@ -53,6 +53,16 @@ impl Report {
         self.rest.as_ref().map_or("", |rest| &rest.message)
     }
 
+    /// Which suspension it is in; 0 when it is in none.
+    pub(crate) fn suspension(&self) -> u32 {
+        self.rest.as_ref().map_or(0, |rest| rest.condition.suspension)
+    }
+
+    /// Where it is, or was.
+    pub(crate) fn agent_id(&self) -> Option<&AgentId> {
+        self.agent_id.as_ref()
+    }
+
     /// The status it was made of.
     pub(crate) fn status(&self, task_id: TaskId) -> TaskStatus {
         let rest = self.rest.as_deref();

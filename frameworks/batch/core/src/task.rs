@@ -30,6 +30,8 @@ pub(crate) struct Task {
     count: u32,
     /// Indexes by phase, in the order of [`Phase::ALL`].
     indexes: [RoaringBitmap; Phase::ALL.len()],
+    /// Those that run and are suspended, as far as is known.
+    suspended: RoaringBitmap,
     launched: BTreeMap<u32, Instance>,
     /// Cancelled ones that were launched and waited, or were delayed, which is what their records say.
     dropped: [RoaringBitmap; DROPPED.len()],
@@ -83,6 +85,7 @@ impl Task {
             verdict: Verdict::default(),
             count,
             indexes,
+            suspended: RoaringBitmap::new(),
             launched: BTreeMap::new(),
             dropped: Default::default(),
             opened: None,
@@ -112,6 +115,24 @@ impl Task {
         &self.indexes[phase as usize]
     }
 
+    /// The indexes that run and are suspended.
+    pub(crate) fn suspended(&self) -> &RoaringBitmap {
+        &self.suspended
+    }
+
+    /// How many those are.
+    pub(crate) fn n_suspended(&self) -> u32 {
+        u32::try_from(self.suspended.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Notes whether an instance that runs is suspended.
+    pub(crate) fn set_suspended(&mut self, index: u32, suspended: bool) {
+        match suspended && self.in_phase(Phase::Running).contains(index) {
+            true => self.suspended.insert(index),
+            false => self.suspended.remove(index),
+        };
+    }
+
     /// Where an instance is; `Blocked` of an index that is none of its.
     pub(crate) fn phase(&self, index: u32) -> Phase {
         let is_in = |phase: &Phase| self.in_phase(*phase).contains(index);
@@ -122,6 +143,7 @@ impl Task {
     pub(super) fn set_phase(&mut self, index: u32, phase: Phase) -> Phase {
         let before = self.phase(index);
         self.indexes[before as usize].remove(index);
+        self.suspended.remove(index);
         self.indexes[phase as usize].insert(index);
         before
     }

@@ -20,6 +20,10 @@ impl Timers {
         self.order.insert((at, place));
     }
 
+    pub(crate) fn get(&self, place: Place) -> Option<Timestamp> {
+        self.at.get(&place).copied()
+    }
+
     pub(crate) fn remove(&mut self, place: Place) {
         if let Some(at) = self.at.remove(&place) {
             self.order.remove(&(at, place));

@@ -9,6 +9,7 @@ use proffer_types::{TaskId, TaskStatus, Timestamp};
 use roaring::RoaringBitmap;
 
 use crate::job::Job;
+use crate::task::Task;
 use crate::{AfterJob, JobSpec, JobState, Phase, Sums};
 
 pub use self::recurring::{Fate, RecurringState, RecurringView, WindowView};
@@ -19,8 +20,10 @@ pub use self::template::{RunView, TemplateView};
 pub struct Pick {
     /// At most so many.
     pub limit: usize,
-    /// Those in one of these phases.
+    /// Those in one of these phases, without those that are suspended.
     pub phases: Vec<Phase>,
+    /// Those that run and are suspended.
+    pub suspended: bool,
     /// Those behind this index of a task.
     pub after: Option<(String, u32)>,
 }
@@ -32,6 +35,7 @@ impl Pick {
         Self {
             limit: usize::MAX,
             phases: Phase::ALL.to_vec(),
+            suspended: true,
             after: None,
         }
     }
@@ -40,6 +44,7 @@ impl Pick {
     pub const NONE: Self = Self {
         limit: 0,
         phases: Vec::new(),
+        suspended: false,
         after: None,
     };
 
@@ -56,6 +61,10 @@ impl Pick {
                 self.phases
                     .iter()
                     .for_each(|phase| indexes |= task.in_phase(*phase));
+                match self.suspended {
+                    true => indexes |= task.suspended(),
+                    false => indexes -= task.suspended(),
+                }
                 if let Some((_, index)) = after.filter(|_| place == begin) {
                     indexes.remove_range(..=index);
                 }
@@ -82,6 +91,8 @@ pub struct JobView {
     pub ended: Option<Timestamp>,
     /// Of each task of the spec, how many instances are in each phase, in the order of [`Phase::ALL`].
     pub counts: Vec<[u32; Phase::ALL.len()]>,
+    /// And how many of those that run are suspended.
+    pub n_suspended: Vec<u32>,
     /// What its attempts used that have ended.
     pub usage: Sums,
     /// Those that were picked, in the order of the spec, then by index.
@@ -99,6 +110,8 @@ pub struct InstanceView {
     /// Attempts started so far.
     pub attempts: u32,
     pub phase: Phase,
+    /// It runs, and gave up its cpus for a while.
+    pub suspended: bool,
     /// The latest status of the latest attempt, without the mark it was acknowledged by.
     pub status: Option<Box<TaskStatus>>,
 }
@@ -113,7 +126,9 @@ pub struct JobSummary {
     pub submitted: Timestamp,
     pub ended: Option<Timestamp>,
     pub n_instances: u64,
+    /// Without those that are suspended.
     pub n_running: u64,
+    pub n_suspended: u64,
     pub n_finished: u64,
     pub n_failed: u64,
 }
@@ -134,6 +149,7 @@ impl JobView {
                 .iter()
                 .map(|task| Phase::ALL.map(|phase| task.count(phase)))
                 .collect(),
+            n_suspended: job.tasks.iter().map(Task::n_suspended).collect(),
             usage: job.tasks.iter().filter_map(|task| task.sums.as_deref()).collect(),
             instances: pick
                 .places(job)
@@ -156,6 +172,7 @@ impl InstanceView {
             task_id,
             attempts: launched.map_or(0, |instance| instance.attempts),
             phase: job.tasks[task].phase(index),
+            suspended: job.tasks[task].suspended().contains(index),
         }
     }
 }
@@ -169,7 +186,8 @@ impl JobSummary {
             submitted: job.submitted,
             ended: job.ended,
             n_instances: job.n_instances(),
-            n_running: job.count(Phase::Running),
+            n_running: job.count(Phase::Running) - job.n_suspended(),
+            n_suspended: job.n_suspended(),
             n_finished: job.count(Phase::Finished),
             n_failed: job.count(Phase::Failed),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proffer_batch_core::{DEFAULT_HALF_LIFE, Policy, QueueSettings, QueueView};
+use proffer_batch_core::{DEFAULT_HALF_LIFE, DEFAULT_SLICE, Policy, QueueSettings, QueueView};
 use proffer_types::Backfill;
 use proffer_wire::{ConvertError, v1};
 
@@ -29,6 +29,7 @@ pub(crate) fn settings(message: Option<v1::QueueSettings>) -> Result<QueueSettin
             Ok(v1::QueuePolicy::QueueFcfs) => Policy::Fcfs,
             Ok(v1::QueuePolicy::QueueSjf) => Policy::Sjf,
             Ok(v1::QueuePolicy::QueueRoundRobin) => Policy::RoundRobin,
+            Ok(v1::QueuePolicy::QueueTimeSlice) => Policy::TimeSlice,
             Ok(v1::QueuePolicy::QueueFairShare) => Policy::FairShare,
             Err(_) => return Err(unknown("policy", message.policy)),
         },
@@ -43,6 +44,10 @@ pub(crate) fn settings(message: Option<v1::QueueSettings>) -> Result<QueueSettin
             millis => Duration::from_millis(millis),
         },
         shares: message.shares.into_iter().collect(),
+        slice: match message.slice_ms {
+            0 => DEFAULT_SLICE,
+            millis => Duration::from_millis(millis),
+        },
     })
 }
 
@@ -52,6 +57,7 @@ fn settings_message(settings: &QueueSettings) -> v1::QueueSettings {
         Policy::Sjf => v1::QueuePolicy::QueueSjf,
         Policy::Priority => v1::QueuePolicy::QueuePriority,
         Policy::RoundRobin => v1::QueuePolicy::QueueRoundRobin,
+        Policy::TimeSlice => v1::QueuePolicy::QueueTimeSlice,
         Policy::FairShare => v1::QueuePolicy::QueueFairShare,
     };
     v1::QueueSettings {
@@ -59,6 +65,7 @@ fn settings_message(settings: &QueueSettings) -> v1::QueueSettings {
         backfill: v1::Backfill::from(settings.backfill).into(),
         half_life_ms: u64::try_from(settings.half_life.as_millis()).unwrap_or(u64::MAX),
         shares: settings.shares.clone().into_iter().collect(),
+        slice_ms: u64::try_from(settings.slice.as_millis()).unwrap_or(u64::MAX),
     }
 }
 
@@ -68,6 +75,7 @@ pub(crate) fn queue(view: QueueView) -> v1::JobQueue {
         user: user.user,
         n_waiting: user.n_waiting,
         n_running: user.n_running,
+        n_suspended: user.n_suspended,
         used: user.used,
     };
     let waiting = |next: proffer_batch_core::WaitingView| v1::job_queue::Waiting {
@@ -83,6 +91,7 @@ pub(crate) fn queue(view: QueueView) -> v1::JobQueue {
         n_jobs: count(view.n_jobs),
         n_waiting: view.n_waiting,
         n_running: view.n_running,
+        n_suspended: view.n_suspended,
         users: view.users.into_iter().map(user).collect(),
         first: view.first.into_iter().map(waiting).collect(),
     }

@@ -48,6 +48,7 @@ pub(crate) fn recurring_summary(job: &RecurringView) -> v1::list_jobs_response::
         ended_ms: millis(job.ended),
         n_tasks,
         n_running: 0,
+        n_suspended: 0,
         n_finished: 0,
         n_failed: 0,
         next_ms: millis(job.next),

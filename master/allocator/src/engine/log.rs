@@ -51,7 +51,12 @@ impl Log {
     }
 
     pub(super) fn contains(&self, agent: AgentIx) -> bool {
-        self.at.get(agent.at()).is_some_and(|at| *at > 0)
+        self.position(agent).is_some()
+    }
+
+    /// Where an agent stands that has something free.
+    pub(super) fn position(&self, agent: AgentIx) -> Option<u64> {
+        self.at.get(agent.at()).copied().filter(|at| *at > 0)
     }
 
     /// The point after which nothing changed yet.

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use proffer_types::{Backfill, Placement, ResourceName, Resources, Shape};
+use proffer_types::{AgentId, Backfill, Placement, ResourceName, Resources, Shape};
 
 use super::{Engine, Order, SeenShape};
 use crate::Round;
@@ -98,6 +98,9 @@ impl<O: Order> Engine<O> {
     }
 
     fn serve_shape(&mut self, round: &mut Round<'_>, leaf: LeafIx, shape: &Arc<Shape>, open: u32) -> Served {
+        if let Some(only) = &shape.agent {
+            return self.serve_on(round, leaf, shape, only, open);
+        }
         let (cursor, again_after) = self.shape_cursor(leaf, shape);
         let again = &self.leaves[leaf.at()].again;
         let again = again
@@ -153,6 +156,42 @@ impl<O: Order> Engine<O> {
         } else {
             Served::Nothing
         }
+    }
+
+    /// As [`Engine::serve_shape`], of a shape for which only one agent will do.
+    fn serve_on(
+        &mut self,
+        round: &mut Round<'_>,
+        leaf: LeafIx,
+        shape: &Arc<Shape>,
+        only: &AgentId,
+        open: u32,
+    ) -> Served {
+        let Some(agent) = round.ledger().agent_ix(only) else {
+            return Served::Nothing;
+        };
+        let Some(at) = self.log.position(agent) else {
+            return Served::Nothing;
+        };
+        let (cursor, again_after) = self.shape_cursor(leaf, shape);
+        let is_again =
+            self.leaves[leaf.at()].again.contains(&agent) && again_after.is_none_or(|after| after < agent);
+        if at <= cursor && !is_again {
+            return Served::Nothing;
+        }
+        if round.is_spent() {
+            return Served::CutShort;
+        }
+        round.spend(1);
+        let helping = first_helping(round, leaf, agent, shape, open);
+        if helping.is_ok_and(|n| round.offer_tasks(leaf, agent, shape, n).is_ok()) {
+            self.log.shrink(round.ledger(), agent);
+            return Served::Something;
+        }
+        if let Some(seen) = self.seen(leaf).shapes.get_mut(&shape.id) {
+            (seen.cursor, seen.again_after) = (at, Some(agent));
+        }
+        Served::Nothing
     }
 
     /// Where the log was looked at for a shape, and what of the agents to look at again; from the start when the shape

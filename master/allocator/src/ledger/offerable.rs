@@ -84,9 +84,7 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Resources, Obstacle> {
         let (leaf_entry, entry) = self.pair(leaf, agent)?;
-        if let Some(failing) = shape.constraints.first_failing(&entry.info) {
-            return Err(Obstacle::Constraint(failing.to_string()));
-        }
+        allowed_by(shape, entry)?;
         let open = self.open_to(leaf_entry, entry)?;
         let open = self.less_held(leaf, agent, open, Some((shape, now)))?;
         self.within_quota(leaf_entry, open)
@@ -100,6 +98,11 @@ impl Ledger {
         open: Resources,
         task: Option<(&Shape, Timestamp)>,
     ) -> Result<Resources, Obstacle> {
+        // What suspended tasks take back they had before. Kept from it, they would keep their memory for nothing, from whoever it
+        // is held for, too.
+        if task.is_some_and(|(shape, _)| shape.is_resumption()) {
+            return Ok(open);
+        }
         let is_for = |holder: LeafIx| {
             let hold = self.holds.get(&holder).filter(|_| holder == leaf);
             hold.zip(task)
@@ -239,10 +242,7 @@ impl Ledger {
     pub(crate) fn admits(&self, leaf: LeafIx, agent: AgentIx, shape: &Shape) -> Result<(), Obstacle> {
         let (leaf, agent) = self.pair(leaf, agent)?;
         self.admitted(leaf, agent)?;
-        match shape.constraints.first_failing(&agent.info) {
-            Some(failing) => Err(Obstacle::Constraint(failing.to_string())),
-            None => Ok(()),
-        }
+        allowed_by(shape, agent)
     }
 
     fn admitted(&self, leaf: &LeafEntry, agent: &AgentEntry) -> Result<(), Obstacle> {
@@ -355,6 +355,17 @@ impl Ledger {
         let kept = unmet.saturating_sub(self.meets(role, name));
         let there = self.free.get(name) + root.usage.common.get(name);
         most.min(there.saturating_sub(kept))
+    }
+}
+
+/// Whether a shape is wanted on an agent. Fails with the condition of it that the agent fails.
+fn allowed_by(shape: &Shape, agent: &AgentEntry) -> Result<(), Obstacle> {
+    if let Some(only) = shape.agent.as_ref().filter(|only| **only != agent.id) {
+        return Err(Obstacle::Constraint(format!("agent = {only}")));
+    }
+    match shape.constraints.first_failing(&agent.info) {
+        Some(failing) => Err(Obstacle::Constraint(failing.to_string())),
+        None => Ok(()),
     }
 }
 

@@ -69,6 +69,8 @@ pub(crate) struct Wish {
     spread: bool,
     gang: Option<u64>,
     limit_secs: Option<u64>,
+    /// The only agent that will do.
+    agent: Option<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -156,9 +158,11 @@ fn wish() -> impl Strategy<Value = Wish> {
         any::<bool>(),
         gang,
         proptest::option::of(1..100_u64),
+        proptest::option::weighted(0.2, 0..N_AGENTS),
     );
     (of, more).prop_map(
-        |((id, each, n_ports, count, constraint), (max_per_agent, spread, gang, limit_secs))| Wish {
+        |((id, each, n_ports, count, constraint), (max_per_agent, spread, gang, limit_secs, agent))| Wish {
+            agent,
             id,
             each,
             n_ports: n_ports.saturating_sub(1),
@@ -323,6 +327,7 @@ fn shapes(wishes: &[Wish]) -> Vec<Shape> {
                 Placement::Pack
             },
             gang: wish.gang.map(GangId),
+            agent: wish.agent.map(|nth| agent(&format!("a{nth}"))),
             time_limit: wish.limit_secs.map(Duration::from_secs),
             ..shape(wish.id, SHAPES[wish.each], wish.count)
         })

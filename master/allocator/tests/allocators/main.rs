@@ -14,6 +14,7 @@ mod gangs;
 mod golden;
 mod hierarchy;
 mod holds;
+mod one_agent;
 mod oracle;
 mod properties;
 mod quota;

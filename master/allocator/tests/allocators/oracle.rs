@@ -105,6 +105,10 @@ fn judge_shapes(ledger: &Ledger, grant: &Grant, who: &str) {
             shape.constraints.hold(&agent.info),
             "{who}: against the constraints of the shape"
         );
+        assert!(
+            shape.agent.as_ref().is_none_or(|only| *only == agent.id),
+            "{who}: another agent is wanted"
+        );
         let there: u32 = (ledger.claims())
             .filter(|(_, claim)| claim.agent == grant.agent && claim.leaf == grant.leaf)
             .map(|(_, claim)| claim.n_of(*id))
@@ -219,6 +223,9 @@ fn judge_holds(ledger: &Ledger, grant: &Grant, who: &str, now: Timestamp) {
     let shape = leaf
         .wanted()
         .find(|(shape, _)| grant.shapes.iter().any(|(id, _)| *id == shape.id));
+    if shape.is_some_and(|(shape, _)| shape.is_resumption()) {
+        return;
+    }
     let over = shape.and_then(|(shape, _)| Some(now.after(shape.time_limit?)));
     if over.zip(held.free_by).is_some_and(|(over, free)| over <= free) {
         return;

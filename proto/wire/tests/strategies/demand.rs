@@ -66,13 +66,18 @@ fn shape() -> impl Strategy<Value = Shape> {
             option::of(1..u32::MAX),
             select(vec![Placement::Pack, Placement::Spread]),
         ),
-        (option::of(any::<u64>()), option::of(time_limit), any::<u64>()),
+        (
+            option::of(any::<u64>()),
+            option::of(time_limit),
+            any::<u64>(),
+            option::of(super::id::<AgentId>()),
+        ),
     )
         .prop_map(
             |(
                 (resources, n_ports, count, constraints),
                 (max_per_agent, placement),
-                (gang, time_limit, flow),
+                (gang, time_limit, flow, agent),
             )| {
                 Shape {
                     n_ports,
@@ -82,6 +87,7 @@ fn shape() -> impl Strategy<Value = Shape> {
                     gang: gang.map(GangId),
                     time_limit,
                     flow,
+                    agent,
                     ..Shape::new(ShapeId(0), resources, count)
                 }
             },

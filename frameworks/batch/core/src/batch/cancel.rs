@@ -52,6 +52,10 @@ impl Batch {
         for (id, task) in job.running() {
             cx.kill(&id, task.kill_policy);
         }
+        // What is suspended of it is thawed for that.
+        if self.queue.get_up_all(number) {
+            self.changed.insert(job.spec.role.clone());
+        }
         self.conclude(number, cx);
     }
 }

@@ -1,15 +1,16 @@
-//! What the master is asked for: of each role a shape for each task that has instances waiting.
+//! What the master is asked for: of each role a shape for each task that has instances waiting, and for what is suspended on
+//! one agent and alike.
 //!
 //! It is stated anew in every step that changed what waits, after all that the step launched.
 
 use std::collections::BTreeSet;
 
 use proffer_session::Context;
-use proffer_types::{Demand, GangId, Placement, Role, Shape, ShapeId, StatementRoom, Timestamp};
+use proffer_types::{Demand, GangId, Placement, Resources, Role, Shape, ShapeId, StatementRoom, Timestamp};
 
 use super::{Batch, put};
 use crate::job::Job;
-use crate::queue::Next;
+use crate::queue::{Next, Sleepers, Turn};
 use crate::records;
 use crate::validate::{MAX_TASKS, is_amounts};
 
@@ -28,6 +29,26 @@ pub(super) fn shape_id(job: u64, task: usize) -> ShapeId {
 /// The job and the task of a shape.
 pub(super) fn of_shape(id: ShapeId) -> (u64, usize) {
     (id.0 >> TASK_BITS, (id.0 & ((1 << TASK_BITS) - 1)) as usize)
+}
+
+/// The shape of what is suspended has this bit, which no job's number comes to.
+const RESUMES: u64 = 1 << 63;
+
+/// The number that suspended instances are stated under, if a shape is one of theirs.
+pub(super) fn of_resumption(id: ShapeId) -> Option<u64> {
+    (id.0 & RESUMES != 0).then_some(id.0 & !RESUMES)
+}
+
+/// What suspended instances need to go on: of all they have but their cpus.
+fn resumption(sleepers: Sleepers<'_>) -> Shape {
+    let (wake, flow) = (sleepers.wake, sleepers.flow);
+    let cpus = Resources::of(wake.cpu_millis, 0, 0);
+    Shape {
+        flow,
+        agent: Some(wake.agent.clone()),
+        time_limit: wake.limit,
+        ..Shape::new(ShapeId(wake.number(flow) | RESUMES), cpus, sleepers.len())
+    }
 }
 
 /// A gang goes by its first shape.
@@ -55,7 +76,19 @@ impl Batch {
         let mut room = StatementRoom::default();
         let mut shapes: Vec<Shape> = Vec::new();
         let mut gangs = BTreeSet::new();
-        for Next { job, task, flow } in self.queue.tasks(role, now) {
+        for turn in self.queue.tasks(role, now) {
+            let Next { job, task, flow } = match turn {
+                Turn::Start(next) => next,
+                Turn::Resume(sleepers) if self.slices.is_asked(&sleepers.wake.agent) => continue,
+                Turn::Resume(sleepers) => {
+                    let wanted = resumption(sleepers);
+                    if !room.take(std::slice::from_ref(&wanted)) {
+                        break;
+                    }
+                    shapes.push(wanted);
+                    continue;
+                }
+            };
             let job = self.jobs.get(&job);
             let Some(job) =
                 job.filter(|job| job.may_start(task) && is_amounts(&job.task_spec(task).resources))

@@ -13,6 +13,7 @@ use std::time::Duration;
 use proffer_types::{Resources, Role, Timestamp};
 
 use super::Batch;
+use crate::Policy;
 use crate::accounts::day_of;
 use crate::job::{Job, Phase};
 use crate::usage::Sums;
@@ -46,11 +47,15 @@ impl Batch {
     #[must_use]
     pub(super) fn estimated_start(&self, job: &Job, task: usize, now: Timestamp) -> Option<Timestamp> {
         let role = &job.spec.role;
+        // What runs gives its cpus back before it ends, and takes them again.
+        if self.queue.settings(role).policy == Policy::TimeSlice {
+            return None;
+        }
         let of_role = LazyCell::new(|| self.lately(role, now));
         let mut ends = self.ends(role, &of_role, now);
         let mut free = Resources::new();
         let (mut at, mut n_starts) = (now, 0);
-        for next in self.queue.tasks(role, now) {
+        for next in self.queue.starts(role, now) {
             let other = self.jobs.get(&next.job)?;
             let is_it = |member: usize| (next.job, member) == (job.number, task);
             let (wanted, n, is_it) = match other.gang(next.task) {

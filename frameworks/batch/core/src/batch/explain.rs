@@ -170,7 +170,24 @@ impl Batch {
                 "cannot be reached, its agent is unreachable; {subject} {what} in {left}, unless the agent is back before."
             )
         });
-        say(state.count(Phase::Running) - n_cut_off, &|| {
+        // What is out of reach may have been suspended before.
+        let n_asleep = state.n_suspended().min(state.count(Phase::Running) - n_cut_off);
+        say(n_asleep, &|| {
+            let turn = match self.position_asleep(job.number, task, now) {
+                None => String::new(),
+                Some(0) => ": its turn is next".to_owned(),
+                Some(1) => ": its turn is after 1 other".to_owned(),
+                Some(n) => format!(": its turn is after {n} others"),
+            };
+            let first = if n_asleep == 1 || turn.is_empty() {
+                ""
+            } else {
+                ", the first of them"
+            };
+            let verb = if n_asleep == 1 { "is" } else { "are" };
+            format!("{verb} suspended{}{turn}.", first)
+        });
+        say(state.count(Phase::Running) - n_cut_off - n_asleep, &|| {
             "started and did not end yet.".to_owned()
         });
     }

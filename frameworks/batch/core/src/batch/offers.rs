@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use proffer_session::Context;
 use proffer_types::{
-    AgentId, Backfill, Filters, GangId, Offer, Operation, Resources, Role, ShapeId, TaskInfo, Timestamp,
+    AgentId, Backfill, Filters, GangId, Offer, Operation, Resources, Role, ShapeId, TaskId, TaskInfo,
+    Timestamp,
 };
 
-use super::demand::{of_shape, shape_id};
+use super::demand::{of_resumption, of_shape, shape_id};
 use super::{Batch, peers, put};
 use crate::TaskSpec;
 use crate::job::{Job, Phase, Place};
-use crate::queue::Next;
+use crate::queue::{Next, Turn};
 use crate::records;
 use crate::schedule::rfc3339;
 use crate::validate::{MAX_GANG_BYTES, launch_bytes};
@@ -23,6 +24,8 @@ use crate::validate::{MAX_GANG_BYTES, launch_bytes};
 /// The bytes of commands and environments sent for one offer; with ids and names it stays well under the 4 MiB a
 /// message may have. What did not go is launched on the next offer, which comes at once.
 const MAX_LAUNCH_BYTES: usize = 1 << 20;
+/// What a task that goes on takes of those: its id.
+const RESUME_BYTES: usize = 256;
 /// Launches in one step, over all offers: with its records each takes a few hundred bytes of a commit, which
 /// holds 16 MiB.
 const MAX_LAUNCHES_PER_STEP: usize = 20_000;
@@ -58,6 +61,15 @@ impl Room {
     fn pick(&self, spec: &TaskSpec) -> Option<Resources> {
         let n_ports = spec.container.network.n_dynamic_ports();
         self.resources.take_with_ports(&spec.resources, n_ports)
+    }
+
+    /// Takes the cpus of one that goes on.
+    fn take_cpus(&mut self, cpu_millis: u64) -> Option<()> {
+        let cpus = self.resources.take(&Resources::of(cpu_millis, 0, 0))?;
+        let n_bytes = self.n_bytes.checked_sub(RESUME_BYTES)?;
+        self.resources.subtract(&cpus);
+        self.n_bytes = n_bytes;
+        Some(())
     }
 
     /// Takes the room of one instance.
@@ -104,26 +116,60 @@ impl Batch {
         self.state_demand(cx);
     }
 
-    /// Uses one offer; returns how many tasks were launched.
+    /// Uses one offer; returns how many tasks were launched. On an agent that is avoided, what is suspended there may go on.
     fn take(&mut self, offer: &Offer, n_left: usize, cx: &mut Context<'_>) -> usize {
-        if let Some(left) = self.avoided.left(&offer.agent_id, cx.now()) {
-            cx.decline(offer, left);
-            return 0;
-        }
+        let avoided = self.avoided.left(&offer.agent_id, cx.now());
         let now = self.wall(cx);
-        let mut room = Room::of(offer, n_left);
-        let mut tasks = Vec::new();
+        let mut room = Room::of(offer, if avoided.is_some() { 0 } else { n_left });
+        let (mut tasks, mut resumed) = (Vec::new(), Vec::new());
         for (shape, n) in &offer.shapes {
-            tasks.extend(self.launch(self.plan_shape(offer, *shape, *n, &mut room, now), cx));
+            match of_resumption(*shape) {
+                Some(number) => resumed.extend(self.resume_stated(offer, number, *n, &mut room, cx)),
+                None => tasks.extend(self.launch(self.plan_shape(offer, *shape, *n, &mut room, now), cx)),
+            }
         }
-        tasks.extend(self.launch(self.plan_rest(offer, &mut room, now), cx));
+        let (plan, sleepers) = self.plan_rest(offer, &mut room, now);
+        resumed.extend(
+            sleepers
+                .into_iter()
+                .filter_map(|place| self.resume_one(place, cx)),
+        );
+        tasks.extend(self.launch(plan, cx));
         let n_tasks = tasks.len();
-        if tasks.is_empty() {
-            cx.decline(offer, self.refusal(offer, now));
-        } else {
-            cx.launch(offer, tasks, Filters::NONE);
+        let resumes = (!resumed.is_empty()).then_some(Operation::Resume(resumed));
+        let launches = (!tasks.is_empty()).then_some(Operation::Launch(tasks));
+        let operations: Vec<_> = resumes.into_iter().chain(launches).collect();
+        match operations.is_empty() {
+            true => cx.decline(offer, avoided.unwrap_or_else(|| self.refusal(offer, now))),
+            false => cx.accept(std::slice::from_ref(offer), operations, Filters::NONE),
         }
         n_tasks
+    }
+
+    /// Lets go on what an offer was made for, as far as it is still suspended.
+    fn resume_stated(
+        &mut self,
+        offer: &Offer,
+        number: u64,
+        n: u32,
+        room: &mut Room,
+        cx: &Context<'_>,
+    ) -> Vec<TaskId> {
+        let mut resumed = Vec::new();
+        for _ in 0..n {
+            let found = self.queue.stated_as(&offer.role, &offer.agent_id, number);
+            let Some(place) = found.filter(|place| self.has_room(*place, room)) else {
+                break;
+            };
+            resumed.extend(self.resume_one(place, cx));
+        }
+        resumed
+    }
+
+    /// Takes the room that a suspended instance needs, if it is there.
+    fn has_room(&self, place: Place, room: &mut Room) -> bool {
+        let asleep = self.queue.asleep(place);
+        asleep.is_some_and(|asleep| room.take_cpus(asleep.wake.cpu_millis).is_some())
     }
 
     /// How long not to be offered an agent again of which nothing was used.
@@ -161,41 +207,58 @@ impl Batch {
         waiting.take(n as usize).map_while(launch).collect()
     }
 
-    /// Whatever else waits and fits in what is left. How many of a task are on the agent only the master knows.
-    fn plan_rest(&self, offer: &Offer, room: &mut Room, now: Timestamp) -> Vec<Launch> {
-        let mut plan = Vec::new();
+    /// Whatever else waits and fits in what is left, and what is suspended there. How many of a task are on the agent only the
+    /// master knows.
+    fn plan_rest(&self, offer: &Offer, room: &mut Room, now: Timestamp) -> (Vec<Launch>, Vec<Place>) {
+        let (mut plan, mut resumed) = (Vec::new(), Vec::new());
         let in_order = self.queue.settings(&offer.role).backfill == Backfill::None;
-        for Next {
-            job: number, task, ..
-        } in self.queue.tasks(&offer.role, now)
-        {
+        for turn in self.queue.tasks(&offer.role, now) {
             if room.resources.is_empty() {
                 break;
             }
-            let Some(job) = self.jobs.get(&number) else {
-                continue;
-            };
-            let spec = job.task_spec(task);
-            let alone = job.gang(task).is_none() && spec.rules.max_per_agent.is_none();
-            if !alone
-                || outlasts(offer, spec, now)
-                || room.pick(spec).is_none()
-                || !offer.meets(&spec.rules.constraints)
-            {
-                if in_order {
-                    break;
+            let n_missing = match turn {
+                Turn::Start(next) => self.plan_next(offer, next, room, now, &mut plan),
+                Turn::Resume(sleepers) if self.slices.is_asked(&sleepers.wake.agent) => 0,
+                Turn::Resume(sleepers) if sleepers.wake.agent == offer.agent_id => {
+                    let before = resumed.len();
+                    resumed.extend(sleepers.places().take_while(|place| self.has_room(*place, room)));
+                    sleepers.len() as usize - (resumed.len() - before)
                 }
-                continue;
-            }
-            let n = job.n_startable(task) as usize;
-            for index in job.tasks[task].in_phase(Phase::Waiting).iter().take(n) {
-                let Some(taken) = room.take(job, task) else {
-                    break;
-                };
-                plan.push((job.place(task, index), offer.agent_id.clone(), taken));
+                Turn::Resume(_) => 1,
+            };
+            if in_order && n_missing > 0 {
+                break;
             }
         }
-        plan
+        (plan, resumed)
+    }
+
+    /// As many instances of a task as fit; returns how many could start and do not.
+    fn plan_next(
+        &self,
+        offer: &Offer,
+        next: Next,
+        room: &mut Room,
+        now: Timestamp,
+        plan: &mut Vec<Launch>,
+    ) -> usize {
+        let (task, Some(job)) = (next.task, self.jobs.get(&next.job)) else {
+            return 0;
+        };
+        let spec = job.task_spec(task);
+        let alone = job.gang(task).is_none() && spec.rules.max_per_agent.is_none();
+        let n = job.n_startable(task) as usize;
+        if !alone || outlasts(offer, spec, now) || !offer.meets(&spec.rules.constraints) {
+            return n;
+        }
+        let waiting = job.tasks[task].in_phase(Phase::Waiting).iter().take(n);
+        let launch = |index| {
+            let taken = room.take(job, task)?;
+            Some((job.place(task, index), offer.agent_id.clone(), taken))
+        };
+        let before = plan.len();
+        plan.extend(waiting.map_while(launch));
+        n - (plan.len() - before)
     }
 
     /// Uses the offers of a gang; returns how many tasks were launched.
@@ -281,6 +344,7 @@ impl Batch {
         let job = self.jobs.get_mut(&place.job)?;
         job.launch(place, cx.now());
         self.move_to(place, Phase::Running);
+        self.took_room(place);
         let job = self.jobs.get(&place.job)?;
         put(cx, records::instance(job, place));
         self.run_launched(place, cx);

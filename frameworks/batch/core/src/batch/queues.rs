@@ -4,7 +4,8 @@ use proffer_session::Context;
 use proffer_types::{Role, Timestamp};
 
 use super::{Batch, put};
-use crate::queue::Next;
+use crate::job::Place;
+use crate::queue::{Next, Turn};
 use crate::{Phase, QueueSettings, SettingsError, records};
 
 /// The queue of a role.
@@ -17,6 +18,8 @@ pub struct QueueView {
     /// Instances that wait to be started, and those that run.
     pub n_waiting: u64,
     pub n_running: u64,
+    /// Those that are suspended and go on in their turn; they do not count as running.
+    pub n_suspended: u64,
     /// By name.
     pub users: Vec<UserView>,
     /// The first that wait, in their order.
@@ -30,6 +33,7 @@ pub struct UserView {
     pub user: String,
     pub n_waiting: u64,
     pub n_running: u64,
+    pub n_suspended: u64,
     /// What it used, in core-seconds as they count now; 0 where the queue does not count it.
     pub used: f64,
 }
@@ -64,6 +68,7 @@ impl Batch {
                 (0..state.count(Phase::Running)).for_each(|_| self.queue.charge(job, task, true));
             }
         }
+        self.slice_anew(role, cx.now());
         let settings = self.queue.settings(role);
         match *settings == QueueSettings::default() {
             true => cx.delete(records::queue_key(role)),
@@ -97,6 +102,7 @@ impl Batch {
             n_jobs: 0,
             n_waiting: 0,
             n_running: 0,
+            n_suspended: 0,
             users: Vec::new(),
             first: Vec::new(),
         };
@@ -111,13 +117,16 @@ impl Batch {
             } else {
                 job.count(Phase::Waiting)
             };
-            let n_running = job.count(Phase::Running);
+            let n_suspended = job.n_suspended();
+            let n_running = job.count(Phase::Running) - n_suspended;
             view.n_jobs += u64::from(n_waiting > 0);
             view.n_waiting += n_waiting;
             view.n_running += n_running;
+            view.n_suspended += n_suspended;
             let user = users.entry(&job.spec.user).or_default();
             user.n_waiting += n_waiting;
             user.n_running += n_running;
+            user.n_suspended += n_suspended;
         }
         for (user, used) in self.queue.used(role, now) {
             users.entry(user).or_default().used = used;
@@ -127,8 +136,11 @@ impl Batch {
             ..view
         });
         view.users = named.collect();
-        let first = self.queue.tasks(role, now).take(limit);
-        view.first = first.filter_map(|next| self.waiting_view(next)).collect();
+        let starts = self.queue.starts(role, now);
+        view.first = starts
+            .take(limit)
+            .filter_map(|next| self.waiting_view(next))
+            .collect();
         view
     }
 
@@ -143,11 +155,11 @@ impl Batch {
         })
     }
 
-    /// How many instances of other tasks wait before a task, and how many wait in all.
+    /// How many instances of other tasks wait before a task, and how many wait in all; without those that are suspended.
     pub(super) fn position(&self, number: u64, task: usize, now: Timestamp) -> Option<(u64, u64)> {
         let role = &self.jobs.get(&number)?.spec.role;
         let (mut n_before, mut n_all) = (None, 0);
-        for next in self.queue.tasks(role, now) {
+        for next in self.queue.starts(role, now) {
             if (next.job, next.task) == (number, task) {
                 n_before = Some(n_all);
             }
@@ -155,5 +167,35 @@ impl Batch {
             n_all += job.map_or(0, |job| u64::from(job.tasks[next.task].count(Phase::Waiting)));
         }
         Some((n_before?, n_all))
+    }
+
+    /// How many go before the first suspended instance of a task that may go on where it is: what waits to be started, and
+    /// what is suspended there.
+    pub(super) fn position_asleep(&self, number: u64, task: usize, now: Timestamp) -> Option<u64> {
+        let role = &self.jobs.get(&number)?.spec.role;
+        let is_its = |place: &Place| (place.job, place.task) == (number, task);
+        let mut turns = self.queue.tasks(role, now).filter_map(|turn| match turn {
+            Turn::Resume(sleepers) => Some(sleepers),
+            Turn::Start(_) => None,
+        });
+        let first = turns.find(|sleepers| sleepers.places().any(|place| is_its(&place)))?;
+        let mut n_before = 0;
+        for turn in self.queue.tasks(role, now) {
+            match turn {
+                Turn::Start(next) => {
+                    let job = self.jobs.get(&next.job);
+                    n_before += job.map_or(0, |job| u64::from(job.n_startable(next.task)));
+                }
+                Turn::Resume(sleepers) if std::ptr::eq(sleepers.wake, first.wake) => {
+                    n_before += sleepers.places().take_while(|place| !is_its(place)).count() as u64;
+                    break;
+                }
+                Turn::Resume(sleepers) if sleepers.wake.agent == first.wake.agent => {
+                    n_before += u64::from(sleepers.len());
+                }
+                Turn::Resume(_) => {}
+            }
+        }
+        Some(n_before)
     }
 }

@@ -217,6 +217,10 @@ impl Batch {
             instance.forgiven = instance.attempts;
         }
         if job.tasks[place.task].phase(place.index) == Phase::Running {
+            // It is thawed for the kill.
+            if self.queue.get_up(place).is_some() {
+                self.changed.insert(job.spec.role.clone());
+            }
             if let Some(id) = job.task_id(place.task, place.index) {
                 cx.kill(&id, job.task_spec(place.task).kill_policy);
             }

@@ -16,6 +16,7 @@ mod record;
 mod recurring;
 mod requeue;
 mod retry;
+mod slices;
 mod wait;
 mod words;
 mod world;

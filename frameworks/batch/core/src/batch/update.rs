@@ -70,6 +70,9 @@ impl Batch {
             outcome = Outcome::Invalid;
         }
         let phase = phase_after(job, place, outcome);
+        if phase == Phase::Running {
+            self.hear_of_turn(place, status, cx.now());
+        }
         if status.state == TaskState::Unreachable {
             self.cut_off.insert(place, cx.now().after(PATIENCE));
         } else {

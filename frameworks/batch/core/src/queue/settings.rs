@@ -14,6 +14,12 @@ pub const DEFAULT_HALF_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub const MIN_HALF_LIFE: Duration = Duration::from_secs(60);
 /// The longest: ten years.
 pub const MAX_HALF_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+/// How long one runs at a time under [`Policy::TimeSlice`], where nobody says otherwise.
+pub const DEFAULT_SLICE: Duration = Duration::from_secs(60);
+/// The shortest slice: freezing and thawing take milliseconds.
+pub const MIN_SLICE: Duration = Duration::from_secs(1);
+/// The longest slice.
+pub const MAX_SLICE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most users with a share of their own in one queue: the settings are one record.
 pub const MAX_SHARES: usize = 1000;
 /// The largest share.
@@ -31,17 +37,20 @@ pub enum Policy {
     Priority,
     /// The user who was served longest ago, a task each; of one user, as by priority.
     RoundRobin,
+    /// As [`Policy::RoundRobin`], and what has run for a slice is suspended where another one's turn comes with that.
+    TimeSlice,
     /// The user who used least for their share, of which what is long ago counts less; of one user, as by priority.
     FairShare,
 }
 
 impl Policy {
     /// Every policy.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Fcfs,
         Self::Sjf,
         Self::Priority,
         Self::RoundRobin,
+        Self::TimeSlice,
         Self::FairShare,
     ];
 
@@ -53,6 +62,7 @@ impl Policy {
             Self::Sjf => "sjf",
             Self::Priority => "priority",
             Self::RoundRobin => "round-robin",
+            Self::TimeSlice => "time-slice",
             Self::FairShare => "fair-share",
         }
     }
@@ -61,7 +71,7 @@ impl Policy {
     pub(crate) fn is_by_user(self) -> bool {
         match self {
             Self::Fcfs | Self::Sjf | Self::Priority => false,
-            Self::RoundRobin | Self::FairShare => true,
+            Self::RoundRobin | Self::TimeSlice | Self::FairShare => true,
         }
     }
 }
@@ -74,7 +84,7 @@ impl fmt::Display for Policy {
 
 /// A name that no policy has.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("no policy is named `{0}`; there are fcfs, sjf, priority, round-robin, fair-share")]
+#[error("no policy is named `{0}`; there are fcfs, sjf, priority, round-robin, time-slice, fair-share")]
 pub struct NoSuchPolicy(String);
 
 impl FromStr for Policy {
@@ -97,6 +107,8 @@ pub struct QueueSettings {
     pub half_life: Duration,
     /// Of [`Policy::FairShare`]: what each user is entitled to, beside the others. Who is not named has 1.
     pub shares: BTreeMap<String, u32>,
+    /// Of [`Policy::TimeSlice`]: how long what runs goes on, at least, before another one's turn comes.
+    pub slice: Duration,
 }
 
 impl Default for QueueSettings {
@@ -106,6 +118,7 @@ impl Default for QueueSettings {
             backfill: Backfill::Easy,
             half_life: DEFAULT_HALF_LIFE,
             shares: BTreeMap::new(),
+            slice: DEFAULT_SLICE,
         }
     }
 }
@@ -121,6 +134,9 @@ impl QueueSettings {
     pub fn check(&self) -> Result<(), SettingsError> {
         if !(MIN_HALF_LIFE..=MAX_HALF_LIFE).contains(&self.half_life) {
             return Err(SettingsError::HalfLife(self.half_life));
+        }
+        if !(MIN_SLICE..=MAX_SLICE).contains(&self.slice) {
+            return Err(SettingsError::Slice(self.slice));
         }
         if self.shares.len() > MAX_SHARES {
             return Err(SettingsError::TooManyShares(self.shares.len()));
@@ -142,6 +158,8 @@ impl QueueSettings {
 pub enum SettingsError {
     #[error("a half-life of {0:?} is not between {MIN_HALF_LIFE:?} and ten years")]
     HalfLife(Duration),
+    #[error("a slice of {0:?} is not between {MIN_SLICE:?} and a day")]
+    Slice(Duration),
     #[error("{0} users have shares of their own, at most {MAX_SHARES} may")]
     TooManyShares(usize),
     #[error("`{0}` is no user: 1 to 63 letters, digits, `.`, `_`, `@` or `-`")]

@@ -7,8 +7,8 @@ use proffer_types::{Backfill, Role, Timestamp};
 use prost::Message;
 
 use super::{Record, decode};
-use crate::QueueSettings;
 use crate::queue::Used;
+use crate::{DEFAULT_SLICE, QueueSettings};
 
 pub(super) const QUEUE: &str = "batch/queue/";
 pub(super) const USED: &str = "batch/used/";
@@ -25,6 +25,9 @@ struct QueueRecord {
     half_life_ms: u64,
     #[prost(btree_map = "string, uint32", tag = "4")]
     shares: std::collections::BTreeMap<String, u32>,
+    /// 0 is the default.
+    #[prost(uint64, tag = "5")]
+    slice_ms: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -55,6 +58,7 @@ pub(crate) fn queue(role: &Role, settings: &QueueSettings) -> (String, Vec<u8>) 
         },
         half_life_ms: u64::try_from(settings.half_life.as_millis()).unwrap_or(u64::MAX),
         shares: settings.shares.clone(),
+        slice_ms: u64::try_from(settings.slice.as_millis()).unwrap_or(u64::MAX),
     };
     (queue_key(role), record.encode_to_vec())
 }
@@ -82,6 +86,10 @@ pub(super) fn read_queue(key: &str, role: &str, value: &[u8]) -> Result<Record, 
             },
             half_life: Duration::from_millis(record.half_life_ms),
             shares: record.shares,
+            slice: match record.slice_ms {
+                0 => DEFAULT_SLICE,
+                millis => Duration::from_millis(millis),
+            },
         },
     })
 }

@@ -149,6 +149,7 @@ fn a_million_instances_take_no_more_memory_or_records_than_one_until_they_are_la
     let pick = Pick {
         limit: 3,
         phases: vec![Phase::Running, Phase::Waiting],
+        suspended: false,
         after: Some(("t0_0".to_owned(), 7)),
     };
     let view = world.batch.get("J", &pick).unwrap();

@@ -1,17 +1,21 @@
 //! Whatever the cluster does: one attempt of an instance at a time but for those given up, nothing forgotten in a crash,
 //! a gang starts whole or not at all, what is stated is what waits, and every job ends.
 
+mod offers;
+mod suspended;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proffer_session::Scheduler;
 use proffer_types::scheduler_link::Call;
-use proffer_types::{Offer, OfferGang, Resources, Role, Shape, ShapeId, TaskId, TaskInfo, Usage};
+use proffer_types::{Offer, Resources, Role, Shape, ShapeId, TaskId, TaskInfo, Usage};
 use proptest::prelude::*;
 
-use super::world::{World, launched, offer, spec_of, status};
+use super::world::{World, launched, offer, resumed, spec_of, status};
 use crate::{
-    After, AfterJob, Batch, Dispatch, JobSpec, On, Parameter, Payload, Phase, Pick, Requeue, Template,
+    After, AfterJob, Batch, Dispatch, JobSpec, On, Parameter, Payload, Phase, Pick, Policy, QueueSettings,
+    Requeue, Template,
 };
 
 #[derive(Debug, Clone)]
@@ -86,6 +90,18 @@ enum Step {
         keep_runs: bool,
     },
     Crash,
+    /// The queue is set to a policy.
+    Queue {
+        policy: Policy,
+    },
+    /// What was asked to give up its cpus does, or refuses.
+    Suspend {
+        refuses: bool,
+    },
+    /// What was resumed goes on; or stays as it is.
+    GoOn {
+        stays: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +158,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..2_u8, 0..4_u8).prop_map(|(name, token)| Step::RequeueRun { name, token }),
         1 => (0..2_u8, any::<bool>()).prop_map(|(name, keep_runs)| Step::CancelTemplate { name, keep_runs }),
         1 => Just(Step::Crash),
+        1 => proptest::sample::select(&[Policy::TimeSlice, Policy::TimeSlice, Policy::Priority, Policy::RoundRobin][..])
+            .prop_map(|policy| Step::Queue { policy }),
+        4 => prop::bool::weighted(0.2).prop_map(|refuses| Step::Suspend { refuses }),
+        3 => prop::bool::weighted(0.2).prop_map(|stays| Step::GoOn { stays }),
     ]
 }
 
@@ -159,6 +179,16 @@ struct Cluster {
     last: Option<(TaskId, &'static str)>,
     /// As it was stated last.
     demand: Vec<Shape>,
+    /// What was asked to give up its cpus.
+    asked: BTreeSet<TaskId>,
+    /// What did, by the number of the suspension.
+    suspended: BTreeMap<TaskId, u32>,
+    /// What was resumed, and has yet to hear of it, likewise.
+    resumed: BTreeMap<TaskId, u32>,
+    /// How often each was suspended.
+    n_suspended: BTreeMap<TaskId, u32>,
+    /// Those that are killed, and are not to be resumed.
+    killed: BTreeSet<TaskId>,
 }
 
 impl Cluster {
@@ -173,6 +203,18 @@ impl Cluster {
                 let tasks: Vec<_> = launched(operations).collect();
                 self.check_whole(&tasks, offers);
                 tasks.into_iter().for_each(|task| self.launch(&task.id));
+                resumed(operations).for_each(|id| self.resume(id));
+            }
+            if let Call::Suspend { task_id, .. } = call {
+                assert!(self.running.contains(task_id), "{task_id} does not run");
+                assert!(
+                    !self.suspended.contains_key(task_id),
+                    "{task_id} is suspended already"
+                );
+                self.asked.insert(task_id.clone());
+            }
+            if let Call::Kill { task_id, .. } = call {
+                self.killed.insert(task_id.clone());
             }
             if let Call::Demand { demand, .. } = call {
                 self.demand = demand.clone().unwrap().shapes;
@@ -207,62 +249,15 @@ impl Cluster {
         }
     }
 
-    fn offer(&mut self, world: &mut World, mut offers: Vec<Offer>) {
-        for offer in &mut offers {
-            self.n_offers += 1;
-            offer.id = format!("O{}", self.n_offers).parse().unwrap();
-        }
-        let ((), calls) = world.run(|batch, cx| batch.offers(cx, offers.clone()));
-        self.hear_of(&calls, &offers);
-    }
-
-    /// As many tasks of what was asked for, one after the other, as so many cores hold.
-    fn offer_demand(&mut self, world: &mut World, cpus: u32) {
-        let mut made = offer("O", &format!("cpus:{cpus};mem:1GiB"), None);
-        let mut left = made.resources.clone();
-        for shape in self.demand.iter().filter(|shape| shape.gang.is_none()) {
-            let n = (0..shape.count.min(shape.max_per_agent.unwrap_or(u32::MAX)))
-                .take_while(|_| {
-                    let fits = left.contains(&shape.resources);
-                    left.subtract(&shape.resources);
-                    fits
-                })
-                .count();
-            made.shapes
-                .extend((n > 0).then_some((shape.id, u32::try_from(n).unwrap())));
-        }
-        self.offer(world, vec![made]);
-    }
-
-    /// An offer for each shape of the first gang that was asked for.
-    fn offer_gang(&mut self, world: &mut World, whole: bool) {
-        let Some(id) = self.demand.iter().find_map(|shape| shape.gang) else {
-            return;
-        };
-        let gang: Vec<_> = self
-            .demand
-            .iter()
-            .filter(|shape| shape.gang == Some(id))
-            .collect();
-        let n_offers = u32::try_from(gang.len()).unwrap();
-        let member = |shape: &&Shape| Offer {
-            shapes: vec![(shape.id, shape.count)],
-            gang: Some(OfferGang { id, n_offers }),
-            resources: shape.resources.times(shape.count),
-            ..offer("O", "cpus:1", None)
-        };
-        let mut offers: Vec<_> = gang.iter().map(member).collect();
-        if !whole {
-            let last = offers.last_mut().unwrap();
-            last.shapes[0].1 -= 1;
-        }
-        self.offer(world, offers);
-    }
-
     fn report(&mut self, world: &mut World, id: &TaskId, state: &'static str) {
         let mut status = status(id.as_str(), state);
+        if let Some(n) = self.suspended.get(id).filter(|_| state == "RUNNING") {
+            return self.tell(world, &id.clone(), &format!("SUSPENDED:{n}"));
+        }
+        self.asked.remove(id);
         if status.state.is_terminal() || state == "UNKNOWN" {
             let was_running = self.running.remove(id);
+            self.forget(id);
             self.n_ended += u64::from(was_running && state != "DROPPED");
             status.usage = matches!(state, "FINISHED" | "FAILED" | "KILLED").then(|| Usage {
                 wall_time_us: self.n_ended,
@@ -293,7 +288,7 @@ impl Cluster {
         let given_up: BTreeSet<_> = kills.filter(|id| !world.batch.running.contains_key(id)).collect();
         for id in given_up {
             assert!(self.unreachable.remove(&id), "{id} is given up");
-            self.running.remove(&id);
+            self.forget(&id);
             self.n_ended += 1;
             self.given_up.insert(id);
         }
@@ -472,6 +467,38 @@ fn apply(world: &mut World, cluster: &mut Cluster, step: Step) {
             let calls = world.crash();
             cluster.hear(&calls);
             cluster.unreachable.clear();
+            cluster.list(world);
+        }
+        Step::Queue { policy } => {
+            let settings = QueueSettings {
+                policy,
+                slice: Duration::from_secs(10),
+                ..QueueSettings::default()
+            };
+            let (set, calls) = world.run(|batch, cx| batch.set_queue(&Role::default(), settings, cx));
+            set.unwrap();
+            cluster.hear(&calls);
+        }
+        Step::Suspend { refuses } => {
+            if let Some(id) = cluster.asked.first().cloned() {
+                match refuses {
+                    true => cluster.tell(world, &id, "REFUSES"),
+                    false => cluster.suspend(world, &id),
+                }
+            }
+        }
+        Step::GoOn { stays } => {
+            if let Some((id, n)) = cluster.resumed.pop_first() {
+                if stays {
+                    cluster.suspended.insert(id.clone(), n);
+                }
+                let state = if stays {
+                    format!("STAYS:{n}")
+                } else {
+                    "RESUMED".to_owned()
+                };
+                cluster.tell(world, &id, &state);
+            }
         }
     }
 }
@@ -485,10 +512,12 @@ fn durable(batch: &Batch) -> Batch {
             task.opened = None;
             for index in task.in_phase(Phase::Running).clone() {
                 task.launched_mut(index).unwrap().status = None;
+                task.set_suspended(index, false);
             }
         }
     }
     batch.recurrings.clock = Default::default();
+    batch.queue.forget_turns();
     Batch {
         changed: BTreeSet::new(),
         connected: false,
@@ -499,6 +528,7 @@ fn durable(batch: &Batch) -> Batch {
         agents: Default::default(),
         cut_off: Default::default(),
         delays: Default::default(),
+        slices: Default::default(),
         ..batch
     }
 }
@@ -507,6 +537,7 @@ fn check(world: &World, cluster: &Cluster) {
     assert_eq!(durable(&world.recovered()), durable(&world.batch));
     let known: BTreeSet<_> = world.batch.running.keys().cloned().collect();
     assert_eq!(known, cluster.running);
+    suspended::check(world, cluster);
     assert_eq!(
         cluster.demand,
         world
@@ -536,14 +567,23 @@ proptest! {
         // A healthy cluster finishes what is left: each round launches or ends something, or waits for what is unreachable.
         while world.batch.list().iter().any(|job| job.ended.is_none()) {
             let before = (cluster.launched.len(), cluster.given_up.len());
+            while let Some(id) = cluster.asked.first().cloned() {
+                cluster.suspend(&mut world, &id);
+            }
             // Longer than any agent is left alone for.
             cluster.wait(&mut world, 60);
             apply(&mut world, &mut cluster, Step::OfferDemand { cpus: 4 });
             apply(&mut world, &mut cluster, Step::OfferGang { whole: true });
+            while !cluster.resumed.is_empty() {
+                apply(&mut world, &mut cluster, Step::GoOn { stays: false });
+            }
             let running: Vec<_> = cluster.running.iter().cloned().collect();
             let after = (cluster.launched.len(), cluster.given_up.len());
-            prop_assert!(after > before || !running.is_empty(), "{:?}", world.batch);
-            let reachable = running.into_iter().filter(|id| !cluster.unreachable.contains(id));
+            prop_assert!(after > before || cluster.suspended.len() < running.len(), "{:?}", world.batch);
+            let reachable = running.into_iter().filter(|id| {
+                let waits = cluster.suspended.contains_key(id) && !cluster.killed.contains(id);
+                !cluster.unreachable.contains(id) && !waits
+            });
             let running: Vec<_> = reachable.collect();
             for id in running {
                 cluster.report(&mut world, &id, "FINISHED");

@@ -12,7 +12,7 @@ use crate::{
     QueueSettings, RetryPolicy, Schedule, TaskSpec, Template, When,
 };
 
-/// `fair-share easy half:60 alice=2`.
+/// `fair-share easy half:60 alice=2`, `time-slice slice:5`.
 pub(super) fn settings(words: &[&str]) -> QueueSettings {
     let mut settings = QueueSettings {
         policy: words[0].parse().unwrap(),
@@ -27,7 +27,10 @@ pub(super) fn settings(words: &[&str]) -> QueueSettings {
                 settings.shares.insert(user.to_owned(), share.parse().unwrap());
             }
             (_, _, Some(seconds)) => settings.half_life = Duration::from_secs(seconds.parse().unwrap()),
-            _ => panic!("{word} is no setting of a queue"),
+            _ => match word.strip_prefix("slice:") {
+                Some(seconds) => settings.slice = Duration::from_secs_f64(seconds.parse().unwrap()),
+                None => panic!("{word} is no setting of a queue"),
+            },
         }
     }
     settings

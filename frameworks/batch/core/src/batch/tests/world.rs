@@ -9,8 +9,8 @@ use proffer_session::{Context, Output, Scheduler, Write};
 use proffer_types::scheduler_link::Call;
 use proffer_types::{
     AgentId, Attribute, FrameworkId, GangId, Offer, OfferGang, OfferId, Operation, Role, Shape, ShapeId,
-    StatusReason, StatusSource, TaskExit, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp, Unavailability,
-    Usage,
+    StatusReason, StatusSource, TaskCondition, TaskExit, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp,
+    Unavailability, Usage,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -335,26 +335,43 @@ pub(super) fn offer(id: &str, resources: &str, role: Option<&str>) -> Offer {
     }
 }
 
+/// `FAILED:3` is an exit with 3, `RUNNING@A2` one on that agent. `SUSPENDED:2` is running in its second suspension, as is
+/// `STAYS:2`, which could not be resumed, and `LISTED:2`, of which the master says so.
 pub(super) fn status(id: &str, state: &str) -> TaskStatus {
-    let (state, reason) = match state {
+    let (state, agent) = state.split_once('@').unwrap_or((state, "A1"));
+    let (word, number) = state.split_once(':').unwrap_or((state, ""));
+    let running = |reason| ("RUNNING", Some(reason));
+    let (state, reason) = match word {
         "DRAINED" => ("KILLED", Some(StatusReason::AgentDraining)),
-        state => (state, None),
+        "SUSPENDED" => running(StatusReason::TaskSuspended),
+        "RESUMED" => running(StatusReason::TaskResumed),
+        "REFUSES" => running(StatusReason::TaskSuspendFailed),
+        "STAYS" => running(StatusReason::TaskResumeFailed),
+        "LISTED" => running(StatusReason::Reconciliation),
+        _ => (state, None),
     };
-    // `FAILED:3` is an exit with 3.
+    let of_master = matches!(word, "STAYS" | "LISTED");
+    let suspension = reason.and_then(|_| number.parse().ok()).unwrap_or_default();
     let (state, code) = state.split_once(':').unwrap_or((state, ""));
     let state = TaskState::ALL.into_iter().find(|known| known.as_str() == state);
     TaskStatus {
         task_id: TaskId::new(id).unwrap(),
-        agent_id: Some(AgentId::new("A1").unwrap()),
+        agent_id: Some(AgentId::new(agent).unwrap()),
         state: state.unwrap(),
-        source: StatusSource::Agent,
+        source: match of_master {
+            true => StatusSource::Master,
+            false => StatusSource::Agent,
+        },
         reason,
         message: String::new(),
         timestamp: Timestamp(0),
         uuid: None,
         exit: code.parse().ok().map(TaskExit::Code),
         usage: None,
-        condition: proffer_types::TaskCondition::default(),
+        condition: TaskCondition {
+            suspension,
+            ..TaskCondition::default()
+        },
     }
 }
 
@@ -416,7 +433,11 @@ fn show(batch: &Batch, name: &str) -> String {
     let view = batch.get(name, &Pick::all()).unwrap();
     let instances = view.instances.iter().map(|instance| {
         let task = &view.spec.tasks[instance.task].name;
-        format!(" {task}.{}:{:?}", instance.index, instance.phase)
+        let phase = match instance.suspended {
+            true => "Suspended".to_owned(),
+            false => format!("{:?}", instance.phase),
+        };
+        format!(" {task}.{}:{phase}", instance.index)
     });
     format!("{:?}{}", view.state, instances.collect::<String>())
 }
@@ -436,7 +457,9 @@ fn show_call(call: &Call) -> String {
             ..
         } => {
             let tasks = list(launched(operations).map(|task| &task.id));
-            format!("accept{}{tasks} {:?}", list(offers), filters.refuse)
+            let resumed = resumed(operations).map(|id| format!("resume {id}"));
+            let resumed = list(resumed);
+            format!("accept{}{resumed}{tasks} {:?}", list(offers), filters.refuse)
         }
         Call::Demand { role, demand } => {
             let shapes = demand.iter().flat_map(|demand| &demand.shapes).map(show_shape);
@@ -460,22 +483,32 @@ fn show_call(call: &Call) -> String {
     }
 }
 
-/// `1.0*2 gang 1.0`: the task, how many instances of it, and the first task of its gang.
+/// `on A1 cpus:1*2`: what two need to go on. `1.0*2 gang 1.0`: the task, how many instances of it, and the first task of its gang.
 fn show_shape(shape: &Shape) -> String {
     let name = |id: ShapeId| {
         let (job, task) = of_shape(id);
         format!("{job}.{task}")
     };
+    if let Some(agent) = &shape.agent {
+        return format!("on {agent} {}*{}", shape.resources, shape.count);
+    }
     let gang = shape.gang.map(|gang| format!(" gang {}", name(ShapeId(gang.0))));
     format!("{}*{}{}", name(shape.id), shape.count, gang.unwrap_or_default())
 }
 
 /// The tasks of an accept.
 pub(super) fn launched(operations: &[Operation]) -> impl Iterator<Item = &TaskInfo> {
-    operations.iter().flat_map(|operation| {
-        let Operation::Launch(tasks) = operation else {
-            panic!("nobody asked for {operation:?}");
-        };
-        tasks
+    operations.iter().flat_map(|operation| match operation {
+        Operation::Launch(tasks) => tasks.as_slice(),
+        Operation::Resume(_) => &[],
+        Operation::LaunchGroup(_) | Operation::Change { .. } => panic!("nobody asked for {operation:?}"),
+    })
+}
+
+/// The tasks that an accept lets go on.
+pub(super) fn resumed(operations: &[Operation]) -> impl Iterator<Item = &TaskId> {
+    operations.iter().flat_map(|operation| match operation {
+        Operation::Resume(tasks) => tasks.as_slice(),
+        Operation::Launch(_) | Operation::LaunchGroup(_) | Operation::Change { .. } => &[],
     })
 }
