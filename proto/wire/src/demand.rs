@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proffer_types::demand::{MAX_GANG_TASKS, MAX_SHAPES_PER_ROLE};
-use proffer_types::{AgentId, Backfill, Demand, GangId, Placement, PlacementRules, Shape, ShapeId};
+use proffer_types::{Backfill, Demand, GangId, Placement, PlacementRules, Shape, ShapeId};
 
 pub use crate::constraint::Budget;
 
 use crate::error::{At as _, ConvertError};
-use crate::text::{at_most, millis};
+use crate::text::{at_most, millis, parse_optional};
 use crate::{resources, v1};
 
 /// Converts what a framework states for one role. Fails when shapes have the same id.
@@ -73,10 +73,7 @@ fn shape(message: v1::Shape, budget: &mut Budget) -> Result<Shape, ConvertError>
             ms => Some(Duration::from_millis(ms)),
         },
         flow: message.flow,
-        agent: match message.agent_id.as_str() {
-            "" => None,
-            id => Some(AgentId::new(id).map_err(|error| ConvertError::new("agent_id", error))?),
-        },
+        agent: parse_optional("agent_id", &message.agent_id)?,
     };
     match shape.check() {
         Ok(()) => Ok(shape),

@@ -218,7 +218,10 @@ fn a_shape_that_cannot_be_meant_is_refused() {
             |shape| shape.max_per_agent = Some(0),
             "max_per_agent: is 0: no agent could run a task",
         ),
-        (|shape| shape.agent_id = "no agent".into(), "agent_id: "),
+        (
+            |shape| shape.agent_id = "a/1".into(),
+            "agent_id: agent id `a/1` must not contain `/`",
+        ),
         (|shape| shape.placement = 9, "placement: 9 is not a known value"),
         (
             |shape| (shape.gang_id, shape.count) = (Some(7), 10_001),
