@@ -105,6 +105,8 @@ impl Talker {
             .arg(script)
             .args(args)
             .current_dir(dir)
+            // It removes nothing of what it puts there.
+            .env("TMPDIR", dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
