@@ -67,6 +67,10 @@ impl<O: Order> Engine<O> {
                     self.waiting
                         .held_in_vain(round.ledger(), leaf, &hold, round.now(), longest);
                 }
+            } else if self.waiting.is_held_as_first(leaf, hold.waiting)
+                && let Some(sooner) = sooner(round, &hold)
+            {
+                round.hold(leaf, Some(sooner));
             }
         }
     }
@@ -152,6 +156,25 @@ fn end(agents: &BTreeMap<AgentIx, Held>, round: &Round<'_>, last: Option<Duratio
         hold_after.saturating_mul(FIRST_HOLD),
         hold_after.saturating_mul(LONGEST_HOLD),
     ))
+}
+
+/// The hold with when its agents are free by now, where that is sooner: something ended before its limit, and what was to be
+/// over by the former time would keep waiting who waits.
+fn sooner(round: &Round<'_>, hold: &Hold) -> Option<Hold> {
+    let mut agents = hold.agents.clone();
+    let mut is_sooner = false;
+    for (agent, held) in &mut agents {
+        let by = free_by(round.ledger(), *agent, &held.resources, round.now());
+        if by.is_some() && by < held.free_by {
+            held.free_by = by;
+            is_sooner = true;
+        }
+    }
+    is_sooner.then(|| Hold {
+        until: end(&agents, round, None),
+        agents,
+        ..hold.clone()
+    })
 }
 
 /// Whether something was held for long enough.

@@ -102,6 +102,32 @@ fn what_will_be_free_beside_the_first_is_anybodys_for_however_long() {
 }
 
 #[test]
+fn what_ends_before_its_limit_leaves_others_less_time_before_the_first() {
+    let mut bench = Bench::new("drf");
+    bench.add_agent("a1", "cpus:6;mem:8GiB");
+    for (name, size, minutes) in [("long", "cpus:3;mem:1GiB", 10), ("short", "cpus:2;mem:1GiB", 2)] {
+        bench.join(name, name);
+        bench.want(name, name, vec![shape(0, size, 1)]);
+        let ends = bench.now.after(MINUTE * minutes);
+        for offer in bench.round() {
+            bench.accept_until(&offer, ends);
+        }
+        bench.want(name, name, vec![]);
+    }
+    bench.join("F", "*");
+    let first = limited(shape(0, "cpus:6;mem:1GiB", 1), 10 * MINUTE);
+    want(&mut bench, Backfill::Easy, std::slice::from_ref(&first));
+    bench.round();
+    bench.wait(SECOND);
+    bench.round();
+    bench.end_of("long", "a1");
+    // It would be over before the long one had to be, and not before the short one has to.
+    let between = limited(shape(1, "cpus:1;mem:1GiB", 9), 5 * MINUTE);
+    want(&mut bench, Backfill::Easy, &[first, between]);
+    assert_eq!(placed(&bench.round()), [""; 0]);
+}
+
+#[test]
 fn the_first_gets_its_room_when_it_was_to_be_there_whatever_went_before() {
     let mut bench = busy();
     let first = limited(shape(0, "cpus:4;mem:1GiB", 1), 10 * MINUTE);
