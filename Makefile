@@ -48,8 +48,8 @@ verify: deps $(ROCKSDB_LIB_DIR)/librocksdb.a ## checks format and lints; writes 
 fix: ## formats
 	cargo fmt --all
 
-# The allocator is measured by itself: without root, without the binary.
-bench: $(if $(filter allocator,$(BENCH)),,deps-bench release) ## prints figures beside a reference, BENCH=allocator|containers|launches|networks|cluster|footprint|failover|updates|throughput|batch|dead-agent|all
+# The allocator is measured by itself, and backfill under simulated time: without root, without the binary.
+bench: $(if $(filter allocator backfill,$(BENCH)),,deps-bench release) ## prints figures beside a reference, BENCH=allocator|containers|launches|networks|cluster|footprint|failover|updates|throughput|batch|backfill|dead-agent|all
 	cargo build --release --locked -p proffer-bench
 	"$(CARGO_TARGET_DIR)/release/proffer-bench" "$(BENCH)" --proffer "$(CARGO_TARGET_DIR)/release/proffer"
 
