@@ -10,17 +10,13 @@ mod wall_clock;
 use std::sync::Arc;
 
 use proffer_batch_core::Batch;
+pub use proffer_batch_core::MAX_JOB_BYTES;
 use proffer_grpc::v1::jobs_server::{JobsServer, SERVICE_NAME};
 use proffer_sdk::store::Store;
 use proffer_sdk::{CancellationToken, DaemonConfig, DaemonError, Handle, serve};
 use tonic::service::Routes;
 
 use crate::api::Api;
-
-/// The largest message of a client: the spec of a job of 10,000 tasks and 100,000 conditions, with the commands of a
-/// workflow engine, has some 8 MiB, while no other service takes more than 4. What is recorded of a job in one call must
-/// fit in one commit of the store besides what else is written then: it takes 16 MiB.
-pub const MAX_JOB_BYTES: usize = 12 << 20;
 
 /// Runs the batch framework until `shutdown`. The store must be its own, and may be shared by several processes of it that
 /// stand in an election.

@@ -54,7 +54,7 @@ pub use spec::{
 pub use usage::Sums;
 pub use validate::{
     MAX_BACKOFF, MAX_CONSTRAINTS, MAX_CONTAINER_BYTES, MAX_EDGES, MAX_GANG_BYTES, MAX_INSTANCES,
-    MAX_NAME_BYTES, MAX_PRIORITY, MAX_RETRIES, MAX_ROLES, MAX_TASKS, SubmitError,
+    MAX_JOB_BYTES, MAX_NAME_BYTES, MAX_PRIORITY, MAX_RETRIES, MAX_ROLES, MAX_TASKS, SubmitError,
 };
 pub use view::{
     Fate, InstanceView, JobSummary, JobView, Pick, RecurringState, RecurringView, RunView, TemplateView,

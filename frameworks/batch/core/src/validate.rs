@@ -18,6 +18,10 @@ use crate::{Dispatch, ExitCodes, JobSpec, MissedPolicy, Schedule, ScheduleError,
 
 /// The longest name of a job or task, in bytes: two of them and three numbers fit in a task id.
 pub const MAX_NAME_BYTES: usize = 63;
+/// The largest job, as a message of a client and as the record of a run: the spec of a job of 10,000 tasks and 100,000
+/// conditions, with the commands of a workflow engine, has some 8 MiB, while no other service takes more than 4. What is
+/// recorded of a job in one call must fit in one commit of the store besides what else is written then: it takes 16 MiB.
+pub const MAX_JOB_BYTES: usize = 12 << 20;
 /// The most tasks in one job: the spec is one record and one message.
 pub const MAX_TASKS: usize = 10_000;
 /// The most conditions of tasks upon others in one job; each takes some 40 bytes.

@@ -9,7 +9,7 @@ use prost::Message as _;
 use thiserror::Error;
 
 use super::{Dispatch, Part, Payload, Template, parts};
-use crate::validate::{MAX_NAME_BYTES, quoted};
+use crate::validate::{MAX_JOB_BYTES, MAX_NAME_BYTES, quoted};
 use crate::{JobSpec, TaskSpec};
 
 /// The most parameters of one job: each is a variable of every task.
@@ -25,9 +25,6 @@ pub const MAX_PAYLOAD_BYTES: usize = 16 << 10;
 pub const DEFAULT_RUNS: u32 = 100;
 /// The most that it may say.
 pub const MAX_RUNS: u32 = 1000;
-
-/// The largest run, in bytes: it is one record, and the store takes 16 MiB at once.
-const MAX_RUN_BYTES: usize = 15 << 20;
 
 /// Why a job cannot be a template.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -120,7 +117,7 @@ pub enum ValueError {
     Token(String),
     #[error("with these values, task `{task}` is not one that can run: {problem}")]
     Task { task: String, problem: String },
-    #[error("with these values, the job would be larger than {MAX_RUN_BYTES} bytes")]
+    #[error("with these values, the job would be larger than {MAX_JOB_BYTES} bytes")]
     LargeRun,
 }
 
@@ -325,7 +322,7 @@ pub(crate) fn fits(spec: &JobSpec, dispatch: &Dispatch) -> Result<(), ValueError
     };
     let texts = spec.tasks.iter().map(container).sum::<usize>();
     let n_bytes = texts + v1::JobSpec::from(spec).encoded_len() + dispatch.launch_bytes();
-    match n_bytes > MAX_RUN_BYTES {
+    match n_bytes > MAX_JOB_BYTES {
         true => Err(ValueError::LargeRun),
         false => Ok(()),
     }
