@@ -5,6 +5,7 @@ mod agents;
 mod attach;
 mod completion;
 mod dev;
+mod edge;
 mod exec;
 mod files;
 mod framework;
@@ -61,6 +62,7 @@ pub(crate) enum Command {
     Agent(agent::AgentArgs),
     #[command(subcommand)]
     Framework(FrameworkCommand),
+    Edge(edge::EdgeArgs),
     Run(run::RunArgs),
     #[command(subcommand)]
     Job(job::JobCommand),
@@ -123,6 +125,7 @@ impl Command {
                 FrameworkCommand::Service(args) => daemon(&log, framework::service(args)),
                 FrameworkCommand::Teardown(args) => client(&log, framework::teardown(args)),
             },
+            Self::Edge(args) => daemon_on(every_processor(), &log, edge::edge(args)),
             Self::Run(args) => client(&log, run::run(args)),
             Self::Job(command) => client(&log, job::job(command)),
             Self::Service(command) => client(&log, service::service(command)),
@@ -166,11 +169,20 @@ fn client(log: &LogArgs, command: impl Future<Output = Result<u8>>) -> u8 {
 
 /// Runs a daemon: logs unless told otherwise, and uses both cores of a small machine.
 fn daemon(log: &LogArgs, daemon: impl Future<Output = Result<u8>>) -> u8 {
+    daemon_on(DAEMON_THREADS, log, daemon)
+}
+
+/// As many threads as what goes through a daemon can use.
+fn every_processor() -> usize {
+    std::thread::available_parallelism().map_or(DAEMON_THREADS, usize::from)
+}
+
+fn daemon_on(n_threads: usize, log: &LogArgs, daemon: impl Future<Output = Result<u8>>) -> u8 {
     if let Err(problem) = log.start(Some(DAEMON_LOG)) {
         return conclude(Err(WrongUse(problem).into()));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(DAEMON_THREADS)
+        .worker_threads(n_threads)
         .enable_all()
         .build();
     match runtime {

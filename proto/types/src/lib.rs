@@ -8,6 +8,8 @@ pub mod agent_link;
 pub mod constraint;
 pub mod container;
 pub mod demand;
+pub mod discovery;
+pub mod edge_report;
 pub mod executor;
 pub mod framework;
 pub mod id;

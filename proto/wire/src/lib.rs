@@ -10,6 +10,8 @@ pub mod change;
 pub mod constraint;
 pub mod container;
 pub mod demand;
+pub mod discovery;
+pub mod edge_report;
 mod error;
 pub mod executor;
 pub mod frame;

@@ -50,6 +50,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("batch", &["types", "wire", "grpc", "sdk", "batch-core"]),
     ("service-core", &["types", "wire", "session"]),
     ("service", &["types", "wire", "grpc", "sdk", "service-core"]),
+    ("edge-core", &["types"]),
+    ("edge", &["types", "wire", "grpc", "edge-core"]),
     ("store-api", &[]),
     ("store", &["wire", "store-api"]),
     (

@@ -18,6 +18,7 @@ const PURE: &[&str] = &[
     "proffer-session",
     "proffer-batch-core",
     "proffer-service-core",
+    "proffer-edge-core",
     "proffer-store-api",
     "proffer-sim",
 ];
