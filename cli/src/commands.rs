@@ -42,6 +42,8 @@ use crate::spec::SpecError;
 
 /// What a daemon logs unasked.
 const DAEMON_LOG: &str = "info";
+/// The same of an edge: its DNS library logs every question, and whatever cannot be answered.
+const EDGE_LOG: &str = "info,hickory_server=error,hickory_net=error";
 /// A daemon's loop and its streams; more threads would only cost memory.
 const DAEMON_THREADS: usize = 2;
 
@@ -125,7 +127,7 @@ impl Command {
                 FrameworkCommand::Service(args) => daemon(&log, framework::service(args)),
                 FrameworkCommand::Teardown(args) => client(&log, framework::teardown(args)),
             },
-            Self::Edge(args) => daemon_on(every_processor(), &log, edge::edge(args)),
+            Self::Edge(args) => daemon_on(every_processor(), EDGE_LOG, &log, edge::edge(args)),
             Self::Run(args) => client(&log, run::run(args)),
             Self::Job(command) => client(&log, job::job(command)),
             Self::Service(command) => client(&log, service::service(command)),
@@ -169,7 +171,7 @@ fn client(log: &LogArgs, command: impl Future<Output = Result<u8>>) -> u8 {
 
 /// Runs a daemon: logs unless told otherwise, and uses both cores of a small machine.
 fn daemon(log: &LogArgs, daemon: impl Future<Output = Result<u8>>) -> u8 {
-    daemon_on(DAEMON_THREADS, log, daemon)
+    daemon_on(DAEMON_THREADS, DAEMON_LOG, log, daemon)
 }
 
 /// As many threads as what goes through a daemon can use.
@@ -177,8 +179,13 @@ fn every_processor() -> usize {
     std::thread::available_parallelism().map_or(DAEMON_THREADS, usize::from)
 }
 
-fn daemon_on(n_threads: usize, log: &LogArgs, daemon: impl Future<Output = Result<u8>>) -> u8 {
-    if let Err(problem) = log.start(Some(DAEMON_LOG)) {
+fn daemon_on(
+    n_threads: usize,
+    default_log: &str,
+    log: &LogArgs,
+    daemon: impl Future<Output = Result<u8>>,
+) -> u8 {
+    if let Err(problem) = log.start(Some(default_log)) {
         return conclude(Err(WrongUse(problem).into()));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -173,6 +173,37 @@ async fn a_killed_endpoint_costs_no_request_and_gets_none_any_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_only_endpoint_may_close_a_kept_connection_in_the_face_of_a_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let n_broken = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&n_broken);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut buffer = [0; 4096];
+            if stream.read(&mut buffer).await.unwrap() > 0 {
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx";
+                stream.write_all(answer).await.unwrap();
+                if stream.read(&mut buffer).await.unwrap_or(0) > 0 {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    });
+    let master = Master::start().await;
+    master.tell(&web("127.83.0.9", vec![endpoint("rude", address)]));
+    let edge = Edge::start(&master).await;
+    let (client, url) = (client(), "http://127.83.0.9:8080/");
+    served(&client, url).await;
+    for _ in 0..20 {
+        assert_eq!(get(&client, url).await, Ok((200, "x".to_owned())));
+    }
+    assert!(n_broken.load(Ordering::Relaxed) >= 10);
+    edge.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_may_be_sent_twice_is_tried_elsewhere_and_nothing_else() {
     let master = Master::start().await;
     let (a, b) = (Backend::start("a").await, Backend::start("b").await);

@@ -51,10 +51,10 @@ pub(super) async fn forward(
         &proxy.client.http1
     };
 
-    let mut tried = Vec::new();
+    let mut attempts = Attempts::default();
     let (response, open) = loop {
-        let Some(open) = route.pick(&tried) else {
-            return match tried.is_empty() {
+        let Some(open) = route.pick(&attempts.tried) else {
+            return match attempts.n == 0 {
                 true => own(StatusCode::SERVICE_UNAVAILABLE, "no endpoint is ready\n"),
                 false => own(StatusCode::BAD_GATEWAY, "no endpoint answers\n"),
             };
@@ -68,8 +68,9 @@ pub(super) async fn forward(
             Ok(Ok(response)) => {
                 let status = response.status().as_u16();
                 guard.judge(Outcome::Status(status));
-                let again = may_retry(Failure::Status(status), is_idempotent, body.is_read());
-                if !(again && has_another(route, &mut tried, &open)) {
+                let failure = Failure::Status(status);
+                let again = may_retry(failure, is_idempotent, body.is_read());
+                if !(again && attempts.has_another(route, &open, failure)) {
                     break (response, open);
                 }
                 continue;
@@ -87,7 +88,8 @@ pub(super) async fn forward(
             Failure::Connect => Outcome::ConnectFailed,
             Failure::Broken | Failure::TimedOut | Failure::Status(_) => Outcome::Broken,
         });
-        if may_retry(failure, is_idempotent, body.is_read()) && has_another(route, &mut tried, &open) {
+        let again = may_retry(failure, is_idempotent, body.is_read());
+        if again && attempts.has_another(route, &open, failure) {
             continue;
         }
         return match failure {
@@ -100,10 +102,27 @@ pub(super) async fn forward(
     answer(response, open, client_upgrade, proxy)
 }
 
-/// Whether there is one more attempt at another endpoint; remembers this one.
-fn has_another(route: &Route, tried: &mut Vec<u64>, open: &Open) -> bool {
-    tried.push(open.pick.handle);
-    route.has_other(tried) && route.may_retry(tried.len())
+/// What was tried of one request.
+#[derive(Debug, Default)]
+struct Attempts {
+    n: usize,
+    tried: Vec<u64>,
+}
+
+impl Attempts {
+    /// Whether there is one more attempt, after this one.
+    fn has_another(&mut self, route: &Route, open: &Open, failure: Failure) -> bool {
+        self.n += 1;
+        self.tried.push(open.pick.handle);
+        if !route.has_other(&self.tried) {
+            // The only endpoint may just have closed a kept connection that it found idle: it is asked once more.
+            if !(failure == Failure::Broken && self.n == 1) {
+                return false;
+            }
+            self.tried.clear();
+        }
+        route.may_retry(self.n)
+    }
 }
 
 /// The endpoint's answer, as it goes to the client.
