@@ -143,7 +143,8 @@ impl Link {
 /// The sending end of what waits for the master.
 #[derive(Clone)]
 struct Frames {
-    queue: mpsc::UnboundedSender<v1::SchedulerCalls>,
+    /// Each with its length.
+    queue: mpsc::UnboundedSender<(usize, v1::SchedulerCalls)>,
     n_bytes: Arc<AtomicUsize>,
 }
 
@@ -153,7 +154,7 @@ impl Frames {
         if self.n_bytes.fetch_add(len, Ordering::Relaxed) + len > QUEUED_BYTES {
             return Err(LinkError::Behind);
         }
-        self.queue.send(frame).map_err(|_| LinkError::Closed)
+        self.queue.send((len, frame)).map_err(|_| LinkError::Closed)
     }
 }
 
@@ -161,10 +162,11 @@ fn queue() -> (Frames, impl Stream<Item = v1::SchedulerCalls> + Send + 'static) 
     let (queue, frames) = mpsc::unbounded_channel();
     let n_bytes = Arc::new(AtomicUsize::new(0));
     let waiting = n_bytes.clone();
-    let taken = move |frame: &v1::SchedulerCalls| {
-        waiting.fetch_sub(frame.encoded_len(), Ordering::Relaxed);
+    let taken = move |(len, frame)| {
+        waiting.fetch_sub(len, Ordering::Relaxed);
+        frame
     };
-    let frames = UnboundedReceiverStream::new(frames).inspect(taken);
+    let frames = UnboundedReceiverStream::new(frames).map(taken);
     (Frames { queue, n_bytes }, frames)
 }
 

@@ -150,17 +150,14 @@ async fn begin_term(store: &dyn Store, name: &str) -> Result<Revision, OpenError
 }
 
 /// What is left of writes of one batch: a record that many updates of a step change is written once.
-fn last_of_each(writes: Vec<Write>) -> impl Iterator<Item = Write> {
-    let mut seen = HashSet::new();
-    let key = |write: &Write| match write {
-        Write::Put { key, .. } | Write::Delete { key } => key.clone(),
-    };
-    let last: Vec<_> = writes
-        .into_iter()
-        .rev()
-        .filter(|write| seen.insert(key(write)))
-        .collect();
-    last.into_iter().rev()
+fn last_of_each(mut writes: Vec<Write>) -> impl Iterator<Item = Write> {
+    let mut seen = HashSet::with_capacity(writes.len());
+    let is_last = writes.iter().rev().map(|write| match write {
+        Write::Put { key, .. } | Write::Delete { key } => seen.insert(key.as_str()),
+    });
+    let mut is_last: Vec<bool> = is_last.collect();
+    writes.retain(|_| is_last.pop() == Some(true));
+    writes.into_iter()
 }
 
 #[cfg(test)]

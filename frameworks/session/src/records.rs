@@ -188,14 +188,14 @@ pub(crate) fn put_task(id: &TaskId, live: &Live) -> Write {
         kill_grace_ms: grace.map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)),
     };
     Write::Put {
-        key: format!("{TASK_PREFIX}{id}"),
+        key: [TASK_PREFIX, id.as_str()].concat(),
         value: record.encode_to_vec(),
     }
 }
 
 pub(crate) fn delete_task(id: &TaskId) -> Write {
     Write::Delete {
-        key: format!("{TASK_PREFIX}{id}"),
+        key: [TASK_PREFIX, id.as_str()].concat(),
     }
 }
 
@@ -205,13 +205,13 @@ pub(crate) fn put_operation(id: &OperationId, live: &LiveOperation) -> Write {
         agent_id: agent_id.map(ToString::to_string).unwrap_or_default(),
     };
     Write::Put {
-        key: format!("{OPERATION_PREFIX}{id}"),
+        key: [OPERATION_PREFIX, id.as_str()].concat(),
         value: record.encode_to_vec(),
     }
 }
 
 pub(crate) fn delete_operation(id: &OperationId) -> Write {
     Write::Delete {
-        key: format!("{OPERATION_PREFIX}{id}"),
+        key: [OPERATION_PREFIX, id.as_str()].concat(),
     }
 }

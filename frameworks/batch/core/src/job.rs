@@ -299,9 +299,10 @@ impl Job {
             0 | 1 => String::new(),
             attempt => format!("-{attempt}"),
         };
-        let (job, number, name) = (&self.name, self.number, &self.spec.tasks[task].name);
+        let (number, name, index) = (self.number.to_string(), &self.spec.tasks[task].name, index.to_string());
+        let id = [&self.name, "-", &number, ".", name, ".", &index, &attempt].concat();
         // Cannot fail: the names are checked and short.
-        TaskId::new(format!("{job}-{number}.{name}.{index}{attempt}")).ok()
+        TaskId::new(id).ok()
     }
 
     /// The ids of what runs of it.

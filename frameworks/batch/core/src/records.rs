@@ -246,7 +246,7 @@ pub(crate) fn instance(job: &Job, place: Place) -> (String, Vec<u8>) {
     let none = Instance::default();
     let instance = task.launched(place.index).unwrap_or(&none);
     let report = instance.status.as_deref().filter(|_| phase != Phase::Running);
-    let status = report.zip(job.task_id(place.task, place.index));
+    let status = report.and_then(|report| Some((report, job.task_id(place.task, place.index)?)));
     let record = InstanceRecord {
         phase: phase as u32,
         attempts: instance.attempts,
@@ -285,7 +285,8 @@ fn job_key(job: &Job) -> String {
 }
 
 fn instance_key(job: &Job, task: usize, index: u32) -> String {
-    format!("{}/{}.{index}", job_key(job), job.task_spec(task).name)
+    let (name, index) = (&job.task_spec(task).name, index.to_string());
+    [&job_key(job), "/", name, ".", &index].concat()
 }
 
 /// Understands one record.

@@ -17,7 +17,8 @@ const QUEUED_BYTES: usize = 16 << 20;
 /// The sending end.
 #[derive(Debug)]
 pub(super) struct Outgoing<T> {
-    frames: mpsc::UnboundedSender<T>,
+    /// Each with its length.
+    frames: mpsc::UnboundedSender<(usize, T)>,
     n_bytes: Arc<AtomicUsize>,
     status: oneshot::Sender<Status>,
     closed: CancellationToken,
@@ -28,7 +29,7 @@ pub(super) struct Outgoing<T> {
 
 /// The receiving end, as the state of a stream.
 struct Queue<T> {
-    frames: mpsc::UnboundedReceiver<T>,
+    frames: mpsc::UnboundedReceiver<(usize, T)>,
     n_bytes: Arc<AtomicUsize>,
     status: Option<oneshot::Receiver<Status>>,
     abandoned: CancellationToken,
@@ -71,8 +72,8 @@ async fn next<T: Message>(mut queue: Queue<T>) -> Option<(Result<T, Status>, Que
         }
         frame = queue.frames.recv() => frame,
     };
-    if let Some(frame) = frame {
-        queue.n_bytes.fetch_sub(frame.encoded_len(), Ordering::Relaxed);
+    if let Some((len, frame)) = frame {
+        queue.n_bytes.fetch_sub(len, Ordering::Relaxed);
         return Some((Ok(frame), queue));
     }
     let status = queue.status.take()?.await.ok()?;
@@ -98,7 +99,7 @@ impl<T: Message> Outgoing<T> {
                 return false;
             }
             // A stream that is gone is noticed by the task that reads it.
-            let _ = self.frames.send(frame);
+            let _ = self.frames.send((len, frame));
         }
         true
     }

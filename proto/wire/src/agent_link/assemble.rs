@@ -24,7 +24,7 @@ pub const MAX_REGISTRATION_BYTES: usize = 64 << 20;
 /// Puts the frames of one agent's stream together to whole messages.
 #[derive(Debug, Default)]
 pub struct Registration {
-    open: Option<Open>,
+    open: Option<Box<Open>>,
 }
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Registration {
         let message = message.message.ok_or_else(|| ConvertError::missing("message"))?;
         match (self.open.take(), message) {
             (None, FromAgent::Register(register)) => {
-                self.open = Some(Open::new(register).at("register")?);
+                self.open = Some(Box::new(Open::new(register).at("register")?));
                 Ok(None)
             }
             (Some(mut open), FromAgent::RegisterTasks(chunk)) => {

@@ -21,7 +21,7 @@ pub(crate) fn sums(job: &Job, task: usize) -> Option<(String, Vec<u8>)> {
 }
 
 pub(super) fn sums_key(job: &Job, task: usize) -> String {
-    format!("{}/{}.{SUMS}", job_key(job), job.task_spec(task).name)
+    [&job_key(job), "/", &job.task_spec(task).name, ".", SUMS].concat()
 }
 
 pub(crate) fn account(key: &Key, sums: Sums) -> (String, Vec<u8>) {
