@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use tikv_jemallocator::Jemalloc;
 
-/// A message is memory asked for on one thread and given back on another: the C library's allocator takes half of what a task costs
-/// the master and its framework. RocksDB has the same one, by the names of malloc(3).
+/// Messages are made on one thread and dropped on another, which the C library's allocator serves worst. RocksDB has the
+/// same one, by the names of malloc(3).
 #[global_allocator]
 static MEMORY: Jemalloc = Jemalloc;
 

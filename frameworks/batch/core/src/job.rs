@@ -299,7 +299,11 @@ impl Job {
             0 | 1 => String::new(),
             attempt => format!("-{attempt}"),
         };
-        let (number, name, index) = (self.number.to_string(), &self.spec.tasks[task].name, index.to_string());
+        let (number, name, index) = (
+            self.number.to_string(),
+            &self.spec.tasks[task].name,
+            index.to_string(),
+        );
         let id = [&self.name, "-", &number, ".", name, ".", &index, &attempt].concat();
         // Cannot fail: the names are checked and short.
         TaskId::new(id).ok()
