@@ -108,9 +108,11 @@ impl Machine<'_> {
     /// The earliest time at which so many nodes are free, as far as anybody knows, and how many more are free then.
     fn reservation(&self, n_nodes: u32) -> (u64, u32) {
         let mut free = self.free;
-        for (at, job) in &self.running {
+        let mut running = self.running.iter().peekable();
+        while let Some((at, job)) = running.next() {
             free += self.jobs[*job].n_nodes;
-            if free >= n_nodes {
+            let are_more = running.peek().is_some_and(|(next, _)| next == at);
+            if free >= n_nodes && !are_more {
                 return (*at, free - n_nodes);
             }
         }

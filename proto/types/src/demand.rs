@@ -105,8 +105,12 @@ pub struct Shape {
     /// Whose tasks these are. Flows of one statement are served in turn, a task each (fair queueing, Nagle 1987, RFC 970);
     /// within one, shapes as they are stated.
     pub flow: u64,
-    /// The only agent that will do, as for the cpus that a suspended task of it gave up. No other one is looked at.
+    /// The only agent that will do. No other one is looked at.
     pub agent: Option<AgentId>,
+    /// It is the cpus that tasks of the framework in the role gave up on [`Shape::agent`] as they were suspended. What is held
+    /// there for another does not keep them from it, as far as so much is suspended there; beyond that it is a shape as any
+    /// other.
+    pub resumes: bool,
 }
 
 impl Shape {
@@ -125,15 +129,8 @@ impl Shape {
             time_limit: None,
             flow: 0,
             agent: None,
+            resumes: false,
         }
-    }
-
-    /// Whether it is the cpus that suspended tasks gave up on their agent.
-    #[must_use]
-    pub fn is_resumption(&self) -> bool {
-        let mut scalars = self.resources.scalars();
-        let only_cpus = scalars.all(|(name, _)| *name == ResourceName::Cpus);
-        self.agent.is_some() && only_cpus && self.n_ports == 0 && self.gang.is_none()
     }
 
     /// Checks what no statement may hold. The error names the first thing that is wrong.
@@ -149,6 +146,16 @@ impl Shape {
         }
         if self.n_ports > MAX_PORTS_PER_TASK {
             return Err(ShapeError::TooManyPorts(self.n_ports));
+        }
+        if self.resumes {
+            let mut scalars = self.resources.scalars();
+            let only_cpus = scalars.all(|(name, _)| *name == ResourceName::Cpus);
+            if !only_cpus || self.n_ports > 0 || self.gang.is_some() {
+                return Err(ShapeError::ResumesMore);
+            }
+            if self.agent.is_none() {
+                return Err(ShapeError::ResumesAnywhere);
+            }
         }
         match self.max_per_agent {
             Some(0) => Err(ShapeError::NonePerAgent),
@@ -168,6 +175,10 @@ pub enum ShapeError {
     TooManyPorts(u32),
     #[error("is 0: no agent could run a task")]
     NonePerAgent,
+    #[error("is for cpus alone, without ports or a gang: a suspended task has the rest")]
+    ResumesMore,
+    #[error("needs the agent on which tasks are suspended")]
+    ResumesAnywhere,
 }
 
 impl ShapeError {
@@ -178,6 +189,7 @@ impl ShapeError {
             Self::NotScalars | Self::Nothing => "resources",
             Self::TooManyPorts(_) => "n_ports",
             Self::NonePerAgent => "max_per_agent",
+            Self::ResumesMore | Self::ResumesAnywhere => "resumes",
         }
     }
 }

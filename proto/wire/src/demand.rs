@@ -74,6 +74,7 @@ fn shape(message: v1::Shape, budget: &mut Budget) -> Result<Shape, ConvertError>
         },
         flow: message.flow,
         agent: parse_optional("agent_id", &message.agent_id)?,
+        resumes: message.resumes,
     };
     match shape.check() {
         Ok(()) => Ok(shape),
@@ -181,6 +182,7 @@ impl From<&Shape> for v1::Shape {
             time_limit_ms: shape.time_limit.map_or(0, |time| millis(time).max(1)),
             flow: shape.flow,
             agent_id: shape.agent.as_ref().map(ToString::to_string).unwrap_or_default(),
+            resumes: shape.resumes,
         }
     }
 }

@@ -185,7 +185,7 @@ fn a_shape_that_cannot_be_meant_is_refused() {
         change(&mut bad);
         demand(vec![shape(1), bad]).unwrap_err().to_string()
     };
-    let cases: [BadShape; 12] = [
+    let cases: [BadShape; 14] = [
         (
             |shape| shape.shape_id = 1,
             "shape_id: 1 is the id of another shape too",
@@ -221,6 +221,14 @@ fn a_shape_that_cannot_be_meant_is_refused() {
         (
             |shape| shape.agent_id = "a/1".into(),
             "agent_id: agent id `a/1` must not contain `/`",
+        ),
+        (
+            |shape| shape.resumes = true,
+            "resumes: needs the agent on which tasks are suspended",
+        ),
+        (
+            |shape| (shape.resumes, shape.agent_id, shape.n_ports) = (true, "a1".into(), 1),
+            "resumes: is for cpus alone, without ports or a gang: a suspended task has the rest",
         ),
         (|shape| shape.placement = 9, "placement: 9 is not a known value"),
         (

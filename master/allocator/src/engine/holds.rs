@@ -16,7 +16,7 @@ use super::place::{Score, first_helping, most_that_fit};
 use super::waiters::Waiters;
 use super::{Engine, Order};
 use crate::Round;
-use crate::ledger::{AgentIx, Held, Hold, LeafIx, Ledger, RoleIx, Waiting, take_tasks};
+use crate::ledger::{AgentIx, ClaimKind, Held, Hold, LeafIx, Ledger, RoleIx, Waiting, take_tasks};
 
 /// How many that wait are planned for in a role and a round: a plan looks at all agents, and of those that can never be
 /// placed there may be many. The others come in the next round.
@@ -67,7 +67,7 @@ impl<O: Order> Engine<O> {
                     self.waiting
                         .held_in_vain(round.ledger(), leaf, &hold, round.now(), longest);
                 }
-            } else if self.waiting.is_held_as_first(leaf, hold.waiting)
+            } else if is_easy(round.ledger(), leaf)
                 && let Some(sooner) = sooner(round, &hold)
             {
                 round.hold(leaf, Some(sooner));
@@ -128,13 +128,18 @@ impl<O: Order> Engine<O> {
     /// it has waited for a moment and others are not to keep it waiting.
     pub(super) fn hold_for_first(&mut self, round: &mut Round<'_>, leaf: LeafIx) {
         let entry = round.ledger().leaf(leaf);
-        let role = entry
-            .filter(|entry| entry.backfill == Backfill::Easy)
-            .map(|entry| entry.role);
+        let role = entry.map(|entry| entry.role);
+        let role = role.filter(|_| is_easy(round.ledger(), leaf));
         if let Some(role) = role.filter(|role| !is_held(round.ledger(), *role)) {
             self.place_hold(round, role);
         }
     }
+}
+
+/// Whether others may go before the first of what a leaf states only if that does not keep it waiting.
+fn is_easy(ledger: &Ledger, leaf: LeafIx) -> bool {
+    let entry = ledger.leaf(leaf);
+    entry.is_some_and(|entry| entry.backfill == Backfill::Easy)
 }
 
 /// Whether anything is held for somebody in a role.
@@ -159,8 +164,11 @@ fn end(agents: &BTreeMap<AgentIx, Held>, round: &Round<'_>, last: Option<Duratio
 }
 
 /// The hold with when its agents are free by now, where that is sooner: something ended before its limit, and what was to be
-/// over by the former time would keep waiting who waits.
+/// over by the former time would keep waiting who waits. Nothing where nobody knows when all of it is free.
 fn sooner(round: &Round<'_>, hold: &Hold) -> Option<Hold> {
+    if hold.agents.values().any(|held| held.free_by.is_none()) {
+        return None;
+    }
     let mut agents = hold.agents.clone();
     let mut is_sooner = false;
     for (agent, held) in &mut agents {
@@ -261,9 +269,14 @@ fn plan(
 /// When so much is free on an agent at the latest, as far as time limits tell.
 fn free_by(ledger: &Ledger, agent: AgentIx, wanted: &Resources, now: Timestamp) -> Option<Timestamp> {
     let mut free = ledger.agent(agent)?.free.plain();
-    let claims = ledger.claims_on(agent).map(|(_, claim)| claim);
-    let mut ends: Vec<_> = claims
-        .filter_map(|claim| Some((ledger.over_by(claim, now)?, &claim.resources)))
+    let claims = || ledger.claims_on(agent).map(|(_, claim)| claim);
+    let offers = claims().filter(|claim| claim.kind == ClaimKind::Offer);
+    let offered: Vec<_> = offers
+        .flat_map(|claim| ledger.ends_of_offered(claim, now))
+        .collect();
+    let tasks = claims().filter_map(|claim| Some((claim.ends_by?, &claim.resources)));
+    let mut ends: Vec<_> = tasks
+        .chain(offered.iter().map(|(end, resources)| (*end, resources)))
         .collect();
     ends.sort_by_key(|(end, _)| *end);
     let mut ends = ends.into_iter();

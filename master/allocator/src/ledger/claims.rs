@@ -17,6 +17,9 @@ pub struct Claim {
     pub agent: AgentIx,
     pub leaf: LeafIx,
     pub resources: Resources,
+    /// Of a task that is suspended, what it gave up. Of an offer, what of it is for shapes that say so of themselves
+    /// ([`proffer_types::Shape::resumes`]).
+    pub suspended: Resources,
     pub kind: ClaimKind,
     /// Which stated shapes it fills, and with how many tasks.
     pub shapes: Vec<(ShapeId, u32)>,
@@ -34,6 +37,7 @@ impl Claim {
             agent,
             leaf,
             resources,
+            suspended: Resources::new(),
             kind,
             shapes: Vec::new(),
             gang: None,
@@ -62,8 +66,11 @@ impl Ledger {
     }
 
     /// Records a claim. The caller sees to it that it fits, where it must; agent and leaf are there.
-    pub fn claim(&mut self, claim: Claim) -> ClaimIx {
+    pub fn claim(&mut self, mut claim: Claim) -> ClaimIx {
         let (agent, leaf) = (claim.agent, claim.leaf);
+        if claim.kind == ClaimKind::Offer {
+            claim.suspended = self.leaves[leaf].resumed_by(&claim.shapes);
+        }
         self.count_claim(&claim, true);
         self.take(agent, &claim.resources);
         let entry = &mut self.leaves[leaf];
@@ -83,6 +90,10 @@ impl Ledger {
             return;
         };
         let (agent, leaf, kind) = (entry.agent, entry.leaf, entry.kind);
+        if kind == ClaimKind::Offer {
+            let resumed = self.leaves[leaf].resumed_by(shapes);
+            entry.suspended.add(&resumed);
+        }
         entry.resources.add(more);
         for (shape, n) in shapes {
             match entry.shapes.iter_mut().find(|(id, _)| id == shape) {
@@ -97,14 +108,35 @@ impl Ledger {
         }
     }
 
-    /// Gives a part of a claim back. The caller sees that the claim has it.
-    pub fn shrink(&mut self, claim: ClaimIx, less: &Resources) -> Option<Change> {
+    /// A task gives a part of its claim up until it goes on. The caller sees that the claim has it, and that the task is not
+    /// suspended already.
+    pub fn suspend(&mut self, claim: ClaimIx, gives_up: Resources) -> Option<Change> {
         let entry = self.claims.get_mut(claim)?;
         let (agent, leaf) = (entry.agent, entry.leaf);
-        entry.resources.subtract(less);
-        self.count_usage(leaf, less, false);
-        self.give_back(agent, less);
+        entry.resources.subtract(&gives_up);
+        self.count_usage(leaf, &gives_up, false);
+        self.give_back(agent, &gives_up);
+        self.claims[claim].suspended = gives_up;
         Some(Change::Released(agent, leaf, self.leaves[leaf].role))
+    }
+
+    /// A suspended task takes back what it gave up. The caller sees to it that it fits, where it must.
+    pub fn resume(&mut self, claim: ClaimIx) -> Option<Change> {
+        let gave_up = std::mem::take(&mut self.claims.get_mut(claim)?.suspended);
+        self.grow(claim, &gave_up, &[]);
+        let claim = self.claims.get(claim)?;
+        Some(Change::Claimed(claim.agent, claim.leaf))
+    }
+
+    /// What suspended tasks of a leaf gave up on an agent, less what offers under way give back to them.
+    #[must_use]
+    pub fn suspended_on(&self, agent: AgentIx, leaf: LeafIx) -> Resources {
+        let of_kind = |wanted| {
+            let claims = self.claims_on(agent).map(|(_, claim)| claim);
+            let claims = claims.filter(move |claim| claim.leaf == leaf && claim.kind == wanted);
+            claims.map(|claim| &claim.suspended).sum::<Resources>()
+        };
+        of_kind(ClaimKind::Task).minus(&of_kind(ClaimKind::Offer))
     }
 
     /// Sets when what holds a claim will be over at the latest; absent, nobody knows.

@@ -1,12 +1,13 @@
 //! Demand: the shapes frameworks want, less what is on its way to them.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use proffer_types::{Backfill, Demand, FrameworkId, Role, Shape, ShapeId, Timestamp};
+use proffer_types::{Backfill, Demand, FrameworkId, Resources, Role, Shape, ShapeId, Timestamp};
 
 use super::frameworks::LeafEntry;
-use super::{AgentIx, Change, Claim, ClaimIx, ClaimKind, LeafIx, Ledger, Waiting};
+use super::{AgentIx, Change, Claim, ClaimIx, LeafIx, Ledger, Waiting};
 
 /// One shape, as far as it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +104,18 @@ impl LeafEntry {
         first.is_some_and(|(_, shape)| Waiting::of(shape) == waiting)
     }
 
+    /// What of an offer is for shapes that are what suspended tasks gave up.
+    pub(super) fn resumed_by(&self, shapes: &[(ShapeId, u32)]) -> Resources {
+        let stated = |id| {
+            let mut demand = self.demand.iter().flatten();
+            demand.find(|wanted| wanted.shape.id == id && wanted.shape.resumes)
+        };
+        let resumed = shapes
+            .iter()
+            .filter_map(|(id, n)| Some(stated(*id)?.shape.resources.times(*n)));
+        resumed.fold(Resources::new(), |sum, resources| sum.plus(&resources))
+    }
+
     pub(super) fn count_offered(&mut self, shapes: &[(ShapeId, u32)], joins: bool) {
         for (shape, n) in shapes {
             let offered = self.offered.entry(*shape).or_default();
@@ -160,22 +173,29 @@ impl Ledger {
         self.release(claim)
     }
 
-    /// When a claim is over at the latest, as far as time limits tell: of an offer, when what it was made for would be.
+    /// When what of an offer will be free at the latest if it is used for what it was made for, as far as time limits tell: each
+    /// of its tasks has an end of its own. What of them is reserved is taken to be of those that end first.
     #[must_use]
-    pub fn over_by(&self, claim: &Claim, now: Timestamp) -> Option<Timestamp> {
-        if claim.kind == ClaimKind::Task {
-            return claim.ends_by;
-        }
-        let demand = self.leaves.get(claim.leaf)?.demand.as_ref()?;
-        let limit = |(id, _): &(ShapeId, u32)| {
+    pub fn ends_of_offered(&self, claim: &Claim, now: Timestamp) -> Vec<(Timestamp, Resources)> {
+        let demand = self
+            .leaves
+            .get(claim.leaf)
+            .and_then(|leaf| leaf.demand.as_deref())
+            .unwrap_or_default();
+        let part = |(id, n): &(ShapeId, u32)| {
             let wanted = demand.iter().find(|wanted| wanted.shape.id == *id)?;
-            wanted.shape.time_limit
+            let end = wanted.shape.time_limit.map(|limit| now.after(limit));
+            Some((end, wanted.shape.resources.times(*n)))
         };
-        let ends = claim
-            .shapes
-            .iter()
-            .map(|shape| limit(shape).map(|limit| now.after(limit)));
-        ends.reduce(|one, other| Some(one?.max(other?)))?
+        let mut parts: Vec<_> = claim.shapes.iter().filter_map(part).collect();
+        parts.sort_by_key(|(end, _)| Reverse((end.is_none(), *end)));
+        let mut left = claim.resources.plain();
+        let ends = parts.into_iter().map(|(end, part)| {
+            let part = left.common(&part);
+            left.subtract(&part);
+            end.map(|end| (end, part))
+        });
+        ends.flatten().collect()
     }
 
     /// How many tasks of one shape run on an agent, or are offered there.

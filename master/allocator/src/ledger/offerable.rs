@@ -98,11 +98,6 @@ impl Ledger {
         open: Resources,
         task: Option<(&Shape, Timestamp)>,
     ) -> Result<Resources, Obstacle> {
-        // What suspended tasks take back they had before. Kept from it, they would keep their memory for nothing, from whoever it
-        // is held for, too.
-        if task.is_some_and(|(shape, _)| shape.is_resumption()) {
-            return Ok(open);
-        }
         let is_for = |holder: LeafIx| {
             let hold = self.holds.get(&holder).filter(|_| holder == leaf);
             hold.zip(task)
@@ -122,7 +117,13 @@ impl Ledger {
         if in_time {
             return Ok(open);
         }
-        let rest = open.minus(&open.common(&self.kept_free(agent, held)));
+        let mut kept = open.common(&self.kept_free(agent, held, task.map(|(_, now)| now)));
+        // What suspended tasks take back they had before. Kept from it, they would keep their memory for nothing, from whoever it
+        // is held for, too.
+        if task.is_some_and(|(shape, _)| shape.resumes) {
+            kept.subtract(&self.suspended_on(agent, leaf).plain());
+        }
+        let rest = open.minus(&kept);
         let nothing_left = rest.scalars().next().is_none();
         match self.leaves.get(holder).filter(|_| nothing_left) {
             Some(holder) => Err(Obstacle::Held(holder.framework.clone())),
@@ -132,16 +133,21 @@ impl Ledger {
 
     /// What of an agent must stay free now so that what is held there will be by the time it is wanted: what no task that is
     /// over by then gives back. The rest is EASY's extra nodes (Mu'alem and Feitelson 2001, section 2.2), anybody's for
-    /// however long. All that is held where nobody knows when it will be free.
-    #[must_use]
-    pub fn kept_free(&self, agent: AgentIx, held: &Held) -> Resources {
-        let tasks = self
-            .claims_on(agent)
-            .filter(|(_, claim)| claim.kind == ClaimKind::Task)
-            .filter(|(_, claim)| claim.ends_by.is_some_and(|end| Some(end) <= held.free_by));
-        tasks.fold(held.resources.clone(), |kept, (_, claim)| {
-            kept.minus(&claim.resources.plain())
-        })
+    /// however long. All that is held where nobody knows when it will be free. What is offered counts if it is said when now is.
+    fn kept_free(&self, agent: AgentIx, held: &Held, now: Option<Timestamp>) -> Resources {
+        let mut kept = held.resources.clone();
+        let in_time = |end: Timestamp| Some(end) <= held.free_by;
+        for (_, claim) in self.claims_on(agent) {
+            if claim.ends_by.is_some_and(in_time) {
+                kept.subtract(&claim.resources.plain());
+            }
+            if let Some(now) = now.filter(|_| claim.kind == ClaimKind::Offer) {
+                let offered = self.ends_of_offered(claim, now).into_iter();
+                let over = offered.filter(|(end, _)| in_time(*end));
+                over.for_each(|(_, resources)| kept.subtract(&resources));
+            }
+        }
+        kept
     }
 
     /// Why one more task of a shape does not fit: the agent has too little free, or quota leaves too little of it.

@@ -101,8 +101,8 @@ fn what_will_be_free_beside_the_first_is_anybodys_for_however_long() {
     assert_eq!(placed(&bench.round()), ["a1:1*1", "a2:1*2"]);
 }
 
-#[test]
-fn what_ends_before_its_limit_leaves_others_less_time_before_the_first() {
+/// So long does the first, which is large, wait before the longest task ends.
+fn one_ends_before_its_limit(waits: Duration) {
     let mut bench = Bench::new("drf");
     bench.add_agent("a1", "cpus:6;mem:8GiB");
     for (name, size, minutes) in [("long", "cpus:3;mem:1GiB", 10), ("short", "cpus:2;mem:1GiB", 2)] {
@@ -118,13 +118,52 @@ fn what_ends_before_its_limit_leaves_others_less_time_before_the_first() {
     let first = limited(shape(0, "cpus:6;mem:1GiB", 1), 10 * MINUTE);
     want(&mut bench, Backfill::Easy, std::slice::from_ref(&first));
     bench.round();
-    bench.wait(SECOND);
+    bench.wait(waits);
     bench.round();
     bench.end_of("long", "a1");
     // It would be over before the long one had to be, and not before the short one has to.
     let between = limited(shape(1, "cpus:1;mem:1GiB", 9), 5 * MINUTE);
     want(&mut bench, Backfill::Easy, &[first, between]);
     assert_eq!(placed(&bench.round()), [""; 0]);
+}
+
+#[test]
+fn what_ends_before_its_limit_leaves_others_less_time_before_the_first() {
+    one_ends_before_its_limit(SECOND);
+    one_ends_before_its_limit(crate::bench::HOLD_AFTER);
+}
+
+#[test]
+fn each_task_of_an_offer_ends_by_itself_when_what_is_free_soonest_is_held() {
+    let mut bench = Bench::new("drf");
+    bench.add_agent("a1", "cpus:10;mem:20GiB");
+    bench.join("others", "others");
+    bench.want("others", "others", vec![shape(0, "cpus:10;mem:1GiB", 1)]);
+    let ends = bench.now.after(MINUTE);
+    for offer in bench.round() {
+        bench.accept_until(&offer, ends);
+    }
+    bench.want("others", "others", vec![]);
+    bench.join("F", "*");
+    let of = |id, each, count, minutes| limited(shape(id, each, count), MINUTE * minutes);
+    // Once the others are gone, there is room for the first two, in one offer. Of its three cores two are back after five minutes.
+    let wanted = [
+        of(1, "cpus:2;mem:1GiB", 1, 5),
+        of(2, "cpus:1;mem:1GiB", 1, 60),
+        of(3, "cpus:8;mem:1GiB", 1, 10),
+        of(4, "cpus:1;mem:1GiB", 9, 30),
+        of(5, "cpus:1;mem:1GiB", 9, 4),
+    ];
+    want(&mut bench, Backfill::Easy, &wanted);
+    bench.round();
+    bench.wait(SECOND);
+    bench.round();
+    bench.end_of("others", "a1");
+    assert_eq!(
+        placed(&bench.round()),
+        ["a1:1*1,2*1,4*1,5*6"],
+        "one core is to spare beside the third, and six are until then"
+    );
 }
 
 #[test]

@@ -338,6 +338,16 @@ impl Bench {
         self.observe(change);
     }
 
+    /// A task gives up its cpus, unless it did.
+    pub(crate) fn suspend(&mut self, claim: ClaimIx) {
+        let task = self.ledger.claim_of(claim).unwrap();
+        let cpus = task.resources.cpus();
+        if task.suspended.is_empty() && !cpus.is_empty() {
+            let change = self.ledger.suspend(claim, cpus);
+            self.observe(change);
+        }
+    }
+
     /// Ends the tasks of a framework on an agent.
     pub(crate) fn end_of(&mut self, name: &str, on: &str) {
         let on = self.ledger.agent_ix(&agent(on)).unwrap();

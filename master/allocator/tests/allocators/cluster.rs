@@ -31,7 +31,8 @@ const TOTALS: [&str; 10] = [
     "cpus:2;mem:2GiB;cpus(eng,+eng/prod):2;mem(eng,+eng/prod):2GiB",
     "cpus:0.005;mem:8MiB;disk:1GiB",
 ];
-const SHAPES: [&str; 7] = [
+const SHAPES: [&str; 8] = [
+    "cpus:1",
     "cpus:1;mem:1GiB",
     "cpus:0.5;mem:2GiB",
     "cpus:3;mem:512MiB",
@@ -85,6 +86,9 @@ pub(crate) enum Move {
         at_least: usize,
     },
     EndTask {
+        nth: usize,
+    },
+    Suspend {
         nth: usize,
     },
     Demand {
@@ -209,6 +213,7 @@ pub(crate) fn a_move() -> impl Strategy<Value = Move> {
         4 => (nth(), 0..20_u64, 0..9_usize)
             .prop_map(|(nth, refuse, at_least)| Move::Decline { nth, refuse, at_least }),
         4 => nth().prop_map(|nth| Move::EndTask { nth }),
+        2 => nth().prop_map(|nth| Move::Suspend { nth }),
         4 => (nth(), of(), wishes()).prop_map(|(nth, of, wishes)| Move::Demand { nth, of, wishes }),
         1 => (nth(), of()).prop_map(|(nth, of)| Move::Suppress { nth, of }),
         1 => (nth(), of()).prop_map(|(nth, of)| Move::Revive { nth, of }),
@@ -312,12 +317,20 @@ impl Member {
     }
 }
 
+impl Wish {
+    /// What may be said to be the cpus of suspended tasks is.
+    fn resumes(&self) -> bool {
+        self.agent.is_some() && self.gang.is_none() && self.n_ports == 0 && SHAPES[self.each] == "cpus:1"
+    }
+}
+
 /// Shapes of one statement have ids of their own.
 fn shapes(wishes: &[Wish]) -> Vec<Shape> {
     let mut known = BTreeSet::new();
     let wishes = wishes.iter().filter(|wish| known.insert(wish.id));
     wishes
         .map(|wish| Shape {
+            resumes: wish.resumes(),
             n_ports: wish.n_ports,
             constraints: constraints(wish.constraint),
             max_per_agent: wish.max_per_agent,
@@ -441,6 +454,11 @@ impl Play {
                 self.bench.end(task);
             }
             Move::EndTask { .. } => {}
+            Move::Suspend { nth } if !self.tasks.is_empty() => {
+                let task = self.tasks[nth % self.tasks.len()];
+                self.bench.suspend(task);
+            }
+            Move::Suspend { .. } => {}
             Move::Demand { nth, of, wishes } => {
                 let demand = wishes.as_deref().map(|wishes| shapes(wishes).into());
                 let ledger = &mut self.bench.ledger;

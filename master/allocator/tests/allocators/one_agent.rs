@@ -1,10 +1,11 @@
 //! Shapes for which only one agent will do: nothing else is offered for them, or looked at.
 
+use proffer_allocator::{ClaimIx, Reason, explain};
 use proffer_types::{Backfill, Demand, Shape};
 
-use crate::bench::{Bench, agent, resources, shape};
+use crate::bench::{Bench, agent, framework, resources, shape};
 
-/// So many cores of one agent and nothing else, as a suspended task wants them.
+/// So many tasks on one agent.
 fn cpus_on(id: u64, on: &str, each: &str, count: u32) -> Shape {
     Shape {
         agent: Some(agent(on)),
@@ -88,30 +89,86 @@ fn what_ends_there_is_held_for_it_and_what_ends_elsewhere_is_not() {
     assert_eq!(held, [bench.ledger.agent_ix(&agent("a3")).unwrap()]);
 }
 
-#[test]
-fn cpus_that_are_taken_back_are_not_kept_by_a_hold_and_what_wants_more_is() {
-    let mut bench = bench();
-    bench.join("others", "others");
-    bench.want("others", "others", vec![shape(1, "cpus:1;mem:512MiB", 6)]);
-    for offer in bench.round() {
-        let task = resources("cpus:1;mem:512MiB");
-        // One of two goes on: the rest comes back.
-        bench.accept(&offer, &task);
+/// The cpus of suspended tasks on `a1`.
+fn resumption(id: u64, count: u32) -> Shape {
+    Shape {
+        resumes: true,
+        ..cpus_on(id, "a1", "cpus:1", count)
     }
-    bench.want("others", "others", vec![]);
+}
+
+/// On an agent of four cores run a task of one core of others and one of F's. What G wants is all four: they are held for it.
+fn held() -> (Bench, ClaimIx) {
+    let mut bench = Bench::new("drf");
+    bench.add_agent("a1", "cpus:4;mem:4GiB");
+    for name in ["others", "F"] {
+        let role = if name == "F" { "*" } else { name };
+        bench.join(name, role);
+        bench.want(name, role, vec![shape(1, "cpus:1;mem:512MiB", 1)]);
+    }
+    let tasks: Vec<_> = bench
+        .round()
+        .iter()
+        .map(|offer| (offer.framework.clone(), bench.accept_all(offer)))
+        .collect();
+    let mut of_f = tasks.iter().filter(|(owner, _)| *owner == framework("F"));
+    let task = of_f.next().unwrap().1;
     bench.join("G", "large");
-    bench.want("G", "large", vec![shape(1, "cpus:2;mem:1GiB", 1)]);
+    bench.want("G", "large", vec![shape(1, "cpus:4;mem:1GiB", 1)]);
     bench.round();
     bench.wait(crate::bench::HOLD_AFTER);
     bench.round();
-    let hold = bench.ledger.holds().next().unwrap().1.clone();
-    let held = *hold.agents.keys().next().unwrap();
-    let on = bench.ledger.agent(held).unwrap().id.clone();
-    let more = cpus_on(1, on.as_str(), "cpus:1;mem:32MiB", 1);
-    want(&mut bench, Backfill::Any, &[more]);
-    assert!(bench.round().is_empty());
-    want(&mut bench, Backfill::Any, &[cpus_on(1, on.as_str(), "cpus:1", 1)]);
-    assert_eq!(bench.round().len(), 1);
+    assert_eq!(bench.ledger.holds().count(), 1);
+    (bench, task)
+}
+
+#[test]
+fn a_hold_keeps_no_suspended_task_from_its_cpus_and_from_no_more_than_them() {
+    let (mut bench, task) = held();
+    bench.suspend(task);
+    want(&mut bench, Backfill::Any, &[cpus_on(1, "a1", "cpus:1", 1)]);
+    assert!(bench.round().is_empty(), "it does not say that it resumes");
+    want(&mut bench, Backfill::Any, &[resumption(2, 3)]);
+    let offers = bench.round();
+    assert_eq!(offers.len(), 1);
+    assert_eq!(
+        offers[0].resources,
+        resources("cpus:1"),
+        "three are free, one was given up"
+    );
+    want(&mut bench, Backfill::Any, &[resumption(3, 1)]);
+    assert!(bench.round().is_empty(), "that is on its way");
+    bench.end(offers[0].claim);
+    let offers = bench.round();
+    assert_eq!(offers.len(), 1, "it was not taken");
+    bench.end(offers[0].claim);
+    let change = bench.ledger.resume(task);
+    bench.observe(change);
+    assert!(bench.round().is_empty(), "it has its cpus");
+}
+
+#[test]
+fn who_says_that_it_resumes_where_nothing_of_it_is_suspended_waits_as_any_other() {
+    let (mut bench, task) = held();
+    want(&mut bench, Backfill::Any, &[resumption(2, 1)]);
+    assert!(bench.round().is_empty(), "its task runs");
+    want(&mut bench, Backfill::Any, &[]);
+    bench.suspend(task);
+    bench.join("E", "others");
+    bench.want("E", "others", vec![resumption(2, 1)]);
+    assert!(bench.round().is_empty(), "that is of another framework");
+    let told = explain(&bench.ledger, &framework("E"), bench.now);
+    let reasons: Vec<_> = told.parts[0].reasons.iter().map(|of| &of.reason).collect();
+    assert!(
+        matches!(reasons[..], [Reason::HeldFor(holder, _)] if *holder == framework("G")),
+        "{reasons:?}"
+    );
+    bench.leave("G");
+    assert_eq!(
+        bench.round().len(),
+        1,
+        "where nothing is held it is offered what is free"
+    );
 }
 
 #[test]

@@ -223,26 +223,43 @@ fn judge_holds(ledger: &Ledger, grant: &Grant, who: &str, now: Timestamp) {
     let shape = leaf
         .wanted()
         .find(|(shape, _)| grant.shapes.iter().any(|(id, _)| *id == shape.id));
-    if shape.is_some_and(|(shape, _)| shape.is_resumption()) {
-        return;
-    }
+    let resumed = match shape {
+        Some((shape, _)) if shape.resumes => suspended(ledger, grant),
+        Some(_) | None => Resources::new(),
+    };
     let over = shape.and_then(|(shape, _)| Some(now.after(shape.time_limit?)));
     if over.zip(held.free_by).is_some_and(|(over, free)| over <= free) {
         return;
     }
     let free = &ledger.agent(grant.agent).unwrap().free;
     let tasks = (ledger.claims_on(grant.agent)).filter(|(_, claim)| claim.kind == ClaimKind::Task);
+    let tasks = tasks.filter_map(|(_, claim)| Some((claim.ends_by?, claim.resources.plain())));
+    let offers = (ledger.claims_on(grant.agent)).filter(|(_, claim)| claim.kind == ClaimKind::Offer);
+    let offers = offers.flat_map(|(_, claim)| ledger.ends_of_offered(claim, now));
     let over: Vec<_> = tasks
-        .filter(|(_, claim)| claim.ends_by.is_some_and(|end| Some(end) <= held.free_by))
-        .map(|(_, claim)| claim.resources.plain())
+        .chain(offers)
+        .filter(|(end, _)| Some(*end) <= held.free_by)
+        .map(|(_, resources)| resources)
         .collect();
     for (name, units) in held.resources.scalars() {
         let taken = grant.resources.plain().scalar(name);
         let given_back: u64 = over.iter().map(|resources| resources.scalar(name)).sum();
+        let taken = taken.saturating_sub(resumed.scalar(name));
         let left = (free.plain().scalar(name) + given_back).saturating_sub(taken);
         assert!(
             taken == 0 || left >= units,
             "{who}: {name} is held for {holder:?}"
         );
     }
+}
+
+/// What may be offered to the suspended tasks of a leaf on an agent, whatever is held there.
+fn suspended(ledger: &Ledger, grant: &Grant) -> Resources {
+    let claims = ledger.claims_on(grant.agent).map(|(_, claim)| claim);
+    let own: Vec<_> = claims.filter(|claim| claim.leaf == grant.leaf).collect();
+    let of_kind = |kind| -> Resources {
+        let claims = own.iter().filter(|claim| claim.kind == kind);
+        claims.map(|claim| &claim.suspended).sum()
+    };
+    of_kind(ClaimKind::Task).minus(&of_kind(ClaimKind::Offer))
 }

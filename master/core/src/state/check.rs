@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_allocator::{Claim, ClaimKind};
-use proffer_types::{AgentId, FrameworkId, Role};
+use proffer_types::{AgentId, FrameworkId, Resources, Role};
 
 use super::{AgentPresence, Deadline, Peer, State};
 
@@ -49,6 +49,11 @@ impl State {
             assert_eq!(claim.kind, ClaimKind::Task, "the claim of task {}", info.id);
             let held = info.held(task.view.status.condition.is_suspended());
             assert_eq!(claim.resources, *held, "what the claim of task {} holds", info.id);
+            let gave_up = match task.view.status.condition.is_suspended() {
+                true => info.resources.cpus(),
+                false => Resources::new(),
+            };
+            assert_eq!(claim.suspended, gave_up, "what task {} gave up", info.id);
             self.check_claim(claim, &info.agent_id, &task.view.framework_id, &task.view.role);
         }
         let all: BTreeSet<_> = self.ledger.claims().map(|(ix, _)| ix).collect();

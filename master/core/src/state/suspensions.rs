@@ -61,14 +61,12 @@ impl State {
         Arc::make_mut(&mut task.view).status.condition.suspension = suspension;
         task.suspend &= suspension == 0;
         let claim = task.claim.filter(|_| (before == 0) != (suspension == 0))?;
+        if suspension == 0 {
+            return self.ledger_mut().resume(claim);
+        }
         let cpus = task.view.info.resources.cpus();
         let ledger = self.ledger_mut();
-        if suspension != 0 {
-            ledger.set_end(claim, None);
-            return ledger.shrink(claim, &cpus);
-        }
-        ledger.grow(claim, &cpus, &[]);
-        let claim = ledger.claim_of(claim)?;
-        Some(Change::Claimed(claim.agent, claim.leaf))
+        ledger.set_end(claim, None);
+        ledger.suspend(claim, cpus)
     }
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use proffer_allocator::{Change, Claim, ClaimIx, ClaimKind};
 use proffer_types::{
-    FrameworkId, GroupId, KillPolicy, Role, StatusReason, StatusSource, TaskId, TaskInfo, TaskState,
-    TaskStatus, Timestamp,
+    FrameworkId, GroupId, KillPolicy, Resources, Role, StatusReason, StatusSource, TaskId, TaskInfo,
+    TaskState, TaskStatus, Timestamp,
 };
 
 use super::{State, TaskKey};
@@ -311,6 +311,10 @@ impl State {
         let limit = info.max_completion_time.filter(|_| !is_suspended);
         let held = info.held(is_suspended).into_owned();
         Some(Claim {
+            suspended: match is_suspended {
+                true => info.resources.cpus(),
+                false => Resources::new(),
+            },
             shapes: info.shape.map(|shape| (shape, 1)).into_iter().collect(),
             ends_by: limit.map(|limit| view.status.timestamp.after(limit)),
             ..Claim::new(ClaimKind::Task, leaf, agent, held)

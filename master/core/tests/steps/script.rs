@@ -160,7 +160,10 @@ impl World {
                 self.call(name, Call::DeclineInverse { offers, refuse });
             }
             ["demand", name, role, shapes @ ..] => {
-                let shapes: Vec<_> = shapes.iter().map(|shape| words::shape(shape)).collect();
+                let shapes: Vec<_> = shapes
+                    .iter()
+                    .map(|shape| words::shape(shape, &|name| self.agent_id(name)))
+                    .collect();
                 let demand = Some(shapes.into());
                 let role = Role::new(role).unwrap();
                 self.call(name, Call::Demand { role, demand });

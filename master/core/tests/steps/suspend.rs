@@ -215,3 +215,45 @@ fn who_states_demand_is_offered_what_a_suspended_task_gave_up_for_a_shape_of_cpu
         "#]],
     );
 }
+
+#[test]
+fn what_is_held_for_another_is_offered_to_a_suspended_task_that_gave_it_up_once_and_to_no_more() {
+    check(
+        "framework f0 | demand f0 * 1=cpus:1;mem:64MiBx2 | framework f1 | demand f1 * | agent a0 cpus:4;mem:1GiB | accept f0 o0 t1@a0:cpus:1;mem:64MiB#1 t2@a0:cpus:1;mem:64MiB#1 | status a0 f0/t1 RUNNING | ack f0 t1 | status a0 f0/t2 RUNNING | ack f0 t2 | demand f1 * 1=cpus:4;mem:64MiBx1 | wait 60 | demand f0 * 2=cpus:1x1&a0 | suspend f0 t1 | status a0 f0/t1 RUNNING*1 | demand f0 * 3=cpus:1x2&a0 | accept f0 o1 resume:t1 | status a0 f0/t1 RUNNING",
+        expect![[r#"
+            > framework f0
+            f0 <- subscribed as f0
+            > demand f0 * 1=cpus:1;mem:64MiBx2
+            > framework f1
+            f1 <- subscribed as f1
+            > demand f1 *
+            > agent a0 cpus:4;mem:1GiB
+            a0 <- registered as a0
+            f0 <- offer o0 a0 * cpus:2;mem:128MiB 2 of 1
+            > accept f0 o0 t1@a0:cpus:1;mem:64MiB#1 t2@a0:cpus:1;mem:64MiB#1
+            a0 <- run f0/t1 cpus:1;mem:64MiB
+            a0 <- run f0/t2 cpus:1;mem:64MiB
+            > status a0 f0/t1 RUNNING
+            f0 <- t1 RUNNING #1
+            > ack f0 t1
+            a0 <- acknowledge f0/t1 #1
+            > status a0 f0/t2 RUNNING
+            f0 <- t2 RUNNING #2
+            > ack f0 t2
+            a0 <- acknowledge f0/t2 #2
+            > demand f1 * 1=cpus:4;mem:64MiBx1
+            > wait 60
+            > demand f0 * 2=cpus:1x1&a0
+            > suspend f0 t1
+            a0 <- suspend f0/t1
+            > status a0 f0/t1 RUNNING*1
+            f0 <- t1 RUNNING*1 #3
+            f0 <- offer o1 a0 * cpus:1 1 of 2
+            > demand f0 * 3=cpus:1x2&a0
+            > accept f0 o1 resume:t1
+            a0 <- resume f0/t1*1
+            > status a0 f0/t1 RUNNING
+            f0 <- t1 RUNNING #4
+        "#]],
+    );
+}

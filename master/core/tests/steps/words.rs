@@ -104,8 +104,9 @@ fn change(word: &str) -> Option<(Option<OperationId>, ResourceChange)> {
     Some((OperationId::new(id).ok(), change))
 }
 
-/// `7=cpus:1;mem:1GiBx3@g1~2^4`
-pub(crate) fn shape(word: &str) -> Shape {
+/// `7=cpus:1;mem:1GiBx3@g1~2^4`; `7=cpus:1x3&a0` resumes on `a0`.
+pub(crate) fn shape(word: &str, agent_id: &dyn Fn(&str) -> AgentId) -> Shape {
+    let (word, resumes_on) = optional(word, '&');
     let (word, max_per_agent) = optional(word, '^');
     let (word, seconds) = optional(word, '~');
     let (word, gang) = optional(word, '@');
@@ -115,6 +116,8 @@ pub(crate) fn shape(word: &str) -> Shape {
         gang: gang.map(|gang| GangId(gang.strip_prefix('g').unwrap().parse().unwrap())),
         time_limit: seconds.map(|seconds| Duration::from_secs(seconds.parse().unwrap())),
         max_per_agent: max_per_agent.map(|max| max.parse().unwrap()),
+        agent: resumes_on.map(agent_id),
+        resumes: resumes_on.is_some(),
         ..Shape::new(
             ShapeId(id.parse().unwrap()),
             resources.parse().unwrap(),

@@ -72,14 +72,16 @@ fn shape() -> impl Strategy<Value = Shape> {
             any::<u64>(),
             option::of(super::id::<AgentId>()),
         ),
+        any::<bool>(),
     )
         .prop_map(
             |(
                 (resources, n_ports, count, constraints),
                 (max_per_agent, placement),
                 (gang, time_limit, flow, agent),
+                resumes,
             )| {
-                Shape {
+                let shape = Shape {
                     n_ports,
                     constraints,
                     max_per_agent,
@@ -89,6 +91,16 @@ fn shape() -> impl Strategy<Value = Shape> {
                     flow,
                     agent,
                     ..Shape::new(ShapeId(0), resources, count)
+                };
+                match resumes && shape.agent.is_some() {
+                    true => Shape {
+                        resources: Resources::of(1000, 0, 0),
+                        n_ports: 0,
+                        gang: None,
+                        resumes,
+                        ..shape
+                    },
+                    false => shape,
                 }
             },
         )

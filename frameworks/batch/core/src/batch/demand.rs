@@ -46,6 +46,7 @@ fn resumption(sleepers: Sleepers<'_>) -> Shape {
     Shape {
         flow,
         agent: Some(wake.agent.clone()),
+        resumes: true,
         time_limit: wake.limit,
         ..Shape::new(ShapeId(wake.number(flow) | RESUMES), cpus, sleepers.len())
     }
