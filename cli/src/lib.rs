@@ -7,6 +7,7 @@ mod allocators;
 mod client;
 mod commands;
 mod daemon;
+mod difference;
 mod etcd;
 mod failure;
 mod graph;

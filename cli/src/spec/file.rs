@@ -357,9 +357,9 @@ mod tests {
             ],
         );
         check_service(
-            "name: web\nreplicas: 2\ntask: { command: [a] }\nupdate: { max_surge: 1 }\n",
+            "name: web\nreplicas: 2\ntask: { command: [a] }\nupdates: { max_surge: 1 }\n",
             expect![
-                "web.yaml:4:1: update: unknown field `update`, expected one of name, role, replicas, task, lost_after, health, constraints"
+                "web.yaml:4:1: updates: unknown field `updates`, expected one of name, role, mode, replicas, task, lost_after, update, max_moving, health, constraints"
             ],
         );
     }

@@ -7,6 +7,10 @@ use super::task::Check;
 use super::task::ServiceTaskFile;
 use super::{Condition, Span, Whole};
 
+mod update;
+
+use self::update::{Part, UpdateFile};
+
 /// A service file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,15 +18,31 @@ pub(crate) struct ServiceFile {
     name: String,
     #[serde(default)]
     role: String,
-    replicas: Whole<u32>,
+    #[serde(default)]
+    mode: ModeFile,
+    /// Not of a daemon.
+    replicas: Option<Whole<u32>>,
     task: ServiceTaskFile,
     /// For how long nothing is heard of an agent before its replicas are started elsewhere.
     lost_after: Option<Span>,
+    update: Option<UpdateFile>,
+    /// How many replicas may be moved at once from agents that are to be left.
+    max_moving: Option<Part>,
     /// As in the task.
     health: Option<Check>,
     /// Beside those of the task.
     #[serde(default)]
     constraints: Vec<Condition>,
+}
+
+/// How many replicas there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ModeFile {
+    #[default]
+    Replicated,
+    /// One on each agent that meets the constraints.
+    Daemon,
 }
 
 impl From<ServiceFile> for v1::ServiceSpec {
@@ -33,8 +53,20 @@ impl From<ServiceFile> for v1::ServiceSpec {
         Self {
             name: service.name,
             role: service.role,
-            replicas: service.replicas.0,
+            // One, where a service says nothing; a daemon has as many as there are agents for it.
+            replicas: match (service.replicas, service.mode) {
+                (Some(replicas), _) => replicas.0,
+                (None, ModeFile::Replicated) => 1,
+                (None, ModeFile::Daemon) => 0,
+            },
+            mode: match service.mode {
+                ModeFile::Replicated => v1::ServiceMode::Unspecified,
+                ModeFile::Daemon => v1::ServiceMode::Daemon,
+            }
+            .into(),
             lost_after_ms: service.lost_after.map(Span::millis),
+            update: service.update.map(Into::into),
+            disruption: service.max_moving.map(Into::into),
             task: Some(v1::ServiceTask {
                 resources: Some(task.resources()),
                 container: Some(task.container()),

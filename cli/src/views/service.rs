@@ -1,7 +1,18 @@
 //! Services.
 
+mod deployment;
+mod plan;
+mod version;
+
+pub(crate) use self::plan::plan_text;
+pub(crate) use self::version::VersionView;
+
+use std::collections::BTreeSet;
+
 use proffer_wire::v1;
 use serde::Serialize;
+
+use self::deployment::DeploymentView;
 
 use super::task::StatusView;
 use super::text::{State, bundle, bundle_json, state_name};
@@ -13,6 +24,8 @@ use crate::spec::RulesView;
 pub(crate) struct ServiceView {
     name: String,
     role: String,
+    mode: &'static str,
+    /// Of a daemon as many as there are agents that have it.
     replicas_wanted: u32,
     replicas_running: usize,
     /// Of those that run; one without a readiness check is.
@@ -24,6 +37,7 @@ pub(crate) struct ServiceView {
     resources: std::collections::BTreeMap<String, serde_json::Value>,
     #[serde(flatten)]
     rules: RulesView,
+    deployment: Option<DeploymentView>,
     replicas: Vec<ReplicaView>,
     #[serde(skip)]
     resources_text: String,
@@ -37,6 +51,10 @@ struct ReplicaView {
     state: State,
     version: u64,
     starts: u64,
+    /// Whether it is to take the place of the slot's other one.
+    successor: bool,
+    /// Whether it has been healthy and ready for long enough.
+    available: bool,
     latest_status: Option<StatusView>,
 }
 
@@ -48,6 +66,8 @@ impl From<v1::Replica> for ReplicaView {
             task_id: replica.task_id,
             version: replica.version,
             starts: replica.starts,
+            successor: replica.successor,
+            available: replica.available,
             latest_status: replica.status.map(StatusView::from),
         }
     }
@@ -56,24 +76,35 @@ impl From<v1::Replica> for ReplicaView {
 impl From<v1::ServiceView> for ServiceView {
     fn from(service: v1::ServiceView) -> Self {
         let spec = service.spec.unwrap_or_default();
+        let is_daemon = spec.mode() == v1::ServiceMode::Daemon;
         let task = spec.task.unwrap_or_default();
         let container = task.container.unwrap_or_default();
+        // Of a slot with a successor both may run: it counts once.
         let is_running = |replica: &&v1::Replica| replica.state() == v1::ReplicaState::ReplicaRunning;
-        let replicas_running = service.replicas.iter().filter(is_running).count();
-        let ready = service.replicas.iter().filter(is_running).filter(|replica| {
+        let running = || service.replicas.iter().filter(is_running);
+        let slots = |replicas: &mut dyn Iterator<Item = &v1::Replica>| {
+            replicas
+                .map(|replica| replica.slot)
+                .collect::<BTreeSet<_>>()
+                .len()
+        };
+        let replicas_running = slots(&mut running());
+        let n_slots = slots(&mut service.replicas.iter());
+        let replicas_ready = slots(&mut running().filter(|replica| {
             let status = replica.status.clone().map(StatusView::from);
             status.is_some_and(|status| status.is_ready(container.readiness.is_some()))
-        });
+        }));
         Self {
             replicas_running,
-            replicas_ready: ready.count(),
+            replicas_ready,
             name: spec.name,
             role: if spec.role.is_empty() {
                 "*".to_owned()
             } else {
                 spec.role
             },
-            replicas_wanted: spec.replicas,
+            mode: if is_daemon { "daemon" } else { "replicated" },
+            replicas_wanted: if is_daemon { count(n_slots) } else { spec.replicas },
             version: service.version,
             deleting: service.deleting,
             framework_id: service.framework_id,
@@ -81,13 +112,22 @@ impl From<v1::ServiceView> for ServiceView {
             resources_text: bundle(task.resources.as_ref()),
             rules: RulesView::of(task.limits.as_ref(), task.rules.as_ref()),
             command: container.command,
+            deployment: service.deployment.map(DeploymentView::from),
             replicas: service.replicas.into_iter().map(ReplicaView::from).collect(),
         }
     }
 }
 
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
 impl ServiceView {
     fn state(&self) -> &'static str {
+        let deployment = self.deployment.as_ref().and_then(DeploymentView::headline);
+        if let Some(state) = deployment.filter(|_| !self.deleting) {
+            return state;
+        }
         match self.replicas_running {
             _ if self.deleting => "DELETING",
             running if running != self.replicas_wanted as usize => "CHANGING",
@@ -147,7 +187,11 @@ impl Row for ReplicaView {
         let status = self.latest_status.as_ref().unwrap_or(&none);
         let [health, restarts] = status.condition();
         vec![
-            self.slot.to_string(),
+            if self.successor {
+                format!("+{}", self.slot)
+            } else {
+                self.slot.to_string()
+            },
             self.task_id.clone(),
             self.state.to_string(),
             self.version.to_string(),
@@ -171,6 +215,8 @@ impl Answer for ServiceView {
             self.replicas_wanted,
             self.version,
         );
+        let deployment = self.deployment.as_ref().map(DeploymentView::text);
+        let head = head + &deployment.unwrap_or_default();
         let rows: Vec<_> = self.replicas.iter().map(Row::cells).collect();
         head + &render(ReplicaView::COLUMNS, &rows, width)
     }

@@ -2,7 +2,7 @@
 
 use proffer_grpc::v1::services_server;
 use proffer_sdk::Handle;
-use proffer_service_core::{ApplyError, NoSuchServiceError, ScaleError, Services};
+use proffer_service_core::{ApplyError, NoSuchServiceError, ScaleError, Services, SteerError};
 use proffer_wire::v1;
 use tonic::{Request, Response, Status};
 
@@ -40,13 +40,38 @@ impl services_server::Services for Api {
         }))
     }
 
+    async fn plan_service(
+        &self,
+        request: Request<v1::ApplyServiceRequest>,
+    ) -> Result<Response<v1::PlanServiceResponse>, Status> {
+        let spec = convert::spec(request.into_inner().spec).map_err(proffer_grpc::status)?;
+        let after = spec.clone();
+        let plan = self.handle.call(move |services, _| services.plan(&spec)).await?;
+        let plan = plan.map_err(|error| refuse_apply(&error))?;
+        Ok(Response::new(convert::plan(&plan, &after)))
+    }
+
+    async fn steer_service(
+        &self,
+        request: Request<v1::SteerServiceRequest>,
+    ) -> Result<Response<v1::SteerServiceResponse>, Status> {
+        let v1::SteerServiceRequest { name, steer } = request.into_inner();
+        let steer = convert::steer(steer).map_err(proffer_grpc::status)?;
+        let steered = self
+            .handle
+            .call(move |services, cx| services.steer(&name, steer, cx))
+            .await?;
+        let version = steered.map_err(|error| refuse_steer(&error))?;
+        Ok(Response::new(v1::SteerServiceResponse { version }))
+    }
+
     async fn list_services(
         &self,
         _request: Request<v1::ListServicesRequest>,
     ) -> Result<Response<v1::ListServicesResponse>, Status> {
         let views = self.handle.call(|services, _| services.list()).await?;
         let id = self.framework_id();
-        let services = views.into_iter().map(|view| convert::view(view, &id)).collect();
+        let services = views.into_iter().map(|view| convert::listed(view, &id)).collect();
         Ok(Response::new(v1::ListServicesResponse {
             services: convert::fit(services),
         }))
@@ -122,5 +147,18 @@ fn refuse_scale(error: &ScaleError) -> Status {
         ScaleError::Replicas(_) => Status::invalid_argument(error.to_string()),
         ScaleError::Deleting(_) => Status::failed_precondition(error.to_string()),
         ScaleError::Full(_) => Status::resource_exhausted(error.to_string()),
+    }
+}
+
+fn refuse_steer(error: &SteerError) -> Status {
+    match error {
+        SteerError::NoSuchService(error) => not_found(error),
+        SteerError::NoSuchVersion { .. } => Status::not_found(error.to_string()),
+        SteerError::Deleting(_)
+        | SteerError::NoDeployment(_)
+        | SteerError::Promoted(_)
+        | SteerError::NotAvailable { .. }
+        | SteerError::NoGood(_)
+        | SteerError::Same { .. } => Status::failed_precondition(error.to_string()),
     }
 }

@@ -1,7 +1,10 @@
 //! Between the messages of `proffer.v1.Services` and the scheduler's types.
 
-use proffer_service_core::{ReplicaState, ReplicaView, ServiceSpec, ServiceView};
+use proffer_service_core::{
+    Deployment, Outcome, Plan, ReplicaState, ReplicaView, ServiceSpec, ServiceView, Steer, Version,
+};
 use proffer_wire::frame::MAX_MESSAGE_BYTES;
+use proffer_wire::v1::steer_service_request;
 use proffer_wire::{ConvertError, v1};
 use prost::Message as _;
 
@@ -15,12 +18,90 @@ pub(crate) fn spec(message: Option<v1::ServiceSpec>) -> Result<ServiceSpec, Conv
 }
 
 pub(crate) fn view(view: ServiceView, framework_id: &str) -> v1::ServiceView {
+    let deployment = view.deployment.as_ref();
     v1::ServiceView {
         spec: Some((&view.spec).into()),
         version: view.version,
         deleting: view.deleting,
+        deployment: deployment.map(|of| deployment_message(of, &view)),
+        versions: view.versions.iter().map(version).collect(),
         replicas: view.replicas.into_iter().map(replica).collect(),
         framework_id: framework_id.to_owned(),
+    }
+}
+
+/// As [`view`], without the tasks of versions.
+pub(crate) fn listed(view: ServiceView, framework_id: &str) -> v1::ServiceView {
+    let mut listed = self::view(view, framework_id);
+    listed.versions.iter_mut().for_each(|version| version.task = None);
+    listed
+}
+
+/// What an apply would do.
+pub(crate) fn plan(plan: &Plan, after: &ServiceSpec) -> v1::PlanServiceResponse {
+    v1::PlanServiceResponse {
+        after: Some(after.into()),
+        before: plan.before.as_ref().map(Into::into),
+        deploys: plan.deploys,
+        starts: plan.starts,
+        stops: plan.stops,
+        replaces: plan.replaces,
+    }
+}
+
+/// What somebody wants of a deployment.
+pub(crate) fn steer(steer: Option<steer_service_request::Steer>) -> Result<Steer, ConvertError> {
+    use steer_service_request::Steer as Wanted;
+    match steer {
+        Some(Wanted::Pause(_)) => Ok(Steer::Pause),
+        Some(Wanted::Resume(_)) => Ok(Steer::Resume),
+        Some(Wanted::Promote(_)) => Ok(Steer::Promote),
+        Some(Wanted::Restart(_)) => Ok(Steer::Restart),
+        Some(Wanted::Rollback(to)) => Ok(Steer::Rollback(to.version)),
+        None => Err(ConvertError::new("steer", "is missing")),
+    }
+}
+
+fn deployment_message(deployment: &Deployment, view: &ServiceView) -> v1::Deployment {
+    let ended = deployment.ended.as_ref();
+    let failed = ended.and_then(|ending| ending.failed.clone());
+    let state = match ended {
+        Some(_) if failed.is_some() => v1::DeploymentState::DeploymentFailed,
+        Some(_) => v1::DeploymentState::DeploymentDone,
+        None if deployment.paused => v1::DeploymentState::DeploymentPaused,
+        None if view.awaits_promotion => v1::DeploymentState::DeploymentAwaitsPromotion,
+        None if deployment.promoted => v1::DeploymentState::DeploymentReplacing,
+        None => v1::DeploymentState::DeploymentTrying,
+    };
+    let rolls_back = deployment.rolls_back.as_ref();
+    v1::Deployment {
+        to: deployment.to,
+        from: deployment.from,
+        started_ms: deployment.started.0,
+        progressed_ms: deployment.progressed.0,
+        available: deployment.best,
+        state: state.into(),
+        rolls_back: rolls_back.map(|failure| failure.version),
+        rolls_back_why: rolls_back.map(|failure| failure.why.clone()).unwrap_or_default(),
+        ended_ms: ended.map(|ending| ending.at.0),
+        message: failed.or_else(|| view.blocker.clone()).unwrap_or_default(),
+    }
+}
+
+fn version(version: &Version) -> v1::ServiceVersion {
+    let (outcome, message) = match &version.outcome {
+        Outcome::Deploying => (v1::VersionOutcome::VersionDeploying, ""),
+        Outcome::Good => (v1::VersionOutcome::VersionGood, ""),
+        Outcome::Failed(why) => (v1::VersionOutcome::VersionFailed, &**why),
+        Outcome::Superseded => (v1::VersionOutcome::VersionSuperseded, ""),
+    };
+    v1::ServiceVersion {
+        number: version.number,
+        role: version.role.to_string(),
+        task: Some((&version.task).into()),
+        created_ms: version.created.0,
+        outcome: outcome.into(),
+        message: message.to_owned(),
     }
 }
 
@@ -32,6 +113,8 @@ fn replica(replica: ReplicaView) -> v1::Replica {
         starts: replica.n_starts,
         status: replica.status.map(|status| (&status).into()),
         state: state(replica.state).into(),
+        successor: replica.is_successor,
+        available: replica.is_available,
     }
 }
 
@@ -45,9 +128,13 @@ fn state(state: ReplicaState) -> v1::ReplicaState {
     }
 }
 
-/// Makes an answer small enough for a client: where it would be too large, the replicas' statuses are left
-/// out, then their task ids, then the last services.
+/// Makes an answer small enough for a client: where it would be too large, the tasks of versions are left out, then the
+/// replicas' statuses, then their task ids, then the last services.
 pub(crate) fn fit(mut services: Vec<v1::ServiceView>) -> Vec<v1::ServiceView> {
+    if bytes(&services) > MAX_ANSWER_BYTES {
+        let versions = services.iter_mut().flat_map(|service| &mut service.versions);
+        versions.for_each(|version| version.task = None);
+    }
     let leave_out: [fn(&mut v1::Replica); 2] =
         [|replica| replica.status = None, |replica| replica.task_id.clear()];
     for leave_out in leave_out {

@@ -113,7 +113,7 @@ fn apply(cpus: f64) -> v1::ApplyServiceRequest {
         role: String::new(),
         replicas: 2,
         task: Some(task),
-        lost_after_ms: None,
+        ..v1::ServiceSpec::default()
     };
     v1::ApplyServiceRequest { spec: Some(spec) }
 }

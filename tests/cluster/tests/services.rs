@@ -96,3 +96,102 @@ fn a_service_keeps_its_replicas_through_kills_scaling_and_delete() -> Result<()>
     assert_eq!(tasks.as_array().map(Vec::len), Some(0), "{tasks}");
     Ok(())
 }
+
+/// The service as `status -o json` shows it.
+fn status(cluster: &Cluster) -> Result<serde_json::Value> {
+    cluster.json(&["service", "status", "web"])
+}
+
+#[test]
+fn an_update_runs_beside_the_old_and_a_broken_one_is_taken_back_by_itself() -> Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let cluster = Cluster::start()?;
+    let service = |command: &str, update: &str| {
+        format!(
+            "name: web\nreplicas: 2\nupdate: {{ min_healthy_time: 500ms, {update} }}\ntask:\n  cpus: 0.1\n  mem: 16MiB\n  \
+             command: [sh, -c, '{command}']\n  readiness: {{ command: [test, -e, /tmp/ready], interval: 200ms }}\n"
+        )
+    };
+    let apply = |spec: &str| -> Result<()> {
+        let applied = cluster.run_with_input(&["service", "apply", "-f", "-"], spec)?;
+        assert!(applied.status.success(), "{}", text(&applied.stderr));
+        Ok(())
+    };
+    let is_at = |version: u64, deployment: &str| {
+        let at = |status: &serde_json::Value| {
+            let replicas = status["replicas"].as_array().cloned().unwrap_or_default();
+            let all_new = replicas.len() == 2
+                && replicas
+                    .iter()
+                    .all(|replica| replica["version"] == version && replica["available"] == true);
+            status["version"] == version && status["deployment"]["state"] == deployment && all_new
+        };
+        wait_for(PATIENCE, || status(&cluster).is_ok_and(|status| at(&status)))
+    };
+    let good = "touch /tmp/ready; exec sleep 5000";
+    apply(&service(good, "deadline: 60s"))?;
+    assert!(is_at(1, "done"), "{}", status(&cluster)?);
+    let first = running(&cluster)?;
+
+    // What differs and what would be replaced is told before, and nothing is changed by it.
+    let changed = service("touch /tmp/ready; exec sleep 6000", "canary: 1, promote: by_hand");
+    let planned = cluster.run_with_input(&["service", "plan", "-f", "-"], &changed)?;
+    let plan = text(&planned.stdout);
+    assert!(planned.status.success(), "{}", text(&planned.stderr));
+    assert!(plan.contains("from version 1 to version 2"), "{plan}");
+    assert!(
+        plan.contains("sleep 6000") && plan.contains("replaced by version 2"),
+        "{plan}"
+    );
+    assert_eq!(status(&cluster)?["version"], 1);
+
+    // The canary runs beside the old ones until it is promoted, over a restart of the framework too.
+    apply(&changed)?;
+    let awaits = wait_for(PATIENCE, || {
+        status(&cluster).is_ok_and(|status| status["deployment"]["state"] == "awaits_promotion")
+    });
+    assert!(awaits, "{}", status(&cluster)?);
+    cluster.kill_9("service")?;
+    let both = wait_for(PATIENCE, || {
+        running(&cluster).is_ok_and(|now| now.len() == 3 && first.iter().all(|old| now.contains(old)))
+    });
+    assert!(both, "{first:?} became {:?}", running(&cluster)?);
+    cluster.ok(&["service", "promote", "web"])?;
+    assert!(is_at(2, "done"), "{}", status(&cluster)?);
+    let second = running(&cluster)?;
+
+    // One that is never ready is taken back at its deadline, and says why; one that ends at once before.
+    apply(&service("exec sleep 7000", "deadline: 3s"))?;
+    assert!(is_at(2, "done"), "{}", status(&cluster)?);
+    let taken_back = wait_for(PATIENCE, || {
+        status(&cluster).is_ok_and(|status| status["deployment"]["rolls_back"] == 3)
+    });
+    assert!(taken_back, "{}", status(&cluster)?);
+    apply(&service("exit 3", "deadline: 60s"))?;
+    let taken_back = wait_for(PATIENCE, || {
+        status(&cluster).is_ok_and(|status| status["deployment"]["rolls_back"] == 4)
+    });
+    assert!(taken_back, "{}", status(&cluster)?);
+    assert!(is_at(2, "done"), "{}", status(&cluster)?);
+    let history = cluster.json(&["service", "history", "web"])?;
+    let outcomes: Vec<_> = history.as_array().into_iter().flatten().collect();
+    let told = |nth: usize, what: &str| {
+        outcomes[nth]["message"]
+            .as_str()
+            .is_some_and(|why| why.contains(what))
+    };
+    assert!(
+        told(0, "crash loop") && told(1, "no progress within 3s"),
+        "{history}"
+    );
+    // No replica of the good version was touched meanwhile.
+    assert_eq!(running(&cluster)?, second);
+
+    cluster.ok(&["service", "rollback", "web", "--to", "1"])?;
+    assert!(is_at(1, "done"), "{}", status(&cluster)?);
+    let refused = cluster.run(&["service", "promote", "web"])?;
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stderr));
+    Ok(())
+}

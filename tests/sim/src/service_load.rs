@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proffer_service_core::{ReplicaState, ServiceSpec, ServiceView, Services};
+use proffer_service_core::{ReplicaState, ServiceSpec, ServiceView, Services, Steer};
 use proffer_session::{Context, RecoverError, Scheduler};
 use proffer_types::{
     AgentId, FrameworkId, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role, TaskStatus,
@@ -51,9 +51,13 @@ impl ServiceLoad {
         let states = services.iter().map(|view| {
             let states = view.replicas.iter().map(|replica| replica.state);
             let states: Vec<_> = states.collect();
+            let why = self.services.explain(&view.spec.name, self.looked_at);
             format!(
-                "{} of {} replicas, deleting {}: {states:?}",
-                view.spec.name, view.spec.replicas, view.deleting
+                "{} of {} replicas, deleting {}: {states:?}, {}",
+                view.spec.name,
+                view.spec.replicas,
+                view.deleting,
+                why.unwrap_or_default().join(", ")
             )
         });
         let whole = format!("was whole: {}", self.was_whole);
@@ -123,7 +127,12 @@ impl ServiceLoad {
             {
                 let _ = self.services.scale(name, spec.replicas, cx);
             }
-            (Some(view), Some(spec)) if view.spec == *spec => {}
+            (Some(view), Some(spec)) if view.spec == *spec => {
+                // What failed, and is not taken back by itself, waits for somebody.
+                if view.deployment.is_some_and(|deployment| deployment.has_failed()) {
+                    let _ = self.services.steer(name, Steer::Resume, cx);
+                }
+            }
             (_, Some(spec)) => {
                 let _ = self.services.apply(spec.clone(), cx);
             }

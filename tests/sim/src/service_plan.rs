@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use proffer_service_core::{ServiceSpec, ServiceTask};
+use proffer_service_core::{Amount, Mode, ServiceSpec, ServiceTask, UpdatePolicy, UpdateStrategy};
 use proffer_types::container::{Check, CheckKind, RestartOn, RestartPolicy};
 use proffer_types::{ContainerSpec, KillPolicy, PlacementRules, Resources, Role, Timestamp};
 
@@ -36,9 +36,12 @@ impl ServicePlan {
         let mut spec = ServiceSpec {
             name: name.clone(),
             role: role.clone(),
+            mode: Mode::Replicated,
             replicas: replicas(dice),
             lost_after: None,
             task: draw_task(dice),
+            update: draw_update(dice),
+            disruption: Amount::Count(1),
         };
         let mut at = Timestamp(dice.number(0..until.0 / 2 + 1));
         let mut steps = vec![(at, Some(spec.clone()))];
@@ -70,6 +73,34 @@ impl ServicePlan {
 
 fn replicas(dice: &mut Dice) -> u32 {
     u32::try_from(dice.number(1..MAX_REPLICAS + 1)).unwrap_or(1)
+}
+
+/// Nobody is there who promotes by hand.
+fn draw_update(dice: &mut Dice) -> UpdatePolicy {
+    let is_blue_green = dice.chance(200);
+    let stops_first = dice.chance(300);
+    let replicas = |dice: &mut Dice| Amount::Count(replicas(dice));
+    UpdatePolicy {
+        strategy: match is_blue_green {
+            true => UpdateStrategy::BlueGreen,
+            false => UpdateStrategy::Rolling,
+        },
+        max_surge: if stops_first {
+            Amount::Count(0)
+        } else {
+            replicas(dice)
+        },
+        max_unavailable: if stops_first {
+            replicas(dice)
+        } else {
+            Amount::Percent(50)
+        },
+        canary: u32::from(!is_blue_green && dice.chance(200)),
+        promote_by_hand: false,
+        min_healthy: dice.seconds(0..10),
+        deadline: dice.seconds(60..300),
+        auto_rollback: dice.chance(700),
+    }
 }
 
 fn draw_task(dice: &mut Dice) -> ServiceTask {

@@ -1,28 +1,34 @@
-//! What the master is asked for: of each role a shape for each service that has replicas waiting.
+//! What the master is asked for: of each role a shape for each version that has replicas waiting.
 //!
 //! It is stated anew in every step that changed it, after all that the step launched.
 
 use std::collections::BTreeMap;
 
 use proffer_session::Context;
-use proffer_types::{Role, Shape, StatementRoom};
+use proffer_types::{Role, Shape, ShapeId, StatementRoom};
 
+use crate::service::Service;
 use crate::services::Services;
+use crate::version::Version;
+use crate::wishes::Wish;
 
-/// A statement by what it follows from: each service of the role that has replicas waiting, its version, how many.
-pub(crate) type Stated = Vec<(u64, u64, usize)>;
+/// A statement by what it follows from: the shape of each version of the role that has replicas waiting, and how many.
+pub(crate) type Stated = Vec<(ShapeId, u32)>;
 
 impl Services {
     /// States the demand of the roles where it changed.
     pub(crate) fn state_demand(&mut self, cx: &mut Context<'_>) {
+        let n_agents = self.cluster.n_agents;
         let mut waiting: BTreeMap<&Role, Stated> = BTreeMap::new();
-        for service in self
+        for (version, wish) in self
             .services
             .values()
-            .filter(|service| !service.index.waiting.is_empty())
+            .flat_map(|service| wanted(service, n_agents))
         {
-            let stated = (service.number, service.version, service.index.waiting.len());
-            waiting.entry(&service.spec.role).or_default().push(stated);
+            waiting
+                .entry(&version.role)
+                .or_default()
+                .push((wish.shape, wish.n));
         }
         let now = |role: &Role| (role.clone(), waiting.remove(role).unwrap_or_default());
         let now: BTreeMap<_, _> = self.roles.iter().map(now).collect();
@@ -38,13 +44,20 @@ impl Services {
     /// What waits in a role, by the names of the services, as far as one statement has room for it.
     pub(crate) fn demand(&self, role: &Role) -> Vec<Shape> {
         let mut room = StatementRoom::default();
-        let in_role = self
-            .services
-            .values()
-            .filter(|service| service.spec.role == *role);
-        let shapes = in_role.filter_map(|service| service.shape());
+        let n_agents = self.cluster.n_agents;
+        let shapes = self.services.values().flat_map(|service| {
+            let wanted = wanted(service, n_agents);
+            let in_role = wanted.filter(|(version, _)| version.role == *role);
+            in_role.filter_map(|(version, wish)| version.demand(&wish, service.spec.mode))
+        });
         shapes
             .filter(|shape| room.take(std::slice::from_ref(shape)))
             .collect()
     }
+}
+
+/// What a service wants, and of which version.
+fn wanted(service: &Service, n_agents: u32) -> impl Iterator<Item = (&Version, Wish)> {
+    let wishes = service.wishes(n_agents).into_iter();
+    wishes.filter_map(|wish| Some((service.versions.get(&wish.version)?, wish)))
 }

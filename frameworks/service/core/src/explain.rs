@@ -2,53 +2,70 @@
 
 use proffer_types::{TaskStatus, Timestamp};
 
+use crate::deployment::{Deployment, Ending, Failure};
+use crate::instance::CRASH_LOOP;
 use crate::leaving::LEAVE_BEFORE;
 use crate::losses::{AGENTS_A_MINUTE, ONE_AGENT_OF};
-use crate::replica::{Phase, Replica};
 use crate::service::Service;
 use crate::services::Cluster;
-use crate::spec::{is_amounts, unplaceable};
+use crate::slot::Slot;
+use crate::spec::{Mode, is_amounts, unplaceable};
+use crate::wishes::Wish;
 
 pub(crate) fn explain(service: &Service, cluster: &Cluster, now: Timestamp) -> Vec<String> {
     let mut reasons = vec![summary(service)];
-    if !service.index.waiting.is_empty() {
-        reasons.extend(waiting(service, cluster));
+    let wishes = service.wishes(cluster.n_agents);
+    for wish in &wishes {
+        reasons.extend(waiting(service, wish, cluster));
+    }
+    if !wishes.is_empty() {
         reasons.extend(closing(cluster, now));
     }
     reasons.extend(losing(service, cluster, now));
     reasons.extend(backing_off(service, now));
-    reasons.extend(replacing(service));
+    reasons.extend(deployment(service));
+    reasons.extend(moving(service));
     reasons
 }
 
 fn summary(service: &Service) -> String {
     let name = &service.spec.name;
-    let n_tasks = service
-        .replicas
-        .values()
-        .filter(|replica| replica.has_task())
-        .count();
     if service.deleting {
+        let n_tasks = service.slots.values().filter(|slot| slot.has_task()).count();
         return format!("service `{name}` is being deleted; replicas still to end: {n_tasks}");
     }
-    let n_running = service.index.running.len();
-    format!(
-        "service `{name}` has {n_running} of {} replicas running",
-        service.spec.replicas
-    )
+    let n_wanted = service.n_wanted();
+    let n_running = service.slots.values().filter(|slot| slot.is_running()).count();
+    let n_serving = service.index.serving.len();
+    let serving = match n_running == n_serving {
+        true => String::new(),
+        false => format!(", {n_serving} of them healthy and ready"),
+    };
+    format!("service `{name}` has {n_running} of {n_wanted} replicas running{serving}")
 }
 
-fn waiting(service: &Service, cluster: &Cluster) -> Vec<String> {
-    let n_waiting = service.index.waiting.len();
-    let request = &service.spec.task.resources;
-    let constraints = &service.spec.task.rules.constraints;
+fn waiting(service: &Service, wish: &Wish, cluster: &Cluster) -> Vec<String> {
+    let Some(version) = service.versions.get(&wish.version) else {
+        return Vec::new();
+    };
+    let request = &version.task.resources;
+    let constraints = &version.task.rules.constraints;
     let place = match constraints.is_empty() {
         true => String::new(),
         false => format!(" where {constraints}"),
     };
-    let mut reasons = vec![format!(
-        "replicas waiting for an offer of {request}{place}: {n_waiting}"
-    )];
+    let n_waiting = wish.n;
+    let mut reasons = vec![match (service.spec.mode, &wish.agent) {
+        (Mode::Daemon, None) => {
+            format!(
+                "agents that do not run it, as they do not match or have no room for {request}{place}: {n_waiting}"
+            )
+        }
+        (Mode::Daemon | Mode::Replicated, Some(agent)) => {
+            format!("a successor on agent {agent} waits for an offer of {request}")
+        }
+        (Mode::Replicated, None) => format!("replicas waiting for an offer of {request}{place}: {n_waiting}"),
+    }];
     if !cluster.connected {
         reasons.push("the framework is not connected to a master".to_owned());
     } else if cluster.n_agents == 0 {
@@ -93,21 +110,27 @@ fn losing(service: &Service, cluster: &Cluster, now: Timestamp) -> Option<String
 }
 
 fn backing_off(service: &Service, now: Timestamp) -> Option<String> {
-    let (until, slot) = *service.index.backing_off.first()?;
-    let replica = service.replicas.get(&slot)?;
+    let backing_off = &service.index.backing_off;
+    let mut turns = service.index.turns.iter();
+    let (until, slot, place) = turns.find(|(_, slot, place)| backing_off.contains(&(*slot, *place)))?;
+    let instance = service.slots.get(slot)?.at(*place)?;
+    let crash_loop = match instance.n_failures >= CRASH_LOOP {
+        true => " (a crash loop)",
+        false => "",
+    };
     Some(format!(
-        "replicas backing off after quick failures: {}; replica {slot} starts again in {:?} after {} in a row, the latest {}",
-        service.index.backing_off.len(),
+        "replicas backing off after quick failures: {}; replica {slot} starts again in {:?} after {} in a row{crash_loop}, the latest {}",
+        backing_off.len(),
         until.since(now),
-        replica.n_failures,
-        replica
+        instance.n_failures,
+        instance
             .status
             .as_ref()
             .map_or_else(|| "unknown".to_owned(), ending),
     ))
 }
 
-fn ending(status: &TaskStatus) -> String {
+pub(crate) fn ending(status: &TaskStatus) -> String {
     let mut text = status.state.as_str().to_owned();
     if let Some(reason) = status.reason {
         text.push_str(&format!(" ({})", reason.as_str()));
@@ -118,28 +141,56 @@ fn ending(status: &TaskStatus) -> String {
     text
 }
 
-fn replacing(service: &Service) -> Option<String> {
-    let left = service.index.outdated.len() + service.index.stale.len();
-    let slot = service.replicas.values().find(|replica| replica.replacing);
-    if left == 0 && slot.is_none() {
-        return None;
-    }
-    let now = match slot.map(|replica| (replica.slot, doing(replica))) {
-        Some((slot, doing)) => format!("; replica {slot} is being replaced and {doing}"),
-        None => String::new(),
+/// What the deployment is at, what holds it up, or how it failed.
+fn deployment(service: &Service) -> Vec<String> {
+    let Some(deployment) = service.deployment.as_ref().filter(|_| !service.deleting) else {
+        return Vec::new();
     };
-    let version = service.version;
-    Some(format!(
-        "replicas still to be replaced by version {version}: {left}{now}"
-    ))
+    let to = deployment.to;
+    let mut reasons = Vec::new();
+    if let Some(Failure { version, why }) = &deployment.rolls_back {
+        reasons.push(format!(
+            "version {version} failed, and was taken back to version {to}: {why}"
+        ));
+    }
+    match &deployment.ended {
+        Some(Ending {
+            failed: Some(why), ..
+        }) => reasons.push(format!("the deployment of version {to} failed: {why}")),
+        Some(Ending { failed: None, .. }) => {}
+        None => reasons.push(under_way(service, deployment)),
+    }
+    reasons
 }
 
-fn doing(replica: &Replica) -> &'static str {
-    match replica.phase {
-        Phase::Waiting => "waits for an offer",
-        Phase::BackingOff { .. } => "backs off",
-        Phase::Starting => "is starting",
-        Phase::Running { .. } => "runs",
-        Phase::Stopping { .. } => "is stopping",
+fn under_way(service: &Service, deployment: &Deployment) -> String {
+    let (to, n_wanted) = (deployment.to, service.n_wanted());
+    let n_fresh = service.index.fresh.len();
+    let n_left = service.index.outdated.len() + service.index.stale.len();
+    let mut text = format!("version {to} is available in {n_fresh} of {n_wanted} replicas");
+    if n_left > 0 {
+        text.push_str(&format!(", replicas of other versions to be replaced: {n_left}"));
     }
+    if deployment.paused {
+        text.push_str("; paused, until it is resumed");
+    } else if service.awaits_promotion() {
+        text.push_str("; waits to be promoted");
+    } else if let Some(blocker) = service.blocker() {
+        text.push_str(&format!("; {blocker}"));
+    }
+    text
+}
+
+/// The replicas that are leaving their agents.
+fn moving(service: &Service) -> Option<String> {
+    let is_move = |slot: &&Slot| {
+        let next = slot.next.as_ref();
+        next.is_some_and(|next| next.version == slot.task.version)
+    };
+    let mut moving = service.slots.values().filter(is_move).map(|slot| slot.number);
+    let first = moving.next()?;
+    let n_more = moving.count();
+    Some(format!(
+        "replica {first} is being moved to another agent, and {n_more} more"
+    ))
 }

@@ -1,36 +1,46 @@
 //! The service scheduler: replicas kept alive.
 //!
-//! Pure. A service is N slots; each slot has at most one task that is neither ended nor cut off, and a new one as
-//! soon as that ends, with a back-off where it ends quickly. A changed task replaces the replicas one at a time.
+//! Pure. A service is N slots; each slot has a task, and a new one as soon as that ends, with a back-off where it ends
+//! quickly. A changed task is a new version, and a deployment brings it: successors run beside what they replace.
 //! Every change is a durable record, so a restarted scheduler goes on where the old one was.
 
 mod demand;
+mod deployment;
 mod explain;
 mod index;
+mod instance;
 mod leaving;
 mod losses;
 mod message;
 mod offers;
 mod records;
-mod replica;
+mod rollout;
 mod service;
 mod services;
+mod slot;
 mod spec;
+mod steer;
 mod task_id;
+mod version;
 mod view;
+mod wishes;
 
 #[cfg(test)]
 mod tests;
 
+pub use deployment::{Deployment, Ending, Failure};
+pub use instance::{BACK_OFF_FIRST, BACK_OFF_MAX, CRASH_LOOP, STEADY};
 pub use leaving::LEAVE_BEFORE;
 pub use losses::{AGENTS_A_MINUTE, ONE_AGENT_OF};
-pub use replica::{BACK_OFF_FIRST, BACK_OFF_MAX, STEADY};
 pub use services::{
     Applied, ApplyError, FullError, MAX_ROLES, MAX_SERVICES, MAX_TOTAL_REPLICAS, NoSuchServiceError,
     ScaleError, Services,
 };
 pub use spec::{
-    DEFAULT_LOST_AFTER, MAX_CONSTRAINTS, MAX_CONTAINER_BYTES, MAX_LOST_AFTER, MAX_NAME_BYTES, MAX_REPLICAS,
-    MIN_LOST_AFTER, ServiceSpec, ServiceTask, SpecError,
+    Amount, DEFAULT_LOST_AFTER, MAX_CONSTRAINTS, MAX_CONTAINER_BYTES, MAX_LOST_AFTER, MAX_NAME_BYTES,
+    MAX_REPLICAS, MAX_UPDATE_TIME, MIN_LOST_AFTER, Mode, ServiceSpec, ServiceTask, SpecError, UpdatePolicy,
+    UpdateStrategy,
 };
+pub use steer::{Plan, Steer, SteerError};
+pub use version::{MAX_VERSIONS, Outcome, Version};
 pub use view::{ReplicaState, ReplicaView, ServiceView};

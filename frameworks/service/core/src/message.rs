@@ -11,24 +11,58 @@ use proffer_wire::task::limits;
 use proffer_wire::text::role;
 use proffer_wire::{ConvertError, v1};
 
-use crate::spec::{ServiceSpec, ServiceTask};
+use crate::spec::{Amount, Mode, ServiceSpec, ServiceTask, UpdatePolicy, UpdateStrategy};
 
 impl TryFrom<v1::ServiceSpec> for ServiceSpec {
     type Error = ConvertError;
 
     fn try_from(message: v1::ServiceSpec) -> Result<Self, ConvertError> {
+        let mode = match message.mode() {
+            v1::ServiceMode::Daemon => Mode::Daemon,
+            v1::ServiceMode::Unspecified | v1::ServiceMode::Replicated => Mode::Replicated,
+        };
         let task = message.task.ok_or_else(|| missing("task"))?;
         Ok(Self {
             name: message.name,
             role: role(&message.role)?,
+            mode,
             replicas: message.replicas,
             task: service_task(task).map_err(|error| error.under("task"))?,
             lost_after: message.lost_after_ms.map(Duration::from_millis),
+            update: message.update.map_or_else(UpdatePolicy::default, update_policy),
+            disruption: amount(message.disruption, Amount::Count(1)),
         })
     }
 }
 
-fn service_task(message: v1::ServiceTask) -> Result<ServiceTask, ConvertError> {
+fn update_policy(message: v1::UpdatePolicy) -> UpdatePolicy {
+    let default = UpdatePolicy::default();
+    let strategy = match message.strategy() {
+        v1::UpdateStrategy::BlueGreen => UpdateStrategy::BlueGreen,
+        v1::UpdateStrategy::Unspecified | v1::UpdateStrategy::Rolling => UpdateStrategy::Rolling,
+    };
+    let duration = |millis: Option<u64>, default| millis.map_or(default, Duration::from_millis);
+    UpdatePolicy {
+        strategy,
+        max_surge: amount(message.max_surge, default.max_surge),
+        max_unavailable: amount(message.max_unavailable, default.max_unavailable),
+        canary: message.canary,
+        promote_by_hand: message.promote_by_hand,
+        min_healthy: duration(message.min_healthy_ms, default.min_healthy),
+        deadline: duration(message.deadline_ms, default.deadline),
+        auto_rollback: message.auto_rollback.unwrap_or(default.auto_rollback),
+    }
+}
+
+fn amount(message: Option<v1::Amount>, default: Amount) -> Amount {
+    match message.and_then(|amount| amount.of) {
+        Some(v1::amount::Of::Count(count)) => Amount::Count(count),
+        Some(v1::amount::Of::Percent(percent)) => Amount::Percent(percent),
+        None => default,
+    }
+}
+
+pub(crate) fn service_task(message: v1::ServiceTask) -> Result<ServiceTask, ConvertError> {
     let in_container = |error: ConvertError| error.under("container");
     let resources = message.resources.unwrap_or_default();
     let resources = Resources::try_from(resources).map_err(|error| error.under("resources"))?;
@@ -55,18 +89,56 @@ impl From<&ServiceSpec> for v1::ServiceSpec {
         Self {
             name: spec.name.clone(),
             role: spec.role.to_string(),
+            mode: match spec.mode {
+                Mode::Replicated => v1::ServiceMode::Unspecified,
+                Mode::Daemon => v1::ServiceMode::Daemon,
+            }
+            .into(),
             replicas: spec.replicas,
             task: Some(task_message(&spec.task)),
             lost_after_ms: spec.lost_after.map(millis),
+            update: (spec.update != UpdatePolicy::default()).then(|| policy_message(&spec.update)),
+            disruption: (spec.disruption != Amount::Count(1)).then(|| amount_message(spec.disruption)),
         }
     }
+}
+
+fn policy_message(policy: &UpdatePolicy) -> v1::UpdatePolicy {
+    let strategy = match policy.strategy {
+        UpdateStrategy::Rolling => v1::UpdateStrategy::Rolling,
+        UpdateStrategy::BlueGreen => v1::UpdateStrategy::BlueGreen,
+    };
+    v1::UpdatePolicy {
+        strategy: strategy.into(),
+        max_surge: Some(amount_message(policy.max_surge)),
+        max_unavailable: Some(amount_message(policy.max_unavailable)),
+        canary: policy.canary,
+        promote_by_hand: policy.promote_by_hand,
+        min_healthy_ms: Some(millis(policy.min_healthy)),
+        deadline_ms: Some(millis(policy.deadline)),
+        auto_rollback: Some(policy.auto_rollback),
+    }
+}
+
+fn amount_message(amount: Amount) -> v1::Amount {
+    let of = match amount {
+        Amount::Count(count) => v1::amount::Of::Count(count),
+        Amount::Percent(percent) => v1::amount::Of::Percent(percent),
+    };
+    v1::Amount { of: Some(of) }
 }
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn task_message(task: &ServiceTask) -> v1::ServiceTask {
+impl From<&ServiceTask> for v1::ServiceTask {
+    fn from(task: &ServiceTask) -> Self {
+        task_message(task)
+    }
+}
+
+pub(crate) fn task_message(task: &ServiceTask) -> v1::ServiceTask {
     v1::ServiceTask {
         limits: (task.limits != Limits::default()).then(|| task.limits.into()),
         rules: (task.rules != PlacementRules::default()).then(|| (&task.rules).into()),

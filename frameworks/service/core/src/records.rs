@@ -3,24 +3,34 @@
 //! | key | value |
 //! |---|---|
 //! | `service/<name>` | a `ServiceRecord` |
-//! | `replica/<name>/<slot, 5 digits>` | a `ReplicaRecord`, once the slot was started |
+//! | `version/<name>/<number, 20 digits>` | a `VersionRecord` |
+//! | `replica/<name>/<slot, 5 digits>` | an `InstanceRecord` and a `SlotRecord`, once the slot was started |
 //! | `start_floor` | a `FloorRecord`: the greatest start number of all deleted services |
 //!
 //! What is read is what was written, exactly; fields are only ever added, under new numbers.
 
-mod replica;
+mod slot;
+mod version;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use proffer_session::RecoverError;
+use proffer_types::Timestamp;
 use proffer_wire::v1;
 use prost::Message;
 
 use crate::service::{Kept, Service};
+use crate::slot::Slot;
+use crate::spec::ServiceSpec;
+use crate::version::{Outcome, Version};
 
-pub(crate) use self::replica::write as replica;
+pub(crate) use self::slot::write as slot;
+use self::version::DeploymentRecord;
+pub(crate) use self::version::write as version;
 
 const SERVICE_PREFIX: &str = "service/";
+const VERSION_PREFIX: &str = "version/";
 const REPLICA_PREFIX: &str = "replica/";
 pub(crate) const FLOOR_KEY: &str = "start_floor";
 
@@ -33,10 +43,15 @@ struct ServiceRecord {
     deleting: bool,
     #[prost(uint64, tag = "6")]
     start_floor: u64,
+    /// The shape of the only version, as long as there were no records of versions.
     #[prost(uint64, tag = "7")]
     number: u64,
     #[prost(message, optional, tag = "8")]
     spec: Option<v1::ServiceSpec>,
+    #[prost(uint64, optional, tag = "9")]
+    good: Option<u64>,
+    #[prost(message, optional, tag = "10")]
+    deployment: Option<DeploymentRecord>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -56,7 +71,11 @@ pub(crate) fn service_key(name: &str) -> String {
     format!("{SERVICE_PREFIX}{name}")
 }
 
-pub(crate) fn replica_key(name: &str, slot: u32) -> String {
+pub(crate) fn version_key(name: &str, number: u64) -> String {
+    format!("{VERSION_PREFIX}{name}/{number:020}")
+}
+
+pub(crate) fn slot_key(name: &str, slot: u32) -> String {
     format!("{REPLICA_PREFIX}{name}/{slot:05}")
 }
 
@@ -66,7 +85,9 @@ pub(crate) fn service(service: &Service) -> Vec<u8> {
         version: service.version,
         deleting: service.deleting,
         start_floor: service.start_floor,
-        number: service.number,
+        number: 0,
+        good: service.good,
+        deployment: service.deployment.as_ref().map(Into::into),
     };
     record.encode_to_vec()
 }
@@ -77,16 +98,20 @@ pub(crate) fn floor(start: u64) -> Vec<u8> {
 
 /// Reads all records, in any order.
 pub(crate) fn read(records: &[(String, Vec<u8>)]) -> Result<Recovered, RecoverError> {
-    let mut replicas: BTreeMap<&str, BTreeMap<_, _>> = BTreeMap::new();
+    let mut slots: BTreeMap<&str, BTreeMap<_, _>> = BTreeMap::new();
+    let mut versions: BTreeMap<&str, BTreeMap<_, _>> = BTreeMap::new();
     let mut services = Vec::new();
     let mut start_floor = 0;
     for (key, value) in records {
         if let Some(name) = key.strip_prefix(SERVICE_PREFIX) {
             let record = ServiceRecord::decode(&**value).map_err(|error| RecoverError::new(key, error))?;
             services.push((key, name, record));
-        } else if let Some((name, slot)) = split_replica(key) {
-            let replica = replica::read(slot, value).map_err(|why| RecoverError::new(key, why))?;
-            replicas.entry(name).or_default().insert(slot, replica);
+        } else if let Some((name, number)) = split(key, VERSION_PREFIX) {
+            let version = version::read(number, value).map_err(|why| RecoverError::new(key, why))?;
+            versions.entry(name).or_default().insert(number, version);
+        } else if let Some((name, number)) = split(key, REPLICA_PREFIX) {
+            let slot = slot::read(number, value).map_err(|why| RecoverError::new(key, why))?;
+            slots.entry(name).or_default().insert(number, slot);
         } else if key == FLOOR_KEY {
             let record = FloorRecord::decode(&**value).map_err(|error| RecoverError::new(key, error))?;
             start_floor = record.start;
@@ -102,21 +127,16 @@ pub(crate) fn read(records: &[(String, Vec<u8>)]) -> Result<Recovered, RecoverEr
         ..Recovered::default()
     };
     for (key, name, record) in services {
-        let replicas = replicas.remove(name).unwrap_or_default();
-        let spec = record
-            .spec
-            .ok_or_else(|| RecoverError::new(key, "it has no spec"))?;
-        let spec = spec.try_into().map_err(|error| RecoverError::new(key, error))?;
-        let kept = Kept {
-            number: record.number,
-            version: record.version,
-            deleting: record.deleting,
-            start_floor: record.start_floor,
-        };
-        let service = Service::recover(spec, kept, replicas);
-        recovered.services.insert(name.to_owned(), service);
+        let slots = slots.remove(name).unwrap_or_default();
+        let versions = versions.remove(name).unwrap_or_default();
+        let instances = slots.values().flat_map(Slot::instances);
+        let in_use: BTreeSet<u64> = instances.map(|(_, instance)| instance.version).collect();
+        let kept = kept(record, versions, &in_use).map_err(|why| RecoverError::new(key, why))?;
+        recovered
+            .services
+            .insert(name.to_owned(), Service::recover(kept, slots));
     }
-    if let Some((name, _)) = replicas.first_key_value() {
+    if let Some((name, _)) = slots.first_key_value() {
         let key = service_key(name);
         return Err(RecoverError::new(
             key,
@@ -126,7 +146,50 @@ pub(crate) fn read(records: &[(String, Vec<u8>)]) -> Result<Recovered, RecoverEr
     Ok(recovered)
 }
 
-fn split_replica(key: &str) -> Option<(&str, u32)> {
-    let (name, slot) = key.strip_prefix(REPLICA_PREFIX)?.split_once('/')?;
-    Some((name, slot.parse().ok()?))
+/// What is durable of a service. Of one that was written before there were records of versions only the last is known: what
+/// still runs an earlier one is replaced.
+fn kept(
+    record: ServiceRecord,
+    mut versions: BTreeMap<u64, Version>,
+    in_use: &BTreeSet<u64>,
+) -> Result<Kept, String> {
+    let spec = record.spec.ok_or("it has no spec")?;
+    let spec = ServiceSpec::try_from(spec).map_err(|error| error.to_string())?;
+    let mut good = record.good;
+    if versions.is_empty() {
+        let mut only = Version::new(record.version, record.number, &spec, Timestamp(0));
+        only.outcome = Outcome::Good;
+        for number in in_use {
+            let outcome = Outcome::Superseded;
+            let number = *number;
+            versions.insert(
+                number,
+                Version {
+                    number,
+                    outcome,
+                    ..only.clone()
+                },
+            );
+        }
+        versions.insert(record.version, only);
+        good = Some(record.version);
+    }
+    let mut needed = in_use.iter().chain([&record.version]);
+    if let Some(number) = needed.find(|number| !versions.contains_key(number)) {
+        return Err(format!("there is no record of its version {number}"));
+    }
+    Ok(Kept {
+        spec,
+        version: record.version,
+        versions,
+        good,
+        deployment: record.deployment.map(Into::into),
+        deleting: record.deleting,
+        start_floor: record.start_floor,
+    })
+}
+
+fn split<'a, T: FromStr>(key: &'a str, prefix: &str) -> Option<(&'a str, T)> {
+    let (name, number) = key.strip_prefix(prefix)?.split_once('/')?;
+    Some((name, number.parse().ok()?))
 }

@@ -1,139 +1,288 @@
-//! One service: its slots, kept at the wanted number and at the current version.
+//! One service: its slots, kept at the wanted number and at the service's version.
 //!
-//! Invariant: slots 0 to the target exist, others only until their task has ended; the index and the stored
-//! records always match the replicas. The target is `replicas`, or 0 while the service is being deleted.
+//! Invariant: slots 0 to the target exist, others only until their tasks have ended; the index and the stored
+//! records always match the slots. The target is `replicas`, or 0 while the service is being deleted. A daemon has a slot for
+//! each agent that has, or had and is to have again, its task.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use proffer_session::Context;
-use proffer_types::{
-    AgentId, KillPolicy, Placement, Resources, Shape, ShapeId, TaskId, TaskInfo, TaskStatus, Timestamp,
-};
+use proffer_types::{AgentId, KillPolicy, Resources, Role, TaskId, TaskInfo, TaskStatus, Timestamp};
 
+use crate::deployment::Deployment;
 use crate::index::Index;
+use crate::instance::{CRASH_LOOP, Instance, Terms, taken_away};
 use crate::records;
-use crate::replica::Replica;
-use crate::spec::{ServiceSpec, ServiceTask, is_amounts};
+use crate::slot::{Place, Slot};
+use crate::spec::{Mode, ServiceSpec, ServiceTask};
 use crate::task_id::Parts;
+use crate::version::{Outcome, Version, forgettable};
+use crate::wishes::Seat;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Service {
+    /// As it was applied last; role and task are those of `version`.
     pub(crate) spec: ServiceSpec,
-    /// Not that of another service; its shape goes by it.
-    pub(crate) number: u64,
-    /// Counts the changes of role and task, from 1.
+    /// What all slots are to run.
     pub(crate) version: u64,
+    /// All that are remembered; `version` and those of all instances are among them.
+    pub(crate) versions: BTreeMap<u64, Version>,
+    /// The last one that was available everywhere.
+    pub(crate) good: Option<u64>,
+    /// The latest one.
+    pub(crate) deployment: Option<Deployment>,
     pub(crate) deleting: bool,
     /// The first start of a slot takes a greater number: slots of that number may have been before.
     pub(crate) start_floor: u64,
-    pub(crate) replicas: BTreeMap<u32, Replica>,
+    pub(crate) slots: BTreeMap<u32, Slot>,
+    /// What slots that were never started are to run: there is no record of these.
+    filled_with: u64,
     pub(crate) index: Index,
 }
 
-/// What is durable of a service beside spec and replicas.
-#[derive(Debug, Clone, Copy)]
+/// What is durable of a service beside its slots.
+#[derive(Debug)]
 pub(crate) struct Kept {
-    pub(crate) number: u64,
+    pub(crate) spec: ServiceSpec,
     pub(crate) version: u64,
+    pub(crate) versions: BTreeMap<u64, Version>,
+    pub(crate) good: Option<u64>,
+    pub(crate) deployment: Option<Deployment>,
     pub(crate) deleting: bool,
     pub(crate) start_floor: u64,
 }
 
 impl Service {
-    pub(crate) fn create(spec: ServiceSpec, number: u64, start_floor: u64, cx: &mut Context<'_>) -> Self {
+    /// `shape` is that of no other version of any service.
+    pub(crate) fn create(spec: ServiceSpec, shape: u64, start_floor: u64, cx: &mut Context<'_>) -> Self {
+        let version = Version::new(1, shape, &spec, cx.now());
         let kept = Kept {
-            number,
             version: 1,
+            deployment: Some(Deployment::new(1, None, &spec.update, cx.now())),
+            versions: BTreeMap::from([(1, version)]),
+            good: None,
             deleting: false,
             start_floor,
+            spec,
         };
-        let service = Self::recover(spec, kept, BTreeMap::new());
+        let mut service = Self::recover(kept, BTreeMap::new());
+        service.store_version(1, cx);
         service.store(cx);
+        service.advance(cx);
         service
     }
 
     /// Takes up what records say; slots without one were never started.
-    pub(crate) fn recover(spec: ServiceSpec, kept: Kept, replicas: BTreeMap<u32, Replica>) -> Self {
+    pub(crate) fn recover(kept: Kept, slots: BTreeMap<u32, Slot>) -> Self {
         let Kept {
-            number,
+            spec,
             version,
+            versions,
+            good,
+            deployment,
             deleting,
             start_floor,
         } = kept;
         let mut service = Self {
-            index: Index::of(replicas.values(), version),
+            index: Index::of(slots.values(), version),
+            filled_with: deployment.as_ref().map_or(version, Deployment::for_new_slots),
             spec,
-            number,
             version,
+            versions,
+            good,
+            deployment,
             deleting,
             start_floor,
-            replicas,
+            slots,
         };
         service.fill();
         service
     }
 
-    /// How many replicas there shall be.
-    pub(crate) fn target(&self) -> u32 {
-        if self.deleting { 0 } else { self.spec.replicas }
+    /// Slots from here on are not to be.
+    fn target(&self) -> u32 {
+        match self.spec.mode {
+            _ if self.deleting => 0,
+            Mode::Replicated => self.spec.replicas,
+            Mode::Daemon => u32::MAX,
+        }
+    }
+
+    /// How many replicas there shall be, as far as that is known: of a daemon as many as there are agents for it.
+    pub(crate) fn n_wanted(&self) -> u32 {
+        match self.spec.mode {
+            Mode::Replicated => self.spec.replicas,
+            Mode::Daemon => u32::try_from(self.slots.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The roles of its versions: replicas of any of them may have to start again.
+    pub(crate) fn roles(&self) -> impl Iterator<Item = &Role> {
+        self.versions.values().map(|version| &version.role)
+    }
+
+    /// What slots that were never started are to run.
+    pub(crate) fn filled_with(&self) -> u64 {
+        self.filled_with
     }
 
     /// Whether nothing is left of a deleted service.
     pub(crate) fn is_over(&self) -> bool {
-        self.deleting && self.replicas.is_empty()
+        self.deleting && self.slots.is_empty()
     }
 
-    pub(crate) fn set_lost_after(&mut self, lost_after: Option<Duration>) {
-        self.spec.lost_after = lost_after;
+    /// Takes what is not a version: number of replicas, and how the service is kept.
+    pub(crate) fn set(&mut self, spec: ServiceSpec, cx: &mut Context<'_>) {
+        self.spec = ServiceSpec {
+            role: self.spec.role.clone(),
+            task: self.spec.task.clone(),
+            ..spec
+        };
+        self.store(cx);
+        self.resize(cx);
+        self.advance(cx);
     }
 
     pub(crate) fn scale(&mut self, replicas: u32, cx: &mut Context<'_>) {
         self.spec.replicas = replicas;
         self.store(cx);
-        self.trim(cx);
-        self.fill();
+        self.resize(cx);
+        self.advance(cx);
     }
 
     pub(crate) fn delete(&mut self, cx: &mut Context<'_>) {
         self.deleting = true;
         self.store(cx);
+        self.resize(cx);
+    }
+
+    fn resize(&mut self, cx: &mut Context<'_>) {
         self.trim(cx);
+        self.fill();
     }
 
-    /// Takes a changed role or task: all slots get a new chance, and new starts are of the new version.
-    pub(crate) fn change(&mut self, spec: ServiceSpec, cx: &mut Context<'_>) {
+    /// Makes a new version of a changed role or task, or of the same again, and deploys it.
+    pub(crate) fn change(&mut self, spec: ServiceSpec, shape: u64, cx: &mut Context<'_>) {
+        let number = self.latest() + 1;
+        let shape = match spec.mode {
+            Mode::Replicated => shape,
+            // Tasks of all versions of a daemon are alike, as far as it is about one an agent.
+            Mode::Daemon => self
+                .versions
+                .get(&self.version)
+                .map_or(shape, |version| version.shape),
+        };
+        let version = Version::new(number, shape, &spec, cx.now());
         self.spec = spec;
-        self.version += 1;
-        let backing_off: Vec<_> = self.index.backing_off.iter().map(|(_, slot)| *slot).collect();
-        self.index = Index::of(self.replicas.values(), self.version);
-        for slot in backing_off {
-            self.edit(slot, cx, Replica::forgive);
-        }
-        self.scale(self.spec.replicas, cx);
-        self.roll(cx);
+        self.versions.insert(number, version);
+        self.store_version(number, cx);
+        let deployment = Deployment::new(number, self.good, &self.spec.update, cx.now());
+        self.turn_to(number, deployment, cx);
+        self.resize(cx);
+        self.advance(cx);
     }
 
-    /// Takes the status of a task of this service; tells whether the task is the latest of its slot.
-    pub(crate) fn update(&mut self, parts: Parts<'_>, status: &TaskStatus, cx: &mut Context<'_>) -> bool {
-        let latest = self.replicas.get(&parts.slot).map(|replica| replica.start);
-        if latest != Some(parts.start) || parts.start == 0 {
-            return false;
+    /// Makes a known version the service's own. What backs off has a new chance.
+    pub(crate) fn turn_to(&mut self, number: u64, deployment: Deployment, cx: &mut Context<'_>) {
+        if let Some(before) = self.versions.get_mut(&self.version)
+            && before.outcome == Outcome::Deploying
+            && before.number != number
+        {
+            before.outcome = Outcome::Superseded;
+            self.store_version(self.version, cx);
         }
-        let (now, version) = (cx.now(), self.version);
-        self.edit(parts.slot, cx, |replica| replica.update(now, version, status));
+        if let Some(version) = self.versions.get(&number) {
+            self.spec.role = version.role.clone();
+            self.spec.task = version.task.clone();
+        }
+        self.version = number;
+        self.deployment = Some(deployment);
+        self.store(cx);
+        self.index = Index::of(self.slots.values(), number);
+        let backing_off: Vec<_> = self.index.backing_off.iter().copied().collect();
+        for (slot, place) in backing_off {
+            self.edit_at(slot, place, cx, Instance::forgive);
+        }
+        self.drop_successors(cx);
+    }
+
+    /// Sets what became of a version.
+    pub(crate) fn conclude(&mut self, number: u64, outcome: Outcome, cx: &mut Context<'_>) {
+        if let Some(version) = self.versions.get_mut(&number) {
+            version.outcome = outcome;
+            self.store_version(number, cx);
+        }
+    }
+
+    /// Forgets old versions that nothing needs.
+    pub(crate) fn forget_versions(&mut self, cx: &mut Context<'_>) {
+        let mut in_use: BTreeSet<u64> = self.good.into_iter().chain([self.version]).collect();
+        let deployment = self.deployment.iter();
+        in_use.extend(deployment.flat_map(|deployment| deployment.from.into_iter().chain([deployment.to])));
+        for slot in self.slots.values() {
+            in_use.extend(slot.instances().map(|(_, instance)| instance.version));
+        }
+        for number in forgettable(&self.versions, |number| in_use.contains(&number)) {
+            self.versions.remove(&number);
+            cx.delete(records::version_key(&self.spec.name, number));
+        }
+    }
+
+    /// Takes the status of a task of this service; tells whether the task is the latest of its place in a slot.
+    pub(crate) fn update(&mut self, parts: Parts<'_>, status: &TaskStatus, cx: &mut Context<'_>) -> bool {
+        let slot = self.slots.get(&parts.slot);
+        let Some((slot, place)) = slot.and_then(|slot| Some((slot, slot.find(parts.start)?))) else {
+            return false;
+        };
+        let Some(instance) = slot.at(place) else {
+            return false;
+        };
+        let (now, terms) = (cx.now(), self.terms(instance.version));
+        let was_stopping = instance.is_stopping().then_some(place);
+        let mut crashes = None;
+        self.edit(parts.slot, cx, |slot| {
+            if let Some(instance) = slot.at_mut(place) {
+                instance.update(now, terms, status);
+                let is_loop = instance.n_failures >= CRASH_LOOP && !taken_away(status.state);
+                crashes = is_loop.then_some(instance.version);
+            }
+            slot.settle(was_stopping);
+        });
         self.trim_slot(parts.slot, cx);
-        self.roll(cx);
+        if crashes == Some(self.version) {
+            self.crash_loop(parts.slot, status, cx);
+        }
+        self.advance(cx);
         true
     }
 
-    /// Ends the pauses that are over.
-    pub(crate) fn tick(&mut self, cx: &mut Context<'_>) {
-        while let Some((until, slot)) = self.index.backing_off.first().copied()
-            && until <= cx.now()
-        {
-            self.edit(slot, cx, Replica::back_off_over);
+    fn terms(&self, version: u64) -> Terms {
+        let task = self.versions.get(&version).map(|version| &version.task);
+        let container = &task.unwrap_or(&self.spec.task).container;
+        Terms {
+            has_health: container.health.is_some(),
+            has_readiness: container.readiness.is_some(),
+            min_healthy: self.spec.update.min_healthy,
         }
+    }
+
+    /// Does what is due.
+    pub(crate) fn tick(&mut self, cx: &mut Context<'_>) {
+        if self.next_deadline().is_none_or(|at| cx.now() < at) {
+            return;
+        }
+        while let Some((at, slot, place)) = self.index.turns.first().copied()
+            && at <= cx.now()
+        {
+            self.edit(slot, cx, |slot| {
+                if let Some(instance) = slot.at_mut(place) {
+                    instance.turn();
+                }
+                slot.settle(None);
+            });
+            self.trim_slot(slot, cx);
+        }
+        self.advance(cx);
     }
 
     /// Whether there is a task on that agent that could be started elsewhere.
@@ -141,79 +290,116 @@ impl Service {
         self.on(agent).next().is_some()
     }
 
-    fn on(&self, agent: &AgentId) -> impl Iterator<Item = &Replica> {
-        let there = move |replica: &&Replica| replica.agent_id.as_ref() == Some(agent);
-        let replicas = self.replicas.values().filter(there);
-        replicas.filter(|replica| replica.has_task() && !replica.is_stopping())
+    fn on(&self, agent: &AgentId) -> impl Iterator<Item = (u32, Place, &Instance)> {
+        let instances = self.slots.values().flat_map(|slot| {
+            let instances = slot.instances();
+            instances.map(|(place, instance)| (slot.number, place, instance))
+        });
+        instances
+            .filter(move |(.., instance)| instance.agent_id.as_ref() == Some(agent) && instance.is_live())
     }
 
     /// Gives up what runs on an agent. The tasks are killed when it is back, however long that takes: the session and the
     /// master see to it.
     pub(crate) fn lose(&mut self, agent: &AgentId, cx: &mut Context<'_>) {
-        let slots: Vec<_> = self
-            .on(agent)
-            .map(|replica| (replica.slot, replica.start))
+        let there = self.on(agent);
+        let there: Vec<_> = there
+            .map(|(slot, place, instance)| (slot, place, instance.start))
             .collect();
-        for (slot, start) in slots {
-            self.edit(slot, cx, Replica::lost);
+        for (slot, place, start) in there {
+            self.edit(slot, cx, |slot| {
+                if let Some(instance) = slot.at_mut(place) {
+                    instance.lost();
+                }
+                slot.settle(None);
+            });
+            self.trim_slot(slot, cx);
             if let Some(id) = self.parts(slot, start).id() {
                 cx.kill(&id, KillPolicy::default());
             }
         }
-        self.roll(cx);
+        self.advance(cx);
     }
 
-    /// Goes on with replacing what runs on agents that are to be left, one serving replica at a time.
+    /// Goes on with moving what runs on agents that are to be left: successors start elsewhere, a few at a time. A daemon
+    /// stays until the end: nothing else would do there what it does.
     pub(crate) fn leave(&mut self, agents: &BTreeSet<AgentId>, cx: &mut Context<'_>) {
-        if !self.index.unsettled.is_empty() {
+        if self.spec.mode == Mode::Daemon {
             return;
         }
-        let is_there = |replica: &&Replica| {
-            let agent = replica.agent_id.as_ref();
-            let is_live = replica.has_task() && !replica.is_stopping();
-            is_live && agent.is_some_and(|agent| agents.contains(agent))
-        };
-        if let Some(slot) = self.replicas.values().find(is_there).map(|replica| replica.slot) {
-            self.edit(slot, cx, |replica| replica.replacing = true);
-            self.stop(slot, cx);
+        let most = self.spec.disruption.floor(self.spec.replicas).max(1) as usize;
+        let n_missing = (self.spec.replicas as usize).saturating_sub(self.index.available.len());
+        while self.index.paired.len() + n_missing < most {
+            let is_there = |slot: &&Slot| {
+                let agent = slot.task.agent_id.as_ref();
+                slot.next.is_none()
+                    && slot.task.is_live()
+                    && agent.is_some_and(|agent| agents.contains(agent))
+            };
+            let Some(slot) = self.slots.values().find(is_there) else {
+                break;
+            };
+            let may_replace = self.deployment.as_ref().is_none_or(Deployment::may_replace);
+            let version = if may_replace {
+                self.version
+            } else {
+                slot.task.version
+            };
+            self.succeed(slot.number, version, cx);
         }
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
-        self.index.backing_off.first().map(|(until, _)| *until)
+        let turn = self.index.turns.first().map(|(at, ..)| *at);
+        turn.into_iter().chain(self.fails_at()).min()
     }
 
-    /// Starts the first slot that waits, on that agent, with those resources.
-    pub(crate) fn start_next(
+    /// Starts a task of that version where the agent is for one, with those resources.
+    pub(crate) fn start_on(
         &mut self,
         agent_id: &AgentId,
+        version: u64,
         resources: Resources,
         cx: &mut Context<'_>,
     ) -> Option<TaskInfo> {
-        let slot = self.index.waiting.first().copied()?;
-        let latest = self.replicas.get(&slot)?.start;
+        let (slot, place) = match self.seat(version, agent_id)? {
+            Seat::There(slot, place) => (slot, place),
+            Seat::New(number) => {
+                let slot = Slot::new(number, version);
+                self.index.insert(&slot, self.version);
+                self.slots.insert(number, slot);
+                (number, Place::Task)
+            }
+        };
+        let latest = self.slots.get(&slot)?.last_start;
         let start = if latest == 0 { self.start_floor } else { latest } + 1;
         let id = self.parts(slot, start).id()?;
-        let version = self.version;
-        self.edit(slot, cx, |replica| {
-            replica.started(start, version, agent_id.clone());
+        self.edit(slot, cx, |slot| {
+            slot.last_start = start;
+            slot.n_starts += 1;
+            if let Some(instance) = slot.at_mut(place) {
+                instance.started(start, agent_id.clone());
+            }
         });
-        Some(self.task(id, slot, agent_id.clone(), resources))
+        Some(self.task(id, slot, version, agent_id.clone(), resources))
     }
 
-    fn task(&self, id: TaskId, slot: u32, agent_id: AgentId, resources: Resources) -> TaskInfo {
+    fn task(&self, id: TaskId, slot: u32, version: u64, agent_id: AgentId, resources: Resources) -> TaskInfo {
+        let version = self.versions.get(&version);
         let ServiceTask {
             resources: _,
             mut container,
             kill_policy,
             limits,
             rules: _,
-        } = self.spec.task.clone();
+        } = version.map_or(&self.spec.task, |version| &version.task).clone();
         let name = &self.spec.name;
-        container.env.insert("PROFFER_SERVICE".to_owned(), name.clone());
-        container
-            .env
-            .insert("PROFFER_REPLICA".to_owned(), slot.to_string());
+        let env = &mut container.env;
+        env.insert("PROFFER_SERVICE".to_owned(), name.clone());
+        env.insert("PROFFER_REPLICA".to_owned(), slot.to_string());
+        if let Some(version) = version {
+            env.insert("PROFFER_VERSION".to_owned(), version.number.to_string());
+        }
         TaskInfo {
             id,
             name: format!("{name}.{slot}"),
@@ -224,126 +410,144 @@ impl Service {
             labels: BTreeMap::new(),
             max_completion_time: None,
             limits,
-            shape: Some(ShapeId(self.number)),
+            shape: version.map(Version::shape_id),
             executor: None,
             data: Vec::new(),
         }
     }
 
-    /// What the master is asked for; none when nothing waits.
-    pub(crate) fn shape(&self) -> Option<Shape> {
-        let count = u32::try_from(self.index.waiting.len()).unwrap_or(u32::MAX);
-        let ServiceTask {
-            resources,
-            rules,
-            container,
-            ..
-        } = &self.spec.task;
-        (count > 0 && is_amounts(resources)).then(|| Shape {
-            constraints: rules.constraints.clone(),
-            max_per_agent: rules.max_per_agent,
-            placement: rules.placement.unwrap_or(Placement::Spread),
-            n_ports: container.network.n_dynamic_ports(),
-            ..Shape::new(ShapeId(self.number), resources.clone(), count)
-        })
+    pub(crate) fn edit_at(
+        &mut self,
+        slot: u32,
+        place: Place,
+        cx: &mut Context<'_>,
+        change: impl FnOnce(&mut Instance),
+    ) {
+        self.edit(slot, cx, |slot| {
+            if let Some(instance) = slot.at_mut(place) {
+                change(instance);
+            }
+        });
     }
 
-    /// Goes on with the replacement of earlier versions, one serving replica at a time.
-    fn roll(&mut self, cx: &mut Context<'_>) {
-        while let Some(slot) = self.index.stale.first().copied() {
-            self.stop(slot, cx);
-        }
-        if self.index.unsettled.is_empty()
-            && let Some(slot) = self.index.outdated.first().copied()
-        {
-            self.edit(slot, cx, |replica| replica.replacing = true);
-            self.stop(slot, cx);
-        }
-    }
-
-    fn stop(&mut self, slot: u32, cx: &mut Context<'_>) {
-        self.edit(slot, cx, Replica::stop);
-        let start = self.replicas.get(&slot).map_or(0, |replica| replica.start);
+    /// Asks the task of an instance to stop.
+    pub(crate) fn stop(&mut self, slot: u32, place: Place, cx: &mut Context<'_>) {
+        self.edit_at(slot, place, cx, Instance::stop);
+        let instance = self.slots.get(&slot).and_then(|slot| slot.at(place));
+        let start = instance.map_or(0, |instance| instance.start);
         if let Some(id) = self.parts(slot, start).id() {
             // The task brought its own policy along.
             cx.kill(&id, KillPolicy::default());
         }
     }
 
+    /// Lets the slots that were never started run what new slots are to run now.
+    pub(crate) fn refill(&mut self, cx: &mut Context<'_>) {
+        let deployment = self.deployment.as_ref();
+        let version = deployment.map_or(self.version, Deployment::for_new_slots);
+        if self.filled_with == version {
+            return;
+        }
+        self.filled_with = version;
+        let new = self.slots.values().filter(|slot| slot.last_start == 0);
+        let new: Vec<_> = new.map(|slot| slot.number).collect();
+        for number in new {
+            self.edit_at(number, Place::Task, cx, |task| task.turn_to(version));
+        }
+    }
+
     fn fill(&mut self) {
-        for slot in 0..self.target() {
-            if !self.replicas.contains_key(&slot) {
-                let replica = Replica::new(slot);
-                self.index.insert(&replica, self.version);
-                self.replicas.insert(slot, replica);
+        if self.spec.mode == Mode::Daemon {
+            return;
+        }
+        for number in 0..self.target() {
+            if !self.slots.contains_key(&number) {
+                let slot = Slot::new(number, self.filled_with);
+                self.index.insert(&slot, self.version);
+                self.slots.insert(number, slot);
             }
         }
     }
 
     /// Stops the slots beyond the target, or removes those without a task.
     fn trim(&mut self, cx: &mut Context<'_>) {
-        let beyond: Vec<_> = self
-            .replicas
-            .range(self.target()..)
-            .map(|(slot, _)| *slot)
-            .collect();
+        let beyond = self.slots.range(self.target()..);
+        let beyond: Vec<_> = beyond.map(|(slot, _)| *slot).collect();
         for slot in beyond.into_iter().rev() {
             self.trim_slot(slot, cx);
         }
     }
 
-    fn trim_slot(&mut self, slot: u32, cx: &mut Context<'_>) {
-        let Some(replica) = self.replicas.get(&slot).filter(|_| slot >= self.target()) else {
+    fn trim_slot(&mut self, number: u32, cx: &mut Context<'_>) {
+        let Some(slot) = self.slots.get(&number) else {
             return;
         };
-        if !replica.has_task() {
-            self.forget(slot, cx);
-        } else if !replica.is_stopping() {
-            self.stop(slot, cx);
+        // A daemon that waits is started on whichever agent does not have it.
+        let is_idle = || slot.instances().all(|(_, instance)| instance.is_waiting());
+        if self.spec.mode == Mode::Daemon && is_idle() {
+            return self.forget(number, cx);
+        }
+        if number < self.target() {
+            return;
+        }
+        if !slot.has_task() {
+            return self.forget(number, cx);
+        }
+        let live = slot.instances().filter(|(_, instance)| instance.is_live());
+        let live: Vec<_> = live.map(|(place, _)| place).collect();
+        for place in live {
+            self.stop(number, place, cx);
         }
     }
 
-    fn forget(&mut self, slot: u32, cx: &mut Context<'_>) {
-        let Some(replica) = self.replicas.remove(&slot) else {
+    fn forget(&mut self, number: u32, cx: &mut Context<'_>) {
+        let Some(slot) = self.slots.remove(&number) else {
             return;
         };
-        self.index.remove(&replica);
-        if replica.start == 0 {
+        self.index.remove(&slot);
+        if slot.last_start == 0 {
             return;
         }
-        cx.delete(records::replica_key(&self.spec.name, slot));
-        if replica.start > self.start_floor {
-            self.start_floor = replica.start;
+        cx.delete(records::slot_key(&self.spec.name, number));
+        if slot.last_start > self.start_floor {
+            self.start_floor = slot.last_start;
             self.store(cx);
         }
     }
 
-    /// The only writer of a replica.
-    fn edit(&mut self, slot: u32, cx: &mut Context<'_>, change: impl FnOnce(&mut Replica)) {
-        let Some(replica) = self.replicas.get_mut(&slot) else {
+    /// The only writer of a slot.
+    pub(crate) fn edit(&mut self, slot: u32, cx: &mut Context<'_>, change: impl FnOnce(&mut Slot)) {
+        let Some(slot) = self.slots.get_mut(&slot) else {
             return;
         };
-        let before = replica.clone();
-        change(replica);
-        if *replica == before {
+        let before = slot.clone();
+        change(slot);
+        if *slot == before {
             return;
         }
         self.index.remove(&before);
-        self.index.insert(replica, self.version);
+        self.index.insert(slot, self.version);
         // A slot that was never started has nothing to remember.
-        if replica.start > 0 {
+        if slot.last_start > 0 {
             cx.put(
-                records::replica_key(&self.spec.name, slot),
-                records::replica(replica),
+                records::slot_key(&self.spec.name, slot.number),
+                records::slot(slot),
             );
         }
     }
 
-    fn store(&self, cx: &mut Context<'_>) {
+    pub(crate) fn store(&self, cx: &mut Context<'_>) {
         cx.put(records::service_key(&self.spec.name), records::service(self));
     }
 
-    fn parts(&self, slot: u32, start: u64) -> Parts<'_> {
+    fn store_version(&self, number: u64, cx: &mut Context<'_>) {
+        if let Some(version) = self.versions.get(&number) {
+            let key = records::version_key(&self.spec.name, number);
+            cx.put(key, records::version(version));
+        }
+    }
+
+    pub(crate) fn parts(&self, slot: u32, start: u64) -> Parts<'_> {
         Parts {
             service: &self.spec.name,
             slot,

@@ -18,7 +18,7 @@ use crate::demand::Stated;
 use crate::leaving::Leaving;
 use crate::losses::Losses;
 use crate::service::Service;
-use crate::spec::{ServiceSpec, SpecError, check_fit, check_replicas};
+use crate::spec::{Mode, ServiceSpec, SpecError, check_fit, check_replicas};
 use crate::task_id::Parts;
 use crate::view::ServiceView;
 use crate::{explain, offers, records};
@@ -59,6 +59,12 @@ pub(crate) struct Cluster {
 pub struct Applied {
     pub created: bool,
     pub version: u64,
+}
+
+/// What an apply is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change {
+    pub(crate) is_new_version: bool,
 }
 
 /// Why a service was not applied.
@@ -121,50 +127,60 @@ impl Services {
         }
     }
 
-    /// Creates a service or changes it to match. The same again changes nothing; another number of replicas
-    /// is a scale; anything else is a new version, and replaces the replicas one at a time.
+    /// Creates a service or changes it to match. The same again changes nothing; another role or task is a new version, which
+    /// a deployment brings; the rest holds at once.
     pub fn apply(&mut self, spec: ServiceSpec, cx: &mut Context<'_>) -> Result<Applied, ApplyError> {
-        spec.check()?;
+        let change = self.check_apply(&spec)?;
         let name = spec.name.clone();
-        let old = self.services.get(&name);
-        if old.as_ref().is_some_and(|service| service.deleting) {
-            return Err(ApplyError::Deleting(name));
-        }
-        let same_task = old
-            .as_ref()
-            .is_some_and(|old| old.spec.role == spec.role && old.spec.task == spec.task);
-        if let Some(service) = &old
-            && service.spec == spec
-        {
-            let version = service.version;
-            return Ok(Applied {
-                created: false,
-                version,
-            });
-        }
-        if !same_task {
-            check_fit(&name, &spec.task.resources, &self.cluster.largest)?;
-        }
-        self.check_room(&name, spec.replicas)?;
-        self.enter(&spec.role)?;
-        let old = self.services.get_mut(&name);
-        let created = old.is_none();
-        match old {
-            Some(service) if same_task => {
-                service.set_lost_after(spec.lost_after);
-                service.scale(spec.replicas, cx);
+        let created = !self.services.contains_key(&name);
+        if let Some(change) = change {
+            self.enter(&spec.role)?;
+            let shape = self.next_shape();
+            match self.services.get_mut(&name) {
+                Some(service) if change.is_new_version => service.change(spec, shape, cx),
+                Some(service) => service.set(spec, cx),
+                None => {
+                    let service = Service::create(spec, shape, self.start_floor, cx);
+                    self.services.insert(name.clone(), service);
+                }
             }
-            Some(service) => service.change(spec, cx),
-            None => {
-                let latest = self.services.values().map(|service| service.number).max();
-                let number = latest.unwrap_or(0) + 1;
-                let service = Service::create(spec, number, self.start_floor, cx);
-                self.services.insert(name.clone(), service);
-            }
+            self.state_demand(cx);
         }
         let version = self.services.get(&name).map_or(0, |service| service.version);
-        self.state_demand(cx);
         Ok(Applied { created, version })
+    }
+
+    /// What an apply is about; nothing when all is as it is wanted.
+    pub(crate) fn check_apply(&self, spec: &ServiceSpec) -> Result<Option<Change>, ApplyError> {
+        spec.check()?;
+        let name = &spec.name;
+        let old = self.services.get(name);
+        if old.is_some_and(|service| service.deleting) {
+            return Err(ApplyError::Deleting(name.clone()));
+        }
+        if old.is_some_and(|service| service.spec == *spec) {
+            return Ok(None);
+        }
+        if let Some(is) = old.map(|old| old.spec.mode).filter(|is| *is != spec.mode) {
+            let name = name.clone();
+            return Err(SpecError::OtherMode { name, is }.into());
+        }
+        let is_same = |old: &Service| old.spec.role == spec.role && old.spec.task == spec.task;
+        let is_new_version = !old.is_some_and(is_same);
+        if is_new_version {
+            check_fit(name, &spec.task.resources, &self.cluster.largest)?;
+        }
+        self.check_room(name, spec.replicas)?;
+        Ok(Some(Change { is_new_version }))
+    }
+
+    /// A shape that no version has yet.
+    pub(crate) fn next_shape(&self) -> u64 {
+        let versions = self
+            .services
+            .values()
+            .flat_map(|service| service.versions.values());
+        versions.map(|version| version.shape).max().unwrap_or(0) + 1
     }
 
     /// Changes the number of replicas: more are started, or the highest slots are stopped.
@@ -175,6 +191,10 @@ impl Services {
         check_replicas(name, replicas).map_err(ScaleError::Replicas)?;
         self.check_room(name, replicas)?;
         let service = self.service_mut(name)?;
+        if service.spec.mode == Mode::Daemon {
+            let name = name.to_owned();
+            return Err(ScaleError::Replicas(SpecError::CountedDaemon { name }));
+        }
         if service.spec.replicas != replicas {
             service.scale(replicas, cx);
             self.state_demand(cx);
@@ -215,7 +235,7 @@ impl Services {
             return Err(FullError::Services);
         }
         let others = self.services.iter().filter(|(other, _)| *other != name);
-        let taken: usize = others.map(|(_, service)| service.replicas.len()).sum();
+        let taken: usize = others.map(|(_, service)| service.slots.len()).sum();
         match taken.saturating_add(replicas as usize) {
             total if total > MAX_TOTAL_REPLICAS => Err(FullError::Replicas(total)),
             _ => Ok(()),
@@ -225,7 +245,7 @@ impl Services {
     /// Makes the role one of the framework's.
     fn enter(&mut self, role: &Role) -> Result<(), ApplyError> {
         if !self.roles.contains(role) && self.roles.len() >= MAX_ROLES {
-            let used: BTreeSet<_> = self.services.values().map(|service| &service.spec.role).collect();
+            let used: BTreeSet<_> = self.services.values().flat_map(Service::roles).collect();
             self.roles
                 .retain(|role| used.contains(role) || *role == Role::default());
             self.stated.retain(|role, _| self.roles.contains(role));
@@ -243,7 +263,7 @@ impl Services {
             .ok_or_else(|| NoSuchServiceError::new(name))
     }
 
-    fn service_mut(&mut self, name: &str) -> Result<&mut Service, NoSuchServiceError> {
+    pub(crate) fn service_mut(&mut self, name: &str) -> Result<&mut Service, NoSuchServiceError> {
         self.services
             .get_mut(name)
             .ok_or_else(|| NoSuchServiceError::new(name))
@@ -263,11 +283,15 @@ impl Services {
         if self.services.get(name).is_none_or(|service| !service.is_over()) {
             return;
         }
-        if let Some(service) = self.services.remove(name)
-            && service.start_floor > self.start_floor
-        {
+        let Some(service) = self.services.remove(name) else {
+            return;
+        };
+        if service.start_floor > self.start_floor {
             self.start_floor = service.start_floor;
             cx.put(records::FLOOR_KEY, records::floor(self.start_floor));
+        }
+        for number in service.versions.keys() {
+            cx.delete(records::version_key(name, *number));
         }
         cx.delete(records::service_key(name));
     }
@@ -303,11 +327,8 @@ impl Scheduler for Services {
     fn recover(&mut self, records: &[(String, Vec<u8>)]) -> Result<(), RecoverError> {
         let recovered = records::read(records)?;
         *self = Self::new();
-        let roles = recovered
-            .services
-            .values()
-            .map(|service| service.spec.role.clone());
-        self.roles.extend(roles);
+        let roles = recovered.services.values().flat_map(Service::roles);
+        self.roles.extend(roles.cloned());
         self.services = recovered.services;
         self.start_floor = recovered.start_floor;
         Ok(())
@@ -315,6 +336,7 @@ impl Scheduler for Services {
 
     fn subscribed(&mut self, cx: &mut Context<'_>, _framework_id: &FrameworkId) {
         self.cluster.connected = true;
+        self.services.values_mut().for_each(|service| service.advance(cx));
         self.state_demand(cx);
     }
 
@@ -374,9 +396,10 @@ impl Scheduler for Services {
         self.cluster.losses.remove(agent);
     }
 
-    fn shapes(&mut self, _cx: &mut Context<'_>, n_agents: u32, largest: &[Resources]) {
+    fn shapes(&mut self, cx: &mut Context<'_>, n_agents: u32, largest: &[Resources]) {
         self.cluster.n_agents = n_agents;
         self.cluster.largest = largest.to_vec();
+        self.state_demand(cx);
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) {

@@ -11,6 +11,10 @@ use proffer_types::{
 use proffer_wire::container::encoded_bytes;
 use thiserror::Error;
 
+mod update;
+
+pub use self::update::{Amount, MAX_UPDATE_TIME, UpdatePolicy, UpdateStrategy};
+
 /// The longest name of a service, in bytes: a label of the domain name system.
 pub const MAX_NAME_BYTES: usize = 63;
 /// The most replicas of one service: each is a record and a task to the master.
@@ -35,12 +39,26 @@ pub struct ServiceSpec {
     /// Letters, digits, `.`, `_` and `-`; at most [`MAX_NAME_BYTES`].
     pub name: String,
     pub role: Role,
-    /// At most [`MAX_REPLICAS`].
+    pub mode: Mode,
+    /// At most [`MAX_REPLICAS`]; 0 of a daemon.
     pub replicas: u32,
     pub task: ServiceTask,
     /// For how long nothing is heard of an agent before its replicas are started elsewhere; [`MIN_LOST_AFTER`] to
     /// [`MAX_LOST_AFTER`]. Absent means [`DEFAULT_LOST_AFTER`].
     pub lost_after: Option<Duration>,
+    pub update: UpdatePolicy,
+    /// How many replicas may be moved at once from agents that are to be left; at least one.
+    pub disruption: Amount,
+}
+
+/// How many replicas there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// As many as are wanted, wherever there is room.
+    #[default]
+    Replicated,
+    /// One on each agent that meets the constraints.
+    Daemon,
 }
 
 /// What every replica runs.
@@ -83,6 +101,17 @@ pub enum SpecError {
         "service `{name}` gives agents up after {asked:?}; it must be {MIN_LOST_AFTER:?} to {MAX_LOST_AFTER:?}"
     )]
     LostAfter { name: String, asked: Duration },
+    #[error(
+        "service `{name}` runs once on each agent, so it has no number of replicas, and no other number for an agent"
+    )]
+    CountedDaemon { name: String },
+    #[error("service `{name}` is {}; delete it before it becomes the other", match is {
+        Mode::Replicated => "replicated",
+        Mode::Daemon => "a daemon",
+    })]
+    OtherMode { name: String, is: Mode },
+    #[error("the update of service `{name}` has {what}")]
+    Update { name: String, what: String },
     #[error("service `{name}` allows 0 replicas on one agent")]
     NoneOnAgent { name: String },
     #[error("service `{name}` asks for {asked}, and the largest agent has {largest}")]
@@ -109,11 +138,17 @@ impl ServiceSpec {
             return Err(SpecError::Name(quoted.escape_debug().to_string()));
         }
         check_replicas(name, self.replicas)?;
+        let is_counted = self.replicas > 0 || self.task.rules.max_per_agent.is_some();
+        if self.mode == Mode::Daemon && is_counted {
+            let name = name.clone();
+            return Err(SpecError::CountedDaemon { name });
+        }
         let asked = self.lost_after();
         if !(MIN_LOST_AFTER..=MAX_LOST_AFTER).contains(&asked) {
             let name = name.clone();
             return Err(SpecError::LostAfter { name, asked });
         }
+        self.update.check(name)?;
         self.task.check(name)
     }
 }

@@ -3,6 +3,7 @@
 mod bounds;
 mod converge;
 mod demand;
+mod deployments;
 mod leaving;
 mod losses;
 mod rules;

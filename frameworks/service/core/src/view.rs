@@ -2,10 +2,13 @@
 
 use proffer_types::{TaskId, TaskState, TaskStatus};
 
-use crate::replica::{Phase, Replica};
+use crate::deployment::Deployment;
+use crate::instance::{Instance, Phase};
 use crate::service::Service;
+use crate::slot::{Place, Slot};
 use crate::spec::ServiceSpec;
 use crate::task_id::Parts;
+use crate::version::Version;
 
 /// One service at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,22 +17,35 @@ pub struct ServiceView {
     /// Counts the changes of role and task, from 1.
     pub version: u64,
     pub deleting: bool,
-    /// By slot.
+    /// By slot; of a slot with a successor that comes second.
     pub replicas: Vec<ReplicaView>,
+    /// The latest one.
+    pub deployment: Option<Deployment>,
+    /// Whether the deployment waits for somebody to promote it.
+    pub awaits_promotion: bool,
+    /// What keeps the deployment from going on, in words.
+    pub blocker: Option<String>,
+    /// Those that are remembered, oldest first.
+    pub versions: Vec<Version>,
 }
 
-/// One slot at one moment.
+/// One task of a slot at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicaView {
     pub slot: u32,
     /// Of the latest start; absent before the first.
     pub task_id: Option<TaskId>,
-    /// The service's version at the latest start; 0 before the first.
+    /// What it runs, or is to run.
     pub version: u64,
+    /// Of the slot.
     pub n_starts: u64,
     /// The latest of the latest start.
     pub status: Option<TaskStatus>,
     pub state: ReplicaState,
+    /// Whether it is to take the place of the slot's other one.
+    pub is_successor: bool,
+    /// Whether it has been healthy and ready for as long as the update policy says.
+    pub is_available: bool,
 }
 
 /// What a slot is about.
@@ -47,41 +63,53 @@ pub enum ReplicaState {
 impl ServiceView {
     pub(crate) fn of(service: &Service) -> Self {
         let name = &service.spec.name;
+        let active = service
+            .deployment
+            .as_ref()
+            .filter(|deployment| deployment.is_active());
         Self {
             spec: service.spec.clone(),
             version: service.version,
             deleting: service.deleting,
             replicas: service
-                .replicas
+                .slots
                 .values()
-                .map(|replica| ReplicaView::of(name, replica))
+                .flat_map(|slot| ReplicaView::of(name, slot))
                 .collect(),
+            awaits_promotion: service.awaits_promotion(),
+            blocker: active.and_then(|_| service.blocker()),
+            deployment: service.deployment.clone(),
+            versions: service.versions.values().cloned().collect(),
         }
     }
 }
 
 impl ReplicaView {
-    fn of(service: &str, replica: &Replica) -> Self {
-        let parts = Parts {
-            service,
-            slot: replica.slot,
-            start: replica.start,
-        };
-        Self {
-            slot: replica.slot,
-            task_id: parts.id().filter(|_| replica.start > 0),
-            version: replica.version,
-            n_starts: replica.n_starts,
-            status: replica.status.clone(),
-            state: ReplicaState::of(replica),
-        }
+    fn of<'a>(service: &'a str, slot: &'a Slot) -> impl Iterator<Item = Self> + 'a {
+        slot.instances().map(move |(place, instance)| {
+            let parts = Parts {
+                service,
+                slot: slot.number,
+                start: instance.start,
+            };
+            Self {
+                slot: slot.number,
+                task_id: parts.id().filter(|_| instance.start > 0),
+                version: instance.version,
+                n_starts: slot.n_starts,
+                status: instance.status.clone(),
+                state: ReplicaState::of(instance),
+                is_successor: place == Place::Next,
+                is_available: instance.is_available(),
+            }
+        })
     }
 }
 
 impl ReplicaState {
-    fn of(replica: &Replica) -> Self {
-        let killing = matches!(&replica.status, Some(status) if status.state == TaskState::Killing);
-        match replica.phase {
+    fn of(instance: &Instance) -> Self {
+        let killing = matches!(&instance.status, Some(status) if status.state == TaskState::Killing);
+        match instance.phase {
             Phase::Waiting => Self::Waiting,
             Phase::BackingOff { .. } => Self::BackingOff,
             Phase::Starting | Phase::Running { .. } if killing => Self::Stopping,

@@ -96,32 +96,33 @@ fn no_more_than_five_agents_are_given_up_in_a_minute_and_the_others_wait_for_the
     check(
         &text,
         expect![[r#"
-        subscribe -> want *
-        apply web 7 cpus:1;mem:64MiB -> created; want * 1*7
-        offer A0 cpus:1;mem:4GiB -> launch web.0.1 on A0; want * 1*6
-        offer A1 cpus:1;mem:4GiB -> launch web.1.1 on A1; want * 1*5
-        offer A2 cpus:1;mem:4GiB -> launch web.2.1 on A2; want * 1*4
-        offer A3 cpus:1;mem:4GiB -> launch web.3.1 on A3; want * 1*3
-        offer A4 cpus:1;mem:4GiB -> launch web.4.1 on A4; want * 1*2
-        offer A5 cpus:1;mem:4GiB -> launch web.5.1 on A5; want * 1*1
-        offer A6 cpus:1;mem:4GiB -> launch web.6.1 on A6; want *
-        away A0 0 ->
-        away A1 0 ->
-        away A2 0 ->
-        away A3 0 ->
-        away A4 0 ->
-        away A5 0 ->
-        away A6 0 ->
-        wait 10 -> kill web.0.1; kill web.1.1; kill web.2.1; kill web.3.1; kill web.4.1; want * 1*5
-        why web -> service `web` has 0 of 7 replicas running
-            replicas waiting for an offer of cpus:1;mem:64MiB: 5
-            the cluster has no agents
-            agents with replicas that are away, and wait for their turn: 2; 5 agents are given up in a minute, or one of 50
-        back A5 ->
-        wait 59 ->
-        wait 1 -> kill web.6.1; want * 1*6
-        show -> web v1, web.0.1 v1 Waiting, web.1.1 v1 Waiting, web.2.1 v1 Waiting, web.3.1 v1 Waiting, web.4.1 v1 Waiting, web.5.1 v1 Starting, web.6.1 v1 Waiting
-    "#]],
+            subscribe -> want *
+            apply web 7 cpus:1;mem:64MiB -> created; want * 1*7
+            offer A0 cpus:1;mem:4GiB -> launch web.0.1 on A0; want * 1*6
+            offer A1 cpus:1;mem:4GiB -> launch web.1.1 on A1; want * 1*5
+            offer A2 cpus:1;mem:4GiB -> launch web.2.1 on A2; want * 1*4
+            offer A3 cpus:1;mem:4GiB -> launch web.3.1 on A3; want * 1*3
+            offer A4 cpus:1;mem:4GiB -> launch web.4.1 on A4; want * 1*2
+            offer A5 cpus:1;mem:4GiB -> launch web.5.1 on A5; want * 1*1
+            offer A6 cpus:1;mem:4GiB -> launch web.6.1 on A6; want *
+            away A0 0 ->
+            away A1 0 ->
+            away A2 0 ->
+            away A3 0 ->
+            away A4 0 ->
+            away A5 0 ->
+            away A6 0 ->
+            wait 10 -> kill web.0.1; kill web.1.1; kill web.2.1; kill web.3.1; kill web.4.1; want * 1*5
+            why web -> service `web` has 0 of 7 replicas running
+                replicas waiting for an offer of cpus:1;mem:64MiB: 5
+                the cluster has no agents
+                agents with replicas that are away, and wait for their turn: 2; 5 agents are given up in a minute, or one of 50
+                version 1 is available in 0 of 7 replicas; replica 0 waits for an offer of cpus:1;mem:64MiB
+            back A5 ->
+            wait 59 ->
+            wait 1 -> kill web.6.1; want * 1*6
+            show -> web v1, web.0.1 v1 Waiting, web.1.1 v1 Waiting, web.2.1 v1 Waiting, web.3.1 v1 Waiting, web.4.1 v1 Waiting, web.5.1 v1 Starting, web.6.1 v1 Waiting
+        "#]],
     );
 }
 

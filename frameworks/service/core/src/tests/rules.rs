@@ -221,16 +221,17 @@ fn a_changed_task_replaces_one_replica_at_a_time() {
             offer A cpus:4;mem:4GiB -> launch web.0.1 web.1.1 on A; want *
             RUNNING web.0.1 ->
             RUNNING web.1.1 ->
-            apply web 2 cpus:1;mem:64MiB new -> version 2; kill web.0.1
-            FAILED web.0.1 -> want * 1*1
+            apply web 2 cpus:1;mem:64MiB new -> version 2; want * 2*1
+            FAILED web.0.1 ->
             offer A cpus:4;mem:4GiB -> launch web.0.2 on A; want *
             why web -> service `web` has 1 of 2 replicas running
-                replicas still to be replaced by version 2: 1; replica 0 is being replaced and is starting
-            RUNNING web.0.2 -> kill web.1.1
-            KILLED web.1.1 -> want * 1*1
-            offer A cpus:4;mem:4GiB -> launch web.1.2 on A; want *
+                replicas backing off after quick failures: 1; replica 0 starts again in 1s after 1 in a row, the latest FAILED
+                version 2 is available in 0 of 2 replicas, replicas of other versions to be replaced: 1; replica 0 does not run yet: nothing is heard of it yet
+            RUNNING web.0.2 -> want * 2*1
+            KILLED web.1.1 -> want * 1*1 2*1
+            offer A cpus:4;mem:4GiB -> launch web.1.2 web.1.3 on A; want *
             RUNNING web.1.2 ->
-            show -> web v2, web.0.2 v2 Running, web.1.2 v2 Running
+            show -> web v2, web.0.2 v2 Running, web.1.2 v1 Running + web.1.3 v2 Starting
         "#]],
     );
 }
@@ -255,14 +256,14 @@ fn a_new_version_that_fails_takes_down_one_replica_and_a_good_one_goes_on_from_t
             offer A cpus:4;mem:4GiB -> launch web.0.1 web.1.1 on A; want *
             RUNNING web.0.1 ->
             RUNNING web.1.1 ->
-            apply web 2 cpus:1;mem:64MiB broken -> version 2; kill web.0.1
-            KILLED web.0.1 -> want * 1*1
-            offer A cpus:4;mem:4GiB -> launch web.0.2 on A; want *
+            apply web 2 cpus:1;mem:64MiB broken -> version 2; want * 2*1
+            KILLED web.0.1 -> want * 1*1 2*1
+            offer A cpus:4;mem:4GiB -> launch web.0.2 web.0.3 on A; want *
             FAILED web.0.2 ->
-            show -> web v2, web.0.2 v2 BackingOff, web.1.1 v1 Running
-            apply web 2 cpus:1;mem:64MiB good -> version 3; want * 1*1
-            offer A cpus:4;mem:4GiB -> launch web.0.3 on A; want *
-            RUNNING web.0.3 -> kill web.1.1
+            show -> web v2, web.0.2 v1 BackingOff + web.0.3 v2 Starting, web.1.1 v1 Running
+            apply web 2 cpus:1;mem:64MiB good -> version 3; kill web.0.3; want * 1*1
+            offer A cpus:4;mem:4GiB -> launch web.0.4 on A; want *
+            RUNNING web.0.3 ->
         "#]],
     );
 }
@@ -372,7 +373,7 @@ fn a_wrong_spec_is_refused_with_what_to_change() {
         delete web
         show",
         expect![[r#"
-            shapes cpus:4;mem:4GiB ->
+            shapes cpus:4;mem:4GiB -> want *
             apply we/b 1 cpus:1;mem:64MiB -> service name `we/b` must be 1 to 63 letters, digits, `.`, `_` or `-`, and begin with a letter or digit
             apply web 10001 cpus:1;mem:64MiB -> service `web` asks for 10001 replicas, at most 10000 are allowed
             apply web 1 mem:64MiB -> service `web` must ask for more than 0 cpus
@@ -404,23 +405,28 @@ fn why_tells_what_is_missing() {
             why web -> service `web` has 0 of 2 replicas running
                 replicas waiting for an offer of cpus:3;mem:64MiB: 2
                 the framework is not connected to a master
+                version 1 is available in 0 of 2 replicas; replica 0 waits for an offer of cpus:3;mem:64MiB
             subscribe ->
             why web -> service `web` has 0 of 2 replicas running
                 replicas waiting for an offer of cpus:3;mem:64MiB: 2
                 the cluster has no agents
+                version 1 is available in 0 of 2 replicas; replica 0 waits for an offer of cpus:3;mem:64MiB
             shapes cpus:4;mem:4GiB ->
             offer A cpus:4;mem:4GiB -> launch web.0.1 on A; want * 1*1
             why web -> service `web` has 0 of 2 replicas running
                 replicas waiting for an offer of cpus:3;mem:64MiB: 1
+                version 1 is available in 0 of 2 replicas; replica 1 waits for an offer of cpus:3;mem:64MiB
             FAILED web.0.1 ->
             why web -> service `web` has 0 of 2 replicas running
                 replicas waiting for an offer of cpus:3;mem:64MiB: 1
                 replicas backing off after quick failures: 1; replica 0 starts again in 1s after 1 in a row, the latest FAILED
+                version 1 is available in 0 of 2 replicas; replica 1 waits for an offer of cpus:3;mem:64MiB
             shapes cpus:2;mem:4GiB ->
             why web -> service `web` has 0 of 2 replicas running
                 replicas waiting for an offer of cpus:3;mem:64MiB: 1
                 it asks for cpus:3, and the largest agent has cpus:2;mem:4GiB
                 replicas backing off after quick failures: 1; replica 0 starts again in 1s after 1 in a row, the latest FAILED
+                version 1 is available in 0 of 2 replicas; replica 1 waits for an offer of cpus:3;mem:64MiB
         "#]],
     );
 }

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use proffer_session::{Context, Output, Scheduler, Write};
+use proffer_types::container::{Check, CheckKind};
 use proffer_types::scheduler_link::Call;
 use proffer_types::{
     AgentId, Attribute, Constraint, ContainerSpec, FrameworkId, InverseOffer, KillPolicy, Limits, MasterId,
@@ -17,8 +18,11 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::index::Index;
+use crate::service::Service;
 use crate::services::Cluster;
-use crate::{ServiceSpec, ServiceTask, ServiceView, Services};
+use crate::{
+    Amount, Mode, ServiceSpec, ServiceTask, ServiceView, Services, Steer, UpdatePolicy, UpdateStrategy,
+};
 
 pub(super) struct World {
     pub(super) services: Services,
@@ -29,6 +33,8 @@ pub(super) struct World {
     role: Role,
     rules: PlacementRules,
     lost_after: Option<Duration>,
+    update: UpdatePolicy,
+    has_checks: bool,
 }
 
 impl World {
@@ -41,6 +47,8 @@ impl World {
             role: Role::default(),
             rules: PlacementRules::default(),
             lost_after: None,
+            update: policy(),
+            has_checks: false,
         }
     }
 
@@ -176,12 +184,48 @@ impl World {
                 spec.role = self.role.clone();
                 spec.task.rules = self.rules.clone();
                 spec.lost_after = self.lost_after;
+                spec.update = self.update;
+                if self.has_checks {
+                    spec.task.container.health = Some(check());
+                    spec.task.container.readiness = Some(check());
+                }
                 let (result, calls) = self.run(|services, cx| services.apply(spec, cx));
                 return match result {
                     Ok(applied) if applied.created => told("created", &calls),
                     Ok(applied) => told(&format!("version {}", applied.version), &calls),
                     Err(error) => told(&error.to_string(), &calls),
                 };
+            }
+            ["update", ref words @ ..] => {
+                self.update = policy_of(words);
+                Vec::new()
+            }
+            ["checks"] => {
+                self.has_checks = true;
+                Vec::new()
+            }
+            ["pause", name] => return self.steer(name, Steer::Pause),
+            ["resume", name] => return self.steer(name, Steer::Resume),
+            ["promote", name] => return self.steer(name, Steer::Promote),
+            ["again", name] => return self.steer(name, Steer::Restart),
+            ["rollback", name] => return self.steer(name, Steer::Rollback(None)),
+            ["rollback", name, to] => return self.steer(name, Steer::Rollback(to.parse().ok())),
+            ["versions", name] => {
+                let view = self.services.get(name).unwrap();
+                let versions = view.versions.iter();
+                let versions: Vec<_> = versions
+                    .map(|version| format!("v{} {:?}", version.number, version.outcome))
+                    .collect();
+                return versions.join(", ");
+            }
+            ["daemon", name, resources, ref command @ ..] => {
+                let mut spec = spec(name, 0, resources, command);
+                spec.mode = Mode::Daemon;
+                spec.update = self.update;
+                spec.task.rules = self.rules.clone();
+                let (result, calls) = self.run(|services, cx| services.apply(spec, cx));
+                let result = result.map(|applied| format!("version {}", applied.version));
+                return told(&result.unwrap_or_else(|error| error.to_string()), &calls);
             }
             ["scale", name, replicas] => {
                 let replicas = replicas.parse().unwrap();
@@ -241,6 +285,12 @@ impl World {
                 status.reason = Some(StatusReason::AgentDraining);
                 self.run(|services, cx| services.update(cx, &status)).1
             }
+            [word, task] if word.starts_with("WELL-") => {
+                let mut status = status(&TaskId::new(task).unwrap(), TaskState::Running, self.now);
+                status.condition.healthy = Some(true);
+                status.condition.ready = Some(word == "WELL-READY");
+                self.run(|services, cx| services.update(cx, &status)).1
+            }
             [state, task] => {
                 let state = TaskState::ALL.into_iter().find(|known| known.as_str() == state);
                 self.status(&TaskId::new(task).unwrap(), state.unwrap())
@@ -249,16 +299,65 @@ impl World {
         };
         told("", &calls)
     }
+
+    fn steer(&mut self, name: &str, steer: Steer) -> String {
+        let (result, calls) = self.run(|services, cx| services.steer(name, steer, cx));
+        match result {
+            Ok(version) => told(&format!("version {version}"), &calls),
+            Err(error) => told(&error.to_string(), &calls),
+        }
+    }
+}
+
+fn check() -> Check {
+    let second = Duration::from_secs(1);
+    Check {
+        kind: CheckKind::Command(vec!["true".to_owned()]),
+        delay: Duration::ZERO,
+        interval: second,
+        timeout: second,
+        grace: Duration::ZERO,
+        failures: 1,
+    }
+}
+
+/// At once available; otherwise as by default.
+fn policy() -> UpdatePolicy {
+    UpdatePolicy {
+        min_healthy: Duration::ZERO,
+        ..UpdatePolicy::default()
+    }
+}
+
+/// `surge=1 unavailable=25% canary=1 healthy=5 deadline=60 by-hand blue-green no-rollback`.
+pub(super) fn policy_of(words: &[&str]) -> UpdatePolicy {
+    let mut policy = policy();
+    let amount = |text: &str| match text.strip_suffix('%') {
+        Some(percent) => Amount::Percent(percent.parse().unwrap()),
+        None => Amount::Count(text.parse().unwrap()),
+    };
+    let seconds = |text: &str| Duration::from_secs(text.parse().unwrap());
+    for word in words {
+        match word.split_once('=') {
+            Some(("surge", text)) => policy.max_surge = amount(text),
+            Some(("unavailable", text)) => policy.max_unavailable = amount(text),
+            Some(("canary", text)) => policy.canary = text.parse().unwrap(),
+            Some(("healthy", text)) => policy.min_healthy = seconds(text),
+            Some(("deadline", text)) => policy.deadline = seconds(text),
+            None if *word == "by-hand" => policy.promote_by_hand = true,
+            None if *word == "blue-green" => policy.strategy = UpdateStrategy::BlueGreen,
+            None if *word == "no-rollback" => policy.auto_rollback = false,
+            Some(_) | None => panic!("what is `{word}`?"),
+        }
+    }
+    policy
 }
 
 impl Services {
     /// Compares every index with one built anew.
     fn assert_consistent(&self) {
         for service in self.services.values() {
-            assert_eq!(
-                service.index,
-                Index::of(service.replicas.values(), service.version)
-            );
+            assert_eq!(service.index, Index::of(service.slots.values(), service.version));
         }
     }
 
@@ -267,10 +366,7 @@ impl Services {
         let mut services = self.clone();
         services.cluster = Cluster::default();
         services.stated.clear();
-        let roles = services
-            .services
-            .values()
-            .map(|service| service.spec.role.clone());
+        let roles = services.services.values().flat_map(Service::roles).cloned();
         services.roles = roles.chain([Role::default()]).collect();
         services
     }
@@ -285,6 +381,7 @@ pub(super) fn spec(name: &str, replicas: u32, resources: &str, command: &[&str])
     ServiceSpec {
         name: name.to_owned(),
         role: Role::default(),
+        mode: Mode::Replicated,
         replicas,
         task: ServiceTask {
             resources: resources.parse().unwrap(),
@@ -297,6 +394,8 @@ pub(super) fn spec(name: &str, replicas: u32, resources: &str, command: &[&str])
             rules: PlacementRules::default(),
         },
         lost_after: None,
+        update: policy(),
+        disruption: Amount::Count(1),
     }
 }
 
@@ -320,7 +419,8 @@ fn show(service: &ServiceView) -> String {
     let mut text = format!("{} v{}", service.spec.name, service.version);
     for replica in &service.replicas {
         let task = replica.task_id.as_ref().map_or("-", TaskId::as_str);
-        write!(text, ", {task} v{} {:?}", replica.version, replica.state).unwrap();
+        let joint = if replica.is_successor { " +" } else { "," };
+        write!(text, "{joint} {task} v{} {:?}", replica.version, replica.state).unwrap();
     }
     text
 }
@@ -347,7 +447,10 @@ fn tell(call: &Call) -> String {
         Call::Demand { role, demand } => {
             let shapes = demand.iter().flat_map(|demand| &demand.shapes);
             let shapes: String = shapes
-                .map(|shape| format!(" {}*{}", shape.id.0, shape.count))
+                .map(|shape| match &shape.agent {
+                    Some(agent) => format!(" {agent}*{}", shape.count),
+                    None => format!(" {}*{}", shape.id.0, shape.count),
+                })
                 .collect();
             format!("want {role}{shapes}")
         }

@@ -1,6 +1,6 @@
-//! One slot of a service: its task, and how soon another one follows it.
+//! One of the two places of a slot: its task, and how soon another one follows it.
 //!
-//! A slot never starts a task while its latest one is neither ended nor cut off.
+//! It never starts a task while its latest one is neither ended nor cut off.
 //!
 //! ```text
 //! Waiting --offer--> Starting --RUNNING--> Running --kill--> Stopping
@@ -20,19 +20,17 @@ pub const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 /// A replica that ran this long did not fail quickly: the next pause is as after none.
 pub const STEADY: Duration = Duration::from_secs(10);
 
+/// Quick failures in a row after which a task is in a crash loop: a deployment of it fails.
+pub const CRASH_LOOP: u32 = 3;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Replica {
-    pub(crate) slot: u32,
+pub(crate) struct Instance {
     /// The number in the id of the latest start; 0 before the first.
     pub(crate) start: u64,
-    /// How often this slot was started.
-    pub(crate) n_starts: u64,
-    /// The service's version at the latest start; 0 before the first.
+    /// What it runs, or will run.
     pub(crate) version: u64,
     /// Quick failures in a row.
     pub(crate) n_failures: u32,
-    /// Stopped for a new version or to leave its agent, and no later task ran yet.
-    pub(crate) replacing: bool,
     /// Where the latest start went.
     pub(crate) agent_id: Option<AgentId>,
     /// The latest of the latest start, without its uuid.
@@ -52,6 +50,7 @@ pub(crate) enum Phase {
     Starting,
     Running {
         since: Timestamp,
+        serves: Serves,
     },
     /// Asked to stop, not yet ended; ran since then, if it ever did.
     Stopping {
@@ -59,15 +58,32 @@ pub(crate) enum Phase {
     },
 }
 
-impl Replica {
-    pub(crate) fn new(slot: u32) -> Self {
+/// Whether a task that runs can take work, by its checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Serves {
+    No,
+    /// It does, and counts as available if it still does then.
+    Until(Timestamp),
+    Available,
+}
+
+/// What the service says of the task of an instance.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    /// It must be well before it counts.
+    pub(crate) has_health: bool,
+    /// It must be ready before it counts.
+    pub(crate) has_readiness: bool,
+    /// For how long it serves before it counts as available.
+    pub(crate) min_healthy: Duration,
+}
+
+impl Instance {
+    pub(crate) fn new(version: u64) -> Self {
         Self {
-            slot,
             start: 0,
-            n_starts: 0,
-            version: 0,
+            version,
             n_failures: 0,
-            replacing: false,
             agent_id: None,
             status: None,
             phase: Phase::Waiting,
@@ -82,14 +98,60 @@ impl Replica {
         }
     }
 
+    /// Whether there is a task that nobody asked to stop.
+    pub(crate) fn is_live(&self) -> bool {
+        self.has_task() && !self.is_stopping()
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         matches!(self.phase, Phase::Stopping { .. })
     }
 
-    pub(crate) fn started(&mut self, start: u64, version: u64, agent_id: AgentId) {
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.phase == Phase::Waiting
+    }
+
+    pub(crate) fn is_backing_off(&self) -> bool {
+        matches!(self.phase, Phase::BackingOff { .. })
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. })
+    }
+
+    /// Whether it can take work, for however long.
+    pub(crate) fn serves(&self) -> bool {
+        match self.phase {
+            Phase::Running { serves, .. } => serves != Serves::No,
+            Phase::Waiting | Phase::BackingOff { .. } | Phase::Starting | Phase::Stopping { .. } => false,
+        }
+    }
+
+    /// Whether it has served for long enough to be counted on.
+    pub(crate) fn is_available(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Running {
+                serves: Serves::Available,
+                ..
+            }
+        )
+    }
+
+    /// When something is to be done about it.
+    pub(crate) fn turns_at(&self) -> Option<Timestamp> {
+        match self.phase {
+            Phase::BackingOff { until } => Some(until),
+            Phase::Running {
+                serves: Serves::Until(at),
+                ..
+            } => Some(at),
+            Phase::Waiting | Phase::Starting | Phase::Running { .. } | Phase::Stopping { .. } => None,
+        }
+    }
+
+    pub(crate) fn started(&mut self, start: u64, agent_id: AgentId) {
         self.start = start;
-        self.n_starts += 1;
-        self.version = version;
         self.agent_id = Some(agent_id);
         self.status = None;
         self.phase = Phase::Starting;
@@ -105,16 +167,23 @@ impl Replica {
     pub(crate) fn stop(&mut self) {
         self.phase = match self.phase {
             Phase::Starting => Phase::Stopping { since: None },
-            Phase::Running { since } => Phase::Stopping { since: Some(since) },
+            Phase::Running { since, .. } => Phase::Stopping { since: Some(since) },
             other @ (Phase::Waiting | Phase::BackingOff { .. } | Phase::Stopping { .. }) => other,
         };
     }
 
-    /// Takes a status of the latest start; `version` is the service's.
-    pub(crate) fn update(&mut self, now: Timestamp, version: u64, status: &TaskStatus) {
+    /// Without a task, it is to be of another version: that has its own chance, and what was cut off is not waited for.
+    pub(crate) fn turn_to(&mut self, version: u64) {
+        if !self.has_task() && self.version != version {
+            *self = Self::new(version);
+        }
+    }
+
+    /// Takes a status of the latest start.
+    pub(crate) fn update(&mut self, now: Timestamp, terms: Terms, status: &TaskStatus) {
         match status.state {
             TaskState::Staging | TaskState::Starting | TaskState::Killing => self.returned(),
-            TaskState::Running => self.running(now, version),
+            TaskState::Running => self.running(now, terms, status),
             TaskState::Finished
             | TaskState::Failed
             | TaskState::Killed
@@ -138,25 +207,41 @@ impl Replica {
         !self.has_task() && matches!(state, Some(TaskState::Unreachable | TaskState::Unknown))
     }
 
-    /// A task that was cut off came back before another one took its place.
+    /// A task that was cut off came back before another one took its place, or it is between two containers.
     fn returned(&mut self) {
         if self.may_return() {
             self.phase = Phase::Starting;
         }
+        if let Phase::Running { serves, .. } = &mut self.phase {
+            *serves = Serves::No;
+        }
     }
 
-    fn running(&mut self, now: Timestamp, version: u64) {
-        self.returned();
-        if self.phase == Phase::Starting {
-            self.phase = Phase::Running { since: now };
-            self.replacing &= self.version != version;
+    fn running(&mut self, now: Timestamp, terms: Terms, status: &TaskStatus) {
+        if self.may_return() {
+            self.phase = Phase::Starting;
         }
+        let (since, before) = match self.phase {
+            Phase::Starting => (now, Serves::No),
+            Phase::Running { since, serves } => (since, serves),
+            Phase::Waiting | Phase::BackingOff { .. } | Phase::Stopping { .. } => return,
+        };
+        let condition = &status.condition;
+        let well = !terms.has_health || condition.healthy == Some(true);
+        let ready = !terms.has_readiness || condition.ready == Some(true);
+        let serves = match before {
+            _ if !(well && ready && !condition.is_suspended()) => Serves::No,
+            Serves::No if terms.min_healthy.is_zero() => Serves::Available,
+            Serves::No => Serves::Until(now.after(terms.min_healthy)),
+            other @ (Serves::Until(_) | Serves::Available) => other,
+        };
+        self.phase = Phase::Running { since, serves };
     }
 
     fn ended(&mut self, now: Timestamp, status: &TaskStatus) {
         let (asked, since) = match self.phase {
             Phase::Starting => (false, None),
-            Phase::Running { since } => (false, Some(since)),
+            Phase::Running { since, .. } => (false, Some(since)),
             Phase::Stopping { since } => (true, since),
             Phase::Waiting | Phase::BackingOff { .. } => return,
         };
@@ -175,13 +260,18 @@ impl Replica {
         }
     }
 
-    /// Lets a slot that backs off start at once; a task that was changed gets a new chance.
-    pub(crate) fn forgive(&mut self) {
-        self.n_failures = 0;
-        self.back_off_over();
+    /// Does what is due by the time: a pause is over, or it has served for long enough.
+    pub(crate) fn turn(&mut self) {
+        match &mut self.phase {
+            Phase::BackingOff { .. } => self.phase = Phase::Waiting,
+            Phase::Running { serves, .. } => *serves = Serves::Available,
+            Phase::Waiting | Phase::Starting | Phase::Stopping { .. } => {}
+        }
     }
 
-    pub(crate) fn back_off_over(&mut self) {
+    /// Lets one that backs off start at once; a task that was changed gets a new chance.
+    pub(crate) fn forgive(&mut self) {
+        self.n_failures = 0;
         if matches!(self.phase, Phase::BackingOff { .. }) {
             self.phase = Phase::Waiting;
         }
@@ -189,7 +279,7 @@ impl Replica {
 }
 
 /// Whether the end says nothing against the task: somebody killed it, or its agent went.
-fn taken_away(state: TaskState) -> bool {
+pub(crate) fn taken_away(state: TaskState) -> bool {
     match state {
         TaskState::Killed
         | TaskState::Lost
