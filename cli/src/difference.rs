@@ -24,7 +24,7 @@ impl Difference {
         let line = |mark: char, value: &Value| {
             let text = value.as_str().map(ToOwned::to_owned);
             let shown = text.unwrap_or_else(|| value.to_string());
-            format!("  {mark} {}: {}\n", printable(&self.path), printable(&shown))
+            format!("{mark} {}: {}\n", printable(&self.path), printable(&shown))
         };
         let before = self.before.as_ref().map(|value| line('-', value));
         let after = self.after.as_ref().map(|value| line('+', value));
@@ -117,12 +117,12 @@ mod tests {
         let found = differences("ServiceSpec", Some(&before), &after).unwrap();
         let text: String = found.iter().map(Difference::text).collect();
         expect![[r#"
-              - lost_after_ms: 5
-              - task.container.command: ["old","\u001b[31m"]
-              + task.container.command: ["new","\u001b[31m"]
-              - task.container.env.B: 1
-              + task.container.env.B: 2
-              + task.container.env.C: 3
+            - lost_after_ms: 5
+            - task.container.command: ["old","\u001b[31m"]
+            + task.container.command: ["new","\u001b[31m"]
+            - task.container.env.B: 1
+            + task.container.env.B: 2
+            + task.container.env.C: 3
         "#]]
         .assert_eq(&text);
         assert_eq!(differences("ServiceSpec", Some(&after), &after).unwrap(), []);

@@ -31,7 +31,9 @@ pub(crate) fn plan_text(
         (Some(now), None) => format!("service {name} would stay at version {}\n", now.version),
     };
     for difference in differences {
-        text += &difference.text();
+        for line in difference.text().lines() {
+            let _ = writeln!(text, "  {line}");
+        }
     }
     let rows: Vec<_> = replicas(plan, now).collect();
     if !rows.is_empty() {
