@@ -199,14 +199,6 @@ fn wanted_kill(task: &Task, max_grace: Option<Duration>) -> Option<KillPolicy> {
 
 /// A status as its framework hears it: what a drain killed says so, and nothing is held against it.
 pub(crate) fn blame(cx: &Cx<'_>, agent: &AgentId, framework: &FrameworkId, status: TaskStatus) -> TaskStatus {
-    let live = cx.state.task(framework, &status.task_id);
-    let live = live.filter(|live| live.view.info.agent_id == *agent);
-    let is_draining = || {
-        let agent = cx.state.agent(agent);
-        agent.is_some_and(|agent| agent.upkeep.is_draining())
-    };
-    // That nobody is known to have wanted it dead means that the master who did is no more.
-    let by_drain = live.is_some_and(|live| live.drained || (live.kill.is_none() && is_draining()));
     let is_told_so = match status.state {
         TaskState::Killed => true,
         TaskState::Killing => status.reason.is_none(),
@@ -223,7 +215,17 @@ pub(crate) fn blame(cx: &Cx<'_>, agent: &AgentId, framework: &FrameworkId, statu
         | TaskState::GoneByOperator
         | TaskState::Unknown => false,
     };
-    if !by_drain || !is_told_so {
+    if !is_told_so {
+        return status;
+    }
+    let live = cx.state.task(framework, &status.task_id);
+    let live = live.filter(|live| live.view.info.agent_id == *agent);
+    let is_draining = || {
+        let agent = cx.state.agent(agent);
+        agent.is_some_and(|agent| agent.upkeep.is_draining())
+    };
+    // That nobody is known to have wanted it dead means that the master who did is no more.
+    if !live.is_some_and(|live| live.drained || (live.kill.is_none() && is_draining())) {
         return status;
     }
     TaskStatus {

@@ -244,7 +244,10 @@ impl State {
             // Whoever speaks of the task next has a session of its own.
             task.resumed = 0;
         }
-        self.keep_claim(key).into_iter().collect()
+        match task.claim.is_some() == state.holds_resources() {
+            true => Vec::new(),
+            false => self.keep_claim(key).into_iter().collect(),
+        }
     }
 
     fn insert_task(
@@ -262,6 +265,11 @@ impl State {
             state: status.state,
             status,
         });
+        if let Some(agent) = self.agent_mut(&info.agent_id) {
+            agent.tasks.insert((framework.clone(), info.id.clone()));
+        }
+        self.index_emptied(&info.agent_id);
+        let (claim, change) = self.claim(&view).unzip();
         let task = Task {
             view,
             kill: None,
@@ -270,16 +278,11 @@ impl State {
             resumed: 0,
             unacknowledged: false,
             reported,
-            claim: None,
+            claim,
         };
-        let key = (framework.clone(), info.id.clone());
-        if let Some(agent) = self.agent_mut(&info.agent_id) {
-            agent.tasks.insert(key.clone());
-        }
-        self.index_emptied(&info.agent_id);
         let live = self.tasks.live.entry(framework.clone()).or_default();
         live.insert(info.id.clone(), task);
-        self.keep_claim(&key).into_iter().collect()
+        change.into_iter().collect()
     }
 
     /// Claims what a task holds from now on, or gives it back.
@@ -288,9 +291,7 @@ impl State {
         let holds = task.view.state.holds_resources();
         match (task.claim, holds) {
             (None, true) => {
-                let claim = self.claim_for(&Arc::clone(&task.view))?;
-                let change = Change::Claimed(claim.agent, claim.leaf);
-                let claim = self.ledger_mut().claim(claim);
+                let (claim, change) = self.claim(&Arc::clone(&task.view))?;
                 self.task_mut(key)?.claim = Some(claim);
                 Some(change)
             }
@@ -300,6 +301,16 @@ impl State {
             }
             (None, false) | (Some(_), true) => None,
         }
+    }
+
+    /// Claims what a task holds, if it holds anything and its agent is in the pool.
+    fn claim(&mut self, view: &TaskView) -> Option<(ClaimIx, Change)> {
+        if !view.state.holds_resources() {
+            return None;
+        }
+        let claim = self.claim_for(view)?;
+        let change = Change::Claimed(claim.agent, claim.leaf);
+        Some((self.ledger_mut().claim(claim), change))
     }
 
     /// `None` when the task's agent is not in the pool.
