@@ -2,6 +2,7 @@
 
 mod apply;
 mod delete;
+mod files;
 mod history;
 mod list;
 mod plan;
