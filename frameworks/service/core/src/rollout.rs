@@ -1,6 +1,7 @@
 //! How a service gets from one version to another: who is replaced next, and what becomes of the deployment.
 //!
-//! Called after whatever changed anything. What it costs follows what there is to do, not the number of replicas.
+//! Called after whatever changed anything. What it costs follows what there is to do; only while canaries are tried, and
+//! when a deployment fails, all slots are looked at.
 
 use std::time::Duration;
 

@@ -148,7 +148,7 @@ impl ServiceSpec {
             let name = name.clone();
             return Err(SpecError::LostAfter { name, asked });
         }
-        self.update.check(name)?;
+        self.update.check(name, self.disruption)?;
         self.task.check(name)
     }
 }

@@ -100,7 +100,7 @@ impl UpdatePolicy {
         }
     }
 
-    pub(super) fn check(&self, name: &str) -> Result<(), SpecError> {
+    pub(super) fn check(&self, name: &str, disruption: Amount) -> Result<(), SpecError> {
         let wrong = |what: String| {
             let name = name.to_owned();
             Err(SpecError::Update { name, what })
@@ -108,6 +108,7 @@ impl UpdatePolicy {
         for (field, amount) in [
             ("max_surge", self.max_surge),
             ("max_unavailable", self.max_unavailable),
+            ("max_moving", disruption),
         ] {
             if let Amount::Percent(percent) = amount
                 && percent > 100

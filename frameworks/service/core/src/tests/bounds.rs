@@ -6,7 +6,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::world::spec;
-use crate::{Applied, ApplyError, MAX_REPLICAS, MAX_ROLES, MAX_SERVICES, MAX_TOTAL_REPLICAS, Services};
+use crate::{
+    Amount, Applied, ApplyError, MAX_REPLICAS, MAX_ROLES, MAX_SERVICES, MAX_TOTAL_REPLICAS, Services,
+};
 
 fn run<R>(services: &mut Services, command: impl FnOnce(&mut Services, &mut Context<'_>) -> R) -> R {
     let (mut output, mut held) = (Output::default(), Vec::new());
@@ -67,4 +69,15 @@ fn roles_are_bounded_over_all_services_and_those_of_deleted_ones_make_room() {
     );
     run(&mut services, |services, cx| services.delete("s7", cx)).unwrap();
     apply(&mut services, "web", "one-more", 0).unwrap();
+}
+
+#[test]
+fn no_more_than_all_replicas_can_be_on_the_move() {
+    let mut spec = spec("web", 1, "cpus:1;mem:64MiB", &[]);
+    spec.disruption = Amount::Percent(101);
+    let refusal = run(&mut Services::new(), |services, cx| services.apply(spec, cx));
+    assert_eq!(
+        refusal.unwrap_err().to_string(),
+        "the update of service `web` has max_moving of 101%, at most 100% is possible"
+    );
 }
