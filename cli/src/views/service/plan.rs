@@ -35,13 +35,18 @@ pub(crate) fn plan_text(
             let _ = writeln!(text, "  {line}");
         }
     }
-    let rows: Vec<_> = replicas(plan, now).collect();
+    let rows: Vec<_> = replicas(spec, plan, now).take(MAX_REPLICAS).collect();
     if !rows.is_empty() {
         const COLUMNS: &[Column] = &[right("SLOT"), left("NOW"), left("THEN")];
         text.push('\n');
-        text += &render(COLUMNS, &rows[..rows.len().min(MAX_REPLICAS)], width);
-        if rows.len() > MAX_REPLICAS {
-            let _ = writeln!(text, "... and {} more", rows.len() - MAX_REPLICAS);
+        text += &render(COLUMNS, &rows, width);
+        let n: u64 = [plan.starts, plan.stops, plan.replaces]
+            .map(u64::from)
+            .iter()
+            .sum();
+        let n_more = n.saturating_sub(rows.len() as u64);
+        if n_more > 0 {
+            let _ = writeln!(text, "... and {n_more} more");
         }
     }
     if plan.replaces > 0 {
@@ -52,10 +57,16 @@ pub(crate) fn plan_text(
 
 /// A line for each replica that would start, stop or be replaced.
 fn replicas<'a>(
+    spec: &v1::ServiceSpec,
     plan: &'a v1::PlanServiceResponse,
     now: Option<&'a v1::ServiceView>,
 ) -> impl Iterator<Item = Vec<String>> + 'a {
-    let kept = plan.before.as_ref().map_or(0, |before| before.replicas) - plan.stops;
+    let before = plan.before.as_ref().map_or(0, |before| before.replicas);
+    let kept = match spec.mode() {
+        // It stays wherever it is.
+        v1::ServiceMode::Daemon => u32::MAX,
+        v1::ServiceMode::Unspecified | v1::ServiceMode::Replicated => before.saturating_sub(plan.stops),
+    };
     let there = now.into_iter().flat_map(|now| &now.replicas);
     let there = there
         .filter(|replica| !replica.successor)
@@ -74,8 +85,8 @@ fn replicas<'a>(
             };
             Some(vec![replica.slot.to_string(), printable(&task), then])
         });
-    let new =
-        (kept..kept + plan.starts).map(|slot| vec![slot.to_string(), String::new(), "starts".to_owned()]);
+    let new = (kept..kept.saturating_add(plan.starts))
+        .map(|slot| vec![slot.to_string(), String::new(), "starts".to_owned()]);
     there.chain(new)
 }
 
@@ -111,4 +122,62 @@ fn how(spec: &v1::ServiceSpec) -> String {
         amount(policy.max_unavailable, 0)
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn a_daemon_is_replaced_where_it_is_and_a_smaller_service_stops_its_last_replicas() {
+        let replica = |slot| v1::Replica {
+            slot,
+            task_id: format!("web.{slot}.1"),
+            ..v1::Replica::default()
+        };
+        let now = v1::ServiceView {
+            version: 1,
+            replicas: (0..3).map(replica).collect(),
+            ..v1::ServiceView::default()
+        };
+        let differences = [];
+        let told = |mode: v1::ServiceMode, before, plan: v1::PlanServiceResponse| {
+            let spec = v1::ServiceSpec {
+                name: "web".to_owned(),
+                mode: mode.into(),
+                ..v1::ServiceSpec::default()
+            };
+            let before = Some(v1::ServiceSpec {
+                replicas: before,
+                ..spec.clone()
+            });
+            let plan = v1::PlanServiceResponse { before, ..plan };
+            let rows: Vec<_> = replicas(&spec, &plan, Some(&now))
+                .map(|row| row.join(" "))
+                .collect();
+            let text = plan_text(&spec, &plan, Some(&now), &differences, 100);
+            assert_eq!(text, "service web would stay as it is\n");
+            rows.join("\n")
+        };
+        let plan = v1::PlanServiceResponse {
+            deploys: Some(2),
+            replaces: 3,
+            ..v1::PlanServiceResponse::default()
+        };
+        expect![[r#"
+            0 web.0.1 replaced by version 2
+            1 web.1.1 replaced by version 2
+            2 web.2.1 replaced by version 2"#]]
+        .assert_eq(&told(v1::ServiceMode::Daemon, 0, plan));
+        let plan = v1::PlanServiceResponse {
+            stops: 2,
+            ..v1::PlanServiceResponse::default()
+        };
+        expect![[r#"
+            1 web.1.1 stops
+            2 web.2.1 stops"#]]
+        .assert_eq(&told(v1::ServiceMode::Replicated, 3, plan));
+    }
 }
