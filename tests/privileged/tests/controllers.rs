@@ -71,12 +71,14 @@ fn a_running_task_is_counted_by_kind() -> Result<()> {
         let container = host.launch(&config)?;
         let found = eventually("memory and throttling", || {
             let found = statistics(host, &container.id)?;
-            let is_up = found.cpu.throttled_us > 0 && found.memory.anon_bytes >= 2 << 20;
+            let (cpu, memory) = (found.cpu, found.memory);
+            // A kernel that samples at ticks may have seen no user time yet. While `tail` still grows, what is read first is
+            // less than what is read next.
+            let is_up = cpu.throttled_us > 0 && cpu.user_us > 0 && memory.anon_bytes >= 4 * MIB;
             Ok((is_up && found.pids.current >= 3).then_some(found))
         })?;
         let (cpu, memory, pids) = (found.cpu, found.memory, found.pids);
-        ensure!(cpu.usage_us > 0, "{cpu:?}");
-        ensure!(cpu.user_us > 0 && cpu.n_throttled > 0, "{cpu:?}");
+        ensure!(cpu.usage_us > 0 && cpu.n_throttled > 0, "{cpu:?}");
         ensure!(cpu.n_periods >= cpu.n_throttled, "{cpu:?}");
         ensure!(memory.anon_bytes < MEM_BYTES, "{memory:?}");
         ensure!(memory.current_bytes >= memory.anon_bytes, "{memory:?}");
