@@ -14,6 +14,8 @@ pub struct Offer {
     pub framework_id: FrameworkId,
     pub agent_id: AgentId,
     pub hostname: String,
+    /// `host:port` of the agent: tasks in its host's network, and published ports, are reached at that host.
+    pub address: String,
     pub role: Role,
     pub resources: Resources,
     pub attributes: Vec<Attribute>,
@@ -33,7 +35,7 @@ impl Offer {
         constraints.is_empty()
             || constraints.hold(&AgentInfo {
                 hostname: self.hostname.clone(),
-                address: String::new(),
+                address: self.address.clone(),
                 resources: Resources::new(),
                 attributes: self.attributes.clone(),
                 version: String::new(),

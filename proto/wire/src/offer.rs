@@ -6,7 +6,7 @@ use proffer_types::demand::MAX_SHAPES_PER_ROLE;
 use proffer_types::{Filters, GangId, Offer, OfferGang, Resources, ShapeId};
 
 use crate::error::ConvertError;
-use crate::text::{at_most, name, parse};
+use crate::text::{address, at_most, name, parse};
 use crate::{agent, maintenance, resources, v1};
 
 impl TryFrom<v1::Offer> for Offer {
@@ -20,6 +20,11 @@ impl TryFrom<v1::Offer> for Offer {
             framework_id: parse("framework_id", &message.framework_id)?,
             agent_id: parse("agent_id", &message.agent_id)?,
             hostname: name("hostname", message.hostname)?,
+            // Masters of before did not say.
+            address: match message.address.is_empty() {
+                true => message.address,
+                false => address("address", message.address)?,
+            },
             role: parse("role", &message.role)?,
             resources: resources::or_nothing("resources", message.resources)?,
             attributes: agent::attributes(message.attributes)?,
@@ -43,6 +48,7 @@ impl From<&Offer> for v1::Offer {
             framework_id: offer.framework_id.to_string(),
             agent_id: offer.agent_id.to_string(),
             hostname: offer.hostname.clone(),
+            address: offer.address.clone(),
             role: offer.role.to_string(),
             resources: Some((&offer.resources).into()),
             attributes: offer.attributes.iter().map(Into::into).collect(),

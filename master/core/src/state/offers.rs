@@ -88,6 +88,7 @@ impl State {
             framework_id: entry.framework_id.clone(),
             agent_id: entry.agent_id.clone(),
             hostname: agent.info.hostname.clone(),
+            address: agent.info.address.clone(),
             role: entry.role.clone(),
             resources: claim.resources.clone(),
             attributes: agent.info.attributes.clone(),

@@ -295,15 +295,23 @@ fn framework_info() -> impl Strategy<Value = FrameworkInfo> {
 fn offer() -> impl Strategy<Value = Offer> {
     let shapes = vec((any::<u64>().prop_map(ShapeId), any::<u32>()), 0..3);
     let window = option::of(unavailability());
-    let rest = (option::of(domain()), shapes, option::of(demand::gang()), window);
+    let address = prop_oneof!["", "10.0.0.1:[1-9]"];
+    let rest = (
+        option::of(domain()),
+        shapes,
+        option::of(demand::gang()),
+        window,
+        address,
+    );
     ((id(), id(), id(), TEXT), role(), resources(), attributes(), rest).prop_map(
         |((id, framework_id, agent_id, hostname), role, resources, attributes, rest)| {
-            let (domain, shapes, gang, unavailability) = rest;
+            let (domain, shapes, gang, unavailability, address) = rest;
             Offer {
                 id,
                 framework_id,
                 agent_id,
                 hostname,
+                address,
                 role,
                 resources,
                 attributes,

@@ -302,6 +302,7 @@ fn offer(text: &str) -> Offer {
         framework_id: FrameworkId::new("F1").unwrap(),
         agent_id: AgentId::new("A1").unwrap(),
         hostname: "host".to_owned(),
+        address: "10.0.0.1:5051".to_owned(),
         role: Role::default(),
         resources: Resources::of(1000, 1 << 30, 0),
         attributes: Vec::new(),

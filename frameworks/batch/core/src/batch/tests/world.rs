@@ -325,6 +325,7 @@ pub(super) fn offer(id: &str, resources: &str, role: Option<&str>) -> Offer {
         framework_id: FrameworkId::new("F1").unwrap(),
         agent_id: AgentId::new("A1").unwrap(),
         hostname: "host".to_owned(),
+        address: "10.0.0.1:5051".to_owned(),
         role: Role::new(role.map_or("*", |role| &role[1..])).unwrap(),
         resources: resources.parse().unwrap(),
         attributes: Vec::new(),
