@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use proffer_sdk::types::FrameworkId;
 use proffer_sdk::{CancellationToken, DaemonConfig, DaemonError, UnknownTasks};
+use proffer_service::{Pool, Settings};
 use proffer_store::{Rocks, Standing, Store};
 use proffer_wire::v1;
 
@@ -24,7 +25,7 @@ pub(crate) enum FrameworkCommand {
     /// Run the batch framework: jobs
     Batch(FrameworkArgs),
     /// Run the service framework: replicas kept alive
-    Service(FrameworkArgs),
+    Service(ServiceFrameworkArgs),
     Teardown(TeardownArgs),
 }
 
@@ -35,6 +36,22 @@ pub(crate) struct TeardownArgs {
     id: String,
     #[command(flatten)]
     master: MasterArgs,
+}
+
+/// The flags of the service framework.
+#[derive(Debug, Args)]
+pub(crate) struct ServiceFrameworkArgs {
+    #[command(flatten)]
+    framework: FrameworkArgs,
+    /// The network whose addresses virtual services and exposed services get; it should be routed nowhere. Those that have one
+    /// keep it
+    #[arg(
+        long,
+        env = "PROFFER_VIRTUAL_ADDRESSES",
+        default_value_t = Pool::default(),
+        value_name = "NETWORK"
+    )]
+    virtual_addresses: Pool,
 }
 
 /// The flags of every shipped framework.
@@ -101,8 +118,12 @@ pub(super) async fn batch(args: FrameworkArgs) -> Result<u8> {
     args.run("batch", proffer_batch::run).await
 }
 
-pub(super) async fn service(args: FrameworkArgs) -> Result<u8> {
-    args.run("service", proffer_service::run).await
+pub(super) async fn service(args: ServiceFrameworkArgs) -> Result<u8> {
+    let settings = Settings {
+        addresses: args.virtual_addresses,
+    };
+    let run = |config, store, shutdown| proffer_service::run(config, settings, store, shutdown);
+    args.framework.run("service", run).await
 }
 
 pub(super) async fn teardown(args: TeardownArgs) -> Result<u8> {

@@ -1,5 +1,8 @@
 //! Service files.
 
+use std::collections::BTreeMap;
+
+use proffer_types::discovery::DEFAULT_NAMESPACE;
 use proffer_wire::v1;
 use serde::Deserialize;
 
@@ -7,8 +10,10 @@ use super::task::Check;
 use super::task::ServiceTaskFile;
 use super::{Condition, Span, Whole};
 
+mod expose;
 mod update;
 
+use self::expose::ExposeFile;
 use self::update::{Part, UpdateFile};
 
 /// A service file.
@@ -16,6 +21,8 @@ use self::update::{Part, UpdateFile};
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServiceFile {
     name: String,
+    /// Where it is not part of the name.
+    namespace: Option<String>,
     #[serde(default)]
     role: String,
     #[serde(default)]
@@ -28,6 +35,14 @@ pub(crate) struct ServiceFile {
     update: Option<UpdateFile>,
     /// How many replicas may be moved at once from agents that are to be left.
     max_moving: Option<Part>,
+    /// By which virtual services find its replicas.
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    /// The ports of an address of its own.
+    #[serde(default)]
+    expose: Vec<ExposeFile>,
+    /// How long before it is killed a replica leaves discovery.
+    shutdown_delay: Option<Span>,
     /// As in the task.
     health: Option<Check>,
     /// Beside those of the task.
@@ -51,7 +66,7 @@ impl From<ServiceFile> for v1::ServiceSpec {
         task.health = task.health.or(service.health);
         task.constraints.extend(service.constraints);
         Self {
-            name: service.name,
+            name: full_name(service.name, service.namespace.as_deref()),
             role: service.role,
             // One, where a service says nothing; a daemon has as many as there are agents for it.
             replicas: match (service.replicas, service.mode) {
@@ -67,6 +82,9 @@ impl From<ServiceFile> for v1::ServiceSpec {
             lost_after_ms: service.lost_after.map(Span::millis),
             update: service.update.map(Into::into),
             disruption: service.max_moving.map(Into::into),
+            labels: service.labels,
+            expose: service.expose.into_iter().map(Into::into).collect(),
+            shutdown_delay_ms: service.shutdown_delay.map(Span::millis),
             task: Some(v1::ServiceTask {
                 resources: Some(task.resources()),
                 container: Some(task.container()),
@@ -75,5 +93,13 @@ impl From<ServiceFile> for v1::ServiceSpec {
                 rules: task.rules(),
             }),
         }
+    }
+}
+
+/// `NAME` in the namespace `default`, else `NAME.NAMESPACE`.
+pub(crate) fn full_name(name: String, namespace: Option<&str>) -> String {
+    match namespace {
+        None | Some(DEFAULT_NAMESPACE) => name,
+        Some(namespace) => format!("{name}.{namespace}"),
     }
 }

@@ -30,5 +30,5 @@ pub async fn run(
         Routes::new(JobsServer::new(Api::new(handle)).max_decoding_message_size(MAX_JOB_BYTES))
     };
     // The scheduler lies in the future; callers need not carry it about.
-    Box::pin(serve(config, store, Batch::new, SERVICE_NAME, api, shutdown)).await
+    Box::pin(serve(config, store, Batch::new, &[SERVICE_NAME], api, shutdown)).await
 }

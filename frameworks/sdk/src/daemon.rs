@@ -88,7 +88,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Before it stands again whose store failed: another process may reach it.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Runs a scheduler, and `api` over its handle under the gRPC name `service`, until `shutdown`. The store must be the
+/// Runs a scheduler, and `api` over its handle with the gRPC services of those names, until `shutdown`. The store must be the
 /// framework's own.
 ///
 /// To have the framework highly available, run several processes with [`DaemonConfig::election`] on one store: with the
@@ -98,7 +98,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// let address: EtcdAddress = "etcd://10.0.0.7:2379,10.0.0.8:2379/mine".parse()?;
 /// let election = Candidate::new(&address, Duration::from_secs(3)).await?; // of proffer_sdk::store
 /// config.election = Some(Standing { election: Arc::new(election), says: "host1".to_owned() });
-/// serve(config, Arc::new(Etcd::open(address).await?), Mine::new, SERVICE_NAME, api, shutdown).await
+/// serve(config, Arc::new(Etcd::open(address).await?), Mine::new, &[SERVICE_NAME], api, shutdown).await
 /// ```
 ///
 /// One of them is elected. It alone reads the records, subscribes under the framework's id, and listens; `scheduler` and
@@ -109,7 +109,7 @@ pub async fn serve<S: Scheduler + 'static>(
     config: DaemonConfig,
     store: Arc<dyn Store>,
     scheduler: impl Fn() -> S,
-    service: &str,
+    services: &[&str],
     api: impl Fn(Handle<S>) -> Routes,
     shutdown: CancellationToken,
 ) -> Result<(), DaemonError> {
@@ -127,7 +127,7 @@ pub async fn serve<S: Scheduler + 'static>(
             &config,
             store.clone(),
             scheduler(),
-            service,
+            services,
             &api,
             leadership,
             &shutdown,
@@ -184,7 +184,7 @@ async fn run<S: Scheduler + 'static>(
     config: &DaemonConfig,
     store: Arc<dyn Store>,
     scheduler: S,
-    service: &str,
+    services: &[&str],
     api: impl Fn(Handle<S>) -> Routes,
     leadership: Option<Box<dyn Leadership>>,
     shutdown: &CancellationToken,
@@ -195,12 +195,14 @@ async fn run<S: Scheduler + 'static>(
         source,
     })?;
     info!(%address, name = config.name, "framework listening");
-    let mut driver = Driver::new(driver_config(config.clone(), service, address), store, scheduler);
+    let mut driver = Driver::new(driver_config(config.clone(), services, address), store, scheduler);
     if let Some(leadership) = leadership {
         driver = driver.leading(leadership);
     }
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_service_status(service, ServingStatus::Serving).await;
+    for service in services {
+        health.set_service_status(service, ServingStatus::Serving).await;
+    }
     let server = Server::builder()
         .add_routes(api(driver.handle()).add_service(health_service))
         .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
@@ -230,14 +232,15 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, DaemonError> {
         .map_err(|source| DaemonError::Bind { address, source })
 }
 
-fn driver_config(config: DaemonConfig, service: &str, address: SocketAddr) -> Config {
+fn driver_config(config: DaemonConfig, services: &[&str], address: SocketAddr) -> Config {
     let mut driver = Config::new(config.masters, config.name);
     driver.info.failover_timeout = config.failover_timeout;
     driver.adopt = config.adopt;
     driver.unknown_tasks = config.unknown_tasks;
-    driver.info.services = vec![AdvertisedService {
-        name: service.to_owned(),
+    let advertised = services.iter().map(|service| AdvertisedService {
+        name: (*service).to_owned(),
         address: address.to_string(),
-    }];
+    });
+    driver.info.services = advertised.collect();
     driver
 }

@@ -2,7 +2,9 @@
 
 use proffer_grpc::v1::services_server;
 use proffer_sdk::Handle;
-use proffer_service_core::{ApplyError, NoSuchServiceError, ScaleError, Services, SteerError};
+use proffer_service_core::{
+    ApplyError, ApplyVirtualError, NoSuchServiceError, NoSuchVirtualError, ScaleError, Services, SteerError,
+};
 use proffer_wire::v1;
 use tonic::{Request, Response, Status};
 
@@ -127,6 +129,79 @@ impl services_server::Services for Api {
         let reasons = reasons.map_err(|error| not_found(&error))?;
         Ok(Response::new(v1::ExplainServiceResponse { reasons }))
     }
+
+    async fn apply_virtual_service(
+        &self,
+        request: Request<v1::ApplyVirtualServiceRequest>,
+    ) -> Result<Response<v1::ApplyVirtualServiceResponse>, Status> {
+        let spec = convert::virtual_spec(request.into_inner().virtual_service);
+        let spec = spec.map_err(proffer_grpc::status)?;
+        let applied = self.handle.call(move |services, cx| {
+            let name = spec.name.clone();
+            let created = services.apply_virtual(spec, cx)?;
+            let view = services.get_virtual(&name, cx.now());
+            Ok((created, view.ok().and_then(|view| view.address)))
+        });
+        let (created, address) = applied.await?.map_err(|error| refuse_virtual(&error))?;
+        Ok(Response::new(v1::ApplyVirtualServiceResponse {
+            created,
+            address: address.map(|address| address.to_string()).unwrap_or_default(),
+        }))
+    }
+
+    async fn delete_virtual_service(
+        &self,
+        request: Request<v1::DeleteVirtualServiceRequest>,
+    ) -> Result<Response<v1::DeleteVirtualServiceResponse>, Status> {
+        let name = request.into_inner().name;
+        let deleted = self
+            .handle
+            .call(move |services, cx| services.delete_virtual(&name, cx));
+        deleted.await?.map_err(|error| no_such_virtual(&error))?;
+        Ok(Response::new(v1::DeleteVirtualServiceResponse {}))
+    }
+
+    async fn list_virtual_services(
+        &self,
+        _request: Request<v1::ListVirtualServicesRequest>,
+    ) -> Result<Response<v1::ListVirtualServicesResponse>, Status> {
+        let views = self
+            .handle
+            .call(|services, cx| services.list_virtual(cx.now()))
+            .await?;
+        let views = views.iter().map(convert::virtual_view).collect();
+        Ok(Response::new(v1::ListVirtualServicesResponse {
+            virtual_services: convert::fit_virtual(views),
+        }))
+    }
+
+    async fn get_virtual_service(
+        &self,
+        request: Request<v1::GetVirtualServiceRequest>,
+    ) -> Result<Response<v1::VirtualServiceView>, Status> {
+        let name = request.into_inner().name;
+        let view = self
+            .handle
+            .call(move |services, cx| services.get_virtual(&name, cx.now()))
+            .await?;
+        let view = view.map_err(|error| no_such_virtual(&error))?;
+        let fitting = convert::fit_virtual(vec![convert::virtual_view(&view)]).pop();
+        Ok(Response::new(fitting.unwrap_or_default()))
+    }
+}
+
+fn no_such_virtual(error: &NoSuchVirtualError) -> Status {
+    Status::not_found(error.to_string())
+}
+
+fn refuse_virtual(error: &ApplyVirtualError) -> Status {
+    match error {
+        ApplyVirtualError::Spec(_) => Status::invalid_argument(error.to_string()),
+        ApplyVirtualError::Exposed(_) => Status::failed_precondition(error.to_string()),
+        ApplyVirtualError::Full | ApplyVirtualError::Endpoints(_) | ApplyVirtualError::NoAddress(_) => {
+            Status::resource_exhausted(error.to_string())
+        }
+    }
 }
 
 fn not_found(error: &NoSuchServiceError) -> Status {
@@ -137,6 +212,7 @@ fn refuse_apply(error: &ApplyError) -> Status {
     match error {
         ApplyError::Spec(_) => Status::invalid_argument(error.to_string()),
         ApplyError::Deleting(_) => Status::failed_precondition(error.to_string()),
+        ApplyError::Virtual(error) => refuse_virtual(error),
         ApplyError::Full(_) | ApplyError::Roles(_) => Status::resource_exhausted(error.to_string()),
     }
 }

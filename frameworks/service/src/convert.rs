@@ -2,6 +2,7 @@
 
 use proffer_service_core::{
     Deployment, Outcome, Plan, ReplicaState, ReplicaView, ServiceSpec, ServiceView, Steer, Version,
+    VirtualService, VirtualServiceView,
 };
 use proffer_wire::frame::MAX_MESSAGE_BYTES;
 use proffer_wire::v1::steer_service_request;
@@ -15,6 +16,46 @@ const MAX_ANSWER_BYTES: usize = MAX_MESSAGE_BYTES - (16 << 10);
 pub(crate) fn spec(message: Option<v1::ServiceSpec>) -> Result<ServiceSpec, ConvertError> {
     let message = message.ok_or_else(|| ConvertError::new("spec", "is missing"))?;
     ServiceSpec::try_from(message).map_err(|error| error.under("spec"))
+}
+
+/// As [`spec`], of a virtual service.
+pub(crate) fn virtual_spec(message: Option<v1::VirtualService>) -> Result<VirtualService, ConvertError> {
+    let message = message.ok_or_else(|| ConvertError::new("virtual_service", "is missing"))?;
+    VirtualService::try_from(message).map_err(|error| error.under("virtual_service"))
+}
+
+pub(crate) fn virtual_view(view: &VirtualServiceView) -> v1::VirtualServiceView {
+    v1::VirtualServiceView {
+        spec: Some((&view.spec).into()),
+        of_service: view.is_of_service,
+        address: view
+            .address
+            .map(|address| address.to_string())
+            .unwrap_or_default(),
+        services: view.services.clone(),
+        endpoints: view.told.endpoints.iter().map(Into::into).collect(),
+        problems: view.problems.clone(),
+    }
+}
+
+/// Makes an answer small enough for a client: where it would be too large, endpoints are left out, then the last ones.
+pub(crate) fn fit_virtual(mut views: Vec<v1::VirtualServiceView>) -> Vec<v1::VirtualServiceView> {
+    let bytes = |views: &[v1::VirtualServiceView]| {
+        views
+            .iter()
+            .map(v1::VirtualServiceView::encoded_len)
+            .sum::<usize>()
+    };
+    if bytes(&views) > MAX_ANSWER_BYTES {
+        views.iter_mut().for_each(|view| view.endpoints.clear());
+    }
+    let mut excess = bytes(&views).saturating_sub(MAX_ANSWER_BYTES);
+    while excess > 0
+        && let Some(dropped) = views.pop()
+    {
+        excess = excess.saturating_sub(dropped.encoded_len());
+    }
+    views
 }
 
 pub(crate) fn view(view: ServiceView, framework_id: &str) -> v1::ServiceView {

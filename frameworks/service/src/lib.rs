@@ -1,29 +1,49 @@
 //! The service framework's shell: its gRPC service, around the scheduler of `proffer-service-core`.
 //!
 //! An ordinary client of the SDK: it serves `proffer.v1.Services` on an address of its own and advertises it, so
-//! that clients reach it through the master's port. A change is stored before it is answered.
+//! that clients reach it through the master's port. A change is stored before it is answered. `proffer.v1.Discovery`, there too,
+//! tells edges what they serve.
 
 mod api;
 mod convert;
+mod discovery;
+mod hub;
 
 use std::sync::Arc;
 
-use proffer_grpc::v1::services_server::{SERVICE_NAME, ServicesServer};
+use proffer_grpc::v1::discovery_server::{self, DiscoveryServer};
+use proffer_grpc::v1::services_server::{self, ServicesServer};
 use proffer_sdk::store::Store;
-use proffer_sdk::{CancellationToken, DaemonConfig, DaemonError, serve};
+use proffer_sdk::{CancellationToken, DaemonConfig, DaemonError, Handle, serve};
+pub use proffer_service_core::Pool;
 use proffer_service_core::Services;
 use tonic::service::Routes;
 
 use crate::api::Api;
+use crate::discovery::Discovery;
+use crate::hub::Hub;
+
+/// What is told to this framework alone.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The addresses of virtual services.
+    pub addresses: Pool,
+}
 
 /// Runs the service framework until `shutdown`. The store must be its own, and may be shared by several processes of it that
 /// stand in an election.
 pub async fn run(
     config: DaemonConfig,
+    settings: Settings,
     store: Arc<dyn Store>,
     shutdown: CancellationToken,
 ) -> Result<(), DaemonError> {
-    let api = |handle| Routes::new(ServicesServer::new(Api::new(handle)));
+    let api = |handle: Handle<Services>| {
+        let discovery = Discovery::new(handle.clone(), Hub::follow(handle.clone()));
+        Routes::new(ServicesServer::new(Api::new(handle))).add_service(DiscoveryServer::new(discovery))
+    };
+    let names = [services_server::SERVICE_NAME, discovery_server::SERVICE_NAME];
+    let scheduler = || Services::with_addresses(settings.addresses);
     // The scheduler lies in the future; callers need not carry it about.
-    Box::pin(serve(config, store, Services::new, SERVICE_NAME, api, shutdown)).await
+    Box::pin(serve(config, store, scheduler, &names, api, shutdown)).await
 }

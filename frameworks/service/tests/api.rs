@@ -8,7 +8,7 @@ use proffer_grpc::v1::services_client::ServicesClient;
 use proffer_sdk::CancellationToken;
 use proffer_sdk::store::{Memory, Store};
 use proffer_sdk::{DaemonConfig, DaemonError};
-use proffer_service::run;
+use proffer_service::{Settings, run};
 use proffer_wire::v1;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -67,9 +67,16 @@ impl Fixture {
     async fn start(&mut self) -> Framework {
         let shutdown = CancellationToken::new();
         let config = DaemonConfig::new(vec![self.master.clone()], "service");
-        let daemon = tokio::spawn(run(config, Arc::clone(&self.store), shutdown.clone()));
+        let daemon = tokio::spawn(run(
+            config,
+            Settings::default(),
+            Arc::clone(&self.store),
+            shutdown.clone(),
+        ));
         let service = self.advertised.recv().await.unwrap();
         assert_eq!(service.name, "proffer.v1.Services");
+        let discovery = self.advertised.recv().await.unwrap();
+        assert_eq!(discovery.name, "proffer.v1.Discovery");
         let client = ServicesClient::connect(format!("http://{}", service.address)).await;
         Framework {
             client: client.unwrap(),
@@ -186,6 +193,6 @@ async fn a_listener_off_loopback_is_refused_unless_allowed() {
     let mut config = DaemonConfig::new(vec!["127.0.0.1:1".to_owned()], "service");
     config.listen = "192.0.2.1:0".parse().unwrap();
     let store = Arc::new(Memory::default());
-    let ended = run(config, store, CancellationToken::new()).await;
+    let ended = run(config, Settings::default(), store, CancellationToken::new()).await;
     assert!(matches!(ended, Err(DaemonError::Listen(_))), "{ended:?}");
 }

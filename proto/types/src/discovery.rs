@@ -19,6 +19,9 @@ pub const MAX_SERVICES: usize = 1000;
 /// The most endpoints of all services together.
 pub const MAX_ENDPOINTS: usize = 100_000;
 
+/// The namespace of names that do not say.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
 /// A text that cannot be a label of a DNS name.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
@@ -72,6 +75,30 @@ impl fmt::Debug for Label {
 pub struct ServiceName {
     pub namespace: Label,
     pub name: Label,
+}
+
+impl ServiceName {
+    /// As people write it, and as it is in DNS: `NAME`, or `NAME.NAMESPACE` outside of the namespace `default`.
+    #[must_use]
+    pub fn full(&self) -> String {
+        match self.namespace.as_str() {
+            DEFAULT_NAMESPACE => self.name.to_string(),
+            namespace => format!("{}.{namespace}", self.name),
+        }
+    }
+}
+
+impl FromStr for ServiceName {
+    type Err = ParseLabelError;
+
+    /// Reads what [`ServiceName::full`] writes, and `NAME.default`.
+    fn from_str(text: &str) -> Result<Self, ParseLabelError> {
+        let (name, namespace) = text.split_once('.').unwrap_or((text, DEFAULT_NAMESPACE));
+        Ok(Self {
+            namespace: namespace.parse()?,
+            name: name.parse()?,
+        })
+    }
 }
 
 impl fmt::Display for ServiceName {

@@ -126,7 +126,7 @@ pub fn map_bytes(map: &BTreeMap<String, String>) -> usize {
 }
 
 /// Refuses a count above its limit.
-pub(crate) fn at_most(field: &str, n: usize, limit: usize, of_what: &str) -> Result<(), ConvertError> {
+pub fn at_most(field: &str, n: usize, limit: usize, of_what: &str) -> Result<(), ConvertError> {
     if n > limit {
         let problem = format!("{n} {of_what}, at most {limit} are allowed");
         return Err(ConvertError::new(field, problem));

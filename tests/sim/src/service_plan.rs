@@ -2,6 +2,7 @@
 //!
 //! Replicas are small: all those of a scenario fit on the smallest agent there is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proffer_service_core::{Amount, Mode, ServiceSpec, ServiceTask, UpdatePolicy, UpdateStrategy};
@@ -42,6 +43,9 @@ impl ServicePlan {
             task: draw_task(dice),
             update: draw_update(dice),
             disruption: Amount::Count(1),
+            labels: BTreeMap::new(),
+            expose: Vec::new(),
+            shutdown_delay: None,
         };
         let mut at = Timestamp(dice.number(0..until.0 / 2 + 1));
         let mut steps = vec![(at, Some(spec.clone()))];

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use proffer_types::{AgentId, StatusReason, TaskState, TaskStatus, Timestamp};
 
+use crate::discovery::Reach;
+
 /// The pause after the first quick failure; it doubles with each further one.
 pub const BACK_OFF_FIRST: Duration = Duration::from_secs(1);
 /// The longest pause: a repaired cause is noticed within a minute.
@@ -33,6 +35,8 @@ pub(crate) struct Instance {
     pub(crate) n_failures: u32,
     /// Where the latest start went.
     pub(crate) agent_id: Option<AgentId>,
+    /// Where it is reached there.
+    pub(crate) reach: Option<Reach>,
     /// The latest of the latest start, without its uuid.
     pub(crate) status: Option<TaskStatus>,
     pub(crate) phase: Phase,
@@ -52,9 +56,11 @@ pub(crate) enum Phase {
         since: Timestamp,
         serves: Serves,
     },
-    /// Asked to stop, not yet ended; ran since then, if it ever did.
+    /// To stop, not yet ended; ran since then, if it ever did. What served is killed only then, so that who sent it work has
+    /// heard that it leaves; it is asked already where there is no such time.
     Stopping {
         since: Option<Timestamp>,
+        kills_at: Option<Timestamp>,
     },
 }
 
@@ -85,6 +91,7 @@ impl Instance {
             version,
             n_failures: 0,
             agent_id: None,
+            reach: None,
             status: None,
             phase: Phase::Waiting,
         }
@@ -146,13 +153,15 @@ impl Instance {
                 serves: Serves::Until(at),
                 ..
             } => Some(at),
-            Phase::Waiting | Phase::Starting | Phase::Running { .. } | Phase::Stopping { .. } => None,
+            Phase::Stopping { kills_at, .. } => kills_at,
+            Phase::Waiting | Phase::Starting | Phase::Running { .. } => None,
         }
     }
 
-    pub(crate) fn started(&mut self, start: u64, agent_id: AgentId) {
+    pub(crate) fn started(&mut self, start: u64, agent_id: AgentId, reach: Option<Reach>) {
         self.start = start;
         self.agent_id = Some(agent_id);
+        self.reach = reach;
         self.status = None;
         self.phase = Phase::Starting;
     }
@@ -164,10 +173,14 @@ impl Instance {
         }
     }
 
-    pub(crate) fn stop(&mut self) {
+    /// It is to stop: killed at that time, or at once.
+    pub(crate) fn stop(&mut self, kills_at: Option<Timestamp>) {
+        let since = match self.phase {
+            Phase::Running { since, .. } => Some(since),
+            Phase::Waiting | Phase::BackingOff { .. } | Phase::Starting | Phase::Stopping { .. } => None,
+        };
         self.phase = match self.phase {
-            Phase::Starting => Phase::Stopping { since: None },
-            Phase::Running { since, .. } => Phase::Stopping { since: Some(since) },
+            Phase::Starting | Phase::Running { .. } => Phase::Stopping { since, kills_at },
             other @ (Phase::Waiting | Phase::BackingOff { .. } | Phase::Stopping { .. }) => other,
         };
     }
@@ -242,7 +255,7 @@ impl Instance {
         let (asked, since) = match self.phase {
             Phase::Starting => (false, None),
             Phase::Running { since, .. } => (false, Some(since)),
-            Phase::Stopping { since } => (true, since),
+            Phase::Stopping { since, .. } => (true, since),
             Phase::Waiting | Phase::BackingOff { .. } => return,
         };
         let steady = since.is_some_and(|since| now.since(since) >= STEADY);
@@ -260,13 +273,15 @@ impl Instance {
         }
     }
 
-    /// Does what is due by the time: a pause is over, or it has served for long enough.
-    pub(crate) fn turn(&mut self) {
+    /// Does what is due by the time: a pause is over, or it has served for long enough. Tells whether it is to be killed now.
+    pub(crate) fn turn(&mut self) -> bool {
         match &mut self.phase {
             Phase::BackingOff { .. } => self.phase = Phase::Waiting,
             Phase::Running { serves, .. } => *serves = Serves::Available,
-            Phase::Waiting | Phase::Starting | Phase::Stopping { .. } => {}
+            Phase::Stopping { kills_at, .. } => return kills_at.take().is_some(),
+            Phase::Waiting | Phase::Starting => {}
         }
+        false
     }
 
     /// Lets one that backs off start at once; a task that was changed gets a new chance.

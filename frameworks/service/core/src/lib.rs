@@ -6,6 +6,7 @@
 
 mod demand;
 mod deployment;
+mod discovery;
 mod explain;
 mod index;
 mod instance;
@@ -29,6 +30,11 @@ mod wishes;
 mod tests;
 
 pub use deployment::{Deployment, Ending, Failure};
+pub use discovery::{
+    ApplyVirtualError, MAX_NAMES, MAX_SELECTOR_LABELS, MAX_STATIC_ENDPOINTS, MAX_VIRTUAL_PORTS,
+    NoSuchVirtualError, ParsePoolError, Pool, Target, VirtualPort, VirtualService, VirtualServiceError,
+    VirtualServiceView,
+};
 pub use instance::{BACK_OFF_FIRST, BACK_OFF_MAX, CRASH_LOOP, STEADY};
 pub use leaving::LEAVE_BEFORE;
 pub use losses::{AGENTS_A_MINUTE, ONE_AGENT_OF};
@@ -38,8 +44,8 @@ pub use services::{
 };
 pub use spec::{
     Amount, DEFAULT_LOST_AFTER, MAX_CONSTRAINTS, MAX_CONTAINER_BYTES, MAX_LOST_AFTER, MAX_NAME_BYTES,
-    MAX_REPLICAS, MAX_UPDATE_TIME, MIN_LOST_AFTER, Mode, ServiceSpec, ServiceTask, SpecError, UpdatePolicy,
-    UpdateStrategy,
+    MAX_REPLICAS, MAX_SHUTDOWN_DELAY, MAX_UPDATE_TIME, MIN_LOST_AFTER, Mode, SHUTDOWN_DELAY, ServiceSpec,
+    ServiceTask, SpecError, UpdatePolicy, UpdateStrategy,
 };
 pub use steer::{Plan, Steer, SteerError};
 pub use version::{MAX_VERSIONS, Outcome, Version};

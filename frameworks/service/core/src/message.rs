@@ -2,13 +2,15 @@
 //!
 //! What the wire can check is checked here; what only the scheduler knows is left to `spec`.
 
+mod virtuals;
+
 use std::time::Duration;
 
 use proffer_types::{ContainerSpec, KillPolicy, Limits, PlacementRules, Resources};
 use proffer_wire::container::check_memory;
 use proffer_wire::demand::{Budget, placement_rules};
 use proffer_wire::task::limits;
-use proffer_wire::text::role;
+use proffer_wire::text::{labels, role};
 use proffer_wire::{ConvertError, v1};
 
 use crate::spec::{Amount, Mode, ServiceSpec, ServiceTask, UpdatePolicy, UpdateStrategy};
@@ -31,6 +33,9 @@ impl TryFrom<v1::ServiceSpec> for ServiceSpec {
             lost_after: message.lost_after_ms.map(Duration::from_millis),
             update: message.update.map_or_else(UpdatePolicy::default, update_policy),
             disruption: amount(message.disruption, Amount::Count(1)),
+            labels: labels("labels", message.labels)?,
+            expose: virtuals::ports("expose", message.expose)?,
+            shutdown_delay: message.shutdown_delay_ms.map(Duration::from_millis),
         })
     }
 }
@@ -99,6 +104,9 @@ impl From<&ServiceSpec> for v1::ServiceSpec {
             lost_after_ms: spec.lost_after.map(millis),
             update: (spec.update != UpdatePolicy::default()).then(|| policy_message(&spec.update)),
             disruption: (spec.disruption != Amount::Count(1)).then(|| amount_message(spec.disruption)),
+            labels: spec.labels.clone(),
+            expose: spec.expose.iter().map(Into::into).collect(),
+            shutdown_delay_ms: spec.shutdown_delay.map(millis),
         }
     }
 }

@@ -49,7 +49,7 @@ impl Candidate {
         let Some(taken) = taken.filter(|_| bytes <= MAX_ACCEPT_BYTES) else {
             return false;
         };
-        let Some(task) = service.start_on(&self.offer.agent_id, version, taken, cx) else {
+        let Some(task) = service.start_on(&self.offer, version, taken, cx) else {
             return false;
         };
         self.left.subtract(&task.resources);

@@ -5,6 +5,8 @@
 //! | `service/<name>` | a `ServiceRecord` |
 //! | `version/<name>/<number, 20 digits>` | a `VersionRecord` |
 //! | `replica/<name>/<slot, 5 digits>` | an `InstanceRecord` and a `SlotRecord`, once the slot was started |
+//! | `virtual/<name>` | a `VirtualService` |
+//! | `address/<name>` | an `AddressRecord`: the address of a virtual service, or of a service that is exposed |
 //! | `start_floor` | a `FloorRecord`: the greatest start number of all deleted services |
 //!
 //! What is read is what was written, exactly; fields are only ever added, under new numbers.
@@ -13,6 +15,7 @@ mod slot;
 mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use proffer_session::RecoverError;
@@ -20,6 +23,7 @@ use proffer_types::Timestamp;
 use proffer_wire::v1;
 use prost::Message;
 
+use crate::discovery::VirtualService;
 use crate::service::{Kept, Service};
 use crate::slot::Slot;
 use crate::spec::ServiceSpec;
@@ -32,6 +36,8 @@ pub(crate) use self::version::write as version;
 const SERVICE_PREFIX: &str = "service/";
 const VERSION_PREFIX: &str = "version/";
 const REPLICA_PREFIX: &str = "replica/";
+const VIRTUAL_PREFIX: &str = "virtual/";
+const ADDRESS_PREFIX: &str = "address/";
 pub(crate) const FLOOR_KEY: &str = "start_floor";
 
 /// Fields 1 to 3 were the spec, field by field.
@@ -60,11 +66,19 @@ struct FloorRecord {
     start: u64,
 }
 
+#[derive(Clone, PartialEq, Message)]
+struct AddressRecord {
+    #[prost(fixed32, tag = "1")]
+    ipv4: u32,
+}
+
 /// What the records say.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
     pub(crate) services: BTreeMap<String, Service>,
     pub(crate) start_floor: u64,
+    pub(crate) virtuals: BTreeMap<String, VirtualService>,
+    pub(crate) addresses: BTreeMap<String, Ipv4Addr>,
 }
 
 pub(crate) fn service_key(name: &str) -> String {
@@ -77,6 +91,23 @@ pub(crate) fn version_key(name: &str, number: u64) -> String {
 
 pub(crate) fn slot_key(name: &str, slot: u32) -> String {
     format!("{REPLICA_PREFIX}{name}/{slot:05}")
+}
+
+pub(crate) fn virtual_key(name: &str) -> String {
+    format!("{VIRTUAL_PREFIX}{name}")
+}
+
+pub(crate) fn address_key(name: &str) -> String {
+    format!("{ADDRESS_PREFIX}{name}")
+}
+
+pub(crate) fn virtual_service(of: &VirtualService) -> Vec<u8> {
+    v1::VirtualService::from(of).encode_to_vec()
+}
+
+pub(crate) fn address(address: Ipv4Addr) -> Vec<u8> {
+    let ipv4 = address.to_bits();
+    AddressRecord { ipv4 }.encode_to_vec()
 }
 
 pub(crate) fn service(service: &Service) -> Vec<u8> {
@@ -101,7 +132,7 @@ pub(crate) fn read(records: &[(String, Vec<u8>)]) -> Result<Recovered, RecoverEr
     let mut slots: BTreeMap<&str, BTreeMap<_, _>> = BTreeMap::new();
     let mut versions: BTreeMap<&str, BTreeMap<_, _>> = BTreeMap::new();
     let mut services = Vec::new();
-    let mut start_floor = 0;
+    let mut recovered = Recovered::default();
     for (key, value) in records {
         if let Some(name) = key.strip_prefix(SERVICE_PREFIX) {
             let record = ServiceRecord::decode(&**value).map_err(|error| RecoverError::new(key, error))?;
@@ -114,7 +145,16 @@ pub(crate) fn read(records: &[(String, Vec<u8>)]) -> Result<Recovered, RecoverEr
             slots.entry(name).or_default().insert(number, slot);
         } else if key == FLOOR_KEY {
             let record = FloorRecord::decode(&**value).map_err(|error| RecoverError::new(key, error))?;
-            start_floor = record.start;
+            recovered.start_floor = record.start;
+        } else if let Some(name) = key.strip_prefix(VIRTUAL_PREFIX) {
+            let message =
+                v1::VirtualService::decode(&**value).map_err(|error| RecoverError::new(key, error))?;
+            let of = VirtualService::try_from(message).map_err(|error| RecoverError::new(key, error))?;
+            recovered.virtuals.insert(name.to_owned(), of);
+        } else if let Some(name) = key.strip_prefix(ADDRESS_PREFIX) {
+            let record = AddressRecord::decode(&**value).map_err(|error| RecoverError::new(key, error))?;
+            let address = Ipv4Addr::from_bits(record.ipv4);
+            recovered.addresses.insert(name.to_owned(), address);
         } else {
             return Err(RecoverError::new(
                 key,
@@ -122,10 +162,6 @@ pub(crate) fn read(records: &[(String, Vec<u8>)]) -> Result<Recovered, RecoverEr
             ));
         }
     }
-    let mut recovered = Recovered {
-        start_floor,
-        ..Recovered::default()
-    };
     for (key, name, record) in services {
         let slots = slots.remove(name).unwrap_or_default();
         let versions = versions.remove(name).unwrap_or_default();

@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_session::Context;
-use proffer_types::{AgentId, KillPolicy, Resources, Role, TaskId, TaskInfo, TaskStatus, Timestamp};
+use proffer_types::{AgentId, KillPolicy, Offer, Resources, Role, TaskId, TaskInfo, TaskStatus, Timestamp};
 
 use crate::deployment::Deployment;
+use crate::discovery::Reach;
 use crate::index::Index;
 use crate::instance::{CRASH_LOOP, Instance, Terms, taken_away};
 use crate::records;
@@ -38,6 +39,8 @@ pub(crate) struct Service {
     /// What slots that were never started are to run: there is no record of these.
     filled_with: u64,
     pub(crate) index: Index,
+    /// Whether what edges are told of it may be another. Not durable.
+    pub(crate) touched: bool,
 }
 
 /// What is durable of a service beside its slots.
@@ -94,6 +97,7 @@ impl Service {
             deleting,
             start_floor,
             slots,
+            touched: true,
         };
         service.fill();
         service
@@ -114,6 +118,11 @@ impl Service {
             Mode::Replicated => self.spec.replicas,
             Mode::Daemon => u32::try_from(self.slots.len()).unwrap_or(u32::MAX),
         }
+    }
+
+    /// Whether it has an address and ports of its own.
+    pub(crate) fn is_exposed(&self) -> bool {
+        !self.spec.expose.is_empty() && !self.deleting
     }
 
     /// The roles of its versions: replicas of any of them may have to start again.
@@ -138,6 +147,7 @@ impl Service {
             task: self.spec.task.clone(),
             ..spec
         };
+        self.touched = true;
         self.store(cx);
         self.resize(cx);
         self.advance(cx);
@@ -197,6 +207,7 @@ impl Service {
         }
         self.version = number;
         self.deployment = Some(deployment);
+        self.touched = true;
         self.store(cx);
         self.index = Index::of(self.slots.values(), number);
         let backing_off: Vec<_> = self.index.backing_off.iter().copied().collect();
@@ -274,12 +285,16 @@ impl Service {
         while let Some((at, slot, place)) = self.index.turns.first().copied()
             && at <= cx.now()
         {
+            let mut kill = None;
             self.edit(slot, cx, |slot| {
                 if let Some(instance) = slot.at_mut(place) {
-                    instance.turn();
+                    kill = instance.turn().then_some(instance.start);
                 }
                 slot.settle(None);
             });
+            if let Some(start) = kill {
+                self.kill(slot, start, cx);
+            }
             self.trim_slot(slot, cx);
         }
         self.advance(cx);
@@ -314,9 +329,7 @@ impl Service {
                 slot.settle(None);
             });
             self.trim_slot(slot, cx);
-            if let Some(id) = self.parts(slot, start).id() {
-                cx.kill(&id, KillPolicy::default());
-            }
+            self.kill(slot, start, cx);
         }
         self.advance(cx);
     }
@@ -354,14 +367,15 @@ impl Service {
         turn.into_iter().chain(self.fails_at()).min()
     }
 
-    /// Starts a task of that version where the agent is for one, with those resources.
+    /// Starts a task of that version where the agent of the offer is for one, with those resources.
     pub(crate) fn start_on(
         &mut self,
-        agent_id: &AgentId,
+        offer: &Offer,
         version: u64,
         resources: Resources,
         cx: &mut Context<'_>,
     ) -> Option<TaskInfo> {
+        let agent_id = &offer.agent_id;
         let (slot, place) = match self.seat(version, agent_id)? {
             Seat::There(slot, place) => (slot, place),
             Seat::New(number) => {
@@ -374,11 +388,16 @@ impl Service {
         let latest = self.slots.get(&slot)?.last_start;
         let start = if latest == 0 { self.start_floor } else { latest } + 1;
         let id = self.parts(slot, start).id()?;
+        let network = self
+            .versions
+            .get(&version)
+            .map(|version| &version.task.container.network);
+        let reach = network.and_then(|network| Reach::new(&offer.address, network, &resources));
         self.edit(slot, cx, |slot| {
             slot.last_start = start;
             slot.n_starts += 1;
             if let Some(instance) = slot.at_mut(place) {
-                instance.started(start, agent_id.clone());
+                instance.started(start, agent_id.clone(), reach);
             }
         });
         Some(self.task(id, slot, version, agent_id.clone(), resources))
@@ -430,11 +449,23 @@ impl Service {
         });
     }
 
-    /// Asks the task of an instance to stop.
+    /// Asks the task of an instance to stop; what serves has left discovery for a while before.
     pub(crate) fn stop(&mut self, slot: u32, place: Place, cx: &mut Context<'_>) {
-        self.edit_at(slot, place, cx, Instance::stop);
-        let instance = self.slots.get(&slot).and_then(|slot| slot.at(place));
-        let start = instance.map_or(0, |instance| instance.start);
+        let delay = self.spec.shutdown_delay();
+        let leaves_at = (!delay.is_zero()).then(|| cx.now().after(delay));
+        let mut kill = None;
+        self.edit_at(slot, place, cx, |instance| {
+            let is_told = instance.serves() && instance.reach.is_some();
+            let kills_at = leaves_at.filter(|_| is_told);
+            instance.stop(kills_at);
+            kill = kills_at.is_none().then_some(instance.start);
+        });
+        if let Some(start) = kill {
+            self.kill(slot, start, cx);
+        }
+    }
+
+    fn kill(&self, slot: u32, start: u64, cx: &mut Context<'_>) {
         if let Some(id) = self.parts(slot, start).id() {
             // The task brought its own policy along.
             cx.kill(&id, KillPolicy::default());
@@ -527,6 +558,7 @@ impl Service {
         }
         self.index.remove(&before);
         self.index.insert(slot, self.version);
+        self.touched |= slot.is_told_otherwise_than(&before);
         // A slot that was never started has nothing to remember.
         if slot.last_start > 0 {
             cx.put(

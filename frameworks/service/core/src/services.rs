@@ -15,6 +15,7 @@ use proffer_types::{
 use thiserror::Error;
 
 use crate::demand::Stated;
+use crate::discovery::{ApplyVirtualError, Discovery, Pool};
 use crate::leaving::Leaving;
 use crate::losses::Losses;
 use crate::service::Service;
@@ -41,6 +42,7 @@ pub struct Services {
     pub(crate) cluster: Cluster,
     /// What the master was asked for, by role. Not durable.
     pub(crate) stated: BTreeMap<Role, Stated>,
+    pub(crate) discovery: Discovery,
 }
 
 /// What we know of the cluster; not durable.
@@ -76,6 +78,8 @@ pub enum ApplyError {
     Deleting(String),
     #[error(transparent)]
     Full(#[from] FullError),
+    #[error(transparent)]
+    Virtual(#[from] ApplyVirtualError),
     #[error("role `{0}` would be one more than the {MAX_ROLES} that all services together may be in")]
     Roles(Role),
 }
@@ -115,6 +119,18 @@ impl NoSuchServiceError {
 }
 
 impl Services {
+    /// A scheduler without services, whose virtual services will have addresses of that pool.
+    #[must_use]
+    pub fn with_addresses(pool: Pool) -> Self {
+        Self {
+            discovery: Discovery {
+                pool,
+                ..Discovery::default()
+            },
+            ..Self::new()
+        }
+    }
+
     /// A scheduler without services.
     #[must_use]
     pub fn new() -> Self {
@@ -124,6 +140,7 @@ impl Services {
             start_floor: 0,
             cluster: Cluster::default(),
             stated: BTreeMap::new(),
+            discovery: Discovery::default(),
         }
     }
 
@@ -135,6 +152,7 @@ impl Services {
         let created = !self.services.contains_key(&name);
         if let Some(change) = change {
             self.enter(&spec.role)?;
+            let is_exposed = !spec.expose.is_empty();
             let shape = self.next_shape();
             match self.services.get_mut(&name) {
                 Some(service) if change.is_new_version => service.change(spec, shape, cx),
@@ -143,6 +161,10 @@ impl Services {
                     let service = Service::create(spec, shape, self.start_floor, cx);
                     self.services.insert(name.clone(), service);
                 }
+            }
+            self.touch_selecting(&name);
+            if !self.discovery.virtuals.contains_key(&name) {
+                self.set_address(&name, is_exposed, cx);
             }
             self.state_demand(cx);
         }
@@ -171,6 +193,13 @@ impl Services {
             check_fit(name, &spec.task.resources, &self.cluster.largest)?;
         }
         self.check_room(name, spec.replicas)?;
+        self.check_names(name)?;
+        if !spec.expose.is_empty() {
+            if self.discovery.virtuals.contains_key(name) {
+                return Err(ApplyVirtualError::Exposed(name.clone()).into());
+            }
+            self.check_address(name, true)?;
+        }
         Ok(Some(Change { is_new_version }))
     }
 
@@ -207,6 +236,10 @@ impl Services {
         let service = self.service_mut(name)?;
         if !service.deleting {
             service.delete(cx);
+            service.touched = true;
+            if !self.discovery.virtuals.contains_key(name) {
+                self.set_address(name, false, cx);
+            }
         }
         self.forget_if_over(name, cx);
         self.state_demand(cx);
@@ -294,6 +327,8 @@ impl Services {
             cx.delete(records::version_key(name, *number));
         }
         cx.delete(records::service_key(name));
+        self.discovery.touched.insert(name.to_owned());
+        self.touch_selecting(name);
     }
 
     /// Kills a task that is not the latest of a slot, unless it is ended, cut off or being killed.
@@ -326,11 +361,14 @@ impl Default for Services {
 impl Scheduler for Services {
     fn recover(&mut self, records: &[(String, Vec<u8>)]) -> Result<(), RecoverError> {
         let recovered = records::read(records)?;
-        *self = Self::new();
+        *self = Self::with_addresses(self.discovery.pool);
         let roles = recovered.services.values().flat_map(Service::roles);
         self.roles.extend(roles.cloned());
         self.services = recovered.services;
         self.start_floor = recovered.start_floor;
+        self.discovery.touched = recovered.virtuals.keys().cloned().collect();
+        self.discovery.virtuals = recovered.virtuals;
+        self.discovery.addresses = recovered.addresses;
         Ok(())
     }
 

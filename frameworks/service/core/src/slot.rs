@@ -78,6 +78,16 @@ impl Slot {
         self.instances().any(|(_, instance)| instance.is_available())
     }
 
+    /// Whether edges may have to be told otherwise of it than before.
+    pub(crate) fn is_told_otherwise_than(&self, before: &Self) -> bool {
+        let told = |slot: &Self| {
+            let serving = slot.instances().filter(|(_, instance)| instance.serves());
+            let starts: Vec<_> = serving.map(|(_, instance)| instance.start).collect();
+            starts
+        };
+        told(self) != told(before)
+    }
+
     /// Lets the successor take over from a task that is gone, if it was to or can; and forgets a successor that was stopped.
     /// `was_stopping` are those that had been asked to stop before they ended.
     pub(crate) fn settle(&mut self, was_stopping: Option<Place>) {

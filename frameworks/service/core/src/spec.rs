@@ -2,8 +2,10 @@
 //!
 //! A spec that passed [`ServiceSpec::check`] can be turned into tasks without a further look.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use proffer_types::discovery::{MAX_LABEL_BYTES, ServiceName};
 use proffer_types::resources::format::format_scalar;
 use proffer_types::{
     ContainerSpec, KillPolicy, Limit, Limits, PlacementRules, ResourceName, Resources, Role,
@@ -11,12 +13,14 @@ use proffer_types::{
 use proffer_wire::container::encoded_bytes;
 use thiserror::Error;
 
+use crate::discovery::{VirtualPort, VirtualServiceError, check_ports, check_targets};
+
 mod update;
 
 pub use self::update::{Amount, MAX_UPDATE_TIME, UpdatePolicy, UpdateStrategy};
 
-/// The longest name of a service, in bytes: a label of the domain name system.
-pub const MAX_NAME_BYTES: usize = 63;
+/// The longest name of a service, and of a namespace, in bytes: a label of the domain name system.
+pub const MAX_NAME_BYTES: usize = MAX_LABEL_BYTES;
 /// The most replicas of one service: each is a record and a task to the master.
 pub const MAX_REPLICAS: u32 = 10_000;
 /// The largest container of a task as the wire has it, in bytes; each launch sends it.
@@ -33,10 +37,16 @@ pub const MIN_LOST_AFTER: Duration = Duration::from_secs(2);
 /// The longest: the master gives agents up by itself long before.
 pub const MAX_LOST_AFTER: Duration = Duration::from_secs(60 * 60);
 
+/// How long before it is killed a replica leaves discovery, where the service does not say: edges hear of it at once, and
+/// answers of DNS hold for a second.
+pub const SHUTDOWN_DELAY: Duration = Duration::from_secs(2);
+/// The longest such time.
+pub const MAX_SHUTDOWN_DELAY: Duration = Duration::from_secs(60 * 60);
+
 /// A service as its owner wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceSpec {
-    /// Letters, digits, `.`, `_` and `-`; at most [`MAX_NAME_BYTES`].
+    /// `NAME` in the namespace `default`, or `NAME.NAMESPACE`; each is one lower-case label of a DNS name.
     pub name: String,
     pub role: Role,
     pub mode: Mode,
@@ -49,6 +59,13 @@ pub struct ServiceSpec {
     pub update: UpdatePolicy,
     /// How many replicas may be moved at once from agents that are to be left; at least one.
     pub disruption: Amount,
+    /// Of its replicas, by which virtual services find them.
+    pub labels: BTreeMap<String, String>,
+    /// The ports of a virtual service of its own name, over its own replicas.
+    pub expose: Vec<VirtualPort>,
+    /// How long before it is killed a replica that serves leaves discovery, at most [`MAX_SHUTDOWN_DELAY`]. Absent means
+    /// [`SHUTDOWN_DELAY`] where its task has ports.
+    pub shutdown_delay: Option<Duration>,
 }
 
 /// How many replicas there are.
@@ -77,10 +94,14 @@ pub struct ServiceTask {
 /// Why a spec is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SpecError {
-    #[error(
-        "service name `{0}` must be 1 to {MAX_NAME_BYTES} letters, digits, `.`, `_` or `-`, and begin with a letter or digit"
-    )]
+    #[error("{0}")]
     Name(String),
+    #[error("service {0}")]
+    Expose(#[from] VirtualServiceError),
+    #[error(
+        "service `{name}` leaves discovery {asked:?} before it stops, at most {MAX_SHUTDOWN_DELAY:?} are allowed"
+    )]
+    ShutdownDelay { name: String, asked: Duration },
     #[error("service `{name}` asks for {replicas} replicas, at most {MAX_REPLICAS} are allowed")]
     Replicas { name: String, replicas: u32 },
     #[error("service `{name}` has neither a command nor an image")]
@@ -130,13 +151,7 @@ impl ServiceSpec {
     /// Checks all that does not depend on the cluster.
     pub fn check(&self) -> Result<(), SpecError> {
         let name = &self.name;
-        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let first = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if !first || name.len() > MAX_NAME_BYTES || !name.chars().all(good) {
-            // As much of it as helps to recognise it.
-            let quoted: String = name.chars().take(80).collect();
-            return Err(SpecError::Name(quoted.escape_debug().to_string()));
-        }
+        is_name(name).map_err(SpecError::Name)?;
         check_replicas(name, self.replicas)?;
         let is_counted = self.replicas > 0 || self.task.rules.max_per_agent.is_some();
         if self.mode == Mode::Daemon && is_counted {
@@ -148,9 +163,40 @@ impl ServiceSpec {
             let name = name.clone();
             return Err(SpecError::LostAfter { name, asked });
         }
+        if let Some(asked) = self.shutdown_delay.filter(|asked| *asked > MAX_SHUTDOWN_DELAY) {
+            let name = name.clone();
+            return Err(SpecError::ShutdownDelay { name, asked });
+        }
+        check_ports(name, &self.expose)?;
+        check_targets(self)?;
         self.update.check(name, self.disruption)?;
         self.task.check(name)
     }
+
+    /// How long before it is killed a replica that serves leaves discovery.
+    pub(crate) fn shutdown_delay(&self) -> Duration {
+        let is_served = !self.task.container.network.ports.is_empty();
+        self.shutdown_delay
+            .unwrap_or(if is_served { SHUTDOWN_DELAY } else { Duration::ZERO })
+    }
+}
+
+/// Refuses what is no name of a service, in words.
+pub(crate) fn is_name(name: &str) -> Result<(), String> {
+    let full = name.parse().map(|name: ServiceName| name.full());
+    if full.as_deref() == Ok(name) {
+        return Ok(());
+    }
+    // As much of it as helps to recognise it.
+    let quoted: String = name.chars().take(80).collect();
+    let why = match full {
+        Ok(full) => format!("is written `{full}`"),
+        Err(_) => format!(
+            "must be one label of a DNS name, or two, NAME.NAMESPACE: each 1 to {MAX_NAME_BYTES} lower-case letters, digits, \
+             `-` or `_`, the first a letter or digit"
+        ),
+    };
+    Err(format!("service name `{}` {why}", quoted.escape_debug()))
 }
 
 /// Checks a number of replicas.

@@ -4,6 +4,7 @@ mod bounds;
 mod converge;
 mod demand;
 mod deployments;
+mod discovery;
 mod leaving;
 mod losses;
 mod rules;

@@ -7,6 +7,7 @@ use proffer_types::{AgentId, Timestamp};
 use proffer_wire::{ConvertError, v1};
 use prost::Message;
 
+use crate::discovery::Reach;
 use crate::instance::{Instance, Phase, Serves};
 use crate::slot::Slot;
 
@@ -34,6 +35,15 @@ struct InstanceRecord {
     serves: i32,
     #[prost(uint64, optional, tag = "14")]
     available_ms: Option<u64>,
+    /// When what leaves discovery is killed.
+    #[prost(uint64, optional, tag = "15")]
+    kills_at_ms: Option<u64>,
+    /// Where it is reached; empty where it is not.
+    #[prost(string, tag = "16")]
+    address: String,
+    /// The ports of its host, in the order of its task's.
+    #[prost(uint32, repeated, tag = "17")]
+    ports: Vec<u32>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -96,8 +106,13 @@ fn instance_record(instance: &Instance) -> InstanceRecord {
         Phase::BackingOff { until } => (PhaseRecord::BackingOff, Some(until)),
         Phase::Starting => (PhaseRecord::Starting, None),
         Phase::Running { since, .. } => (PhaseRecord::Running, Some(since)),
-        Phase::Stopping { since } => (PhaseRecord::Stopping, since),
+        Phase::Stopping { since, .. } => (PhaseRecord::Stopping, since),
     };
+    let kills_at = match instance.phase {
+        Phase::Stopping { kills_at, .. } => kills_at,
+        Phase::Waiting | Phase::BackingOff { .. } | Phase::Starting | Phase::Running { .. } => None,
+    };
+    let reach = instance.reach.as_ref();
     let (serves, available) = match instance.phase {
         Phase::Running { serves, .. } => match serves {
             Serves::No => (ServesRecord::No, None),
@@ -119,6 +134,11 @@ fn instance_record(instance: &Instance) -> InstanceRecord {
         at_ms: at.map(|at| at.0),
         serves: serves.into(),
         available_ms: available.map(|at| at.0),
+        kills_at_ms: kills_at.map(|at| at.0),
+        address: reach.map(|reach| reach.address.to_string()).unwrap_or_default(),
+        ports: reach.map_or(Vec::new(), |reach| {
+            reach.ports.iter().map(|port| u32::from(*port)).collect()
+        }),
     }
 }
 
@@ -135,7 +155,10 @@ fn instance(record: InstanceRecord) -> Result<Instance, String> {
         PhaseRecord::BackingOff => Phase::BackingOff { until: at()? },
         PhaseRecord::Starting => Phase::Starting,
         PhaseRecord::Running => Phase::Running { since: at()?, serves },
-        PhaseRecord::Stopping => Phase::Stopping { since },
+        PhaseRecord::Stopping => Phase::Stopping {
+            since,
+            kills_at: record.kills_at_ms.map(Timestamp),
+        },
         PhaseRecord::Unspecified => return Err(format!("it has no phase we know ({})", record.phase)),
     };
     let status = record.status.map(TryInto::try_into).transpose();
@@ -144,9 +167,25 @@ fn instance(record: InstanceRecord) -> Result<Instance, String> {
         version: record.version,
         n_failures: record.n_failures,
         agent_id: agent_id(&record.agent_id)?,
+        reach: reach(&record.address, &record.ports)?,
         status: status.map_err(|error: ConvertError| error.to_string())?,
         phase,
     })
+}
+
+fn reach(address: &str, ports: &[u32]) -> Result<Option<Reach>, String> {
+    if address.is_empty() {
+        return Ok(None);
+    }
+    let ports = ports.iter().map(|port| u16::try_from(*port));
+    Ok(Some(Reach {
+        address: address
+            .parse()
+            .map_err(|_| format!("`{address}` is no address"))?,
+        ports: ports
+            .collect::<Result<_, _>>()
+            .map_err(|_| "a port is above 65535")?,
+    }))
 }
 
 fn agent_id(text: &str) -> Result<Option<AgentId>, String> {

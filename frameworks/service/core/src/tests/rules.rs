@@ -374,7 +374,7 @@ fn a_wrong_spec_is_refused_with_what_to_change() {
         show",
         expect![[r#"
             shapes cpus:4;mem:4GiB -> want *
-            apply we/b 1 cpus:1;mem:64MiB -> service name `we/b` must be 1 to 63 letters, digits, `.`, `_` or `-`, and begin with a letter or digit
+            apply we/b 1 cpus:1;mem:64MiB -> service name `we/b` must be one label of a DNS name, or two, NAME.NAMESPACE: each 1 to 63 lower-case letters, digits, `-` or `_`, the first a letter or digit
             apply web 10001 cpus:1;mem:64MiB -> service `web` asks for 10001 replicas, at most 10000 are allowed
             apply web 1 mem:64MiB -> service `web` must ask for more than 0 cpus
             apply web 1 cpus:1 -> service `web` must ask for more than 0 mem

@@ -22,6 +22,7 @@ use crate::service::Service;
 use crate::services::Cluster;
 use crate::{
     Amount, Mode, ServiceSpec, ServiceTask, ServiceView, Services, Steer, UpdatePolicy, UpdateStrategy,
+    VirtualPort,
 };
 
 pub(super) struct World {
@@ -35,6 +36,10 @@ pub(super) struct World {
     lost_after: Option<Duration>,
     update: UpdatePolicy,
     has_checks: bool,
+    /// Whether the tasks of services have a port, and under which they are exposed.
+    has_port: bool,
+    expose: Vec<VirtualPort>,
+    labels: BTreeMap<String, String>,
 }
 
 impl World {
@@ -49,6 +54,9 @@ impl World {
             lost_after: None,
             update: policy(),
             has_checks: false,
+            has_port: false,
+            expose: Vec::new(),
+            labels: BTreeMap::new(),
         }
     }
 
@@ -95,6 +103,7 @@ impl World {
             framework_id: framework_id(),
             agent_id: AgentId::new(agent).unwrap(),
             hostname: agent.to_owned(),
+            address: "10.0.0.1:5051".to_owned(),
             role: self.role.clone(),
             resources,
             attributes: Vec::new(),
@@ -185,6 +194,11 @@ impl World {
                 spec.task.rules = self.rules.clone();
                 spec.lost_after = self.lost_after;
                 spec.update = self.update;
+                spec.labels = self.labels.clone();
+                if self.has_port {
+                    spec.task.container.network = super::discovery::network();
+                    spec.expose = self.expose.clone();
+                }
                 if self.has_checks {
                     spec.task.container.health = Some(check());
                     spec.task.container.readiness = Some(check());
@@ -199,6 +213,38 @@ impl World {
             ["update", ref words @ ..] => {
                 self.update = policy_of(words);
                 Vec::new()
+            }
+            ["ports"] => {
+                self.has_port = true;
+                Vec::new()
+            }
+            ["expose", ref ports @ ..] => {
+                self.expose = ports.iter().map(|port| super::discovery::port(port)).collect();
+                Vec::new()
+            }
+            ["labels", ref labels @ ..] => {
+                self.labels = super::discovery::labels(labels);
+                Vec::new()
+            }
+            ["virtual", name, ref words @ ..] => {
+                let of = super::discovery::virtual_service(name, words);
+                let (result, calls) = self.run(|services, cx| services.apply_virtual(of, cx));
+                return told(
+                    &result.map_or_else(|error| error.to_string(), |_| "applied".into()),
+                    &calls,
+                );
+            }
+            ["unvirtual", name] => {
+                let (result, calls) = self.run(|services, cx| services.delete_virtual(name, cx));
+                return told(
+                    &result.map_or_else(|error| error.to_string(), |()| String::new()),
+                    &calls,
+                );
+            }
+            ["changes"] => return super::discovery::show(self.services.take_changes()),
+            ["problems", name] => {
+                let view = self.services.get_virtual(name, self.now);
+                return view.map_or_else(|error| error.to_string(), |view| view.problems.join("\n"));
             }
             ["checks"] => {
                 self.has_checks = true;
@@ -366,6 +412,12 @@ impl Services {
         let mut services = self.clone();
         services.cluster = Cluster::default();
         services.stated.clear();
+        services.discovery.edges = crate::discovery::Edges::default();
+        services.discovery.touched = services.discovery.virtuals.keys().cloned().collect();
+        services
+            .services
+            .values_mut()
+            .for_each(|service| service.touched = true);
         let roles = services.services.values().flat_map(Service::roles).cloned();
         services.roles = roles.chain([Role::default()]).collect();
         services
@@ -396,6 +448,9 @@ pub(super) fn spec(name: &str, replicas: u32, resources: &str, command: &[&str])
         lost_after: None,
         update: policy(),
         disruption: Amount::Count(1),
+        labels: BTreeMap::new(),
+        expose: Vec::new(),
+        shutdown_delay: None,
     }
 }
 
