@@ -295,7 +295,7 @@ fn framework_info() -> impl Strategy<Value = FrameworkInfo> {
 fn offer() -> impl Strategy<Value = Offer> {
     let shapes = vec((any::<u64>().prop_map(ShapeId), any::<u32>()), 0..3);
     let window = option::of(unavailability());
-    let address = prop_oneof!["", "10.0.0.1:[1-9]"];
+    let address = prop_oneof!["", r"10\.0\.0\.1:[1-9]"];
     let rest = (
         option::of(domain()),
         shapes,
