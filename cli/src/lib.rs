@@ -11,6 +11,7 @@ mod difference;
 mod etcd;
 mod failure;
 mod graph;
+mod kubernetes;
 mod logging;
 mod output;
 mod spec;

@@ -18,14 +18,14 @@ mod template;
 
 pub(crate) use after::AfterJobFile as AfterJob;
 pub(crate) use constraint::Condition;
-pub(crate) use file::{SpecError, read};
+pub(crate) use file::{Source, SpecError, parse};
 #[cfg(test)]
 pub(crate) use job::JobFile;
 pub(crate) use job::read_job;
 pub(crate) use quantity::{Amount, Bytes, Cores, Rate, SomeSpan, Span, Whole};
 pub(crate) use rules::{Limits, Placement, RulesView, UpTo};
 pub(crate) use schedule::Instant;
-pub(crate) use service::ServiceFile;
+pub(crate) use service::{Part, ServiceFile};
 pub(crate) use task::{
     Capabilities, CapabilityName, Check, Device, Fetched, Image, Network, Port, Pull, Restart, RlimitBounds,
     RlimitName, SeccompChoice, UserIds, Volume, ulimit,

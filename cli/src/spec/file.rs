@@ -61,10 +61,28 @@ impl SpecError {
     }
 }
 
-/// Reads one file; `-` is standard input.
-pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, SpecError> {
-    let (file, text) = read_text(path)?;
-    parse(&file, &text)
+/// A file that was read: its name in errors, and its text.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) file: String,
+    pub(crate) text: String,
+}
+
+impl Source {
+    /// Reads one file; `-` is standard input.
+    pub(crate) fn read(path: &Path) -> Result<Self, SpecError> {
+        let (file, text) = read_text(path)?;
+        Ok(Self { file, text })
+    }
+
+    /// An error at a place of it; both count from 1.
+    pub(crate) fn refused_at(&self, line: u64, column: u64, problem: &str) -> SpecError {
+        SpecError::Invalid {
+            place: format!("{}:{line}:{column}", self.file),
+            problem: problem.to_owned(),
+            excerpt: excerpt(&self.text, line, column),
+        }
+    }
 }
 
 /// The name of a file in errors, and its text; `-` is standard input.
@@ -402,7 +420,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_read_is_refused_with_its_cause_once() {
-        let error = read::<JobFile>(Path::new("/nowhere/job.yaml")).unwrap_err();
+        let error = Source::read(Path::new("/nowhere/job.yaml")).unwrap_err();
         assert_eq!(
             format!("{:#}", anyhow::Error::new(error)),
             "cannot read /nowhere/job.yaml: No such file or directory (os error 2)"

@@ -14,7 +14,8 @@ mod expose;
 mod update;
 
 use self::expose::ExposeFile;
-use self::update::{Part, UpdateFile};
+pub(crate) use self::update::Part;
+use self::update::UpdateFile;
 
 /// A service file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -85,13 +86,7 @@ impl From<ServiceFile> for v1::ServiceSpec {
             labels: service.labels,
             expose: service.expose.into_iter().map(Into::into).collect(),
             shutdown_delay_ms: service.shutdown_delay.map(Span::millis),
-            task: Some(v1::ServiceTask {
-                resources: Some(task.resources()),
-                container: Some(task.container()),
-                kill_policy: task.kill_policy(),
-                limits: task.limits.message(),
-                rules: task.rules(),
-            }),
+            task: Some(task.service_task()),
         }
     }
 }

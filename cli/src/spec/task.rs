@@ -204,6 +204,17 @@ impl TaskSpec {
         spec.into()
     }
 
+    /// What every replica of a service runs, for the wire.
+    pub(crate) fn service_task(&self) -> v1::ServiceTask {
+        v1::ServiceTask {
+            resources: Some(self.resources()),
+            container: Some(self.container()),
+            kill_policy: self.kill_policy(),
+            limits: self.limits.message(),
+            rules: self.rules(),
+        }
+    }
+
     fn security(&self) -> Security {
         let Capabilities { add, drop } = &self.capabilities;
         let add = security::listed(add, Capability::ALL, &[]);

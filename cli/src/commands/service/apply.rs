@@ -7,6 +7,7 @@ use proffer_wire::v1;
 use super::files::FilesArgs;
 use crate::client::{Cluster, MasterArgs};
 use crate::failure::refused;
+use crate::kubernetes::Object;
 use crate::output::print;
 
 /// Create services, or change them to match their files
@@ -19,10 +20,24 @@ pub(crate) struct ApplyArgs {
 }
 
 pub(super) async fn apply(args: ApplyArgs) -> Result<u8> {
-    let specs = args.files.read()?;
+    let objects = args.files.read()?;
     let cluster = Cluster::connect(&args.master).await?;
-    for spec in specs {
-        let name = spec.name.clone();
+    // Where one of several is refused, none is applied.
+    if objects.len() > 1 {
+        for spec in objects.iter().filter_map(Object::spec) {
+            let request = v1::ApplyServiceRequest {
+                spec: Some(spec.clone()),
+            };
+            let plan = cluster.services().plan_service(request).await;
+            plan.map_err(|status| refused(&status))?;
+        }
+    }
+    for object in objects {
+        let title = object.title();
+        let Some(spec) = object.spec().cloned() else {
+            print(&format!("{title} read, not kept\n"))?;
+            continue;
+        };
         let request = v1::ApplyServiceRequest { spec: Some(spec) };
         let answer = cluster
             .services()
@@ -31,7 +46,7 @@ pub(super) async fn apply(args: ApplyArgs) -> Result<u8> {
             .map_err(|status| refused(&status))?;
         let v1::ApplyServiceResponse { created, version } = answer.into_inner();
         let what = if created { "created" } else { "applied" };
-        print(&format!("{name} {what}, version {version}\n"))?;
+        print(&format!("{title} {what}, version {version}\n"))?;
     }
     Ok(0)
 }

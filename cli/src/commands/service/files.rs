@@ -1,4 +1,4 @@
-//! The service files that a command is given.
+//! The service files and Kubernetes manifests that a command is given.
 
 use std::path::PathBuf;
 
@@ -6,11 +6,13 @@ use anyhow::Result;
 use clap::Args;
 use proffer_wire::v1;
 
-use crate::spec::{self, ServiceFile};
+use crate::failure::WrongUse;
+use crate::kubernetes::{self, Object, is_dns_label, is_manifest};
+use crate::spec::{ServiceFile, Source, parse};
 
 #[derive(Debug, Args)]
 pub(super) struct FilesArgs {
-    /// A service file in YAML; `-` is stdin
+    /// A service file, or Kubernetes manifests, in YAML; `-` is stdin
     #[arg(
         short = 'f',
         long = "file",
@@ -19,12 +21,71 @@ pub(super) struct FilesArgs {
         required = true
     )]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    namespace: NamespaceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NamespaceArgs {
+    /// The namespace of what the files hold
+    #[arg(short, long, env = "PROFFER_NAMESPACE", value_parser = namespace)]
+    namespace: Option<String>,
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    match is_dns_label(text) {
+        true => Ok(text.to_owned()),
+        false => Err("expected lower-case letters, digits and `-`, at most 63".to_owned()),
+    }
 }
 
 impl FilesArgs {
-    /// Reads all of them, before anything is done with one.
-    pub(super) fn read(&self) -> Result<Vec<v1::ServiceSpec>> {
-        let read = |path: &PathBuf| Ok(spec::read::<ServiceFile>(path)?.into());
-        self.files.iter().map(read).collect()
+    /// Reads all of them, before anything is done with one; says on stderr what they warn of.
+    pub(super) fn read(&self) -> Result<Vec<Object>> {
+        read(&self.files, &self.namespace)
+    }
+}
+
+/// Reads files as [`FilesArgs::read`] does.
+pub(super) fn read(files: &[PathBuf], namespace: &NamespaceArgs) -> Result<Vec<Object>> {
+    let namespace = namespace.namespace.as_deref();
+    let sources: Result<Vec<_>, _> = files.iter().map(|path| Source::read(path)).collect();
+    let (manifests, others): (Vec<_>, Vec<_>) =
+        sources?.into_iter().partition(|source| is_manifest(&source.text));
+    let mut objects = Vec::new();
+    for source in others {
+        let spec = parse::<ServiceFile>(&source.file, &source.text)?;
+        objects.push(Object::Service(within(spec.into(), namespace)?));
+    }
+    let manifests = kubernetes::read(&manifests, namespace)?;
+    for warning in &manifests.warnings {
+        eprintln!("warning: {warning}");
+    }
+    for object in manifests.objects {
+        if matches!(object, Object::VirtualService(_)) {
+            let title = object.title();
+            return Err(WrongUse(format!("{title}: virtual services are not there yet")).into());
+        }
+        objects.push(object);
+    }
+    Ok(objects)
+}
+
+/// The service in a namespace.
+fn within(mut spec: v1::ServiceSpec, namespace: Option<&str>) -> Result<v1::ServiceSpec, WrongUse> {
+    let Some(namespace) = namespace else {
+        return Ok(spec);
+    };
+    match spec.name.split_once('.') {
+        None if namespace == kubernetes::DEFAULT_NAMESPACE => Ok(spec),
+        None => {
+            spec.name = format!("{}.{namespace}", spec.name);
+            Ok(spec)
+        }
+        Some((_, own)) if own == namespace => Ok(spec),
+        Some(_) => Err(WrongUse(format!(
+            "service `{}` is in another namespace than `{namespace}`, which the command names",
+            spec.name
+        ))),
     }
 }

@@ -8,6 +8,7 @@ use super::files::FilesArgs;
 use crate::client::{Cluster, MasterArgs};
 use crate::difference::differences;
 use crate::failure::refused;
+use crate::kubernetes::Object;
 use crate::output::{print, terminal_width};
 use crate::views::plan_text;
 
@@ -21,9 +22,9 @@ pub(crate) struct PlanArgs {
 }
 
 pub(super) async fn plan(args: PlanArgs) -> Result<u8> {
-    let specs = args.files.read()?;
+    let objects = args.files.read()?;
     let cluster = Cluster::connect(&args.master).await?;
-    for spec in specs {
+    for spec in objects.iter().filter_map(Object::spec) {
         let request = v1::ApplyServiceRequest {
             spec: Some(spec.clone()),
         };
@@ -42,7 +43,7 @@ pub(super) async fn plan(args: PlanArgs) -> Result<u8> {
         let after = plan.after.clone().unwrap_or_default();
         let differences = differences("ServiceSpec", plan.before.as_ref(), &after)?;
         print(&plan_text(
-            &spec,
+            spec,
             &plan,
             now.as_ref(),
             &differences,

@@ -11,7 +11,7 @@ use crate::spec::{Rate, Whole};
 
 /// The network, without its ports.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Network(NetworkSpec);
+pub(crate) struct Network(pub(crate) NetworkSpec);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -93,7 +93,7 @@ impl FromStr for Network {
 
 /// One port.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Port(PortMapping);
+pub(crate) struct Port(pub(crate) PortMapping);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

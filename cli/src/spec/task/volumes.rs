@@ -90,7 +90,12 @@ impl TryFrom<Fields> for Volume {
 }
 
 impl Volume {
-    fn checked(container_path: String, source: VolumeSource, read_only: bool) -> Result<Self, String> {
+    /// A volume that the wire takes.
+    pub(crate) fn checked(
+        container_path: String,
+        source: VolumeSource,
+        read_only: bool,
+    ) -> Result<Self, String> {
         let spec = VolumeSpec {
             container_path,
             source,
