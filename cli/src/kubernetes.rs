@@ -31,12 +31,11 @@ use self::endpoints::{StaticEndpoints, endpoints, slice};
 use self::fields::{Fields, Item, quoted};
 use self::limit_range::LimitRange;
 use self::metadata::{Metadata, metadata};
-use self::service::service;
+use self::service::{VirtualService, service};
 use self::tree::{Node, Place, Value, Wrong, documents};
 use crate::spec::{Source, SpecError};
 
-pub(crate) use self::metadata::{DEFAULT_NAMESPACE, is_dns_label};
-pub(crate) use self::service::VirtualService;
+pub(crate) use self::metadata::is_dns_label;
 
 /// One object of what is applied.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +47,7 @@ pub(crate) enum Object {
     /// Its defaults are in the other ones; it is not kept. Its name.
     LimitRange(String),
     /// A Service, with the addresses of its Endpoints.
-    VirtualService(VirtualService),
+    VirtualService(v1::VirtualService),
 }
 
 impl Object {
@@ -66,7 +65,7 @@ impl Object {
             Self::Service(spec) => spec.name.clone(),
             Self::Workload(kind, spec) => format!("{kind} {}", spec.name),
             Self::LimitRange(name) => format!("limitrange {name}"),
-            Self::VirtualService(service) => format!("service {}", service.metadata.full_name()),
+            Self::VirtualService(service) => format!("service {}", service.name),
         }
     }
 }
@@ -318,8 +317,12 @@ impl Set {
         }
         let ranges = self.names.into_iter().map(Object::LimitRange);
         let workloads = self.workloads.iter().map(Workload::object);
-        let services = self.services.iter().cloned().map(Object::VirtualService);
-        Ok(ranges.chain(workloads).chain(services).collect())
+        let services = self
+            .services
+            .iter()
+            .map(|service| Object::VirtualService(service.message()));
+        // A name is there before what it leads to, as what runs may look it up.
+        Ok(ranges.chain(services).chain(workloads).collect())
     }
 }
 
@@ -365,6 +368,7 @@ impl Workload {
             replicas: self.replicas,
             update: self.update,
             task: Some(task.service_task()),
+            labels: self.labels.clone(),
             ..v1::ServiceSpec::default()
         };
         Object::Workload(self.kind, spec)

@@ -25,7 +25,7 @@ pub(crate) use job::read_job;
 pub(crate) use quantity::{Amount, Bytes, Cores, Rate, SomeSpan, Span, Whole};
 pub(crate) use rules::{Limits, Placement, RulesView, UpTo};
 pub(crate) use schedule::Instant;
-pub(crate) use service::{Part, ServiceFile};
+pub(crate) use service::{Part, ServiceFile, full_name};
 pub(crate) use task::{
     Capabilities, CapabilityName, Check, Device, Fetched, Image, Network, Port, Pull, Restart, RlimitBounds,
     RlimitName, SeccompChoice, UserIds, Volume, ulimit,

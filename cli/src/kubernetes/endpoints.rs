@@ -13,6 +13,9 @@ use proffer_types::container::Protocol;
 /// The label that names the Service of an EndpointSlice.
 const SLICE_LABEL: &str = "kubernetes.io/service-name";
 
+/// The most static addresses of a virtual service.
+const MAX_ENDPOINTS: usize = 1000;
+
 /// The static addresses of one Service.
 #[derive(Debug, Clone)]
 pub(super) struct StaticEndpoints {
@@ -202,6 +205,11 @@ impl StaticEndpoints {
             }
             if ports.is_empty() {
                 let problem = format!("no port here is one of service `{}`", self.of);
+                let place = found.place;
+                return Err(Wrong { place, problem });
+            }
+            if service.endpoints.len() == MAX_ENDPOINTS {
+                let problem = format!("a service has at most {MAX_ENDPOINTS} static addresses");
                 let place = found.place;
                 return Err(Wrong { place, problem });
             }

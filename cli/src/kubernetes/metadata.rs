@@ -2,20 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use proffer_types::discovery::DEFAULT_NAMESPACE;
+
 use super::Reading;
 use super::fields::{Fields, Item, quoted};
 use super::tree::{Place, Wrong};
+use crate::spec::full_name;
 
-/// The namespace that is not part of names.
-pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 /// The longest label of a DNS name.
 const MAX_LABEL: usize = 63;
 /// The longest name of a label, with its prefix.
 const MAX_KEY: usize = 253 + 1 + 63;
 
+/// The most labels of a service, and of what selects it.
+const MAX_LABELS: usize = 64;
+
 /// What an object is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Metadata {
+pub(super) struct Metadata {
     pub(super) place: Place,
     pub(super) name: String,
     pub(super) namespace: String,
@@ -25,10 +29,7 @@ pub(crate) struct Metadata {
 impl Metadata {
     /// `NAME`, or `NAME.NAMESPACE` outside the default one.
     pub(super) fn full_name(&self) -> String {
-        match self.namespace.as_str() {
-            DEFAULT_NAMESPACE => self.name.clone(),
-            namespace => format!("{}.{namespace}", self.name),
-        }
+        full_name(self.name.clone(), Some(&self.namespace))
     }
 }
 
@@ -95,6 +96,9 @@ pub(super) fn dns_label(item: &Item<'_>) -> Result<String, Wrong> {
 pub(super) fn labels(item: &Item<'_>) -> Result<BTreeMap<String, String>, Wrong> {
     let mut labels = BTreeMap::new();
     for (key, value) in item.entries()? {
+        if labels.len() == MAX_LABELS {
+            return Err(value.wrong(&format!("at most {MAX_LABELS} are taken")));
+        }
         let text = value.text()?;
         let (prefix, name) = key.rsplit_once('/').unwrap_or(("a", key));
         let is_key = !prefix.is_empty() && is_label_text(name) && key.len() <= MAX_KEY;

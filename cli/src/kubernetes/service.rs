@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 
 use proffer_types::container::Protocol;
+use proffer_wire::v1;
 
 use super::endpoints::Endpoint;
 use super::fields::{Fields, Item};
 use super::metadata::{Metadata, labels};
 use super::ports::{Target, port_name, protocol, target};
 use super::tree::{Place, Wrong};
+
+/// The most ports of a virtual service.
+const MAX_PORTS: usize = 64;
 
 /// How a Service is reached from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,18 +23,20 @@ enum Kind {
 }
 
 /// A virtual service.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct VirtualService {
+#[derive(Debug, Clone)]
+pub(super) struct VirtualService {
     pub(super) metadata: Metadata,
     pub(super) ports: Vec<VirtualPort>,
     /// What the labels of services in its namespace have to be; empty selects none.
     pub(super) selector: BTreeMap<String, String>,
     /// What its Endpoints add.
     pub(super) endpoints: Vec<Endpoint>,
+    /// Without an address of its own.
+    headless: bool,
 }
 
 /// One port of a virtual service.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) struct VirtualPort {
     pub(super) place: Place,
     /// Empty where it is the only one.
@@ -55,10 +61,17 @@ pub(super) fn service(object: &mut Fields<'_>, metadata: Metadata) -> Result<Vir
         _ => Err(item.wrong("expected ClusterIP, NodePort or LoadBalancer")),
     })?;
     let selector = spec.map("selector", |item| labels(&item))?.unwrap_or_default();
+    let headless = cluster_ip(&mut spec, kind.unwrap_or(Kind::ClusterIp))?;
     only_defaults(&mut spec)?;
-    let item = spec.need("ports")?;
+    let listed = spec.items("ports")?;
+    if listed.is_empty() && !headless {
+        return Err(spec.wrong("missing field `ports`: a service with an address needs one"));
+    }
+    if let Some(item) = listed.get(MAX_PORTS) {
+        return Err(item.wrong(&format!("a service has at most {MAX_PORTS} ports")));
+    }
     let mut ports: Vec<VirtualPort> = Vec::new();
-    for port in item.list()? {
+    for port in listed {
         let port = virtual_port(&port, kind.unwrap_or(Kind::ClusterIp))?;
         let same = |other: &VirtualPort| other.number == port.number && other.protocol == port.protocol;
         let twice = if ports.iter().any(same) {
@@ -74,29 +87,32 @@ pub(super) fn service(object: &mut Fields<'_>, metadata: Metadata) -> Result<Vir
         }
         ports.push(port);
     }
-    if ports.is_empty() {
-        return Err(item.wrong("a service needs a port"));
-    }
     spec.done()?;
     Ok(VirtualService {
         metadata,
         ports,
         selector,
         endpoints: Vec::new(),
+        headless,
     })
+}
+
+/// Whether the address is said to be none; another one cannot be said.
+fn cluster_ip(spec: &mut Fields<'_>, kind: Kind) -> Result<bool, Wrong> {
+    let Some(item) = spec.get("clusterIP") else {
+        return Ok(false);
+    };
+    match (item.text()?.as_str(), kind) {
+        ("None", Kind::ClusterIp) => Ok(true),
+        ("None", Kind::NodePort | Kind::LoadBalancer) => {
+            Err(item.wrong("what is published needs an address; leave it out"))
+        }
+        _ => Err(item.wrong("the address is given by Proffer; leave it out")),
+    }
 }
 
 /// What can say only what holds anyway.
 fn only_defaults(spec: &mut Fields<'_>) -> Result<(), Wrong> {
-    if let Some(item) = spec.get("clusterIP") {
-        let problem = match item.text()?.as_str() {
-            "None" => {
-                "a service without an address of its own is not supported; NAME.service.proffer has the addresses of its replicas anyway"
-            }
-            _ => "the address is given by Proffer; leave it out",
-        };
-        return Err(item.wrong(problem));
-    }
     spec.only("sessionAffinity", &["None"], "")?;
     spec.only("internalTrafficPolicy", &["Cluster"], "")?;
     spec.only("externalTrafficPolicy", &["Cluster"], "")?;
@@ -156,4 +172,51 @@ fn virtual_port(item: &Item<'_>, kind: Kind) -> Result<VirtualPort, Wrong> {
         target: target.unwrap_or(Target::Number(number)),
         published,
     })
+}
+
+impl VirtualService {
+    /// For the wire.
+    pub(super) fn message(&self) -> v1::VirtualService {
+        let endpoint = |endpoint: &Endpoint| v1::StaticEndpoint {
+            address: endpoint.address.to_string(),
+            ports: endpoint
+                .ports
+                .iter()
+                .map(|(name, number)| v1::EndpointPort {
+                    name: name.clone(),
+                    number: (*number).into(),
+                })
+                .collect(),
+        };
+        v1::VirtualService {
+            name: self.metadata.full_name(),
+            ports: self.ports.iter().map(VirtualPort::message).collect(),
+            selector: self.selector.clone(),
+            endpoints: self.endpoints.iter().map(endpoint).collect(),
+            headless: self.headless,
+        }
+    }
+}
+
+impl VirtualPort {
+    fn message(&self) -> v1::VirtualPort {
+        let protocol = match self.protocol {
+            Protocol::Udp => v1::PortProtocol::PortUdp,
+            Protocol::Tcp if self.is_http => v1::PortProtocol::PortHttp,
+            Protocol::Tcp => v1::PortProtocol::PortTcp,
+        };
+        v1::VirtualPort {
+            port: Some(v1::DiscoveredPort {
+                name: self.name.clone(),
+                number: self.number.into(),
+                protocol: protocol.into(),
+                published: self.published.map(u32::from),
+                ..v1::DiscoveredPort::default()
+            }),
+            target: Some(match &self.target {
+                Target::Number(number) => v1::virtual_port::Target::TargetNumber((*number).into()),
+                Target::Name(name) => v1::virtual_port::Target::TargetName(name.clone()),
+            }),
+        }
+    }
 }

@@ -39,20 +39,9 @@ fn outcome(files: &[Source], namespace: Option<&str>) -> String {
     text
 }
 
-fn shown(service: &VirtualService) -> String {
-    let mut text = format!("+ selector: {:?}\n", service.selector);
-    for port in &service.ports {
-        let http = if port.is_http { " http" } else { "" };
-        let _ = writeln!(
-            text,
-            "+ port {:?} {} {:?}{http} to {:?}, published {:?}",
-            port.name, port.number, port.protocol, port.target, port.published
-        );
-    }
-    for endpoint in &service.endpoints {
-        let _ = writeln!(text, "+ endpoint {} {:?}", endpoint.address, endpoint.ports);
-    }
-    text
+fn shown(service: &v1::VirtualService) -> String {
+    let fields = differences("VirtualService", None, service).unwrap();
+    fields.iter().map(Difference::text).collect()
 }
 
 fn check(text: &str, expected: Expect) {
@@ -89,7 +78,15 @@ fn a_deployment_with_a_limit_range_and_a_load_balancer() {
     ];
     expect![[r#"
         limitrange web-app-limit-range.a
+        service web-app.a
+        + name: web-app.a
+        + ports[0].port.number: 80
+        + ports[0].port.protocol: PORT_TCP
+        + ports[0].port.published: 80
+        + ports[0].target_number: 80
+        + selector.app: web-app
         deployment web-app.a
+        + labels.app: web-app
         + name: web-app.a
         + replicas: 2
         + task.container.image.pull: PULL_ALWAYS
@@ -107,9 +104,6 @@ fn a_deployment_with_a_limit_range_and_a_load_balancer() {
         + update.max_surge.percent: 25
         + update.max_unavailable.percent: 25
         + update.min_healthy_ms: 0
-        service web-app.a
-        + selector: {"app": "web-app"}
-        + port "" 80 Tcp to Number(80), published Some(80)
     "#]]
     .assert_eq(&outcome(&files, Some("a")));
 }
@@ -121,7 +115,15 @@ fn a_deployment_without_requests_and_a_load_balancer() {
         manifest!("002-nginx-service-service.yaml"),
     ];
     expect![[r#"
+        service nginx-service.b
+        + name: nginx-service.b
+        + ports[0].port.number: 80
+        + ports[0].port.protocol: PORT_TCP
+        + ports[0].port.published: 80
+        + ports[0].target_number: 80
+        + selector.app: nginx
         deployment nginx-deployment.b
+        + labels.app: nginx
         + name: nginx-deployment.b
         + replicas: 2
         + task.container.image.pull: PULL_ALWAYS
@@ -139,9 +141,6 @@ fn a_deployment_without_requests_and_a_load_balancer() {
         + update.max_surge.percent: 25
         + update.max_unavailable.percent: 25
         + update.min_healthy_ms: 0
-        service nginx-service.b
-        + selector: {"app": "nginx"}
-        + port "" 80 Tcp to Number(80), published Some(80)
     "#]]
     .assert_eq(&outcome(&files, Some("b")));
 }
@@ -156,7 +155,16 @@ fn a_service_with_an_endpoints_that_follows_no_schema() {
     expect![[r#"
         warning: 004-my-service-endpoints.yaml:1:13: apiVersion: an Endpoints is of v1 in Kubernetes
         warning: 004-my-service-endpoints.yaml:6:3: spec: an Endpoints has no `spec` in Kubernetes, but `subsets`; its addresses are taken as static ones
+        service my-service.c
+        + endpoints[0].address: 192.168.1.1
+        + endpoints[0].ports[0].number: 80
+        + name: my-service.c
+        + ports[0].port.number: 80
+        + ports[0].port.protocol: PORT_TCP
+        + ports[0].target_number: 8080
+        + selector.app: my-app
         deployment my-app.c
+        + labels.app: my-app
         + name: my-app.c
         + replicas: 3
         + task.container.image.pull: PULL_ALWAYS
@@ -174,10 +182,6 @@ fn a_service_with_an_endpoints_that_follows_no_schema() {
         + update.max_surge.percent: 25
         + update.max_unavailable.percent: 25
         + update.min_healthy_ms: 0
-        service my-service.c
-        + selector: {"app": "my-app"}
-        + port "" 80 Tcp to Number(8080), published None
-        + endpoint 192.168.1.1 [("", 80)]
     "#]].assert_eq(&outcome(&files, Some("c")));
 }
 

@@ -34,19 +34,35 @@ pub(super) async fn apply(args: ApplyArgs) -> Result<u8> {
     }
     for object in objects {
         let title = object.title();
-        let Some(spec) = object.spec().cloned() else {
-            print(&format!("{title} read, not kept\n"))?;
-            continue;
+        let what = match object {
+            Object::LimitRange(_) => "read, not kept".to_owned(),
+            Object::VirtualService(service) => apply_virtual_service(&cluster, service).await?,
+            Object::Service(spec) | Object::Workload(_, spec) => apply_service(&cluster, spec).await?,
         };
-        let request = v1::ApplyServiceRequest { spec: Some(spec) };
-        let answer = cluster
-            .services()
-            .apply_service(request)
-            .await
-            .map_err(|status| refused(&status))?;
-        let v1::ApplyServiceResponse { created, version } = answer.into_inner();
-        let what = if created { "created" } else { "applied" };
-        print(&format!("{title} {what}, version {version}\n"))?;
+        print(&format!("{title} {what}\n"))?;
     }
     Ok(0)
+}
+
+async fn apply_service(cluster: &Cluster, spec: v1::ServiceSpec) -> Result<String> {
+    let request = v1::ApplyServiceRequest { spec: Some(spec) };
+    let answer = cluster.services().apply_service(request).await;
+    let v1::ApplyServiceResponse { created, version } =
+        answer.map_err(|status| refused(&status))?.into_inner();
+    let what = if created { "created" } else { "applied" };
+    Ok(format!("{what}, version {version}"))
+}
+
+async fn apply_virtual_service(cluster: &Cluster, service: v1::VirtualService) -> Result<String> {
+    let request = v1::ApplyVirtualServiceRequest {
+        virtual_service: Some(service),
+    };
+    let answer = cluster.services().apply_virtual_service(request).await;
+    let v1::ApplyVirtualServiceResponse { created, address } =
+        answer.map_err(|status| refused(&status))?.into_inner();
+    let what = if created { "created" } else { "applied" };
+    Ok(match address.as_str() {
+        "" => format!("{what}, without an address"),
+        address => format!("{what}, address {address}"),
+    })
 }

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use proffer_wire::v1;
+use tonic::{Code, Status};
 
 use super::files::{NamespaceArgs, read};
 use crate::client::{Cluster, MasterArgs};
 use crate::failure::refused;
 use crate::kubernetes::Object;
+use crate::output::print;
 
 /// Stop all replicas and forget the service
 #[derive(Debug, Args)]
@@ -32,25 +34,36 @@ pub(crate) struct DeleteArgs {
 }
 
 pub(super) async fn delete(args: DeleteArgs) -> Result<u8> {
-    let named = args.name.map(|name| {
-        Object::Service(v1::ServiceSpec {
-            name,
-            ..v1::ServiceSpec::default()
-        })
-    });
-    let objects = match named {
-        Some(service) => vec![service],
-        None => read(&args.files, &args.namespace)?,
-    };
     let cluster = Cluster::connect(&args.master).await?;
-    for spec in objects.iter().filter_map(Object::spec) {
-        let name = spec.name.clone();
-        let request = v1::DeleteServiceRequest { name };
-        cluster
-            .services()
-            .delete_service(request)
+    if let Some(name) = args.name {
+        delete_service(&cluster, name)
             .await
             .map_err(|status| refused(&status))?;
+        return Ok(0);
+    }
+    for object in read(&args.files, &args.namespace)? {
+        let title = object.title();
+        let deleted = match object {
+            Object::LimitRange(_) => continue,
+            Object::VirtualService(v1::VirtualService { name, .. }) => {
+                let request = v1::DeleteVirtualServiceRequest { name };
+                let deleted = cluster.services().delete_virtual_service(request).await;
+                deleted.map(drop)
+            }
+            Object::Service(spec) | Object::Workload(_, spec) => delete_service(&cluster, spec.name).await,
+        };
+        let what = match deleted {
+            Ok(()) => "deleted",
+            // What was deleted before an error is not in the way when it is tried again.
+            Err(status) if status.code() == Code::NotFound => "is not there",
+            Err(status) => return Err(refused(&status)),
+        };
+        print(&format!("{title} {what}\n"))?;
     }
     Ok(0)
+}
+
+async fn delete_service(cluster: &Cluster, name: String) -> Result<(), Status> {
+    let request = v1::DeleteServiceRequest { name };
+    cluster.services().delete_service(request).await.map(drop)
 }

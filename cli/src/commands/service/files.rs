@@ -8,7 +8,7 @@ use proffer_wire::v1;
 
 use crate::failure::WrongUse;
 use crate::kubernetes::{self, Object, is_dns_label, is_manifest};
-use crate::spec::{ServiceFile, Source, parse};
+use crate::spec::{ServiceFile, Source, full_name, parse};
 
 #[derive(Debug, Args)]
 pub(super) struct FilesArgs {
@@ -61,13 +61,7 @@ pub(super) fn read(files: &[PathBuf], namespace: &NamespaceArgs) -> Result<Vec<O
     for warning in &manifests.warnings {
         eprintln!("warning: {warning}");
     }
-    for object in manifests.objects {
-        if matches!(object, Object::VirtualService(_)) {
-            let title = object.title();
-            return Err(WrongUse(format!("{title}: virtual services are not there yet")).into());
-        }
-        objects.push(object);
-    }
+    objects.extend(manifests.objects);
     Ok(objects)
 }
 
@@ -77,9 +71,8 @@ fn within(mut spec: v1::ServiceSpec, namespace: Option<&str>) -> Result<v1::Serv
         return Ok(spec);
     };
     match spec.name.split_once('.') {
-        None if namespace == kubernetes::DEFAULT_NAMESPACE => Ok(spec),
         None => {
-            spec.name = format!("{}.{namespace}", spec.name);
+            spec.name = full_name(spec.name, Some(namespace));
             Ok(spec)
         }
         Some((_, own)) if own == namespace => Ok(spec),

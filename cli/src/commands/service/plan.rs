@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use proffer_wire::v1;
+use tonic::Code;
 
 use super::files::FilesArgs;
 use crate::client::{Cluster, MasterArgs};
@@ -24,7 +25,15 @@ pub(crate) struct PlanArgs {
 pub(super) async fn plan(args: PlanArgs) -> Result<u8> {
     let objects = args.files.read()?;
     let cluster = Cluster::connect(&args.master).await?;
-    for spec in objects.iter().filter_map(Object::spec) {
+    for object in &objects {
+        let spec = match object {
+            Object::LimitRange(_) => continue,
+            Object::VirtualService(service) => {
+                plan_virtual_service(&cluster, service).await?;
+                continue;
+            }
+            Object::Service(spec) | Object::Workload(_, spec) => spec,
+        };
         let request = v1::ApplyServiceRequest {
             spec: Some(spec.clone()),
         };
@@ -51,4 +60,30 @@ pub(super) async fn plan(args: PlanArgs) -> Result<u8> {
         ))?;
     }
     Ok(0)
+}
+
+async fn plan_virtual_service(cluster: &Cluster, service: &v1::VirtualService) -> Result<()> {
+    let name = service.name.clone();
+    let request = v1::GetVirtualServiceRequest { name };
+    let before = match cluster.services().get_virtual_service(request).await {
+        Ok(view) => Some(view.into_inner()),
+        Err(status) if status.code() == Code::NotFound => None,
+        Err(status) => return Err(refused(&status)),
+    };
+    let before = before.filter(|view| !view.of_service).and_then(|view| view.spec);
+    let differences = differences("VirtualService", before.as_ref(), service)?;
+    let what = match before {
+        None => "be created",
+        Some(_) if differences.is_empty() => "stay as it is",
+        Some(_) => "change",
+    };
+    let mut text = format!("virtual service {} would {what}\n", service.name);
+    for difference in &differences {
+        for line in difference.text().lines() {
+            text.push_str("  ");
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    print(&text)
 }

@@ -38,67 +38,68 @@ volumeMounts:
     check(
         &text,
         expect![[r#"
-        deployment web
-        + name: web
-        + replicas: 1
-        + task.container.arguments: ["--name=a","$(NAME)"]
-        + task.container.command: ["/bin/server"]
-        + task.container.env.NAME: a
-        + task.container.env.URL: http://a:80
-        + task.container.health.failures: 3
-        + task.container.health.grace_ms: 60000
-        + task.container.health.http.path: /healthz
-        + task.container.health.http.port.name: http
-        + task.container.health.interval_ms: 10000
-        + task.container.health.timeout_ms: 1000
-        + task.container.image.pull: PULL_NEVER
-        + task.container.image.reference: nginx:1.27
-        + task.container.network.hosts[0].address: 10.0.0.3
-        + task.container.network.hosts[0].name: db
-        + task.container.network.hosts[1].address: 10.0.0.3
-        + task.container.network.hosts[1].name: db.local
-        + task.container.network.mode: NETWORK_BRIDGE
-        + task.container.network.ports[0].container_port: 80
-        + task.container.network.ports[0].name: http
-        + task.container.network.ports[1].container_port: 53
-        + task.container.network.ports[1].host_port: 5353
-        + task.container.network.ports[1].protocol: PROTOCOL_UDP
-        + task.container.readiness.failures: 1
-        + task.container.readiness.interval_ms: 1000
-        + task.container.readiness.tcp.port.number: 80
-        + task.container.readiness.timeout_ms: 2000
-        + task.container.security.add_capabilities: ["NET_BIND_SERVICE"]
-        + task.container.security.drop_capabilities: ["CHOWN","DAC_OVERRIDE","FOWNER","FSETID","KILL","SETGID","SETUID","SETPCAP","NET_RAW","SYS_CHROOT","AUDIT_WRITE","SETFCAP"]
-        + task.container.security.read_only_root: true
-        + task.container.tty: true
-        + task.container.user: 1000:1000
-        + task.container.volumes[0].container_path: /data
-        + task.container.volumes[0].sandbox.path: volumes/data
-        + task.container.volumes[1].container_path: /cache
-        + task.container.volumes[1].tmpfs.size: 16777216
-        + task.container.volumes[2].container_path: /host
-        + task.container.volumes[2].host_path.path: /srv/x
-        + task.container.volumes[2].host_path.propagation: PROPAGATION_HOST_TO_CONTAINER
-        + task.container.volumes[2].read_only: true
-        + task.container.working_directory: /srv
-        + task.kill_policy.grace_period_ms: 5000
-        + task.limits.cpus: 1.0
-        + task.limits.mem: Infinity
-        + task.resources.items[0].name: cpus
-        + task.resources.items[0].scalar: 0.1
-        + task.resources.items[1].name: mem
-        + task.resources.items[1].scalar: 67108864.0
-        + task.resources.items[2].name: disk
-        + task.resources.items[2].scalar: 1000000000.0
-        + task.rules.constraints.groups[0].constraints[0].attribute: disk
-        + task.rules.constraints.groups[0].constraints[0].equals: ssd
-        + task.rules.constraints.groups[0].constraints[1].equals: eu-1
-        + task.rules.constraints.groups[0].constraints[1].field: AGENT_FIELD_ZONE
-        + update.deadline_ms: 600000
-        + update.max_surge.percent: 25
-        + update.max_unavailable.percent: 25
-        + update.min_healthy_ms: 0
-    "#]],
+            deployment web
+            + labels.app: web
+            + name: web
+            + replicas: 1
+            + task.container.arguments: ["--name=a","$(NAME)"]
+            + task.container.command: ["/bin/server"]
+            + task.container.env.NAME: a
+            + task.container.env.URL: http://a:80
+            + task.container.health.failures: 3
+            + task.container.health.grace_ms: 60000
+            + task.container.health.http.path: /healthz
+            + task.container.health.http.port.name: http
+            + task.container.health.interval_ms: 10000
+            + task.container.health.timeout_ms: 1000
+            + task.container.image.pull: PULL_NEVER
+            + task.container.image.reference: nginx:1.27
+            + task.container.network.hosts[0].address: 10.0.0.3
+            + task.container.network.hosts[0].name: db
+            + task.container.network.hosts[1].address: 10.0.0.3
+            + task.container.network.hosts[1].name: db.local
+            + task.container.network.mode: NETWORK_BRIDGE
+            + task.container.network.ports[0].container_port: 80
+            + task.container.network.ports[0].name: http
+            + task.container.network.ports[1].container_port: 53
+            + task.container.network.ports[1].host_port: 5353
+            + task.container.network.ports[1].protocol: PROTOCOL_UDP
+            + task.container.readiness.failures: 1
+            + task.container.readiness.interval_ms: 1000
+            + task.container.readiness.tcp.port.number: 80
+            + task.container.readiness.timeout_ms: 2000
+            + task.container.security.add_capabilities: ["NET_BIND_SERVICE"]
+            + task.container.security.drop_capabilities: ["CHOWN","DAC_OVERRIDE","FOWNER","FSETID","KILL","SETGID","SETUID","SETPCAP","NET_RAW","SYS_CHROOT","AUDIT_WRITE","SETFCAP"]
+            + task.container.security.read_only_root: true
+            + task.container.tty: true
+            + task.container.user: 1000:1000
+            + task.container.volumes[0].container_path: /data
+            + task.container.volumes[0].sandbox.path: volumes/data
+            + task.container.volumes[1].container_path: /cache
+            + task.container.volumes[1].tmpfs.size: 16777216
+            + task.container.volumes[2].container_path: /host
+            + task.container.volumes[2].host_path.path: /srv/x
+            + task.container.volumes[2].host_path.propagation: PROPAGATION_HOST_TO_CONTAINER
+            + task.container.volumes[2].read_only: true
+            + task.container.working_directory: /srv
+            + task.kill_policy.grace_period_ms: 5000
+            + task.limits.cpus: 1.0
+            + task.limits.mem: Infinity
+            + task.resources.items[0].name: cpus
+            + task.resources.items[0].scalar: 0.1
+            + task.resources.items[1].name: mem
+            + task.resources.items[1].scalar: 67108864.0
+            + task.resources.items[2].name: disk
+            + task.resources.items[2].scalar: 1000000000.0
+            + task.rules.constraints.groups[0].constraints[0].attribute: disk
+            + task.rules.constraints.groups[0].constraints[0].equals: ssd
+            + task.rules.constraints.groups[0].constraints[1].equals: eu-1
+            + task.rules.constraints.groups[0].constraints[1].field: AGENT_FIELD_ZONE
+            + update.deadline_ms: 600000
+            + update.max_surge.percent: 25
+            + update.max_unavailable.percent: 25
+            + update.min_healthy_ms: 0
+        "#]],
     );
 }
 
@@ -110,32 +111,33 @@ fn other_probes() {
     check(
         &text,
         expect![[r#"
-        deployment web
-        + name: web
-        + replicas: 1
-        + task.container.health.command.command: ["pg_isready"]
-        + task.container.health.failures: 3
-        + task.container.health.interval_ms: 10000
-        + task.container.health.timeout_ms: 1000
-        + task.container.image.reference: nginx:1.27
-        + task.container.network.mode: NETWORK_BRIDGE
-        + task.container.readiness.failures: 3
-        + task.container.readiness.grpc.port.number: 50051
-        + task.container.readiness.grpc.service: a.B
-        + task.container.readiness.interval_ms: 10000
-        + task.container.readiness.timeout_ms: 1000
-        + task.kill_policy.grace_period_ms: 30000
-        + task.limits.cpus: Infinity
-        + task.limits.mem: Infinity
-        + task.resources.items[0].name: cpus
-        + task.resources.items[0].scalar: 0.1
-        + task.resources.items[1].name: mem
-        + task.resources.items[1].scalar: 134217728.0
-        + update.deadline_ms: 600000
-        + update.max_surge.percent: 25
-        + update.max_unavailable.percent: 25
-        + update.min_healthy_ms: 0
-    "#]],
+            deployment web
+            + labels.app: web
+            + name: web
+            + replicas: 1
+            + task.container.health.command.command: ["pg_isready"]
+            + task.container.health.failures: 3
+            + task.container.health.interval_ms: 10000
+            + task.container.health.timeout_ms: 1000
+            + task.container.image.reference: nginx:1.27
+            + task.container.network.mode: NETWORK_BRIDGE
+            + task.container.readiness.failures: 3
+            + task.container.readiness.grpc.port.number: 50051
+            + task.container.readiness.grpc.service: a.B
+            + task.container.readiness.interval_ms: 10000
+            + task.container.readiness.timeout_ms: 1000
+            + task.kill_policy.grace_period_ms: 30000
+            + task.limits.cpus: Infinity
+            + task.limits.mem: Infinity
+            + task.resources.items[0].name: cpus
+            + task.resources.items[0].scalar: 0.1
+            + task.resources.items[1].name: mem
+            + task.resources.items[1].scalar: 134217728.0
+            + update.deadline_ms: 600000
+            + update.max_surge.percent: 25
+            + update.max_unavailable.percent: 25
+            + update.min_healthy_ms: 0
+        "#]],
     );
 }
 
@@ -204,22 +206,23 @@ fn a_daemon_set_runs_on_each_agent() {
     check(
         &text,
         expect![[r#"
-        daemonset web
-        + mode: SERVICE_MODE_DAEMON
-        + name: web
-        + task.container.image.reference: nginx:1.27
-        + task.container.network.mode: NETWORK_BRIDGE
-        + task.kill_policy.grace_period_ms: 30000
-        + task.limits.cpus: Infinity
-        + task.limits.mem: Infinity
-        + task.resources.items[0].name: cpus
-        + task.resources.items[0].scalar: 0.1
-        + task.resources.items[1].name: mem
-        + task.resources.items[1].scalar: 134217728.0
-        + update.max_surge.count: 0
-        + update.max_unavailable.count: 1
-        + update.min_healthy_ms: 0
-    "#]],
+            daemonset web
+            + labels.app: web
+            + mode: SERVICE_MODE_DAEMON
+            + name: web
+            + task.container.image.reference: nginx:1.27
+            + task.container.network.mode: NETWORK_BRIDGE
+            + task.kill_policy.grace_period_ms: 30000
+            + task.limits.cpus: Infinity
+            + task.limits.mem: Infinity
+            + task.resources.items[0].name: cpus
+            + task.resources.items[0].scalar: 0.1
+            + task.resources.items[1].name: mem
+            + task.resources.items[1].scalar: 134217728.0
+            + update.max_surge.count: 0
+            + update.max_unavailable.count: 1
+            + update.min_healthy_ms: 0
+        "#]],
     );
 }
 
@@ -229,6 +232,7 @@ fn a_pod_is_a_service_of_one_replica_and_can_have_the_network_of_its_host() {
         "apiVersion: v1\nkind: Pod\nmetadata: { name: a, namespace: shop, labels: { app: a } }\nspec:\n  hostNetwork: true\n  containers: [{ name: a, image: \"busybox@sha256:0000000000000000000000000000000000000000000000000000000000000000\", ports: [{ containerPort: 80, name: http }] }]\n",
         expect![[r#"
             pod a.shop
+            + labels.app: a
             + name: a.shop
             + replicas: 1
             + task.container.image.reference: busybox@sha256:0000000000000000000000000000000000000000000000000000000000000000
@@ -401,6 +405,8 @@ fn ports_of_services() {
         with_service("  ports: [{ port: 80, nodePort: 30080 }]\n", PORTS),
         with_service("  ports: []\n", PORTS),
         with_service("  clusterIP: None\n  ports: [{ port: 80 }]\n", PORTS),
+        with_service("  clusterIP: None\n", PORTS),
+        with_service("  clusterIP: None\n  type: LoadBalancer\n  ports: [{ port: 80 }]\n", PORTS),
         with_service("  clusterIP: 10.0.0.1\n  ports: [{ port: 80 }]\n", PORTS),
         with_service("  type: ExternalName\n  externalName: example.org\n", PORTS),
         with_service("  sessionAffinity: ClientIP\n  ports: [{ port: 80 }]\n", PORTS),
@@ -410,10 +416,13 @@ fn ports_of_services() {
     ]
     .concat();
     expect![[r#"
+        + name: web
+        + ports[0].port.number: 80
+        + ports[0].port.protocol: PORT_HTTP
+        + ports[0].target_name: http
+        + selector.app: web
         container "http" 8080 Unspecified
         container "dns" 53 Udp
-        + selector: {"app": "web"}
-        + port "" 80 Tcp http to Name("http"), published None
         a.yaml:7:71: spec.ports[1]: missing field `nodePort`: none is chosen by itself
         a.yaml:6:11: deployment `web` has no port of this name and protocol
         a.yaml:6:11: deployment `web` has no port of this name and protocol
@@ -421,15 +430,30 @@ fn ports_of_services() {
         a.yaml:6:34: port 80 stands here a second time
         a.yaml:7:11: spec.ports[0]: missing field `nodePort`: none is chosen by itself
         a.yaml:6:33: spec.ports[0].nodePort: is for the types NodePort and LoadBalancer
-        a.yaml:6:10: spec.ports: a service needs a port
-        a.yaml:6:14: spec.clusterIP: a service without an address of its own is not supported; NAME.service.proffer has the addresses of its replicas anyway
+        a.yaml:5:3: spec: missing field `ports`: a service with an address needs one
+        + headless: true
+        + name: web
+        + ports[0].port.number: 80
+        + ports[0].port.protocol: PORT_TCP
+        + ports[0].target_number: 80
+        + selector.app: web
+        container "http" 8080 Unspecified
+        container "dns" 53 Udp
+        container "" 80 Unspecified
+        + headless: true
+        + name: web
+        + selector.app: web
+        container "http" 8080 Unspecified
+        container "dns" 53 Udp
+        a.yaml:6:14: spec.clusterIP: what is published needs an address; leave it out
         a.yaml:6:14: spec.clusterIP: the address is given by Proffer; leave it out
         a.yaml:6:9: spec.type: a service that is another name is not supported
         a.yaml:6:20: spec.sessionAffinity: only None is taken
         a.yaml:6:19: spec.ports[0].port: expected a whole number from 1 to 65535, found `0`
         a.yaml:6:19: spec.ports[0].port: expected a whole number from 1 to 65535, found `65536`
         a.yaml:6:11: spec.ports[0]: http is spoken over TCP
-    "#]].assert_eq(&all);
+    "#]]
+    .assert_eq(&all);
 }
 
 /// What comes of an Endpoints or EndpointSlice for a Service `db` with some ports.
@@ -488,21 +512,38 @@ fn addresses_of_their_own() {
     .concat();
     expect![[r#"
         service db
-        + selector: {}
-        + port "" 5432 Tcp to Number(5432), published None
-        + endpoint 10.0.0.1 [("", 5433)]
-        + endpoint fd00::1 [("", 5433)]
+        + endpoints[0].address: 10.0.0.1
+        + endpoints[0].ports[0].number: 5433
+        + endpoints[1].address: fd00::1
+        + endpoints[1].ports[0].number: 5433
+        + name: db
+        + ports[0].port.number: 5432
+        + ports[0].port.protocol: PORT_TCP
+        + ports[0].target_number: 5432
 
         service db
-        + selector: {}
-        + port "sql" 5432 Tcp to Number(5432), published None
-        + port "web" 80 Tcp to Number(80), published None
-        + endpoint 10.0.0.1 [("sql", 1), ("web", 2)]
+        + endpoints[0].address: 10.0.0.1
+        + endpoints[0].ports[0].name: sql
+        + endpoints[0].ports[0].number: 1
+        + endpoints[0].ports[1].name: web
+        + endpoints[0].ports[1].number: 2
+        + name: db
+        + ports[0].port.name: sql
+        + ports[0].port.number: 5432
+        + ports[0].port.protocol: PORT_TCP
+        + ports[0].target_number: 5432
+        + ports[1].port.name: web
+        + ports[1].port.number: 80
+        + ports[1].port.protocol: PORT_TCP
+        + ports[1].target_number: 80
 
         service db
-        + selector: {}
-        + port "" 5432 Tcp to Number(5432), published None
-        + endpoint 10.0.0.1 [("", 5433)]
+        + endpoints[0].address: 10.0.0.1
+        + endpoints[0].ports[0].number: 5433
+        + name: db
+        + ports[0].port.number: 5432
+        + ports[0].port.protocol: PORT_TCP
+        + ports[0].target_number: 5432
 
         a.yaml:9:25: no port here is one of service `db`
         a.yaml:6:1: has no address; Kubernetes has them in `subsets`
