@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
+use proffer_types::discovery::DiscoveredPort;
 use proffer_wire::v1;
 use tonic::Code;
 
@@ -71,6 +72,7 @@ async fn plan_virtual_service(cluster: &Cluster, service: &v1::VirtualService) -
         Err(status) => return Err(refused(&status)),
     };
     let before = before.filter(|view| !view.of_service).and_then(|view| view.spec);
+    let service = &as_kept(service);
     let differences = differences("VirtualService", before.as_ref(), service)?;
     let what = match before {
         None => "be created",
@@ -86,4 +88,16 @@ async fn plan_virtual_service(cluster: &Cluster, service: &v1::VirtualService) -
         }
     }
     print(&text)
+}
+
+/// The same in the form in which the framework keeps it: with what its ports do not say.
+fn as_kept(service: &v1::VirtualService) -> v1::VirtualService {
+    let mut kept = service.clone();
+    for port in &mut kept.ports {
+        let full = port.port.clone().map(DiscoveredPort::try_from);
+        if let Some(Ok(full)) = full {
+            port.port = Some((&full).into());
+        }
+    }
+    kept
 }
