@@ -2,6 +2,7 @@
 
 mod apply;
 mod delete;
+mod endpoints;
 mod files;
 mod history;
 mod list;
@@ -21,6 +22,7 @@ pub(crate) enum ServiceCommand {
     Plan(plan::PlanArgs),
     List(list::ListArgs),
     Status(status::StatusArgs),
+    Endpoints(endpoints::EndpointsArgs),
     History(history::HistoryArgs),
     Scale(scale::ScaleArgs),
     Rollback(rollback::RollbackArgs),
@@ -37,6 +39,7 @@ pub(super) async fn service(command: ServiceCommand) -> Result<u8> {
         ServiceCommand::Plan(args) => plan::plan(args).await,
         ServiceCommand::List(args) => list::list(args).await,
         ServiceCommand::Status(args) => status::status(args).await,
+        ServiceCommand::Endpoints(args) => endpoints::endpoints(args).await,
         ServiceCommand::History(args) => history::history(args).await,
         ServiceCommand::Scale(args) => scale::scale(args).await,
         ServiceCommand::Rollback(args) => rollback::rollback(args).await,

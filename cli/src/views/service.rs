@@ -1,9 +1,11 @@
 //! Services.
 
 mod deployment;
+mod endpoints;
 mod plan;
 mod version;
 
+pub(crate) use self::endpoints::EndpointsView;
 pub(crate) use self::plan::plan_text;
 pub(crate) use self::version::VersionView;
 

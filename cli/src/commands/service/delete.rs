@@ -13,7 +13,7 @@ use crate::failure::refused;
 use crate::kubernetes::Object;
 use crate::output::print;
 
-/// Stop all replicas and forget the service
+/// Stop all replicas and forget the service, and the virtual service of the name
 #[derive(Debug, Args)]
 pub(crate) struct DeleteArgs {
     #[arg(required_unless_present = "files")]
@@ -36,20 +36,19 @@ pub(crate) struct DeleteArgs {
 pub(super) async fn delete(args: DeleteArgs) -> Result<u8> {
     let cluster = Cluster::connect(&args.master).await?;
     if let Some(name) = args.name {
-        delete_service(&cluster, name)
-            .await
-            .map_err(|status| refused(&status))?;
-        return Ok(0);
+        let of_virtual = delete_virtual(&cluster, name.clone()).await;
+        let of_service = delete_service(&cluster, name).await;
+        let either = match (of_virtual, of_service) {
+            (Ok(()), Err(status)) | (Err(status), Ok(())) if status.code() == Code::NotFound => Ok(()),
+            (of_virtual, of_service) => of_service.and(of_virtual),
+        };
+        return either.map(|()| 0).map_err(|status| refused(&status));
     }
     for object in read(&args.files, &args.namespace)? {
         let title = object.title();
         let deleted = match object {
             Object::LimitRange(_) => continue,
-            Object::VirtualService(v1::VirtualService { name, .. }) => {
-                let request = v1::DeleteVirtualServiceRequest { name };
-                let deleted = cluster.services().delete_virtual_service(request).await;
-                deleted.map(drop)
-            }
+            Object::VirtualService(v1::VirtualService { name, .. }) => delete_virtual(&cluster, name).await,
             Object::Service(spec) | Object::Workload(_, spec) => delete_service(&cluster, spec.name).await,
         };
         let what = match deleted {
@@ -61,6 +60,11 @@ pub(super) async fn delete(args: DeleteArgs) -> Result<u8> {
         print(&format!("{title} {what}\n"))?;
     }
     Ok(0)
+}
+
+async fn delete_virtual(cluster: &Cluster, name: String) -> Result<(), Status> {
+    let request = v1::DeleteVirtualServiceRequest { name };
+    cluster.services().delete_virtual_service(request).await.map(drop)
 }
 
 async fn delete_service(cluster: &Cluster, name: String) -> Result<(), Status> {
