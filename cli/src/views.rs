@@ -29,7 +29,9 @@ pub(crate) use job::{
 pub(crate) use maintenance::{MaintainedView, MaintenanceView};
 pub(crate) use offer::OfferView;
 pub(crate) use role::RoleView;
-pub(crate) use service::{EndpointsView, ServiceSummaryView, ServiceView, VersionView, plan_text};
+pub(crate) use service::{
+    EndpointsView, ScalingView, ServiceSummaryView, ServiceView, VersionView, plan_text,
+};
 pub(crate) use statistics::StatisticsView;
 pub(crate) use task::{ActiveTask, StatusView, TaskView, is_terminal};
 pub(crate) use text::{grouped, instance_name, now_ms, state_name};

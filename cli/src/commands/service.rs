@@ -9,6 +9,7 @@ mod list;
 mod plan;
 mod rollback;
 mod scale;
+mod scaling;
 mod status;
 mod steer;
 
@@ -25,6 +26,7 @@ pub(crate) enum ServiceCommand {
     Endpoints(endpoints::EndpointsArgs),
     History(history::HistoryArgs),
     Scale(scale::ScaleArgs),
+    Scaling(scaling::ScalingArgs),
     Rollback(rollback::RollbackArgs),
     Restart(steer::RestartArgs),
     Pause(steer::PauseArgs),
@@ -42,6 +44,7 @@ pub(super) async fn service(command: ServiceCommand) -> Result<u8> {
         ServiceCommand::Endpoints(args) => endpoints::endpoints(args).await,
         ServiceCommand::History(args) => history::history(args).await,
         ServiceCommand::Scale(args) => scale::scale(args).await,
+        ServiceCommand::Scaling(args) => scaling::scaling(args).await,
         ServiceCommand::Rollback(args) => rollback::rollback(args).await,
         ServiceCommand::Restart(args) => steer::restart(args).await,
         ServiceCommand::Pause(args) => steer::pause(args).await,

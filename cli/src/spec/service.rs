@@ -11,9 +11,11 @@ use super::task::ServiceTaskFile;
 use super::{Condition, Span, Whole};
 
 mod expose;
+mod scaling;
 mod update;
 
 use self::expose::ExposeFile;
+use self::scaling::ScalingFile;
 pub(crate) use self::update::Part;
 use self::update::UpdateFile;
 
@@ -44,6 +46,8 @@ pub(crate) struct ServiceFile {
     expose: Vec<ExposeFile>,
     /// How long before it is killed a replica leaves discovery.
     shutdown_delay: Option<Span>,
+    /// What the number of replicas follows.
+    scaling: Option<ScalingFile>,
     /// As in the task.
     health: Option<Check>,
     /// Beside those of the task.
@@ -69,11 +73,12 @@ impl From<ServiceFile> for v1::ServiceSpec {
         Self {
             name: full_name(service.name, service.namespace.as_deref()),
             role: service.role,
-            // One, where a service says nothing; a daemon has as many as there are agents for it.
+            // One, where a service says nothing; the least of one that scales by itself; a daemon has as many as there are agents
+            // for it.
             replicas: match (service.replicas, service.mode) {
                 (Some(replicas), _) => replicas.0,
-                (None, ModeFile::Replicated) => 1,
-                (None, ModeFile::Daemon) => 0,
+                (None, ModeFile::Replicated) if service.scaling.is_none() => 1,
+                (None, ModeFile::Replicated | ModeFile::Daemon) => 0,
             },
             mode: match service.mode {
                 ModeFile::Replicated => v1::ServiceMode::Unspecified,
@@ -86,6 +91,7 @@ impl From<ServiceFile> for v1::ServiceSpec {
             labels: service.labels,
             expose: service.expose.into_iter().map(Into::into).collect(),
             shutdown_delay_ms: service.shutdown_delay.map(Span::millis),
+            scaling: service.scaling.map(Into::into),
             task: Some(task.service_task()),
         }
     }

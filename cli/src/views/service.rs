@@ -3,10 +3,12 @@
 mod deployment;
 mod endpoints;
 mod plan;
+mod scaling;
 mod version;
 
 pub(crate) use self::endpoints::EndpointsView;
 pub(crate) use self::plan::plan_text;
+pub(crate) use self::scaling::ScalingView;
 pub(crate) use self::version::VersionView;
 
 use std::collections::BTreeSet;
@@ -40,6 +42,8 @@ pub(crate) struct ServiceView {
     #[serde(flatten)]
     rules: RulesView,
     deployment: Option<DeploymentView>,
+    /// Absent where people scale.
+    scaling: Option<ScalingView>,
     replicas: Vec<ReplicaView>,
     #[serde(skip)]
     resources_text: String,
@@ -77,6 +81,7 @@ impl From<v1::Replica> for ReplicaView {
 
 impl From<v1::ServiceView> for ServiceView {
     fn from(service: v1::ServiceView) -> Self {
+        let scaling = ScalingView::of(&service);
         let spec = service.spec.unwrap_or_default();
         let is_daemon = spec.mode() == v1::ServiceMode::Daemon;
         let task = spec.task.unwrap_or_default();
@@ -115,6 +120,7 @@ impl From<v1::ServiceView> for ServiceView {
             rules: RulesView::of(task.limits.as_ref(), task.rules.as_ref()),
             command: container.command,
             deployment: service.deployment.map(DeploymentView::from),
+            scaling,
             replicas: service.replicas.into_iter().map(ReplicaView::from).collect(),
         }
     }
@@ -218,7 +224,8 @@ impl Answer for ServiceView {
             self.version,
         );
         let deployment = self.deployment.as_ref().map(DeploymentView::text);
-        let head = head + &deployment.unwrap_or_default();
+        let scaling = self.scaling.as_ref().map(ScalingView::headline);
+        let head = head + &deployment.unwrap_or_default() + &scaling.unwrap_or_default();
         let rows: Vec<_> = self.replicas.iter().map(Row::cells).collect();
         head + &render(ReplicaView::COLUMNS, &rows, width)
     }

@@ -47,10 +47,9 @@ impl services_server::Services for Api {
         request: Request<v1::ApplyServiceRequest>,
     ) -> Result<Response<v1::PlanServiceResponse>, Status> {
         let spec = convert::spec(request.into_inner().spec).map_err(proffer_grpc::status)?;
-        let after = spec.clone();
         let plan = self.handle.call(move |services, _| services.plan(&spec)).await?;
         let plan = plan.map_err(|error| refuse_apply(&error))?;
-        Ok(Response::new(convert::plan(&plan, &after)))
+        Ok(Response::new(convert::plan(&plan)))
     }
 
     async fn steer_service(
@@ -221,7 +220,9 @@ fn refuse_scale(error: &ScaleError) -> Status {
     match error {
         ScaleError::NoSuchService(error) => not_found(error),
         ScaleError::Replicas(_) => Status::invalid_argument(error.to_string()),
-        ScaleError::Deleting(_) => Status::failed_precondition(error.to_string()),
+        ScaleError::Deleting(_) | ScaleError::ByItself { .. } => {
+            Status::failed_precondition(error.to_string())
+        }
         ScaleError::Full(_) => Status::resource_exhausted(error.to_string()),
     }
 }

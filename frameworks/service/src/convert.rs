@@ -1,8 +1,8 @@
 //! Between the messages of `proffer.v1.Services` and the scheduler's types.
 
 use proffer_service_core::{
-    Deployment, Outcome, Plan, ReplicaState, ReplicaView, ServiceSpec, ServiceView, Steer, Version,
-    VirtualService, VirtualServiceView,
+    Deployment, Outcome, Plan, ReplicaState, ReplicaView, ScalingView, ServiceSpec, ServiceView, Steer,
+    Version, VirtualService, VirtualServiceView,
 };
 use proffer_wire::frame::MAX_MESSAGE_BYTES;
 use proffer_wire::v1::steer_service_request;
@@ -68,20 +68,43 @@ pub(crate) fn view(view: ServiceView, framework_id: &str) -> v1::ServiceView {
         versions: view.versions.iter().map(version).collect(),
         replicas: view.replicas.into_iter().map(replica).collect(),
         framework_id: framework_id.to_owned(),
+        scaling: view.scaling.map(scaling),
     }
 }
 
-/// As [`view`], without the tasks of versions.
+fn scaling(view: ScalingView) -> v1::ScalingStatus {
+    let figures = view.figures.into_iter().map(|figure| v1::ScalingFigure {
+        value_milli: figure.milli,
+        wants: figure.wants,
+        problem: figure.problem.unwrap_or_default(),
+    });
+    let decisions = view.decisions.into_iter().map(|decision| v1::ScalingDecision {
+        at_ms: decision.at.0,
+        from: decision.from,
+        to: decision.to,
+        why: decision.why,
+    });
+    v1::ScalingStatus {
+        figures: figures.collect(),
+        message: view.message,
+        decisions: decisions.collect(),
+    }
+}
+
+/// As [`view`], without the tasks of versions and what was decided of the number of replicas.
 pub(crate) fn listed(view: ServiceView, framework_id: &str) -> v1::ServiceView {
     let mut listed = self::view(view, framework_id);
     listed.versions.iter_mut().for_each(|version| version.task = None);
+    if let Some(scaling) = &mut listed.scaling {
+        scaling.decisions.clear();
+    }
     listed
 }
 
 /// What an apply would do.
-pub(crate) fn plan(plan: &Plan, after: &ServiceSpec) -> v1::PlanServiceResponse {
+pub(crate) fn plan(plan: &Plan) -> v1::PlanServiceResponse {
     v1::PlanServiceResponse {
-        after: Some(after.into()),
+        after: Some((&plan.after).into()),
         before: plan.before.as_ref().map(Into::into),
         deploys: plan.deploys,
         starts: plan.starts,

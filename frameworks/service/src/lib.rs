@@ -8,6 +8,7 @@ mod api;
 mod convert;
 mod discovery;
 mod hub;
+mod measure;
 
 use std::sync::Arc;
 
@@ -38,7 +39,9 @@ pub async fn run(
     store: Arc<dyn Store>,
     shutdown: CancellationToken,
 ) -> Result<(), DaemonError> {
+    let masters = config.masters.clone();
     let api = |handle: Handle<Services>| {
+        measure::start(&handle, &masters);
         let discovery = Discovery::new(handle.clone(), Hub::follow(handle.clone()));
         Routes::new(ServicesServer::new(Api::new(handle))).add_service(DiscoveryServer::new(discovery))
     };

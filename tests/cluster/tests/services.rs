@@ -195,3 +195,52 @@ fn an_update_runs_beside_the_old_and_a_broken_one_is_taken_back_by_itself() -> R
     assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stderr));
     Ok(())
 }
+
+#[test]
+fn replicas_that_are_busy_get_company_and_when_they_idle_it_goes() -> Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let cluster = Cluster::start()?;
+    // Each is busy for the first 20 s of its life.
+    let spec = "name: web\nupdate: { min_healthy_time: 100ms }\nscaling: { min: 1, max: 3, cpu: 50%, stabilise: { down: 10s } }\n\
+                task:\n  cpus: 0.1\n  mem: 16MiB\n  command:\n    - sh\n    - -c\n    - \
+                'end=$(($(date +%s) + 20)); while [ $(date +%s) -lt $end ]; do :; done; exec sleep 5000'\n";
+    let apply = || -> Result<()> {
+        let applied = cluster.run_with_input(&["service", "apply", "-f", "-"], spec)?;
+        assert!(applied.status.success(), "{}", text(&applied.stderr));
+        Ok(())
+    };
+    apply()?;
+    let scaling = || cluster.json(&["service", "scaling", "web"]);
+    let grown = wait_for(PATIENCE, || {
+        running(&cluster).is_ok_and(|replicas| replicas.len() == 3)
+    });
+    assert!(grown, "{}", scaling()?);
+    // The file says nothing of the number, and applying it again does not change it; nor may people.
+    apply()?;
+    assert_eq!(status(&cluster)?["replicas_wanted"], 3);
+    let refused = cluster.run(&["service", "scale", "web", "1"])?;
+    let why = text(&refused.stderr);
+    assert!(
+        !refused.status.success() && why.contains("scales by itself"),
+        "{why}"
+    );
+
+    let shrunk = wait_for(2 * PATIENCE, || {
+        running(&cluster).is_ok_and(|replicas| replicas.len() == 1)
+    });
+    assert!(shrunk, "{}", scaling()?);
+    let before = scaling()?["decisions"].clone();
+    let last = &before[0];
+    assert_eq!(last["to"], 1, "{before}");
+    let why = last["why"].as_str().unwrap_or_default();
+    assert!(
+        why.starts_with("cpu ") && why.contains(" of 50% asks for "),
+        "{before}"
+    );
+    cluster.kill_9("service")?;
+    let kept = wait_for(PATIENCE, || scaling().is_ok_and(|now| now["decisions"] == before));
+    assert!(kept, "{before} became {}", scaling()?);
+    Ok(())
+}

@@ -46,6 +46,7 @@ impl ServicePlan {
             labels: BTreeMap::new(),
             expose: Vec::new(),
             shutdown_delay: None,
+            scaling: None,
         };
         let mut at = Timestamp(dice.number(0..until.0 / 2 + 1));
         let mut steps = vec![(at, Some(spec.clone()))];

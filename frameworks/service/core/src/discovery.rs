@@ -126,8 +126,9 @@ impl Services {
         Ok(())
     }
 
-    /// Takes what an edge found. What it found before counts no more.
+    /// Takes what an edge found, and what it served. What it found before counts no more.
     pub fn reported(&mut self, report: EdgeReport, now: Timestamp) {
+        self.count_traffic(&report, now);
         self.discovery.edges.reported(report, now);
     }
 

@@ -4,6 +4,7 @@
 //! quickly. A changed task is a new version, and a deployment brings it: successors run beside what they replace.
 //! Every change is a durable record, so a restarted scheduler goes on where the old one was.
 
+mod autoscale;
 mod demand;
 mod deployment;
 mod discovery;
@@ -22,6 +23,7 @@ mod slot;
 mod spec;
 mod steer;
 mod task_id;
+mod traffic;
 mod version;
 mod view;
 mod wishes;
@@ -29,6 +31,11 @@ mod wishes;
 #[cfg(test)]
 mod tests;
 
+pub use autoscale::{
+    Autoscaling, DEFAULT_DOWN_WINDOW, Decision, Figure, INTERVAL, MAX_DECISIONS, MAX_QUERY_BYTES,
+    MAX_TARGETS, MAX_URL_BYTES, MAX_WINDOW, Metric, Pace, Query, Reading, SPARE_PERCENT, STALE, ScalingView,
+    TOLERANCE_PERCENT, Target as ScalingTarget,
+};
 pub use deployment::{Deployment, Ending, Failure};
 pub use discovery::{
     ApplyVirtualError, MAX_NAMES, MAX_SELECTOR_LABELS, MAX_STATIC_ENDPOINTS, MAX_VIRTUAL_PORTS,
@@ -48,5 +55,6 @@ pub use spec::{
     ServiceTask, SpecError, UpdatePolicy, UpdateStrategy,
 };
 pub use steer::{Plan, Steer, SteerError};
+pub use traffic::TRAFFIC_WINDOW;
 pub use version::{MAX_VERSIONS, Outcome, Version};
 pub use view::{ReplicaState, ReplicaView, ServiceView};

@@ -13,6 +13,7 @@ use proffer_wire::task::limits;
 use proffer_wire::text::{labels, role};
 use proffer_wire::{ConvertError, v1};
 
+use crate::autoscale::Autoscaling;
 use crate::spec::{Amount, Mode, ServiceSpec, ServiceTask, UpdatePolicy, UpdateStrategy};
 
 impl TryFrom<v1::ServiceSpec> for ServiceSpec {
@@ -24,6 +25,7 @@ impl TryFrom<v1::ServiceSpec> for ServiceSpec {
             v1::ServiceMode::Unspecified | v1::ServiceMode::Replicated => Mode::Replicated,
         };
         let task = message.task.ok_or_else(|| missing("task"))?;
+        let scaling = message.scaling.map(Autoscaling::try_from).transpose();
         Ok(Self {
             name: message.name,
             role: role(&message.role)?,
@@ -36,6 +38,7 @@ impl TryFrom<v1::ServiceSpec> for ServiceSpec {
             labels: labels("labels", message.labels)?,
             expose: virtuals::ports("expose", message.expose)?,
             shutdown_delay: message.shutdown_delay_ms.map(Duration::from_millis),
+            scaling: scaling.map_err(|error| error.under("scaling"))?,
         })
     }
 }
@@ -59,7 +62,7 @@ fn update_policy(message: v1::UpdatePolicy) -> UpdatePolicy {
     }
 }
 
-fn amount(message: Option<v1::Amount>, default: Amount) -> Amount {
+pub(crate) fn amount(message: Option<v1::Amount>, default: Amount) -> Amount {
     match message.and_then(|amount| amount.of) {
         Some(v1::amount::Of::Count(count)) => Amount::Count(count),
         Some(v1::amount::Of::Percent(percent)) => Amount::Percent(percent),
@@ -107,6 +110,7 @@ impl From<&ServiceSpec> for v1::ServiceSpec {
             labels: spec.labels.clone(),
             expose: spec.expose.iter().map(Into::into).collect(),
             shutdown_delay_ms: spec.shutdown_delay.map(millis),
+            scaling: spec.scaling.as_ref().map(Into::into),
         }
     }
 }
@@ -128,7 +132,7 @@ fn policy_message(policy: &UpdatePolicy) -> v1::UpdatePolicy {
     }
 }
 
-fn amount_message(amount: Amount) -> v1::Amount {
+pub(crate) fn amount_message(amount: Amount) -> v1::Amount {
     let of = match amount {
         Amount::Count(count) => v1::amount::Of::Count(count),
         Amount::Percent(percent) => v1::amount::Of::Percent(percent),
@@ -136,7 +140,7 @@ fn amount_message(amount: Amount) -> v1::Amount {
     v1::Amount { of: Some(of) }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -7,6 +7,7 @@
 //! | `replica/<name>/<slot, 5 digits>` | an `InstanceRecord` and a `SlotRecord`, once the slot was started |
 //! | `virtual/<name>` | a `VirtualService` |
 //! | `address/<name>` | an `AddressRecord`: the address of a virtual service, or of a service that is exposed |
+//! | `scaling/<name>` | the log of decisions of a service that scales by itself, once there was one |
 //! | `start_floor` | a `FloorRecord`: the greatest start number of all deleted services |
 //!
 //! What is read is what was written, exactly; fields are only ever added, under new numbers.
@@ -23,6 +24,7 @@ use proffer_types::Timestamp;
 use proffer_wire::v1;
 use prost::Message;
 
+use crate::autoscale::Log;
 use crate::discovery::VirtualService;
 use crate::service::{Kept, Service};
 use crate::slot::Slot;
@@ -35,6 +37,7 @@ pub(crate) use self::version::write as version;
 
 const SERVICE_PREFIX: &str = "service/";
 const VERSION_PREFIX: &str = "version/";
+const SCALING_PREFIX: &str = "scaling/";
 const REPLICA_PREFIX: &str = "replica/";
 const VIRTUAL_PREFIX: &str = "virtual/";
 const ADDRESS_PREFIX: &str = "address/";
@@ -79,6 +82,8 @@ pub(crate) struct Recovered {
     pub(crate) start_floor: u64,
     pub(crate) virtuals: BTreeMap<String, VirtualService>,
     pub(crate) addresses: BTreeMap<String, Ipv4Addr>,
+    /// What was decided of the number of replicas, by service.
+    pub(crate) logs: BTreeMap<String, Log>,
 }
 
 pub(crate) fn service_key(name: &str) -> String {
@@ -87,6 +92,10 @@ pub(crate) fn service_key(name: &str) -> String {
 
 pub(crate) fn version_key(name: &str, number: u64) -> String {
     format!("{VERSION_PREFIX}{name}/{number:020}")
+}
+
+pub(crate) fn scaling_key(name: &str) -> String {
+    format!("{SCALING_PREFIX}{name}")
 }
 
 pub(crate) fn slot_key(name: &str, slot: u32) -> String {
@@ -143,6 +152,9 @@ pub(crate) fn read(records: &[(String, Vec<u8>)]) -> Result<Recovered, RecoverEr
         } else if let Some((name, number)) = split(key, REPLICA_PREFIX) {
             let slot = slot::read(number, value).map_err(|why| RecoverError::new(key, why))?;
             slots.entry(name).or_default().insert(number, slot);
+        } else if let Some(name) = key.strip_prefix(SCALING_PREFIX) {
+            let log = Log::read(value).map_err(|error| RecoverError::new(key, error))?;
+            recovered.logs.insert(name.to_owned(), log);
         } else if key == FLOOR_KEY {
             let record = FloorRecord::decode(&**value).map_err(|error| RecoverError::new(key, error))?;
             recovered.start_floor = record.start;

@@ -14,6 +14,7 @@ use proffer_types::{
 };
 use thiserror::Error;
 
+use crate::autoscale::Autoscaler;
 use crate::demand::Stated;
 use crate::discovery::{ApplyVirtualError, Discovery, Pool};
 use crate::leaving::Leaving;
@@ -43,6 +44,7 @@ pub struct Services {
     /// What the master was asked for, by role. Not durable.
     pub(crate) stated: BTreeMap<Role, Stated>,
     pub(crate) discovery: Discovery,
+    pub(crate) autoscaler: Autoscaler,
 }
 
 /// What we know of the cluster; not durable.
@@ -93,6 +95,10 @@ pub enum ScaleError {
     Replicas(SpecError),
     #[error("service `{0}` is being deleted")]
     Deleting(String),
+    #[error(
+        "service `{name}` scales by itself from {min} to {max} replicas; change that, or leave `scaling` out, in its file"
+    )]
+    ByItself { name: String, min: u32, max: u32 },
     #[error(transparent)]
     Full(#[from] FullError),
 }
@@ -141,12 +147,15 @@ impl Services {
             cluster: Cluster::default(),
             stated: BTreeMap::new(),
             discovery: Discovery::default(),
+            autoscaler: Autoscaler::default(),
         }
     }
 
     /// Creates a service or changes it to match. The same again changes nothing; another role or task is a new version, which
     /// a deployment brings; the rest holds at once.
     pub fn apply(&mut self, spec: ServiceSpec, cx: &mut Context<'_>) -> Result<Applied, ApplyError> {
+        spec.check()?;
+        let spec = self.settled(spec);
         let change = self.check_apply(&spec)?;
         let name = spec.name.clone();
         let created = !self.services.contains_key(&name);
@@ -166,15 +175,15 @@ impl Services {
             if !self.discovery.virtuals.contains_key(&name) {
                 self.set_address(&name, is_exposed, cx);
             }
+            self.arm(cx.now());
             self.state_demand(cx);
         }
         let version = self.services.get(&name).map_or(0, |service| service.version);
         Ok(Applied { created, version })
     }
 
-    /// What an apply is about; nothing when all is as it is wanted.
+    /// What an apply of a checked spec is about; nothing when all is as it is wanted.
     pub(crate) fn check_apply(&self, spec: &ServiceSpec) -> Result<Option<Change>, ApplyError> {
-        spec.check()?;
         let name = &spec.name;
         let old = self.services.get(name);
         if old.is_some_and(|service| service.deleting) {
@@ -217,6 +226,11 @@ impl Services {
         if self.service(name)?.deleting {
             return Err(ScaleError::Deleting(name.to_owned()));
         }
+        if let Some(scaling) = &self.service(name)?.spec.scaling {
+            let (min, max) = (scaling.min, scaling.max);
+            let name = name.to_owned();
+            return Err(ScaleError::ByItself { name, min, max });
+        }
         check_replicas(name, replicas).map_err(ScaleError::Replicas)?;
         self.check_room(name, replicas)?;
         let service = self.service_mut(name)?;
@@ -249,12 +263,16 @@ impl Services {
     /// All services, by name.
     #[must_use]
     pub fn list(&self) -> Vec<ServiceView> {
-        self.services.values().map(ServiceView::of).collect()
+        self.services.values().map(|service| self.view(service)).collect()
     }
 
     /// One service.
     pub fn get(&self, name: &str) -> Result<ServiceView, NoSuchServiceError> {
-        self.service(name).map(ServiceView::of)
+        self.service(name).map(|service| self.view(service))
+    }
+
+    fn view(&self, service: &Service) -> ServiceView {
+        ServiceView::of(service, self.scaling_view(&service.spec))
     }
 
     /// Why replicas of a service are not running, in full sentences, most important first.
@@ -263,7 +281,7 @@ impl Services {
         Ok(explain::explain(service, &self.cluster, now))
     }
 
-    fn check_room(&self, name: &str, replicas: u32) -> Result<(), FullError> {
+    pub(crate) fn check_room(&self, name: &str, replicas: u32) -> Result<(), FullError> {
         if self.services.len() >= MAX_SERVICES && !self.services.contains_key(name) {
             return Err(FullError::Services);
         }
@@ -329,6 +347,7 @@ impl Services {
         cx.delete(records::service_key(name));
         self.discovery.touched.insert(name.to_owned());
         self.touch_selecting(name);
+        self.forget_scaling(name, cx);
     }
 
     /// Kills a task that is not the latest of a slot, unless it is ended, cut off or being killed.
@@ -369,11 +388,13 @@ impl Scheduler for Services {
         self.discovery.touched = recovered.virtuals.keys().cloned().collect();
         self.discovery.virtuals = recovered.virtuals;
         self.discovery.addresses = recovered.addresses;
+        self.autoscaler.logs = recovered.logs;
         Ok(())
     }
 
     fn subscribed(&mut self, cx: &mut Context<'_>, _framework_id: &FrameworkId) {
         self.cluster.connected = true;
+        self.arm(cx.now());
         self.services.values_mut().for_each(|service| service.advance(cx));
         self.state_demand(cx);
     }
@@ -382,6 +403,7 @@ impl Scheduler for Services {
         self.cluster.connected = false;
         self.cluster.losses.clear();
         self.cluster.leaving.clear();
+        self.disarm();
     }
 
     fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
@@ -448,6 +470,7 @@ impl Scheduler for Services {
             }
         }
         self.leave(cx);
+        self.autoscale(cx);
         self.state_demand(cx);
     }
 
@@ -457,7 +480,11 @@ impl Scheduler for Services {
 
     fn next_deadline(&self) -> Option<Timestamp> {
         let services = self.services.values().filter_map(Service::next_deadline);
-        let cluster = [self.cluster.losses.next(), self.cluster.leaving.next()];
+        let cluster = [
+            self.cluster.losses.next(),
+            self.cluster.leaving.next(),
+            self.next_look(),
+        ];
         services.chain(cluster.into_iter().flatten()).min()
     }
 }

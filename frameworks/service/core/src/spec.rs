@@ -13,6 +13,7 @@ use proffer_types::{
 use proffer_wire::container::encoded_bytes;
 use thiserror::Error;
 
+use crate::autoscale::Autoscaling;
 use crate::discovery::{VirtualPort, VirtualServiceError, check_ports, check_targets};
 
 mod update;
@@ -66,6 +67,9 @@ pub struct ServiceSpec {
     /// How long before it is killed a replica that serves leaves discovery, at most [`MAX_SHUTDOWN_DELAY`]. Absent means
     /// [`SHUTDOWN_DELAY`] where its task has ports.
     pub shutdown_delay: Option<Duration>,
+    /// What the number of replicas follows; absent where people set it. Then `replicas` is what a new service begins with, 0 for
+    /// the least.
+    pub scaling: Option<Autoscaling>,
 }
 
 /// How many replicas there are.
@@ -123,7 +127,7 @@ pub enum SpecError {
     )]
     LostAfter { name: String, asked: Duration },
     #[error(
-        "service `{name}` runs once on each agent, so it has no number of replicas, and no other number for an agent"
+        "service `{name}` runs once on each agent, so it has no number of replicas, no scaling, and no other number for an agent"
     )]
     CountedDaemon { name: String },
     #[error("service `{name}` is {}; delete it before it becomes the other", match is {
@@ -133,6 +137,8 @@ pub enum SpecError {
     OtherMode { name: String, is: Mode },
     #[error("the update of service `{name}` has {what}")]
     Update { name: String, what: String },
+    #[error("the scaling of service `{name}` has {what}")]
+    Scaling { name: String, what: String },
     #[error("service `{name}` allows 0 replicas on one agent")]
     NoneOnAgent { name: String },
     #[error("service `{name}` asks for {asked}, and the largest agent has {largest}")]
@@ -153,7 +159,8 @@ impl ServiceSpec {
         let name = &self.name;
         is_name(name).map_err(SpecError::Name)?;
         check_replicas(name, self.replicas)?;
-        let is_counted = self.replicas > 0 || self.task.rules.max_per_agent.is_some();
+        let is_counted =
+            self.replicas > 0 || self.scaling.is_some() || self.task.rules.max_per_agent.is_some();
         if self.mode == Mode::Daemon && is_counted {
             let name = name.clone();
             return Err(SpecError::CountedDaemon { name });
@@ -170,6 +177,13 @@ impl ServiceSpec {
         check_ports(name, &self.expose)?;
         check_targets(self)?;
         self.update.check(name, self.disruption)?;
+        if let Some(scaling) = &self.scaling {
+            let checked = scaling.check(self.replicas);
+            checked.map_err(|what| SpecError::Scaling {
+                name: name.clone(),
+                what,
+            })?;
+        }
         self.task.check(name)
     }
 

@@ -50,6 +50,8 @@ pub enum SteerError {
 pub struct Plan {
     /// As it is; absent when it would be created.
     pub before: Option<ServiceSpec>,
+    /// As it would be.
+    pub after: ServiceSpec,
     /// The version that would be deployed; absent when it would stay.
     pub deploys: Option<u64>,
     /// How many replicas would start that have no predecessor.
@@ -84,7 +86,9 @@ impl Services {
 
     /// What [`Services::apply`] would do, or why it would not.
     pub fn plan(&self, spec: &ServiceSpec) -> Result<Plan, ApplyError> {
-        let change = self.check_apply(spec)?;
+        spec.check()?;
+        let spec = self.settled(spec.clone());
+        let change = self.check_apply(&spec)?;
         let before = self.services.get(&spec.name);
         // How many daemons there will be is for the agents to say.
         let replicas_before = before.map_or(0, Service::n_wanted);
@@ -101,6 +105,7 @@ impl Services {
             starts: replicas.saturating_sub(replicas_before),
             stops: replicas_before.saturating_sub(replicas),
             replaces: if is_new_version { kept } else { 0 },
+            after: spec,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The scheduler as a whole: text in, text out, and random runs.
 
+mod autoscale;
 mod bounds;
 mod converge;
 mod demand;

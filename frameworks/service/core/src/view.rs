@@ -2,6 +2,7 @@
 
 use proffer_types::{TaskId, TaskState, TaskStatus};
 
+use crate::autoscale::ScalingView;
 use crate::deployment::Deployment;
 use crate::instance::{Instance, Phase};
 use crate::service::Service;
@@ -27,6 +28,8 @@ pub struct ServiceView {
     pub blocker: Option<String>,
     /// Those that are remembered, oldest first.
     pub versions: Vec<Version>,
+    /// Of a service that scales by itself.
+    pub scaling: Option<ScalingView>,
 }
 
 /// One task of a slot at one moment.
@@ -61,7 +64,7 @@ pub enum ReplicaState {
 }
 
 impl ServiceView {
-    pub(crate) fn of(service: &Service) -> Self {
+    pub(crate) fn of(service: &Service, scaling: Option<ScalingView>) -> Self {
         let name = &service.spec.name;
         let active = service
             .deployment
@@ -80,6 +83,7 @@ impl ServiceView {
             blocker: active.and_then(|_| service.blocker()),
             deployment: service.deployment.clone(),
             versions: service.versions.values().cloned().collect(),
+            scaling,
         }
     }
 }

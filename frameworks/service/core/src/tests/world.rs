@@ -418,6 +418,7 @@ impl Services {
             .services
             .values_mut()
             .for_each(|service| service.touched = true);
+        services.disarm();
         let roles = services.services.values().flat_map(Service::roles).cloned();
         services.roles = roles.chain([Role::default()]).collect();
         services
@@ -451,6 +452,7 @@ pub(super) fn spec(name: &str, replicas: u32, resources: &str, command: &[&str])
         labels: BTreeMap::new(),
         expose: Vec::new(),
         shutdown_delay: None,
+        scaling: None,
     }
 }
 
