@@ -81,7 +81,7 @@ impl Busy {
             match replica.state {
                 ReplicaState::Starting => self.world.status(&task, TaskState::Running),
                 ReplicaState::Stopping => self.world.status(&task, TaskState::Killed),
-                _ => Vec::new(),
+                ReplicaState::Waiting | ReplicaState::BackingOff | ReplicaState::Running => Vec::new(),
             };
         }
     }

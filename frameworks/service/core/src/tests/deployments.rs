@@ -502,7 +502,7 @@ fn a_daemon_runs_once_on_every_agent_that_is_offered_and_is_replaced_there() {
             KILLED edge.1.2 ->
             GONE edge.0.2 -> want * 1*2
             show -> edge v2, edge.1.3 v2 Running
-            scale edge 3 -> service `edge` runs once on each agent, so it has no number of replicas, and no other number for an agent
+            scale edge 3 -> service `edge` runs once on each agent, so it has no number of replicas, no scaling, and no other number for an agent
             apply edge 3 cpus:1;mem:64MiB -> service `edge` is a daemon; delete it before it becomes the other
             versions edge -> v1 Good, v2 Good
             delete edge -> kill edge.1.3; want *
