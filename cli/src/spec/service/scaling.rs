@@ -214,7 +214,9 @@ mod tests {
     fn every_metric_has_a_target_in_its_own_unit() {
         check(
             "  min: 2\n  max: 10\n  cpu: 60%\n  memory: 80.5%\n  requests: 100/s\n  latency: {p50: 5ms, p99: 200ms}\n  errors: 1%\n  prometheus: [{url: 'http://p:9090', query: sum(x), per_replica: 0.5}]\n  stabilise: {up: 0s, down: 5m}\n  step: {down: 25%}\n",
-            &expect![""],
+            &expect![[
+                r#"0 first, Autoscaling { min: 2, max: 10, targets: [ScalingTarget { target_milli: 60000, metric: Some(Cpu(Cpu)) }, ScalingTarget { target_milli: 80500, metric: Some(Memory(Memory)) }, ScalingTarget { target_milli: 100000, metric: Some(Requests(Requests)) }, ScalingTarget { target_milli: 5000, metric: Some(Latency(Latency { percentile: 50 })) }, ScalingTarget { target_milli: 200000, metric: Some(Latency(Latency { percentile: 99 })) }, ScalingTarget { target_milli: 1000, metric: Some(Errors(Errors)) }, ScalingTarget { target_milli: 500, metric: Some(Prometheus(Prometheus { url: "http://p:9090", query: "sum(x)", per_replica: true })) }], up: Some(ScalingPace { window_ms: Some(0), step: None }), down: Some(ScalingPace { window_ms: Some(300000), step: Some(Amount { of: Some(Percent(25)) }) }) }"#
+            ]],
         );
         check(
             "  min: 1\n  max: 3\n  cpu: 50%\n",
