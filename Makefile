@@ -49,7 +49,7 @@ fix: ## formats
 	cargo fmt --all
 
 # The allocator is measured by itself, and backfill under simulated time: without root, without the binary.
-bench: $(if $(filter allocator backfill,$(BENCH)),,deps-bench release) ## prints figures beside a reference, BENCH=allocator|containers|launches|networks|cluster|footprint|failover|updates|throughput|batch|backfill|dead-agent|all
+bench: $(if $(filter allocator backfill,$(BENCH)),,deps-bench release) ## prints figures beside a reference, BENCH=allocator|containers|launches|networks|cluster|footprint|failover|updates|throughput|batch|service|backfill|dead-agent|all
 	cargo build --release --locked -p proffer-bench
 	"$(CARGO_TARGET_DIR)/release/proffer-bench" "$(BENCH)" --proffer "$(CARGO_TARGET_DIR)/release/proffer"
 

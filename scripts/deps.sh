@@ -13,7 +13,7 @@ wanted() {
         curl=curl newuidmap=uidmap nft=nftables ip=iproute2 iptables=iptables /usr/lib/cni/portmap=containernetworking-plugins \
         nginx=nginx-light wrk=wrk docker-registry=docker-registry skopeo=skopeo umoci=umoci htpasswd=apache2-utils ;;
     bench) printf '%s\n' bwrap=bubblewrap crun=crun runc=runc etcd=etcd-server linux.uml=user-mode-linux nft=nftables /usr/lib/cni/portmap=containernetworking-plugins iptables=iptables \
-        ip=iproute2 python3=python3 'ensurepip=python3-venv' slurmctld=slurmctld slurmd=slurmd srun=slurm-client ;;
+        ip=iproute2 python3=python3 'ensurepip=python3-venv' nginx=nginx-light wrk=wrk haproxy=haproxy dnsmasq=dnsmasq-base slurmctld=slurmctld slurmd=slurmd srun=slurm-client ;;
     *) echo "deps.sh: unknown purpose '$1'" >&2; exit 2 ;;
     esac
 }
@@ -51,7 +51,7 @@ for package in $missing; do
     apt-get install -y -qq --no-install-recommends "$package" >/dev/null && continue
     case $package in
     # A test or a benchmark without it says `skipped: why`.
-    nginx-light | wrk | docker-registry | skopeo | umoci | apache2-utils | uidmap | user-mode-linux | qemu-system-x86 | busybox-static | xfsprogs | dmsetup | strace | etcd-server | bubblewrap | crun | runc | slurmctld | slurmd | slurm-client) echo "$package cannot be had on this system: what needs it will be skipped" >&2 ;;
+    nginx-light | wrk | haproxy | dnsmasq-base | docker-registry | skopeo | umoci | apache2-utils | uidmap | user-mode-linux | qemu-system-x86 | busybox-static | xfsprogs | dmsetup | strace | etcd-server | bubblewrap | crun | runc | slurmctld | slurmd | slurm-client) echo "$package cannot be had on this system: what needs it will be skipped" >&2 ;;
     *) exit 1 ;;
     esac
 done

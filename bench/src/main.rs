@@ -22,6 +22,7 @@ mod networks;
 mod owner;
 mod reference;
 mod report;
+mod service;
 mod throughput;
 mod updates;
 
@@ -81,6 +82,8 @@ enum Bench {
     Throughput,
     /// The batch framework: a task's overhead, arrays and single tasks, a million queued, beside HyperQueue and Slurm.
     Batch,
+    /// The service framework and its edge, beside nginx, haproxy and dnsmasq.
+    Service,
     /// A host that dies without a word: until the replica of a service that it had runs elsewhere.
     DeadAgent,
     /// What plays the agents.
@@ -109,6 +112,9 @@ fn main() -> Result<()> {
     if wants(Bench::Backfill) || wants(Bench::Batch) {
         backfill::run(&args.plot, &mut report)?;
     }
+    if wants(Bench::Service) {
+        service::run_pure(&mut report)?;
+    }
     for (bench, run) in [
         (Bench::Launches, launches::run as fn(&mut Report) -> Result<()>),
         (Bench::Networks, networks::run),
@@ -130,6 +136,7 @@ fn main() -> Result<()> {
         Bench::Cluster,
         Bench::Batch,
         Bench::Footprint,
+        Bench::Service,
         Bench::DeadAgent,
     ]
     .into_iter()
@@ -175,6 +182,9 @@ fn with_cluster(args: &Args, wants: impl Fn(Bench) -> bool, report: &mut Report)
     }
     if wants(Bench::Batch) {
         batch::run_isolated(proffer, report)?;
+    }
+    if wants(Bench::Service) {
+        service::run(proffer, report)?;
     }
     if wants(Bench::DeadAgent) {
         dead_agent::run(proffer, report)?;

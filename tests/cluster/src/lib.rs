@@ -97,9 +97,14 @@ impl Cluster {
 
     /// Starts a cluster of the built binary whose daemons have these variables.
     pub fn start_with_env(env: &[(&str, &str)]) -> Result<Self> {
+        Self::start_of(&built_binary()?, env)
+    }
+
+    /// Starts a cluster of a given binary whose daemons have these variables.
+    pub fn start_of(binary: &Path, env: &[(&str, &str)]) -> Result<Self> {
         let dir = scratch_dir()?;
         let data_dir = dir.path().join("data");
-        let mut cluster = Self::new(&built_binary()?, dir, data_dir);
+        let mut cluster = Self::new(binary, dir, data_dir);
         cluster.env = env
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))

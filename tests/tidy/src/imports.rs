@@ -100,6 +100,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "master-core",
             "session",
             "batch-core",
+            "service-core",
             "sdk",
             "cluster-tests",
         ],
