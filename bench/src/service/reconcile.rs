@@ -178,6 +178,7 @@ fn spec(name: &str) -> Result<ServiceSpec> {
         labels: BTreeMap::new(),
         expose: Vec::new(),
         shutdown_delay: None,
+        scaling: None,
     })
 }
 
