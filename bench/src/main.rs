@@ -48,6 +48,9 @@ struct Args {
     /// Where the figure of the backfill goes.
     #[arg(long, default_value = "backfill.svg")]
     plot: PathBuf,
+    /// Where the figure of the autoscaler goes.
+    #[arg(long, default_value = "autoscale.svg")]
+    autoscale_plot: PathBuf,
     #[command(flatten)]
     agents: agents::AgentsArgs,
     #[command(flatten)]
@@ -184,7 +187,7 @@ fn with_cluster(args: &Args, wants: impl Fn(Bench) -> bool, report: &mut Report)
         batch::run_isolated(proffer, report)?;
     }
     if wants(Bench::Service) {
-        service::run(proffer, report)?;
+        service::run(proffer, &args.autoscale_plot, report)?;
     }
     if wants(Bench::DeadAgent) {
         dead_agent::run(proffer, report)?;

@@ -3,6 +3,7 @@
 //!
 //! The edge, nginx and haproxy are plain processes that pass on to the same nginx; `wrk` asks all of them, in turn.
 
+mod autoscale;
 mod dns;
 mod life;
 mod proxy;
@@ -28,12 +29,13 @@ pub(crate) fn run_pure(report: &mut Report) -> Result<()> {
 }
 
 /// With one real agent.
-pub(crate) fn run(binary: &Path, report: &mut Report) -> Result<()> {
+pub(crate) fn run(binary: &Path, plot: &Path, report: &mut Report) -> Result<()> {
     let cluster = Cluster::start_of(binary, &[("PROFFER_VIRTUAL_ADDRESSES", ADDRESSES)])?;
     let edge = servers::Edge::new(binary, &cluster)?;
     proxy::run(&cluster, report)?;
     dns::run(&cluster, &edge, report)?;
-    life::run(&cluster, report)
+    life::run(&cluster, report)?;
+    autoscale::run(&cluster, plot, report)
 }
 
 fn row(case: impl Into<String>, value: f64, unit: &'static str) -> Row {
