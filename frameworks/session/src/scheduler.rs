@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proffer_types::{
-    AgentId, FrameworkId, InverseOffer, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role,
+    AgentId, FrameworkId, InverseOffer, KnownAgent, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role,
     TaskStatus, Timestamp,
 };
 
@@ -66,6 +66,15 @@ pub trait Scheduler: Send {
 
     /// The largest agents there are: a request that fits in none of them cannot be placed.
     fn shapes(&mut self, _cx: &mut Context<'_>, _n_agents: u32, _largest: &[Resources]) {}
+
+    /// Whether [`Scheduler::agents`] is wanted; asked once.
+    fn wants_agents(&self) -> bool {
+        false
+    }
+
+    /// Agents that are new, or of which something changed, and those that are no more: all of them after every subscription,
+    /// before any offer, and what changes from then on. See [`Scheduler::wants_agents`].
+    fn agents(&mut self, _cx: &mut Context<'_>, _agents: &[KnownAgent], _gone: &[AgentId]) {}
 
     /// The roles to be offered resources in; asked after every method, and a change is told to the master before what
     /// the method asked for. Absent means those of the framework's info, empty means the same.

@@ -123,11 +123,13 @@ impl<S: Scheduler> Session<S> {
         let recovered = records::read(records)?;
         scheduler.recover(&recovered.others)?;
         let ownership = Ownership::new(recovered.framework_id.is_some(), recovered.teardown);
-        let id = recovered.framework_id.or(info.id);
+        let id = recovered.framework_id.or(info.id.clone());
+        let mut info = FrameworkInfo { id, ..info };
+        info.capabilities.agents |= scheduler.wants_agents();
         let mut session = Self {
             scheduler,
             preferences: info.preferences.clone(),
-            info: FrameworkInfo { id, ..info },
+            info,
             rng: ChaCha8Rng::seed_from_u64(seed),
             link: Link::Down,
             heartbeat_interval: HEARTBEAT_INTERVAL,

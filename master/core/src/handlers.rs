@@ -13,6 +13,7 @@ pub(crate) mod drain;
 pub(crate) mod framework_gone;
 pub(crate) mod inverse;
 pub(crate) mod kill;
+pub(crate) mod known;
 pub(crate) mod maintenance;
 pub(crate) mod offers;
 pub(crate) mod operation;

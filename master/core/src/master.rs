@@ -12,7 +12,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::cx::Cx;
 use crate::handlers::{
-    agent_lost, agent_register, agent_status, calls, drain, framework_gone, inverse, operator, orphans, tick,
+    agent_lost, agent_register, agent_status, calls, drain, framework_gone, inverse, known, operator,
+    orphans, tick,
 };
 use crate::links::Heartbeats;
 use crate::listing::{TaskCursor, TaskPage, TaskQuery, page};
@@ -118,6 +119,7 @@ impl Master {
         if resume(&mut cx) {
             self.next_round = Some(now);
         }
+        known::settle(&mut cx, first_event);
         self.tell_shapes(out, first_event);
         self.answer(out, first_event);
         self.allocate(now, changes, out);

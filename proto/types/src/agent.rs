@@ -1,6 +1,6 @@
 //! Agents as the rest of the cluster sees them.
 
-use crate::Resources;
+use crate::{AgentId, Resources};
 
 /// What an agent says of itself when it registers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,4 +32,13 @@ pub struct FaultDomain {
 pub struct Attribute {
     pub name: String,
     pub value: String,
+}
+
+/// An agent as frameworks that ask for it are told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownAgent {
+    pub id: AgentId,
+    pub info: AgentInfo,
+    /// Whether it may be offered, now or when it is back: no operator took it out of use, and it was not given up.
+    pub is_offered: bool,
 }

@@ -34,6 +34,8 @@ pub struct Capabilities {
     pub shared: bool,
     /// Agents of other regions than the master's.
     pub region_aware: bool,
+    /// To be told of all agents, not only of those that are offered: whoever spreads over what there is has to know it.
+    pub agents: bool,
 }
 
 /// Which offers a framework wants in one of its roles.

@@ -24,7 +24,7 @@ pub mod statistics;
 pub mod task;
 pub mod time;
 
-pub use agent::{AgentInfo, Attribute, FaultDomain};
+pub use agent::{AgentInfo, Attribute, FaultDomain, KnownAgent};
 pub use constraint::{Constraint, OfferConstraints, Pattern, Predicate, Selector};
 pub use container::ContainerSpec;
 pub use demand::{Backfill, Demand, GangId, Placement, PlacementRules, Shape, ShapeId, StatementRoom};

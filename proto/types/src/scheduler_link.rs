@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::{
-    AgentId, Demand, Filters, FrameworkId, FrameworkInfo, InverseOffer, KillPolicy, MasterId, Offer, OfferId,
-    Operation, OperationId, OperationStatus, Resources, Role, StatusReason, StatusUuid, TaskId, TaskStatus,
+    AgentId, Demand, Filters, FrameworkId, FrameworkInfo, InverseOffer, KillPolicy, KnownAgent, MasterId,
+    Offer, OfferId, Operation, OperationId, OperationStatus, Resources, Role, StatusReason, StatusUuid,
+    TaskId, TaskStatus,
 };
 
 /// What a scheduler asks of the master.
@@ -135,6 +136,12 @@ pub enum Event {
     Shapes {
         n_agents: u32,
         largest: Vec<Resources>,
+    },
+    /// Agents that are new, or of which something changed, and those that are no more. For frameworks with
+    /// [`Capabilities::agents`](crate::Capabilities) only: all of them after `Subscribed`, and what changes from then on.
+    Agents {
+        agents: Vec<KnownAgent>,
+        gone: Vec<AgentId>,
     },
     /// The subscription is over, and retrying it unchanged will not help.
     Error {

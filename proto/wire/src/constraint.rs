@@ -88,7 +88,8 @@ impl Budget {
     }
 }
 
-fn selector(message: WireSelector) -> Result<Selector, ConvertError> {
+/// Converts what of an agent is looked at.
+pub fn selector(message: WireSelector) -> Result<Selector, ConvertError> {
     match message {
         WireSelector::Attribute(attribute) if attribute.is_empty() => {
             Err(ConvertError::new("attribute", "is empty"))

@@ -127,6 +127,7 @@ impl From<v1::Capabilities> for Capabilities {
             revocable: message.revocable,
             shared: message.shared,
             region_aware: message.region_aware,
+            agents: message.agents,
         }
     }
 }
@@ -137,6 +138,7 @@ impl From<Capabilities> for v1::Capabilities {
             revocable: capabilities.revocable,
             shared: capabilities.shared,
             region_aware: capabilities.region_aware,
+            agents: capabilities.agents,
         }
     }
 }

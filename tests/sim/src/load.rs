@@ -10,7 +10,7 @@ use std::time::Duration;
 use proffer_batch_core::RecurringView;
 use proffer_session::{Context, RecoverError, Scheduler};
 use proffer_types::{
-    AgentId, FrameworkId, InverseOffer, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role,
+    AgentId, FrameworkId, InverseOffer, KnownAgent, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role,
     TaskStatus, Timestamp,
 };
 
@@ -158,6 +158,14 @@ impl Scheduler for Load {
 
     fn shapes(&mut self, cx: &mut Context<'_>, n_agents: u32, largest: &[Resources]) {
         self.inner().shapes(cx, n_agents, largest);
+    }
+
+    fn wants_agents(&self) -> bool {
+        self.as_inner().wants_agents()
+    }
+
+    fn agents(&mut self, cx: &mut Context<'_>, agents: &[KnownAgent], gone: &[AgentId]) {
+        self.inner().agents(cx, agents, gone);
     }
 
     fn roles(&self) -> Option<&BTreeSet<Role>> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use proffer_service_core::{ReplicaState, ServiceSpec, ServiceView, Services, Steer};
 use proffer_session::{Context, RecoverError, Scheduler};
 use proffer_types::{
-    AgentId, FrameworkId, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role, TaskStatus,
+    AgentId, FrameworkId, KnownAgent, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role, TaskStatus,
     Timestamp,
 };
 
@@ -184,6 +184,14 @@ impl Scheduler for ServiceLoad {
 
     fn shapes(&mut self, cx: &mut Context<'_>, n_agents: u32, largest: &[Resources]) {
         self.services.shapes(cx, n_agents, largest);
+    }
+
+    fn wants_agents(&self) -> bool {
+        self.services.wants_agents()
+    }
+
+    fn agents(&mut self, cx: &mut Context<'_>, agents: &[KnownAgent], gone: &[AgentId]) {
+        self.services.agents(cx, agents, gone);
     }
 
     fn roles(&self) -> Option<&BTreeSet<Role>> {

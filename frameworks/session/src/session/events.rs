@@ -58,6 +58,9 @@ impl<S: Scheduler> Session<S> {
             Event::Shapes { n_agents, largest } => {
                 self.run(out, |scheduler, cx| scheduler.shapes(cx, n_agents, &largest));
             }
+            Event::Agents { agents, gone } => {
+                self.run(out, |scheduler, cx| scheduler.agents(cx, &agents, &gone));
+            }
             Event::Error { message } => self.refused(message, out),
             Event::Heartbeat => {}
         }

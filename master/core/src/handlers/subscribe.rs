@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proffer_types::{FrameworkId, FrameworkInfo, Role, TaskStatus, scheduler_link};
 
-use super::{away, framework_gone, operation, tick};
+use super::{away, framework_gone, known, operation, tick};
 use crate::cx::Cx;
 use crate::limits::{MAX_FRAMEWORK_ROLES, MAX_NAME_BYTES, MAX_SERVICES};
 use crate::state::Framework;
@@ -31,6 +31,7 @@ pub(crate) fn handle(
     if !take_over(cx, link, &framework_id) {
         return cx.close(link, CloseReason::TakenOver);
     }
+    let watches = info.capabilities.agents;
     cx.emit(Event::FrameworkSubscribed {
         framework_id: framework_id.clone(),
         info,
@@ -46,6 +47,9 @@ pub(crate) fn handle(
         },
     );
     cx.send(link, tick::shapes(cx.state));
+    if watches {
+        cx.send(link, known::all(cx.state));
+    }
     resend_unacknowledged(cx, &framework_id);
     operation::resend(cx, &framework_id);
     away::tell_all(cx, &framework_id);

@@ -31,6 +31,7 @@ pub(crate) fn handle(
     if known.info == info && old_suppressed == suppressed {
         return;
     }
+    let watches = info.capabilities.agents && !known.info.capabilities.agents;
     let left: BTreeSet<Role> = known.info.roles.difference(&info.roles).cloned().collect();
     offers::rescind_where(cx, |cx, id| {
         let offer = cx.state.offer(id);
@@ -46,6 +47,9 @@ pub(crate) fn handle(
         info,
         suppressed_roles: suppressed,
     });
+    if watches {
+        cx.send(link, super::known::all(cx.state));
+    }
     if !revived.is_empty() {
         // Whoever wants offers again wants those it refused before, too.
         cx.emit(Event::RolesRevived {

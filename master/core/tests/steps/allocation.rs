@@ -182,3 +182,42 @@ fn shapes_are_the_largest_agents_and_follow_them() {
         "#]],
     );
 }
+
+#[test]
+fn who_asks_for_it_is_told_of_all_agents_and_of_what_becomes_of_them() {
+    check(
+        "agent a0 cpus:1 | framework f0 agents yes role eng | framework f1 role eng | suppress f0 eng | suppress f1 eng
+         agent a1 cpus:2 | deactivate a1 | lost a0 | wait 75 | gone a1",
+        expect![[r#"
+            > agent a0 cpus:1
+            a0 <- registered as a0
+            > framework f0 agents yes role eng
+            f0 <- subscribed as f0
+            f0 <- agents a0 cpus:1
+            f0 <- offer o0 a0 eng cpus:1
+            > framework f1 role eng
+            f1 <- subscribed as f1
+            > suppress f0 eng
+            > suppress f1 eng
+            > agent a1 cpus:2
+            a1 <- registered as a1
+            f0 <- agents a1 cpus:2
+            > deactivate a1
+            operator <- done
+            f0 <- agents a1 cpus:2 out of use
+            > lost a0
+            f0 <- rescind o0
+            > wait 75
+            f0 <- agent a0 lost
+            f1 <- agent a0 lost
+            f0 <- agents a0 cpus:1 out of use
+            > gone a1
+            a1 <- gone: an operator declared agent `a1` gone: its id is spent, and its tasks are killed; to join as a new agent, remove its data directory
+            a1 closed: the peer was refused: an operator declared agent `a1` gone: its id is spent, and its tasks are killed; to join as a new agent, remove its data directory
+            f0 <- agent a1 lost
+            f1 <- agent a1 lost
+            operator <- done
+            f0 <- agents a1 gone
+        "#]],
+    );
+}

@@ -407,6 +407,7 @@ impl World {
                 ["role", role] => drop(own.insert(Role::new(role).unwrap())),
                 ["failover", time] => failover_timeout = seconds(time),
                 ["shared", "yes"] => capabilities.shared = true,
+                ["agents", "yes"] => capabilities.agents = true,
                 ["host", host] => {
                     let (selector, predicate) = (Selector::Hostname, Predicate::Equals((*host).to_owned()));
                     wanted.constraints = OfferConstraints::all_of(vec![Constraint { selector, predicate }]);

@@ -404,6 +404,18 @@ impl World {
                 vec![format!("agent {agent_id} away for {away_for:?}")]
             }
             Event::AgentBack(id) if self.shows_away => vec![format!("agent {id} back")],
+            // For frameworks that ask for it only.
+            Event::Agents { agents, gone } => {
+                let known = agents.iter().map(|known| {
+                    let used = if known.is_offered { "" } else { " out of use" };
+                    format!(" {} {}{used}", known.id, known.info.resources)
+                });
+                let gone = gone.iter().map(|id| format!(" {id} gone"));
+                vec![format!(
+                    "agents{}",
+                    known.chain(gone).collect::<Vec<_>>().join(",")
+                )]
+            }
             Event::Shapes { .. } | Event::Heartbeat | Event::AgentAway { .. } | Event::AgentBack(_) => return,
         };
         for line in lines {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proffer_types::scheduler_link::Event;
-use proffer_types::{InverseOffer, Offer, Resources};
+use proffer_types::{InverseOffer, KnownAgent, Offer, Resources};
 
 use crate::error::{At as _, ConvertError};
 use crate::frame::chunks;
@@ -72,12 +72,41 @@ fn event_messages(event: &Event) -> Vec<v1::SchedulerEvent> {
             n_agents: *n_agents,
             largest: largest.iter().map(Into::into).collect(),
         }),
+        Event::Agents { agents, gone } => {
+            let mut gone = gone.iter().map(ToString::to_string).collect();
+            let mut chunks = chunks(agents.iter().map(known_agent));
+            if chunks.is_empty() {
+                chunks.push(Vec::new());
+            }
+            let events = chunks.into_iter().map(|agents| e::Agents {
+                agents,
+                gone: std::mem::take(&mut gone),
+            });
+            return events.map(|agents| FromMaster::Agents(agents).into()).collect();
+        }
         Event::Error { message } => FromMaster::Error(e::Error {
             message: message.clone(),
         }),
         Event::Heartbeat => FromMaster::Heartbeat(e::Heartbeat {}),
     };
     vec![one.into()]
+}
+
+fn known_agent(agent: &KnownAgent) -> e::agents::Agent {
+    e::agents::Agent {
+        agent_id: agent.id.to_string(),
+        info: Some((&agent.info).into()),
+        offered: agent.is_offered,
+    }
+}
+
+fn agent(message: e::agents::Agent) -> Result<KnownAgent, ConvertError> {
+    let info = message.info.ok_or_else(|| ConvertError::missing("info"))?;
+    Ok(KnownAgent {
+        id: parse("agent_id", &message.agent_id)?,
+        info: info.try_into().at("info")?,
+        is_offered: message.offered,
+    })
 }
 
 impl From<FromMaster> for v1::SchedulerEvent {
@@ -133,6 +162,15 @@ impl TryFrom<v1::SchedulerEvent> for Event {
                         .enumerate()
                         .map(largest)
                         .collect::<Result<_, _>>()?,
+                })
+            }
+            FromMaster::Agents(message) => {
+                let agent = |(index, agent)| self::agent(agent).at_item("agents.agents", index);
+                let agents = message.agents.into_iter().enumerate().map(agent);
+                let gone = message.gone.iter().map(|id| parse("agents.gone", id));
+                Ok(Self::Agents {
+                    agents: agents.collect::<Result<_, _>>()?,
+                    gone: gone.collect::<Result<_, _>>()?,
                 })
             }
             FromMaster::Error(error) => Ok(Self::Error {

@@ -42,10 +42,11 @@ fn constraints() -> impl Strategy<Value = OfferConstraints> {
 }
 
 pub(super) fn capabilities() -> impl Strategy<Value = Capabilities> {
-    any::<[bool; 3]>().prop_map(|[revocable, shared, region_aware]| Capabilities {
+    any::<[bool; 4]>().prop_map(|[revocable, shared, region_aware, agents]| Capabilities {
         revocable,
         shared,
         region_aware,
+        agents,
     })
 }
 

@@ -242,6 +242,10 @@ fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
     )
 }
 
+fn known_agent() -> impl Strategy<Value = KnownAgent> {
+    (id(), agent_info(), any::<bool>()).prop_map(|(id, info, is_offered)| KnownAgent { id, info, is_offered })
+}
+
 fn agent_info() -> impl Strategy<Value = AgentInfo> {
     (
         (TEXT, 1..=u16::MAX, resources(), attributes()),
@@ -423,6 +427,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         id().prop_map(Event::AgentBack),
         (any::<u32>(), vec(resources(), 0..3))
             .prop_map(|(n_agents, largest)| Event::Shapes { n_agents, largest }),
+        (vec(known_agent(), 0..3), vec(id(), 0..3)).prop_map(|(agents, gone)| Event::Agents { agents, gone }),
         TEXT.prop_map(|message| Event::Error { message }),
         Just(Event::Heartbeat),
     ]
