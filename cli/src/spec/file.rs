@@ -377,7 +377,7 @@ mod tests {
         check_service(
             "name: web\nreplicas: 2\ntask: { command: [a] }\nupdates: { max_surge: 1 }\n",
             expect![
-                "web.yaml:4:1: updates: unknown field `updates`, expected one of name, namespace, role, mode, replicas, task, lost_after, update, max_moving, labels, expose, shutdown_delay, scaling, health, constraints"
+                "web.yaml:4:1: updates: unknown field `updates`, expected one of name, namespace, role, mode, replicas, task, lost_after, update, max_moving, labels, expose, shutdown_delay, scaling, health, constraints, spread, unique, together, near, apart"
             ],
         );
     }

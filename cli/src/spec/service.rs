@@ -11,10 +11,12 @@ use super::task::ServiceTaskFile;
 use super::{Condition, Span, Whole};
 
 mod expose;
+mod place;
 mod scaling;
 mod update;
 
 use self::expose::ExposeFile;
+use self::place::{By, OtherFile, SpreadFile, rules};
 use self::scaling::ScalingFile;
 pub(crate) use self::update::Part;
 use self::update::UpdateFile;
@@ -53,6 +55,16 @@ pub(crate) struct ServiceFile {
     /// Beside those of the task.
     #[serde(default)]
     constraints: Vec<Condition>,
+    /// Evenly over the places.
+    spread: Option<SpreadFile>,
+    /// At most one replica in a place.
+    unique: Option<By>,
+    /// All in one place.
+    together: Option<By>,
+    /// Where another service runs.
+    near: Option<OtherFile>,
+    /// Where another service does not run.
+    apart: Option<OtherFile>,
 }
 
 /// How many replicas there are.
@@ -92,7 +104,16 @@ impl From<ServiceFile> for v1::ServiceSpec {
             expose: service.expose.into_iter().map(Into::into).collect(),
             shutdown_delay_ms: service.shutdown_delay.map(Span::millis),
             scaling: service.scaling.map(Into::into),
-            task: Some(task.service_task()),
+            task: Some(v1::ServiceTask {
+                replica_rules: rules(
+                    service.spread,
+                    service.unique,
+                    service.together,
+                    service.near,
+                    service.apart,
+                ),
+                ..task.service_task()
+            }),
         }
     }
 }

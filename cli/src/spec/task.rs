@@ -207,6 +207,7 @@ impl TaskSpec {
     /// What every replica of a service runs, for the wire.
     pub(crate) fn service_task(&self) -> v1::ServiceTask {
         v1::ServiceTask {
+            replica_rules: Vec::new(),
             resources: Some(self.resources()),
             container: Some(self.container()),
             kill_policy: self.kill_policy(),

@@ -25,6 +25,23 @@ pub enum Selector {
     Attribute(String),
 }
 
+impl Selector {
+    /// What an agent has there. Of several attributes of one name the first counts.
+    #[must_use]
+    pub fn value<'a>(&self, agent: &'a AgentInfo) -> Option<&'a str> {
+        match self {
+            Self::Hostname => Some(agent.hostname.as_str()),
+            Self::Region => agent.domain.as_ref().map(|domain| domain.region.as_str()),
+            Self::Zone => agent.domain.as_ref().map(|domain| domain.zone.as_str()),
+            Self::Attribute(name) => agent
+                .attributes
+                .iter()
+                .find(|attribute| attribute.name == *name)
+                .map(|attribute| attribute.value.as_str()),
+        }
+    }
+}
+
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -88,6 +105,13 @@ impl Pattern {
         })
     }
 
+    /// A pattern for each of some texts, and nothing else; none where it would be larger than the limits of this module.
+    #[must_use]
+    pub fn any_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let texts: Vec<_> = texts.into_iter().map(regex::escape).collect();
+        Self::new(&texts.join("|")).ok()
+    }
+
     /// The pattern as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -141,16 +165,7 @@ impl Constraint {
     /// Whether an agent satisfies the condition.
     #[must_use]
     pub fn holds(&self, agent: &AgentInfo) -> bool {
-        let text = match &self.selector {
-            Selector::Hostname => Some(agent.hostname.as_str()),
-            Selector::Region => agent.domain.as_ref().map(|domain| domain.region.as_str()),
-            Selector::Zone => agent.domain.as_ref().map(|domain| domain.zone.as_str()),
-            Selector::Attribute(name) => agent
-                .attributes
-                .iter()
-                .find(|attribute| attribute.name == *name)
-                .map(|attribute| attribute.value.as_str()),
-        };
+        let text = self.selector.value(agent);
         match &self.predicate {
             Predicate::Exists => text.is_some(),
             Predicate::NotExists => text.is_none(),
@@ -302,6 +317,14 @@ mod tests {
         assert!(Pattern::new(&"x".repeat(MAX_PATTERN_BYTES + 1)).is_err());
         // Closing the group that wraps it must not get out of the anchors.
         assert!(Pattern::new("a)|(b").is_err());
+    }
+
+    #[test]
+    fn a_pattern_of_texts_matches_these_and_nothing_else() {
+        let pattern = Pattern::any_of(["r.1", "a|b"]).unwrap();
+        let matching = ["r.1", "a|b", "rx1", "a", "b", ""].map(|text| pattern.matches(text));
+        assert_eq!(matching, [true, true, false, false, false, false]);
+        assert!(Pattern::any_of(["x"; MAX_PATTERN_BYTES]).is_none());
     }
 
     #[test]

@@ -32,17 +32,22 @@ impl Offer {
     /// Whether the agent behind it satisfies constraints.
     #[must_use]
     pub fn meets(&self, constraints: &OfferConstraints) -> bool {
-        constraints.is_empty()
-            || constraints.hold(&AgentInfo {
-                hostname: self.hostname.clone(),
-                address: self.address.clone(),
-                resources: Resources::new(),
-                attributes: self.attributes.clone(),
-                version: String::new(),
-                cgroups: String::new(),
-                domain: self.domain.clone(),
-                can_suspend: false,
-            })
+        constraints.is_empty() || constraints.hold(&self.agent_info())
+    }
+
+    /// The agent behind it, as far as it tells.
+    #[must_use]
+    pub fn agent_info(&self) -> AgentInfo {
+        AgentInfo {
+            hostname: self.hostname.clone(),
+            address: self.address.clone(),
+            resources: Resources::new(),
+            attributes: self.attributes.clone(),
+            version: String::new(),
+            cgroups: String::new(),
+            domain: self.domain.clone(),
+            can_suspend: false,
+        }
     }
 }
 

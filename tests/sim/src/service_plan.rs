@@ -141,6 +141,7 @@ fn draw_task(dice: &mut Dice) -> ServiceTask {
         },
         limits: Default::default(),
         rules: PlacementRules::default(),
+        replica_rules: Vec::new(),
     }
 }
 

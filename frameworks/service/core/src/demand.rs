@@ -5,30 +5,28 @@
 use std::collections::BTreeMap;
 
 use proffer_session::Context;
-use proffer_types::{Role, Shape, ShapeId, StatementRoom};
+use proffer_types::{Role, Shape, StatementRoom};
 
+use crate::neighbours::Avoided;
 use crate::service::Service;
 use crate::services::Services;
 use crate::version::Version;
 use crate::wishes::Wish;
 
-/// A statement by what it follows from: the shape of each version of the role that has replicas waiting, and how many.
-pub(crate) type Stated = Vec<(ShapeId, u32)>;
+/// A statement by what it follows from.
+pub(crate) type Stated = Vec<Wish>;
 
 impl Services {
     /// States the demand of the roles where it changed.
     pub(crate) fn state_demand(&mut self, cx: &mut Context<'_>) {
-        let n_agents = self.cluster.n_agents;
+        let avoided = Avoided::of(&self.services);
         let mut waiting: BTreeMap<&Role, Stated> = BTreeMap::new();
         for (version, wish) in self
             .services
             .values()
-            .flat_map(|service| wanted(service, n_agents))
+            .flat_map(|service| self.wanted(service, &avoided))
         {
-            waiting
-                .entry(&version.role)
-                .or_default()
-                .push((wish.shape, wish.n));
+            waiting.entry(&version.role).or_default().push(wish);
         }
         let now = |role: &Role| (role.clone(), waiting.remove(role).unwrap_or_default());
         let now: BTreeMap<_, _> = self.roles.iter().map(now).collect();
@@ -44,9 +42,9 @@ impl Services {
     /// What waits in a role, by the names of the services, as far as one statement has room for it.
     pub(crate) fn demand(&self, role: &Role) -> Vec<Shape> {
         let mut room = StatementRoom::default();
-        let n_agents = self.cluster.n_agents;
+        let avoided = Avoided::of(&self.services);
         let shapes = self.services.values().flat_map(|service| {
-            let wanted = wanted(service, n_agents);
+            let wanted = self.wanted(service, &avoided);
             let in_role = wanted.filter(|(version, _)| version.role == *role);
             in_role.filter_map(|(version, wish)| version.demand(&wish, service.spec.mode))
         });
@@ -54,10 +52,20 @@ impl Services {
             .filter(|shape| room.take(std::slice::from_ref(shape)))
             .collect()
     }
-}
 
-/// What a service wants, and of which version.
-fn wanted(service: &Service, n_agents: u32) -> impl Iterator<Item = (&Version, Wish)> {
-    let wishes = service.wishes(n_agents).into_iter();
-    wishes.filter_map(|wish| Some((service.versions.get(&wish.version)?, wish)))
+    /// What a service wants, and of which version.
+    fn wanted<'a>(
+        &self,
+        service: &'a Service,
+        avoided: &Avoided,
+    ) -> impl Iterator<Item = (&'a Version, Wish)> + use<'a> {
+        let wishes = self.wishes(service, self.cluster.n_agents, avoided).into_iter();
+        wishes.filter_map(|wish| Some((service.versions.get(&wish.version)?, wish)))
+    }
+
+    /// What a service wants, of so many agents.
+    pub(crate) fn wishes(&self, service: &Service, n_agents: u32, avoided: &Avoided) -> Vec<Wish> {
+        let rules = |version| avoided.neighbours(&self.services, &self.cluster, service, version);
+        service.wishes(n_agents, rules, &self.cluster)
+    }
 }

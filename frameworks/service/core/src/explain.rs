@@ -6,17 +6,25 @@ use crate::deployment::{Deployment, Ending, Failure};
 use crate::instance::CRASH_LOOP;
 use crate::leaving::LEAVE_BEFORE;
 use crate::losses::{AGENTS_A_MINUTE, ONE_AGENT_OF};
+use crate::neighbours::Avoided;
 use crate::service::Service;
-use crate::services::Cluster;
+use crate::services::{Cluster, Services};
 use crate::slot::Slot;
 use crate::spec::{Mode, is_amounts, unplaceable};
 use crate::wishes::Wish;
 
-pub(crate) fn explain(service: &Service, cluster: &Cluster, now: Timestamp) -> Vec<String> {
+/// So many kinds of waiting replicas are explained: of more, the rest says nothing new.
+const MAX_WISHES: usize = 16;
+
+pub(crate) fn explain(services: &Services, service: &Service, now: Timestamp) -> Vec<String> {
+    let cluster = &services.cluster;
     let mut reasons = vec![summary(service)];
-    let wishes = service.wishes(cluster.n_agents);
-    for wish in &wishes {
+    let avoided = Avoided::of(&services.services);
+    let wishes = services.wishes(service, cluster.n_agents, &avoided);
+    for wish in wishes.iter().take(MAX_WISHES) {
         reasons.extend(waiting(service, wish, cluster));
+        let rules = avoided.neighbours(&services.services, cluster, service, wish.version);
+        reasons.extend(rules.iter().flat_map(|rules| rules.explain(wish.slot)));
     }
     if !wishes.is_empty() {
         reasons.extend(closing(cluster, now));
@@ -63,6 +71,10 @@ fn waiting(service: &Service, wish: &Wish, cluster: &Cluster) -> Vec<String> {
         }
         (Mode::Daemon | Mode::Replicated, Some(agent)) => {
             format!("a successor on agent {agent} waits for an offer of {request}")
+        }
+        (Mode::Replicated, None) if wish.slot.is_some() => {
+            let slot = wish.slot.unwrap_or_default();
+            format!("replica {slot} waits for an offer of {request}{place}, beside its other task")
         }
         (Mode::Replicated, None) => format!("replicas waiting for an offer of {request}{place}: {n_waiting}"),
     }];

@@ -70,6 +70,11 @@ impl Leaving {
         self.closing.values().filter(|start| now < **start).count()
     }
 
+    /// Whether no replica starts on an agent, as it is to be left.
+    pub(crate) fn is_left(&self, agent: &AgentId) -> bool {
+        self.due.contains(agent) || self.closing.contains_key(agent)
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }

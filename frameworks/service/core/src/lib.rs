@@ -14,6 +14,7 @@ mod instance;
 mod leaving;
 mod losses;
 mod message;
+mod neighbours;
 mod offers;
 mod records;
 mod rollout;
@@ -51,8 +52,8 @@ pub use services::{
 };
 pub use spec::{
     Amount, DEFAULT_LOST_AFTER, MAX_CONSTRAINTS, MAX_CONTAINER_BYTES, MAX_LOST_AFTER, MAX_NAME_BYTES,
-    MAX_REPLICAS, MAX_SHUTDOWN_DELAY, MAX_UPDATE_TIME, MIN_LOST_AFTER, Mode, SHUTDOWN_DELAY, ServiceSpec,
-    ServiceTask, SpecError, UpdatePolicy, UpdateStrategy,
+    MAX_REPLICA_RULES, MAX_REPLICAS, MAX_SHUTDOWN_DELAY, MAX_UPDATE_TIME, MIN_LOST_AFTER, Mode, PlaceKey,
+    ReplicaRule, RuleKind, SHUTDOWN_DELAY, ServiceSpec, ServiceTask, SpecError, UpdatePolicy, UpdateStrategy,
 };
 pub use steer::{Plan, Steer, SteerError};
 pub use traffic::TRAFFIC_WINDOW;

@@ -14,7 +14,9 @@ use proffer_wire::text::{labels, role};
 use proffer_wire::{ConvertError, v1};
 
 use crate::autoscale::Autoscaling;
-use crate::spec::{Amount, Mode, ServiceSpec, ServiceTask, UpdatePolicy, UpdateStrategy};
+use crate::spec::{Amount, MAX_REPLICA_RULES, Mode, ServiceSpec, ServiceTask, UpdatePolicy, UpdateStrategy};
+
+mod rule;
 
 impl TryFrom<v1::ServiceSpec> for ServiceSpec {
     type Error = ConvertError;
@@ -76,6 +78,11 @@ pub(crate) fn service_task(message: v1::ServiceTask) -> Result<ServiceTask, Conv
     let resources = Resources::try_from(resources).map_err(|error| error.under("resources"))?;
     let limits = limits(message.limits.unwrap_or_default(), &resources);
     let rules = placement_rules(message.rules, &mut Budget::default());
+    let replica_rule = |(index, message)| {
+        rule::read(message).map_err(|error: ConvertError| error.under(format!("replica_rules[{index}]")))
+    };
+    let replica_rules = message.replica_rules.into_iter().take(MAX_REPLICA_RULES + 1);
+    let replica_rules = replica_rules.enumerate().map(replica_rule);
     let container = message.container.ok_or_else(|| missing("container"))?;
     let container: ContainerSpec = container.try_into().map_err(in_container)?;
     check_memory(&container, &resources).map_err(in_container)?;
@@ -83,6 +90,7 @@ pub(crate) fn service_task(message: v1::ServiceTask) -> Result<ServiceTask, Conv
         resources,
         limits: limits.map_err(|error| error.under("limits"))?,
         rules: rules.map_err(|error| error.under("rules"))?,
+        replica_rules: replica_rules.collect::<Result<_, _>>()?,
         container,
         kill_policy: message.kill_policy.map(KillPolicy::from).unwrap_or_default(),
     })
@@ -154,6 +162,7 @@ pub(crate) fn task_message(task: &ServiceTask) -> v1::ServiceTask {
     v1::ServiceTask {
         limits: (task.limits != Limits::default()).then(|| task.limits.into()),
         rules: (task.rules != PlacementRules::default()).then(|| (&task.rules).into()),
+        replica_rules: task.replica_rules.iter().map(rule::write).collect(),
         resources: Some((&task.resources).into()),
         container: Some((&task.container).into()),
         kill_policy: Some(task.kill_policy.into()),

@@ -236,7 +236,13 @@ impl Service {
         let mut waits = self.index.waiting.get(&self.version).into_iter().flatten();
         if let Some((slot, _)) = waits.next() {
             let request = &version.task.resources;
-            return Some(format!("replica {slot} waits for an offer of {request}"));
+            let rules = version.task.replica_rules.iter();
+            let rules: Vec<_> = rules.map(ToString::to_string).collect();
+            let rules = match rules.is_empty() {
+                true => String::new(),
+                false => format!(", {}", rules.join(", ")),
+            };
+            return Some(format!("replica {slot} waits for an offer of {request}{rules}"));
         }
         let is_new = |instance: &&Instance| instance.version == self.version && !instance.is_available();
         for slot in self.slots.values() {

@@ -367,16 +367,17 @@ impl Service {
         turn.into_iter().chain(self.fails_at()).min()
     }
 
-    /// Starts a task of that version where the agent of the offer is for one, with those resources.
+    /// Starts a task of that version in a seat that there is for it, on the agent of the offer, with those resources.
     pub(crate) fn start_on(
         &mut self,
         offer: &Offer,
+        seat: Seat,
         version: u64,
         resources: Resources,
         cx: &mut Context<'_>,
     ) -> Option<TaskInfo> {
         let agent_id = &offer.agent_id;
-        let (slot, place) = match self.seat(version, agent_id)? {
+        let (slot, place) = match seat {
             Seat::There(slot, place) => (slot, place),
             Seat::New(number) => {
                 let slot = Slot::new(number, version);
@@ -411,6 +412,7 @@ impl Service {
             kill_policy,
             limits,
             rules: _,
+            replica_rules: _,
         } = version.map_or(&self.spec.task, |version| &version.task).clone();
         let name = &self.spec.name;
         let env = &mut container.env;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use proffer_session::{Context, RecoverError, Scheduler};
 use proffer_types::{
-    AgentId, FrameworkId, InverseOffer, KillPolicy, Offer, OfferId, Resources, Role, TaskState, TaskStatus,
-    Timestamp,
+    AgentId, FrameworkId, InverseOffer, KillPolicy, KnownAgent, Offer, OfferId, Resources, Role, TaskState,
+    TaskStatus, Timestamp,
 };
 use thiserror::Error;
 
@@ -56,6 +56,8 @@ pub(crate) struct Cluster {
     pub(crate) largest: Vec<Resources>,
     pub(crate) losses: Losses,
     pub(crate) leaving: Leaving,
+    /// All that the master told of, and those that were offered.
+    pub(crate) agents: BTreeMap<AgentId, KnownAgent>,
 }
 
 /// What an apply did.
@@ -278,7 +280,7 @@ impl Services {
     /// Why replicas of a service are not running, in full sentences, most important first.
     pub fn explain(&self, name: &str, now: Timestamp) -> Result<Vec<String>, NoSuchServiceError> {
         let service = self.service(name)?;
-        Ok(explain::explain(service, &self.cluster, now))
+        Ok(explain::explain(self, service, now))
     }
 
     pub(crate) fn check_room(&self, name: &str, replicas: u32) -> Result<(), FullError> {
@@ -404,13 +406,20 @@ impl Scheduler for Services {
         self.cluster.losses.clear();
         self.cluster.leaving.clear();
         self.disarm();
+        self.cluster.agents.clear();
     }
 
     fn offers(&mut self, cx: &mut Context<'_>, offers: Vec<Offer>) {
         for offer in &offers {
             self.cluster.leaving.offered(offer, cx.now());
+            let agents = self.cluster.agents.entry(offer.agent_id.clone());
+            agents.or_insert_with(|| KnownAgent {
+                id: offer.agent_id.clone(),
+                info: offer.agent_info(),
+                is_offered: true,
+            });
         }
-        offers::place(&mut self.services, offers, cx);
+        offers::place(&mut self.services, &self.cluster, offers, cx);
         self.state_demand(cx);
     }
 
@@ -459,6 +468,20 @@ impl Scheduler for Services {
     fn shapes(&mut self, cx: &mut Context<'_>, n_agents: u32, largest: &[Resources]) {
         self.cluster.n_agents = n_agents;
         self.cluster.largest = largest.to_vec();
+        self.state_demand(cx);
+    }
+
+    fn wants_agents(&self) -> bool {
+        true
+    }
+
+    fn agents(&mut self, cx: &mut Context<'_>, agents: &[KnownAgent], gone: &[AgentId]) {
+        for agent in agents {
+            self.cluster.agents.insert(agent.id.clone(), agent.clone());
+        }
+        for agent in gone {
+            self.cluster.agents.remove(agent);
+        }
         self.state_demand(cx);
     }
 

@@ -16,8 +16,10 @@ use thiserror::Error;
 use crate::autoscale::Autoscaling;
 use crate::discovery::{VirtualPort, VirtualServiceError, check_ports, check_targets};
 
+mod rule;
 mod update;
 
+pub use self::rule::{MAX_REPLICA_RULES, PlaceKey, ReplicaRule, RuleKind};
 pub use self::update::{Amount, MAX_UPDATE_TIME, UpdatePolicy, UpdateStrategy};
 
 /// The longest name of a service, and of a namespace, in bytes: a label of the domain name system.
@@ -93,6 +95,8 @@ pub struct ServiceTask {
     pub limits: Limits,
     /// Spreads, where it does not say.
     pub rules: PlacementRules,
+    /// All of them hold; at most [`MAX_REPLICA_RULES`].
+    pub replica_rules: Vec<ReplicaRule>,
 }
 
 /// Why a spec is refused.
@@ -139,6 +143,10 @@ pub enum SpecError {
     Update { name: String, what: String },
     #[error("the scaling of service `{name}` has {what}")]
     Scaling { name: String, what: String },
+    #[error("service `{name}` cannot {what}")]
+    Rule { name: String, what: String },
+    #[error("service `{name}` has more than {MAX_REPLICA_RULES} rules of where replicas run")]
+    Rules { name: String },
     #[error("service `{name}` allows 0 replicas on one agent")]
     NoneOnAgent { name: String },
     #[error("service `{name}` asks for {asked}, and the largest agent has {largest}")]
@@ -184,6 +192,12 @@ impl ServiceSpec {
                 what,
             })?;
         }
+        if self.task.replica_rules.len() > MAX_REPLICA_RULES {
+            let name = name.clone();
+            return Err(SpecError::Rules { name });
+        }
+        let mut rules = self.task.replica_rules.iter();
+        rules.try_for_each(|rule| rule.check(name, self.mode))?;
         self.task.check(name)
     }
 

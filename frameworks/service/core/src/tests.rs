@@ -8,5 +8,7 @@ mod deployments;
 mod discovery;
 mod leaving;
 mod losses;
+mod neighbours;
+mod places;
 mod rules;
 mod world;

@@ -10,9 +10,9 @@ use proffer_session::{Context, Output, Scheduler, Write};
 use proffer_types::container::{Check, CheckKind};
 use proffer_types::scheduler_link::Call;
 use proffer_types::{
-    AgentId, Attribute, Constraint, ContainerSpec, FrameworkId, InverseOffer, KillPolicy, Limits, MasterId,
-    Offer, OfferConstraints, OfferId, Operation, PlacementRules, Predicate, Resources, Role, Selector,
-    ShapeId, StatusReason, StatusSource, TaskId, TaskInfo, TaskState, TaskStatus, Timestamp, Unavailability,
+    AgentId, Attribute, ContainerSpec, FrameworkId, InverseOffer, KillPolicy, Limits, MasterId, Offer,
+    OfferId, Operation, PlacementRules, Resources, Role, ShapeId, StatusReason, StatusSource, TaskId,
+    TaskInfo, TaskState, TaskStatus, Timestamp, Unavailability,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -21,9 +21,14 @@ use crate::index::Index;
 use crate::service::Service;
 use crate::services::Cluster;
 use crate::{
-    Amount, Mode, ServiceSpec, ServiceTask, ServiceView, Services, Steer, UpdatePolicy, UpdateStrategy,
-    VirtualPort,
+    Amount, Mode, ReplicaRule, ServiceSpec, ServiceTask, ServiceView, Services, Steer, UpdatePolicy,
+    UpdateStrategy, VirtualPort,
 };
+
+mod places;
+
+pub(super) use self::places::{known_of, replica_rule_of};
+use self::places::{rules_of, shape_text};
 
 pub(super) struct World {
     pub(super) services: Services,
@@ -33,6 +38,7 @@ pub(super) struct World {
     /// Of what is applied and offered from now on.
     role: Role,
     rules: PlacementRules,
+    replica_rules: Vec<ReplicaRule>,
     lost_after: Option<Duration>,
     update: UpdatePolicy,
     has_checks: bool,
@@ -51,6 +57,7 @@ impl World {
             n_offers: 0,
             role: Role::default(),
             rules: PlacementRules::default(),
+            replica_rules: Vec::new(),
             lost_after: None,
             update: policy(),
             has_checks: false,
@@ -139,6 +146,10 @@ impl World {
         let mut words = text.split(',');
         let resources = words.next().unwrap().parse().unwrap();
         let mut offer = self.offer(agent, resources);
+        if let Some(known) = self.services.cluster.agents.get(&offer.agent_id) {
+            offer.hostname = known.info.hostname.clone();
+            offer.attributes = known.info.attributes.clone();
+        }
         for word in words {
             if let Some((number, n)) = word.split_once('*') {
                 let shape = ShapeId(number.parse().unwrap());
@@ -186,12 +197,23 @@ impl World {
             }
             ["rules", ref rules @ ..] => {
                 self.rules = rules_of(rules);
+                self.replica_rules = rules.iter().filter_map(|rule| replica_rule_of(rule)).collect();
                 Vec::new()
+            }
+            ["agents", ref agents @ ..] => {
+                let agents: Vec<_> = agents.iter().map(|text| known_of(text)).collect();
+                self.run(|services, cx| services.agents(cx, &agents, &[])).1
+            }
+            ["asks"] => {
+                let shapes = self.services.demand(&self.role);
+                let shapes: Vec<_> = shapes.iter().map(shape_text).collect();
+                return shapes.join("; ");
             }
             ["apply", name, replicas, resources, ref command @ ..] => {
                 let mut spec = spec(name, replicas.parse().unwrap(), resources, command);
                 spec.role = self.role.clone();
                 spec.task.rules = self.rules.clone();
+                spec.task.replica_rules = self.replica_rules.clone();
                 spec.lost_after = self.lost_after;
                 spec.update = self.update;
                 spec.labels = self.labels.clone();
@@ -269,6 +291,7 @@ impl World {
                 spec.mode = Mode::Daemon;
                 spec.update = self.update;
                 spec.task.rules = self.rules.clone();
+                spec.task.replica_rules = self.replica_rules.clone();
                 let (result, calls) = self.run(|services, cx| services.apply(spec, cx));
                 let result = result.map(|applied| format!("version {}", applied.version));
                 return told(&result.unwrap_or_else(|error| error.to_string()), &calls);
@@ -445,6 +468,7 @@ pub(super) fn spec(name: &str, replicas: u32, resources: &str, command: &[&str])
             kill_policy: KillPolicy::default(),
             limits: Limits::default(),
             rules: PlacementRules::default(),
+            replica_rules: Vec::new(),
         },
         lost_after: None,
         update: policy(),
@@ -534,22 +558,6 @@ pub(super) fn launched(operations: &[Operation]) -> impl Iterator<Item = &TaskIn
         };
         tasks
     })
-}
-
-/// `rack=r1 max=2`: what holds for the tasks that are applied from now on.
-fn rules_of(words: &[&str]) -> PlacementRules {
-    let mut rules = PlacementRules::default();
-    for (name, value) in words.iter().filter_map(|word| word.split_once('=')) {
-        if name == "max" {
-            rules.max_per_agent = Some(value.parse().unwrap());
-        } else {
-            rules.constraints = OfferConstraints::all_of(vec![Constraint {
-                selector: Selector::Attribute(name.to_owned()),
-                predicate: Predicate::Equals(value.to_owned()),
-            }]);
-        }
-    }
-    rules
 }
 
 /// Runs a scenario of one command a line; what each did stands behind an arrow.
