@@ -171,6 +171,7 @@ fn spec(name: &str) -> Result<ServiceSpec> {
             kill_policy: KillPolicy::default(),
             limits: Limits::default(),
             rules: PlacementRules::default(),
+            replica_rules: Vec::new(),
         },
         lost_after: None,
         update: UpdatePolicy::default(),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proffer_types::{
-    AgentId, FrameworkId, InverseOffer, KnownAgent, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role,
-    TaskStatus, Timestamp,
+    AgentId, FrameworkId, InverseOffer, KnownAgent, Offer, OfferId, OfferPreferences, OperationStatus,
+    Resources, Role, TaskStatus, Timestamp,
 };
 
 use crate::{Context, RecoverError};

@@ -10,8 +10,8 @@ use std::time::Duration;
 use proffer_batch_core::RecurringView;
 use proffer_session::{Context, RecoverError, Scheduler};
 use proffer_types::{
-    AgentId, FrameworkId, InverseOffer, KnownAgent, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role,
-    TaskStatus, Timestamp,
+    AgentId, FrameworkId, InverseOffer, KnownAgent, Offer, OfferId, OfferPreferences, OperationStatus,
+    Resources, Role, TaskStatus, Timestamp,
 };
 
 use crate::batch_load::BatchLoad;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use proffer_service_core::{ReplicaState, ServiceSpec, ServiceView, Services, Steer};
 use proffer_session::{Context, RecoverError, Scheduler};
 use proffer_types::{
-    AgentId, FrameworkId, KnownAgent, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role, TaskStatus,
-    Timestamp,
+    AgentId, FrameworkId, KnownAgent, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role,
+    TaskStatus, Timestamp,
 };
 
 use crate::facts::Promises;
