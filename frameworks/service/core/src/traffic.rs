@@ -180,3 +180,40 @@ impl Load {
 fn saturate(value: u128) -> u64 {
     u64::try_from(value).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(latency: &[(usize, u64)], errors: u64) -> Load {
+        let mut recent = Served {
+            errors,
+            ..Served::default()
+        };
+        for (bucket, n) in latency {
+            recent.latency[*bucket] = *n;
+            recent.count += n;
+        }
+        Load {
+            count: recent.count,
+            recent,
+            span: TRAFFIC_WINDOW,
+            is_whole: true,
+        }
+    }
+
+    #[test]
+    fn a_percentile_lies_within_its_bucket_by_its_rank_there() {
+        // Half within a millisecond, half within 2 to 5.
+        let halves = load(&[(0, 50), (2, 50)], 3);
+        assert_eq!([50, 75, 99].map(|p| halves.latency(p)), [1000, 3500, 4940]);
+        assert_eq!((halves.errors(), halves.requests()), (3000, 6666));
+        // What took longer than the last bound is no less than that.
+        let endless = load(&[(N_LATENCY_BUCKETS - 1, 20)], 0);
+        assert_eq!(endless.latency(50), 10_000_000);
+        let few = load(&[(12, FEW - 1)], FEW - 1);
+        assert_eq!((few.latency(99), few.errors()), (0, 0));
+        let full = load(&[(3, u64::MAX / 2)], u64::MAX);
+        assert_eq!(full.latency(99), 9950);
+    }
+}
