@@ -18,6 +18,9 @@ use tracing::warn;
 
 /// How long an endpoint may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long what was sent to an endpoint may stay unacknowledged by its host: then that is gone, and the connection with it
+/// (TCP_USER_TIMEOUT, RFC 5482).
+const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 /// Connections open at a time; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 32_768;
 /// The pause after an accept that failed for want of something, such as descriptors.

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use self::body::RequestBody;
-use super::{CONNECT_TIMEOUT, Proxy, accept};
+use super::{CONNECT_TIMEOUT, Proxy, UNACKNOWLEDGED, accept};
 use crate::route::Route;
 
 /// How long a client may take to send the head of a request, and keep a connection without one: as nginx.
@@ -53,6 +53,7 @@ impl Client {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
         let mut builder = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
         builder
             .pool_timer(TokioTimer::new())

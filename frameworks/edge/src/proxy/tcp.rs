@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use proffer_edge_core::traffic::Outcome;
+use socket2::SockRef;
 use tokio::io::copy_bidirectional_with_sizes;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{CONNECT_TIMEOUT, Proxy, accept};
+use super::{CONNECT_TIMEOUT, Proxy, UNACKNOWLEDGED, accept};
 use crate::route::{Open, Route};
 
 /// What is read at once, in each direction.
@@ -51,6 +52,9 @@ pub(super) async fn connect(route: &Arc<Route>) -> Option<(TcpStream, Open)> {
         let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(open.pick.address)).await;
         if let Ok(Ok(stream)) = connected
             && stream.set_nodelay(true).is_ok()
+            && SockRef::from(&stream)
+                .set_tcp_user_timeout(Some(UNACKNOWLEDGED))
+                .is_ok()
         {
             return Some((stream, open));
         }
