@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use proffer_cluster_tests::{Cluster, signal, text, wait_for};
@@ -11,6 +12,8 @@ use super::row;
 use super::servers::{PATIENCE, Running, free_port, nginx_config, until_answers};
 use crate::report::Report;
 
+/// Who ends sooner is taken to fail quickly, and has to pause before the next start.
+const STEADY: Duration = proffer_service_core::STEADY;
 /// How often each is measured; the middle one counts.
 const ROUNDS: usize = 5;
 /// Seconds.
@@ -28,6 +31,7 @@ pub(super) fn run(cluster: &Cluster, report: &mut Report) -> Result<()> {
         ensure!(applied.status.success(), "{}", text(&applied.stderr));
         until_answers(port, |_| true)?;
         first.push(start.elapsed().as_secs_f64());
+        thread::sleep(STEADY);
         again.push(replaced(&format!("{name}.0."), port)?);
         cluster.ok(&["service", "delete", &name])?;
         by_hand.push(started_by_hand()?);
