@@ -306,6 +306,7 @@ impl Member {
                 revocable: self.capabilities & 1 > 0,
                 shared: self.capabilities & 2 > 0,
                 region_aware: self.capabilities & 4 > 0,
+                agents: false,
             },
             preferences: roles
                 .iter()
