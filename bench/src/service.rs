@@ -33,7 +33,7 @@ pub(crate) fn run(binary: &Path, plot: &Path, report: &mut Report) -> Result<()>
     let cluster = Cluster::start_of(binary, &[("PROFFER_VIRTUAL_ADDRESSES", ADDRESSES)])?;
     let edge = servers::Edge::new(binary, &cluster)?;
     proxy::run(&cluster, report)?;
-    dns::run(&cluster, &edge, report)?;
+    dns::run(&edge, report)?;
     life::run(&cluster, report)?;
     autoscale::run(&cluster, plot, report)
 }

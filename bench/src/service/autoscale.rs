@@ -9,10 +9,11 @@ use std::{fs, thread};
 
 use anyhow::{Result, anyhow, ensure};
 use plotters::prelude::*;
+use proffer_cluster_tests::web::{self, free_port};
 use proffer_cluster_tests::{Cluster, text};
 
 use super::row;
-use super::servers::{free_port, get, nginx_config, until_answers};
+use super::servers::{get, until_answers};
 use crate::report::Report;
 
 /// Requests a second, and for how many seconds.
@@ -70,17 +71,11 @@ fn count(n: usize) -> f64 {
 }
 
 fn spec(port: u16) -> String {
-    let config = nginx_config("server { listen PORT; location / { return 200 x; } }");
-    let config = config
-        .replace('\n', "%0A")
-        .replace(' ', "%20")
-        .replace('"', "%22");
-    format!(
-        "name: scaled\nexpose: [{{ port: 80, to: http, protocol: http, publish: {port} }}]\nscaling: {{ min: 1, max: {MAX}, requests: \
-         {TARGET}/s, stabilise: {{ down: 15s }} }}\ntask:\n  cpus: 0.05\n  mem: 32MiB\n  ports: [{{ name: http }}]\n  fetch: [{{ uri: \
-         \"data:,{config}\", destination: nginx.conf }}]\n  command: [sh, -c, \"sed -e s/PORT/$PROFFER_PORT_HTTP/ nginx.conf > conf && exec \
-         nginx -e stderr -p $PWD -c $PWD/conf\"]\n  readiness: {{ http: {{ port: http, path: / }}, interval: 500ms }}\n"
-    )
+    let fields = format!(
+        "expose: [{{ port: 80, to: http, protocol: http, publish: {port} }}]\nscaling: {{ min: 1, max: {MAX}, requests: {TARGET}/s, \
+         stabilise: {{ down: 15s }} }}\n"
+    );
+    web::service("scaled", &fields, "x")
 }
 
 /// Sends the load, and looks every second; the samples, and how many requests failed.

@@ -4,17 +4,18 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use proffer_cluster_tests::{Cluster, wait_for};
+use proffer_cluster_tests::wait_for;
+use proffer_cluster_tests::web::free_port;
 
 use super::row;
-use super::servers::{Edge, PATIENCE, Running, free_port};
+use super::servers::{Edge, PATIENCE, Running};
 use crate::report::Report;
 
 const QUESTIONS: usize = 20_000;
 /// Milliseconds.
 const AIM_MS: f64 = 1.0;
 
-pub(super) fn run(_cluster: &Cluster, edge: &Edge, report: &mut Report) -> Result<()> {
+pub(super) fn run(edge: &Edge, report: &mut Report) -> Result<()> {
     let ours = p99_ms(edge.dns, "bench.service.proffer")?;
     let port = free_port()?;
     let args = [

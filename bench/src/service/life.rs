@@ -6,10 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use proffer_cluster_tests::web::{self, free_port, nginx};
 use proffer_cluster_tests::{Cluster, signal, text, wait_for};
 
 use super::row;
-use super::servers::{PATIENCE, Running, free_port, nginx_config, until_answers};
+use super::servers::{PATIENCE, Running, until_answers};
 use crate::report::Report;
 
 /// Who ends sooner is taken to fail quickly, and has to pause before the next start.
@@ -25,7 +26,7 @@ pub(super) fn run(cluster: &Cluster, report: &mut Report) -> Result<()> {
     for round in 0..ROUNDS {
         let name = format!("web{round}");
         let port = free_port()?;
-        let spec = web(&name, port);
+        let spec = exposed(&name, port);
         let start = Instant::now();
         let applied = cluster.run_with_input(&["service", "apply", "-f", "-"], &spec)?;
         ensure!(applied.status.success(), "{}", text(&applied.stderr));
@@ -53,48 +54,22 @@ pub(super) fn run(cluster: &Cluster, report: &mut Report) -> Result<()> {
     )
 }
 
-fn web(name: &str, port: u16) -> String {
-    let server = "server { listen PORT; location / { return 200 \"PID\"; } }";
-    let config = nginx_config(server)
-        .replace('\n', "%0A")
-        .replace(' ', "%20")
-        .replace('"', "%22");
-    format!(
-        "name: {name}\nexpose: [{{ port: 80, to: http, protocol: http, publish: {port} }}]\nshutdown_delay: 0s\ntask:\n  cpus: 0.1\n  mem: \
-         64MiB\n  ports: [{{ name: http }}]\n  fetch: [{{ uri: \"data:,{config}\", destination: nginx.conf }}]\n  command: [sh, -c, \"sed -e \
-         s/PORT/$PROFFER_PORT_HTTP/ -e s/PID/$PROFFER_TASK_ID/ nginx.conf > conf && exec nginx -e stderr -p $PWD -c $PWD/conf\"]\n  \
-         readiness: {{ http: {{ port: http, path: / }}, interval: 100ms }}\n"
-    )
+fn exposed(name: &str, port: u16) -> String {
+    let fields =
+        format!("expose: [{{ port: 80, to: http, protocol: http, publish: {port} }}]\nshutdown_delay: 0s\n");
+    web::service(name, &fields, "$PROFFER_TASK_ID")
 }
 
 /// Seconds from SIGKILL until another task answers.
 fn replaced(task: &str, port: u16) -> Result<f64> {
-    let pid = nginx_of(task)?;
+    let [pid] = *web::processes(task)? else {
+        bail!("no nginx of {task} runs");
+    };
     let before = super::servers::get(port)?;
     let start = Instant::now();
     signal(pid, "KILL")?;
     until_answers(port, |body| body != before)?;
     Ok(start.elapsed().as_secs_f64())
-}
-
-/// The process of a task whose id begins so.
-fn nginx_of(task: &str) -> Result<u32> {
-    for entry in fs::read_dir("/proc")?.flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse() else {
-            continue;
-        };
-        let is_nginx = fs::read_to_string(entry.path().join("comm")).is_ok_and(|comm| comm.trim() == "nginx");
-        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-        let is_its = environment.split(|byte| *byte == 0).any(|line| {
-            let line = String::from_utf8_lossy(line);
-            line.strip_prefix("PROFFER_TASK_ID=")
-                .is_some_and(|id| id.starts_with(task))
-        });
-        if is_nginx && is_its {
-            return Ok(pid);
-        }
-    }
-    bail!("no nginx of {task} runs")
 }
 
 fn started_by_hand() -> Result<f64> {
@@ -136,7 +111,7 @@ impl Loop {
 
 fn restarted_by_a_loop() -> Result<f64> {
     let (port, dir) = (free_port()?, tempfile::tempdir()?);
-    fs::write(dir.path().join("conf"), nginx_config(&server(port)))?;
+    fs::write(dir.path().join("conf"), nginx(&server(port)))?;
     let shell = Command::new("sh")
         .args(["-c", "while :; do nginx -e stderr -p $PWD -c $PWD/conf; done"])
         .current_dir(dir.path())

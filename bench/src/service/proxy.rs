@@ -3,10 +3,11 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use proffer_cluster_tests::web::free_port;
 use proffer_cluster_tests::{Cluster, text};
 
 use super::row;
-use super::servers::{Running, free_port, until_answers};
+use super::servers::{Running, until_answers};
 use crate::report::Report;
 
 /// Seconds of each measurement, and how often each is made; the best counts, as others disturb only downwards.
@@ -33,7 +34,7 @@ pub(super) fn run(cluster: &Cluster, report: &mut Report) -> Result<()> {
         return report.add(row("proxy", 0.0, "requests/s").invalid("there is no nginx"));
     };
     publish(cluster, edge, upstream)?;
-    let _nginx = Running::nginx(&format!(
+    let _nginx = Running::nginx_with_workers(&format!(
         "upstream u {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 1000000; }} server {{ listen {by_nginx}; location / {{ \
          proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }}"
     ))?;
@@ -41,7 +42,7 @@ pub(super) fn run(cluster: &Cluster, report: &mut Report) -> Result<()> {
         "haproxy",
         &["-db", "-f", "conf"],
         &format!(
-            "global\n maxconn 4000\n nbthread 1\ndefaults\n mode http\n timeout connect 2s\n timeout client 60s\n timeout server 60s\n http-reuse \
+            "global\n maxconn 4000\ndefaults\n mode http\n timeout connect 2s\n timeout client 60s\n timeout server 60s\n http-reuse \
              always\nlisten l\n bind 127.0.0.1:{by_haproxy}\n server s 127.0.0.1:{upstream}\n"
         ),
     );

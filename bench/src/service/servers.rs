@@ -1,14 +1,15 @@
 //! Programs that are started beside the cluster, and ended with what holds them.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use proffer_cluster_tests::Cluster;
+use proffer_cluster_tests::web::{free_port, nginx};
+use proffer_cluster_tests::{Cluster, signal, wait_for};
 use tempfile::TempDir;
 
 /// How long anything may take to answer at first.
@@ -26,9 +27,15 @@ pub(super) struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // nginx ends its workers when it is asked to; it may have ended by itself.
+        let _ = signal(self.child.id(), "TERM");
+        let has_ended = wait_for(Duration::from_secs(5), || {
+            matches!(self.child.try_wait(), Ok(Some(_)))
+        });
+        if !has_ended {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
 }
 
@@ -48,9 +55,18 @@ impl Running {
         Ok(Self { child, _dir: dir })
     }
 
-    /// nginx with that server.
+    /// nginx with that server, as one process.
     pub(super) fn nginx(server: &str) -> Result<Self> {
-        let config = nginx_config(server);
+        Self::nginx_of(nginx(server))
+    }
+
+    /// nginx with that server, with a worker for each processor, as Debian sets it.
+    pub(super) fn nginx_with_workers(server: &str) -> Result<Self> {
+        let config = nginx(server);
+        Self::nginx_of(config.replace("master_process off;", "worker_processes auto; user root;"))
+    }
+
+    fn nginx_of(config: String) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         fs::write(dir.path().join("conf"), config)?;
         let conf = dir.path().join("conf");
@@ -66,15 +82,6 @@ impl Running {
             .context("cannot start nginx")?;
         Ok(Self { child, _dir: dir })
     }
-}
-
-/// One process of nginx in the foreground.
-pub(super) fn nginx_config(server: &str) -> String {
-    format!(
-        "daemon off; master_process off; pid nginx.pid; error_log stderr;\nevents {{ worker_connections 4096; }}\nhttp {{ access_log \
-         off; keepalive_requests 1000000; client_body_temp_path t; proxy_temp_path t; fastcgi_temp_path t; uwsgi_temp_path t; \
-         scgi_temp_path t; {server} }}\n"
-    )
 }
 
 /// `proffer edge` as a plain process.
@@ -105,10 +112,6 @@ impl Edge {
             _running: running,
         })
     }
-}
-
-pub(super) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// The body of an answer; none when it is not 200.

@@ -6,6 +6,7 @@
 pub mod chronos;
 pub mod lan;
 pub mod loose;
+pub mod web;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};

@@ -2,12 +2,13 @@
 //!
 //! The edge is a daemon service of the cluster itself, with an image of nothing but the host's files.
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::process::{Child, Command, Stdio};
+use std::net::{SocketAddr, UdpSocket};
+use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{fs, thread};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use proffer_cluster_tests::web::{self, Load};
 use proffer_cluster_tests::{Cluster, built_binary, signal, skipped, text, wait_for};
 
 /// How long a change may take to settle on a busy machine.
@@ -15,11 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Not of the default pool: other clusters may be on this machine.
 const ADDRESSES: &str = "10.213.77.0/28";
-
-/// Answers with its version; fast to start, and one process.
-const NGINX: &str = "daemon off; master_process off; pid nginx.pid; error_log stderr;\nevents { worker_connections 512; }\nhttp { \
-    access_log off; client_body_temp_path t; proxy_temp_path t; fastcgi_temp_path t; uwsgi_temp_path t; scgi_temp_path t; \
-    server { listen PORT; location / { return 200 \"VERSION\"; } } }\n";
 
 /// What the whole test is about.
 struct World {
@@ -32,7 +28,7 @@ struct World {
 impl World {
     /// A cluster whose agent allows edges, and an edge on it; nothing where this machine lacks what it takes.
     fn new() -> Result<Option<Self>> {
-        if skipped() || !(has("nginx") && has("wrk")) {
+        if skipped() || lacks() {
             return Ok(None);
         }
         let cluster = Cluster::start_with_env(&[
@@ -42,8 +38,8 @@ impl World {
         ])?;
         let world = Self {
             cluster,
-            published: free_port()?,
-            dns: free_port()?,
+            published: web::free_port()?,
+            dns: web::free_port()?,
         };
         world.apply(&world.edge("5s")?)?;
         let is_ready = || {
@@ -80,17 +76,18 @@ impl World {
         ))
     }
 
-    fn web(&self, replicas: u32, version: &str) -> String {
-        let (config, port) = (
-            NGINX.replace('\n', "%0A").replace(' ', "%20").replace('"', "%22"),
-            self.published,
+    fn web(&self, name: &str, replicas: u32, version: &str) -> String {
+        let port = self.published;
+        let fields = format!(
+            "replicas: {replicas}\nexpose: [{{ port: 80, to: http, protocol: http, publish: {port} }}]\nupdate: {{ min_healthy_time: 500ms }}\n"
         );
-        format!(
-            "name: web\nreplicas: {replicas}\nexpose: [{{ port: 80, to: http, protocol: http, publish: {port} }}]\nupdate: {{ \
-             min_healthy_time: 500ms }}\ntask:\n  cpus: 0.1\n  mem: 64MiB\n  ports: [{{ name: http }}]\n  fetch: [{{ uri: \
-             \"data:,{config}\", destination: nginx.conf }}]\n  command: [sh, -c, \"sed -e s/PORT/$PROFFER_PORT_HTTP/ -e \
-             s/VERSION/{version}/ nginx.conf > conf && exec nginx -e stderr -p $PWD -c $PWD/conf\"]\n  readiness: {{ http: {{ \
-             port: http, path: / }}, interval: 200ms }}\n"
+        web::service(name, &fields, version)
+    }
+
+    fn load(&self) -> Result<Load> {
+        Load::start(
+            Command::new("wrk"),
+            &format!("http://127.0.0.1:{}/", self.published),
         )
     }
 
@@ -111,9 +108,9 @@ impl World {
             .collect())
     }
 
-    fn settles_at(&self, n: usize, version: u64) -> Result<()> {
+    fn settles_at(&self, name: &str, n: usize, version: u64) -> Result<()> {
         let is_there = || {
-            let Ok(service) = self.cluster.json(&["service", "status", "web"]) else {
+            let Ok(service) = self.cluster.json(&["service", "status", name]) else {
                 return false;
             };
             let replicas = service["replicas"].as_array().cloned().unwrap_or_default();
@@ -122,7 +119,7 @@ impl World {
             replicas.len() == n && replicas.iter().all(is_good)
         };
         let settled = wait_for(PATIENCE, is_there);
-        ensure!(settled, "{}", self.cluster.ok(&["service", "status", "web"])?);
+        ensure!(settled, "{}", self.cluster.ok(&["service", "status", name])?);
         Ok(())
     }
 
@@ -155,82 +152,12 @@ impl World {
 }
 
 #[expect(clippy::print_stdout, reason = "the run's summary counts these lines")]
-fn has(program: &str) -> bool {
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
-    let is_there = path
-        .split(':')
-        .any(|dir| fs::metadata(format!("{dir}/{program}")).is_ok());
-    if !is_there {
-        println!("skipped: there is no {program}");
+fn lacks() -> bool {
+    let missing = web::missing(&["nginx", "wrk"]);
+    if let Some(missing) = missing {
+        println!("skipped: there is no {missing}");
     }
-    is_there
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-/// `wrk` until it is asked what came of it.
-struct Load {
-    wrk: Child,
-    ends: Instant,
-}
-
-impl Load {
-    fn new(port: u16, seconds: u64) -> Result<Self> {
-        let wrk = Command::new("wrk")
-            .args([
-                "-t1",
-                "-c8",
-                &format!("-d{seconds}s"),
-                &format!("http://127.0.0.1:{port}/"),
-            ])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let ends = Instant::now() + Duration::from_secs(seconds);
-        Ok(Self { wrk, ends })
-    }
-
-    /// Nothing failed, and everything that was to happen did so under load.
-    fn check(self) -> Result<()> {
-        let was_in_time = Instant::now() < self.ends;
-        let output = self.wrk.wait_with_output()?;
-        let told = text(&output.stdout);
-        ensure!(output.status.success(), "{}", text(&output.stderr));
-        let requests = told
-            .lines()
-            .find_map(|line| line.trim().split_once(" requests in "));
-        let n: u64 = requests.context("wrk counted nothing")?.0.parse()?;
-        ensure!(n > 100, "{told}");
-        ensure!(
-            !told.contains("Socket errors") && !told.contains("Non-2xx"),
-            "{told}"
-        );
-        ensure!(was_in_time, "the load was over before the changes were: {told}");
-        Ok(())
-    }
-}
-
-/// The processes of nginx that belong to tasks whose ids begin so.
-fn nginx_of(task: &str) -> Result<Vec<u32>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc")?.flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse() else {
-            continue;
-        };
-        let is_nginx = fs::read_to_string(entry.path().join("comm")).is_ok_and(|comm| comm.trim() == "nginx");
-        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-        let is_its = environment.split(|byte| *byte == 0).any(|line| {
-            let line = String::from_utf8_lossy(line);
-            line.strip_prefix("PROFFER_TASK_ID=")
-                .is_some_and(|id| id.starts_with(task))
-        });
-        if is_nginx && is_its {
-            found.push(pid);
-        }
-    }
-    Ok(found)
+    missing.is_some()
 }
 
 #[test]
@@ -239,7 +166,7 @@ fn no_request_fails_while_a_service_is_scaled_updated_and_killed() -> Result<()>
         return Ok(());
     };
     let applied = Instant::now();
-    world.apply(&world.web(2, "one"))?;
+    world.apply(&world.web("web", 2, "one"))?;
     let published = format!("127.0.0.1:{}", world.published);
     let serves = |what: &str| {
         wait_for(PATIENCE, || {
@@ -252,7 +179,7 @@ fn no_request_fails_while_a_service_is_scaled_updated_and_killed() -> Result<()>
         took < Duration::from_secs(30),
         "it took {took:?} until the first answer"
     );
-    world.settles_at(2, 1)?;
+    world.settles_at("web", 2, 1)?;
 
     // It has an address of its own, and names that lead to where it is.
     let exposed = world.cluster.json(&["service", "endpoints", "web"])?;
@@ -268,23 +195,23 @@ fn no_request_fails_while_a_service_is_scaled_updated_and_killed() -> Result<()>
     );
     assert_eq!(world.dns("nobody.service.proffer")?.0, 3);
 
-    let load = Load::new(world.published, 40)?;
+    let load = world.load()?;
     world.cluster.ok(&["service", "scale", "web", "4"])?;
-    world.settles_at(4, 1)?;
+    world.settles_at("web", 4, 1)?;
     world.cluster.ok(&["service", "scale", "web", "2"])?;
-    world.settles_at(2, 1)?;
-    world.apply(&world.web(2, "two"))?;
-    world.settles_at(2, 2)?;
+    world.settles_at("web", 2, 1)?;
+    world.apply(&world.web("web", 2, "two"))?;
+    world.settles_at("web", 2, 2)?;
     assert!(serves("two"), "{:?}", world.get(&published));
-    let killed = nginx_of("web.0.")?;
+    let killed = web::processes("web.0.")?;
     let [pid] = *killed else {
         bail!("web.0 has the processes {killed:?}")
     };
     signal(pid, "KILL")?;
-    let is_new = || nginx_of("web.0.").is_ok_and(|now| now.len() == 1 && now != [pid]);
+    let is_new = || web::processes("web.0.").is_ok_and(|now| now.len() == 1 && now != [pid]);
     assert!(wait_for(PATIENCE, is_new), "the killed replica was not replaced");
-    world.settles_at(2, 2)?;
-    load.check()?;
+    world.settles_at("web", 2, 2)?;
+    load.end()?;
 
     world.cluster.ok(&["service", "delete", "web"])?;
     let is_gone = || world.dns("web.service.proffer").is_ok_and(|(code, _)| code == 3);
@@ -297,8 +224,8 @@ fn an_edge_is_replaced_by_a_rolling_update_like_any_service() -> Result<()> {
     let Some(world) = World::new()? else {
         return Ok(());
     };
-    world.apply(&world.web(1, "one"))?;
-    world.settles_at(1, 1)?;
+    world.apply(&world.web("site", 1, "one"))?;
+    world.settles_at("site", 1, 1)?;
     let published = format!("127.0.0.1:{}", world.published);
     assert!(wait_for(PATIENCE, || world.get(&published).is_ok()));
     world.apply(&world.edge("6s")?)?;
