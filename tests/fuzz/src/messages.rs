@@ -2,7 +2,10 @@
 
 use std::fmt::Debug;
 
+use proffer_service_core::{ServiceSpec, VirtualService};
 use proffer_types::agent_link::MasterMessage;
+use proffer_types::discovery::DiscoveredService;
+use proffer_types::edge_report::EdgeReport;
 use proffer_types::{ExecutorInfo, FrameworkInfo, Offer, OperationStatus, Resources, TaskInfo, TaskStatus};
 use proffer_wire::agent_link::{Registration, agent_frames, from_master_frame, master_frames};
 use proffer_wire::scheduler_link::{call_frames, event_frames, from_call_frame, from_event_frame};
@@ -15,7 +18,7 @@ pub(crate) fn run(input: &[u8]) {
     let Some((kind, bytes)) = input.split_first() else {
         return;
     };
-    match kind % 12 {
+    match kind % 16 {
         0 => agent_frame(bytes),
         1 => master_frame(bytes),
         2 => calls(bytes),
@@ -27,7 +30,11 @@ pub(crate) fn run(input: &[u8]) {
         8 => both_ways::<v1::Offer, Offer>(bytes),
         9 => both_ways::<v1::OperationStatus, OperationStatus>(bytes),
         10 => both_ways::<v1::ExecutorInfo, ExecutorInfo>(bytes),
-        _ => both_ways::<v1::AgentInfo, proffer_types::AgentInfo>(bytes),
+        11 => both_ways::<v1::AgentInfo, proffer_types::AgentInfo>(bytes),
+        12 => both_ways::<v1::DiscoveredService, DiscoveredService>(bytes),
+        13 => both_ways::<v1::EdgeReport, EdgeReport>(bytes),
+        14 => both_ways::<v1::VirtualService, VirtualService>(bytes),
+        _ => both_ways::<v1::ServiceSpec, ServiceSpec>(bytes),
     }
 }
 
@@ -141,5 +148,131 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         seed(6, master::resources().encode_to_vec()),
         seed(7, master::framework_info().encode_to_vec()),
         seed(11, master::agent_info().encode_to_vec()),
+        seed(12, discovered().encode_to_vec()),
+        seed(13, report().encode_to_vec()),
+        seed(14, virtual_service().encode_to_vec()),
+        seed(15, service(task.container).encode_to_vec()),
     ]
+}
+
+fn name() -> Option<v1::ServiceName> {
+    Some(v1::ServiceName {
+        namespace: "default".to_owned(),
+        name: "web".to_owned(),
+    })
+}
+
+fn port() -> v1::DiscoveredPort {
+    v1::DiscoveredPort {
+        name: "http".to_owned(),
+        number: 80,
+        protocol: v1::PortProtocol::PortHttp.into(),
+        published: Some(8080),
+        outlier: Some(v1::OutlierDetection::default()),
+        ..v1::DiscoveredPort::default()
+    }
+}
+
+fn endpoint_ports() -> Vec<v1::EndpointPort> {
+    vec![v1::EndpointPort {
+        name: "http".to_owned(),
+        number: 31000,
+    }]
+}
+
+fn discovered() -> v1::DiscoveredService {
+    v1::DiscoveredService {
+        name: name(),
+        virtual_address: "10.213.0.1".to_owned(),
+        ports: vec![port()],
+        endpoints: vec![v1::Endpoint {
+            id: "web.0.1".to_owned(),
+            address: "10.0.0.1".to_owned(),
+            ports: endpoint_ports(),
+            weight: 1,
+            agent_id: master::agent_id(),
+            probe: false,
+        }],
+        more: false,
+    }
+}
+
+fn report() -> v1::EdgeReport {
+    v1::EdgeReport {
+        edge: "host".to_owned(),
+        listeners: vec![v1::ListenerFailure {
+            service: name(),
+            port: 80,
+            address: "0.0.0.0:80".to_owned(),
+            reason: "in use".to_owned(),
+        }],
+        endpoints: vec![v1::EndpointFinding {
+            service: name(),
+            port: 80,
+            endpoint_id: "web.0.1".to_owned(),
+            condition: v1::EndpointCondition::EndpointEjected.into(),
+        }],
+        traffic: vec![v1::EndpointTraffic {
+            service: name(),
+            port: 80,
+            endpoint_id: "web.0.1".to_owned(),
+            count: 3,
+            by_class: vec![0, 2, 0, 0, 1],
+            failed: 0,
+            latency: vec![3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            latency_sum_us: 900,
+            in_flight: 1,
+        }],
+        interval_ms: 1000,
+    }
+}
+
+fn virtual_port() -> v1::VirtualPort {
+    v1::VirtualPort {
+        port: Some(port()),
+        target: Some(v1::virtual_port::Target::TargetNumber(8080)),
+    }
+}
+
+fn virtual_service() -> v1::VirtualService {
+    v1::VirtualService {
+        name: "web.shop".to_owned(),
+        ports: vec![virtual_port()],
+        selector: [("app".to_owned(), "web".to_owned())].into(),
+        endpoints: vec![v1::StaticEndpoint {
+            address: "192.168.1.1".to_owned(),
+            ports: endpoint_ports(),
+        }],
+        headless: false,
+    }
+}
+
+fn service(container: Option<v1::ContainerSpec>) -> v1::ServiceSpec {
+    v1::ServiceSpec {
+        name: "web".to_owned(),
+        replicas: 2,
+        task: Some(v1::ServiceTask {
+            resources: Some(master::resources()),
+            container,
+            ..v1::ServiceTask::default()
+        }),
+        labels: [("app".to_owned(), "web".to_owned())].into(),
+        expose: vec![virtual_port()],
+        shutdown_delay_ms: Some(1000),
+        ..v1::ServiceSpec::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seeds_of_services_are_taken() {
+        let container = master::task("t", &master::agent_id()).container;
+        assert!(DiscoveredService::try_from(discovered()).is_ok());
+        assert!(EdgeReport::try_from(report()).is_ok());
+        assert!(VirtualService::try_from(virtual_service()).is_ok());
+        assert!(ServiceSpec::try_from(service(container)).is_ok());
+    }
 }

@@ -79,6 +79,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "image",
             "init",
             "network",
+            "service-core",
             "store",
         ],
     ),
