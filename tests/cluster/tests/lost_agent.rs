@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use proffer_cluster_tests::lan::{Cut, Lan, SWITCH};
 use proffer_cluster_tests::web::{self, Load};
-use proffer_cluster_tests::{built_binary, skipped, text, wait_for};
+use proffer_cluster_tests::{built_binary, signal, skipped, text, wait_for};
 use serde_json::Value;
 
 /// How long anything may take on a busy machine.
@@ -30,10 +30,13 @@ struct Hosts {
 
 impl Drop for Hosts {
     fn drop(&mut self) {
+        // Agents end their tasks when they are asked to stop, and only then.
         for child in self.children.iter_mut().rev() {
-            // It may have ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
+            let _ = signal(child.id(), "TERM");
+            if !wait_for(PATIENCE, || matches!(child.try_wait(), Ok(Some(_)))) {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
         }
     }
 }
@@ -66,7 +69,9 @@ impl Hosts {
         let service = format!("framework service --virtual-addresses 10.213.79.0/28 --master {master}");
         hosts.daemon(HEAD, "service", [words(&service), listen(HEAD, 0)].concat())?;
         for host in AGENTS {
-            let agent = format!("agent --resources cpus:2;mem:512MiB;ports:[31000-31100] --master {master}");
+            let agent = format!(
+                "agent --kill-tasks-on-stop --resources cpus:2;mem:512MiB;ports:[31000-31100] --master {master}"
+            );
             hosts.daemon(
                 host,
                 &format!("agent-{host}"),
