@@ -163,11 +163,13 @@ fn kill_9_of_the_leader_loses_no_task_and_repeats_none_and_the_other_one_serves(
     cluster.submit("again", every, "$PROFFER_WINDOW")?;
     assert!(cluster.has_started("array", 3) && cluster.has_started("again", 1));
     let [first, second] = cluster.roles()?;
-    let log = cluster.daemons.log(second);
-    assert!(
-        log.contains("leader=") && log.contains("pid"),
-        "it names no leader: {log}"
-    );
+    // Who stands by looks every second, and may have looked before anybody led.
+    let names_leader = || {
+        let log = cluster.daemons.log(second);
+        log.contains("leader=") && log.contains("pid")
+    };
+    let log = || cluster.daemons.log(second);
+    assert!(wait_for(PATIENCE, names_leader), "it names no leader: {}", log());
 
     cluster.daemons.kill_9(first)?;
     let killed = Instant::now();

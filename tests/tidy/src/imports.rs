@@ -80,6 +80,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "init",
             "network",
             "service-core",
+            "service-core",
             "store",
         ],
     ),

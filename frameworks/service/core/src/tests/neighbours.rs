@@ -509,11 +509,18 @@ impl Cluster {
         if is_apart && !rules("api").is_empty() {
             return;
         }
-        let needs_api = web.iter().any(|rule| matches!(rule.kind, RuleKind::Near(_)));
-        let has_api = self.world.services.get("api").is_ok();
+        // What is near to nothing waits: the other service may not be there, or be on agents that are no place.
+        let is_lone = web.iter().any(|rule| {
+            let is_place = |task: &&Task| self.place(&rule.key, &task.info.agent_id).is_some();
+            let mut api = self
+                .tasks
+                .values()
+                .filter(|task| task.info.name.starts_with("api"));
+            matches!(rule.kind, RuleKind::Near(_)) && !api.any(|task| is_place(&task))
+        });
         for view in &views {
             let name = &view.spec.name;
-            if name == "web" && needs_api && !has_api {
+            if name == "web" && is_lone {
                 continue;
             }
             let running = self
