@@ -80,7 +80,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "init",
             "network",
             "service-core",
-            "service-core",
             "store",
         ],
     ),
