@@ -16,7 +16,7 @@ const QUESTIONS: usize = 20_000;
 const AIM_MS: f64 = 1.0;
 
 pub(super) fn run(edge: &Edge, report: &mut Report) -> Result<()> {
-    let ours = p99_ms(edge.dns, "bench.service.proffer")?;
+    let ours = p99_ms(edge.dns, "bench.virtual.proffer")?;
     let port = free_port()?;
     let args = [
         "--keep-in-foreground",
