@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use proffer_cluster_tests::wait_for;
-use proffer_cluster_tests::web::free_port;
+use proffer_cluster_tests::web::{dns_question, free_port};
 
 use super::row;
 use super::servers::{Edge, PATIENCE, Running};
@@ -35,7 +35,7 @@ pub(super) fn run(edge: &Edge, report: &mut Report) -> Result<()> {
 
 /// Milliseconds, of the slowest in a hundred.
 fn p99_ms(port: u16, name: &str) -> Result<f64> {
-    let question = question(name)?;
+    let question = dns_question(name)?;
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(("127.0.0.1", port))?;
     socket.set_read_timeout(Some(Duration::from_secs(1)))?;
@@ -55,15 +55,4 @@ fn p99_ms(port: u16, name: &str) -> Result<f64> {
     times.sort_unstable();
     let slow = times.get(QUESTIONS * 99 / 100).context("no question was asked")?;
     Ok(slow.as_secs_f64() * 1e3)
-}
-
-/// For the IPv4 addresses of a name.
-fn question(name: &str) -> Result<Vec<u8>> {
-    let mut question = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    for label in name.split('.') {
-        question.push(u8::try_from(label.len())?);
-        question.extend(label.as_bytes());
-    }
-    question.extend([0, 0, 1, 0, 1]);
-    Ok(question)
 }

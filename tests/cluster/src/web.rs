@@ -29,6 +29,17 @@ pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
+/// A question of DNS for the IPv4 addresses of a name, with the id 7.
+pub fn dns_question(name: &str) -> Result<Vec<u8>> {
+    let mut question = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        question.push(u8::try_from(label.len())?);
+        question.extend(label.as_bytes());
+    }
+    question.extend([0, 0, 1, 0, 1]);
+    Ok(question)
+}
+
 /// The configuration of one process of nginx in the foreground, with what stands in its `http`.
 #[must_use]
 pub fn nginx(http: &str) -> String {

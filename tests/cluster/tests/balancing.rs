@@ -135,12 +135,7 @@ impl World {
 
     /// The answer to a question for a service's addresses: its code, and how many records.
     fn dns(&self, name: &str) -> Result<(u8, u16)> {
-        let mut question = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        for label in name.split('.') {
-            question.push(u8::try_from(label.len())?);
-            question.extend(label.as_bytes());
-        }
-        question.extend([0, 0, 1, 0, 1]);
+        let question = web::dns_question(name)?;
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.set_read_timeout(Some(Duration::from_secs(2)))?;
         socket.send_to(&question, ("127.0.0.1", self.dns))?;
