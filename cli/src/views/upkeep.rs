@@ -19,6 +19,10 @@ pub(crate) struct DrainView {
     /// Of the request.
     n_running: u32,
     max_grace_ms: Option<u64>,
+    /// How long tasks have from the agent's turn on before they are killed.
+    deadline_ms: u64,
+    /// When they are killed; absent once they were.
+    kills_at_ms: Option<u64>,
     /// The maintenance window that it is for, and ends with.
     window: Option<DrainingWindowView>,
 }
@@ -39,6 +43,8 @@ impl From<&Drain> for DrainView {
             at_once: drain.at_once,
             n_running: drain.n_running,
             max_grace_ms: drain.max_grace_ms,
+            deadline_ms: drain.deadline_ms,
+            kills_at_ms: drain.kills_at_ms,
             window: drain.window.as_ref().map(|window| DrainingWindowView {
                 name: window.name.clone(),
                 end_ms: window.end_ms,
@@ -97,7 +103,11 @@ fn drain_progress(agent: &Agent) -> String {
             format!("a place: {} of {at_once} taken", drain.n_running)
         }
         v1::DrainPhase::DrainDraining if drain.n_unfinished == 0 => "the agent".to_owned(),
-        v1::DrainPhase::DrainDraining => format!("{} task{s} or operation{s}", drain.n_unfinished),
+        v1::DrainPhase::DrainDraining => {
+            let killed = drain.kills_at_ms.map(|at| format!(", killed {}", until(at)));
+            let killed = killed.unwrap_or_default();
+            format!("{} task{s} or operation{s}{killed}", drain.n_unfinished)
+        }
         v1::DrainPhase::DrainDrained => return drain.window.as_ref().map(end_of).unwrap_or_default(),
         v1::DrainPhase::Unspecified => return String::new(),
     };
@@ -147,5 +157,21 @@ mod tests {
             waits_for(v1::DrainPhase::DrainDraining),
             format!("2 tasks or operations, then {end}")
         );
+    }
+
+    #[test]
+    fn what_is_left_on_an_agent_that_is_drained_is_told_with_its_deadline() {
+        let mut drain = Drain {
+            n_unfinished: 1,
+            kills_at_ms: Some(now_ms() + 3_600_500),
+            mark_gone: true,
+            ..Default::default()
+        };
+        drain.set_phase(v1::DrainPhase::DrainDraining);
+        let agent = Agent {
+            drain: Some(drain),
+            ..Default::default()
+        };
+        assert_eq!(progress(&agent), "1 task or operation, killed in 1h, then gone");
     }
 }

@@ -37,13 +37,14 @@ pub trait Scheduler: Send {
     /// A held offer is void. The offers of a gang become void together; each is told.
     fn rescinded(&mut self, _cx: &mut Context<'_>, _offer: &OfferId) {}
 
-    /// An agent with tasks of the framework has a maintenance window, and the framework is asked to be gone by its start:
-    /// what still runs then is killed. Stands until [`Context::accept_inverse`], [`Context::decline_inverse`], or until it
-    /// is rescinded or the link is down. Nothing follows from the answer but that operators see it; a scheduler that never
+    /// An agent with tasks of the framework is drained, or has a maintenance window, and the framework is asked to be gone by
+    /// the start: what still runs then is killed. Stands until [`Context::decline_inverse`], or until it is rescinded or the
+    /// link is down. Nothing follows from the answer but that operators see it; a scheduler that never
     /// answers need not implement this.
     fn inverse_offer(&mut self, _cx: &mut Context<'_>, _offer: &InverseOffer) {}
 
-    /// An inverse offer is void: its window was changed or has begun, or the framework has no task there any more.
+    /// An inverse offer is void: the drain was called off or its deadline has come, the window was changed or has begun, or
+    /// the framework has no task there any more. Also told of one that was accepted, but for the last.
     fn inverse_rescinded(&mut self, _cx: &mut Context<'_>, _offer: &OfferId) {}
 
     /// A task's state changed, or is told again (reconciliation): the same update may come twice.

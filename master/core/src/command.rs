@@ -95,12 +95,15 @@ pub enum OperatorRequest {
     ReactivateAgent { agent_id: AgentId },
     /// The agent is dead, and its id spent.
     MarkAgentGone { agent_id: AgentId },
-    /// Agents are not offered, and their tasks killed, a few agents at a time.
+    /// Agents are not offered, frameworks asked to leave them, and the tasks left then killed; a few agents at a time.
     DrainAgents {
         /// In the order of their turns; at most [`crate::limits::MAX_AGENTS_PER_REQUEST`].
         agent_ids: Vec<AgentId>,
         /// The longest that a task is given to end. Absent means what it asks for itself.
         max_grace: Option<Duration>,
+        /// How long frameworks have to leave an agent from its turn on; zero means that its tasks are killed at once. At most
+        /// [`crate::limits::MAX_DRAIN_NOTICE`].
+        notice: Duration,
         /// Whether each is gone once it is drained.
         mark_gone: bool,
         /// The most of them that are draining or drained at a time; absent means all.

@@ -34,4 +34,4 @@ pub use state::{
     Agent, AgentPresence, Asked, Framework, FrameworkPresence, GoneAgent, InverseAnswer, OfferEntry,
     OperationEntry, Peer, State, Task, Withheld,
 };
-pub use upkeep::{Drain, DrainPhase, RemovalDelay, Upkeep, Window};
+pub use upkeep::{Announced, Drain, DrainPhase, RemovalDelay, Upkeep, Window};

@@ -31,6 +31,8 @@ pub const MIN_INVERSE_REFUSAL: Duration = Duration::from_secs(1);
 pub const MIN_WINDOW: Duration = Duration::from_secs(1);
 /// The longest maintenance window: what is away for longer is deactivated.
 pub const MAX_WINDOW: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The longest that frameworks have to leave an agent that is drained: who wants it empty some day deactivates it.
+pub const MAX_DRAIN_NOTICE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Roles of one framework.
 pub const MAX_FRAMEWORK_ROLES: usize = 100;
 /// Services one framework may advertise.

@@ -8,7 +8,7 @@ use proffer_types::agent_link::MasterMessage;
 use proffer_types::{AgentId, FrameworkId, ResourceName, Resources, Role, Session, TaskId, scheduler_link};
 use thiserror::Error;
 
-use crate::limits::{MAX_WINDOW, MAX_WINDOW_AHEAD, MAX_WINDOW_NAME_BYTES};
+use crate::limits::{MAX_DRAIN_NOTICE, MAX_WINDOW, MAX_WINDOW_AHEAD, MAX_WINDOW_NAME_BYTES};
 use crate::{Event, LinkId, RegistryChange, RequestId};
 
 /// Everything that came of the steps since it was last emptied.
@@ -123,6 +123,8 @@ pub enum OperatorError {
     WrongNumberOfAgents { limit: usize },
     #[error("at least one agent must be allowed to drain at once")]
     NoneAtOnce,
+    #[error("the deadline of a drain is within {} days: deactivate agents whose tasks may run for longer", MAX_DRAIN_NOTICE.as_secs() / DAY)]
+    DrainDeadline,
     #[error("`{0}` cannot name a maintenance window: 1 to {limit} letters, digits, `.`, `_` and `-` can", limit = MAX_WINDOW_NAME_BYTES)]
     WindowName(String),
     #[error("there is a maintenance window `{0}` already; cancel it first, or take another name")]

@@ -53,6 +53,8 @@ pub(crate) enum Deadline {
     Agent(AgentId),
     Framework(FrameworkId),
     Offer(OfferId),
+    /// What is left on the agent is killed.
+    Drain(AgentId),
     /// A maintenance window of the agent begins or ends.
     Window(AgentId),
     /// The framework may be asked again to leave the agent.

@@ -38,6 +38,10 @@ pub struct Drain {
     pub at_once: u32,
     /// The longest that a task is given to end, whatever it asks for itself.
     pub max_grace: Option<Duration>,
+    /// How long frameworks have to leave from the agent's turn on, before what is left is killed; zero means none.
+    pub notice: Duration,
+    /// When what is left is killed. Present while frameworks are asked: the agent is draining, and nothing was killed yet.
+    pub kills_at: Option<Timestamp>,
     /// Whether the agent is gone once it is drained.
     pub mark_gone: bool,
     pub phase: DrainPhase,
@@ -52,7 +56,7 @@ pub struct Drain {
 pub enum DrainPhase {
     /// As many agents of the request as may be are draining or drained; this one goes on as before.
     Waiting,
-    /// Not offered; its tasks are being killed.
+    /// Not offered; frameworks are asked to leave it, and then its tasks killed.
     Draining,
     /// No task is left, and nobody has yet to hear of one.
     Drained,
@@ -71,10 +75,21 @@ impl Upkeep {
         self.windows.iter().find(|window| !window.begun)
     }
 
-    /// The first window, unless it has begun: what frameworks are asked about.
+    /// What frameworks with tasks there are asked about: the drain that the agent is in until its tasks are killed; or its
+    /// first window, unless that has begun.
     #[must_use]
-    pub fn announced(&self) -> Option<&Window> {
-        self.windows.first().filter(|window| !window.begun)
+    pub fn announced(&self) -> Option<Announced> {
+        if self.is_draining() {
+            return self.asks_until().map(Announced::Drain);
+        }
+        let first = self.windows.first().filter(|window| !window.begun);
+        first.map(|window| Announced::Window(window.time))
+    }
+
+    /// Until when frameworks are asked to leave before what is left is killed, while the agent is in such a drain.
+    #[must_use]
+    pub fn asks_until(&self) -> Option<Timestamp> {
+        self.drain.as_ref().and_then(|drain| drain.kills_at)
     }
 
     /// When a window begins or ends next.
@@ -87,6 +102,12 @@ impl Upkeep {
         })
     }
 
+    /// Whether what runs there is to be killed: it is draining or drained, and nobody is asked any more.
+    #[must_use]
+    pub fn is_cleared(&self) -> bool {
+        self.is_draining() && self.asks_until().is_none()
+    }
+
     /// Whether the agent is to have no tasks: it is draining or drained.
     #[must_use]
     pub fn is_draining(&self) -> bool {
@@ -94,6 +115,14 @@ impl Upkeep {
             .as_ref()
             .is_some_and(|drain| drain.phase != DrainPhase::Waiting)
     }
+}
+
+/// What frameworks are asked to leave an agent for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Announced {
+    Window(Unavailability),
+    /// It is being drained; what is left then is killed.
+    Drain(Timestamp),
 }
 
 /// Why an agent whose time is over is not given up yet.

@@ -183,7 +183,8 @@ fn operator_status(error: &OperatorError) -> Status {
         | OperatorError::WindowPast(_)
         | OperatorError::WindowTooFar
         | OperatorError::WindowDuration
-        | OperatorError::NoneAtOnce => Status::invalid_argument(text),
+        | OperatorError::NoneAtOnce
+        | OperatorError::DrainDeadline => Status::invalid_argument(text),
         OperatorError::WeightOutOfRange { .. }
         | OperatorError::QuotaNotScalar { .. }
         | OperatorError::TooManyNames { .. }

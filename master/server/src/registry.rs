@@ -21,8 +21,8 @@ use crate::MasterError;
 
 /// The layout described above. A greater number in the store is refused: an older master would write records back without
 /// what it does not know of them. All smaller ones are read; 1 had no drains, no deactivated or gone agents, no orphans; 2 no
-/// maintenance windows.
-const FORMAT: u32 = 3;
+/// maintenance windows; 3 no deadlines of drains.
+const FORMAT: u32 = 4;
 const META: &str = "meta";
 const AGENTS: &str = "agents/";
 const FRAMEWORKS: &str = "frameworks/";

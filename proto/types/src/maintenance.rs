@@ -27,8 +27,9 @@ impl Unavailability {
     }
 }
 
-/// The wish to have an agent's resources back, before its next maintenance window: a framework that has tasks there is asked
-/// to move them. Nothing follows from its answer but that operators see it; what still runs at the start is killed.
+/// The wish to have an agent's resources back, as it is being drained, or before its next maintenance window: a framework that
+/// has tasks there is asked to move them. Nothing follows from its answer but that operators see it; what still runs at the
+/// start is killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InverseOffer {
     pub id: OfferId,
@@ -36,6 +37,9 @@ pub struct InverseOffer {
     pub agent_id: AgentId,
     pub hostname: String,
     pub unavailability: Unavailability,
+    /// The agent is being drained: it is not offered any more, and is to be left now. The unavailability starts at the
+    /// drain's deadline and has no end that is known.
+    pub is_drained: bool,
     /// What the framework's tasks hold there as it is made.
     pub resources: Resources,
 }

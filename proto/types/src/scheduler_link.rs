@@ -118,7 +118,8 @@ pub enum Event {
     Rescind(OfferId),
     /// An agent with tasks of the framework has a maintenance window: stands until it is answered or rescinded.
     InverseOffers(Vec<InverseOffer>),
-    /// An inverse offer is void: the window was changed, has begun, or the framework has no task there any more.
+    /// An inverse offer is void: the drain was called off or its deadline has come; the window was changed or has begun; or the
+    /// framework has no task there any more. Also said of one that was accepted, but for the last.
     RescindInverse(OfferId),
     Update(TaskStatus),
     OperationUpdate(OperationStatus),

@@ -51,6 +51,7 @@ impl TryFrom<v1::InverseOffer> for InverseOffer {
             agent_id: parse("agent_id", &message.agent_id)?,
             hostname: name("hostname", message.hostname)?,
             unavailability: unavailability.try_into().at("unavailability")?,
+            is_drained: message.drained,
             resources: resources::or_nothing("resources", message.resources)?,
         })
     }
@@ -64,6 +65,7 @@ impl From<&InverseOffer> for v1::InverseOffer {
             agent_id: offer.agent_id.to_string(),
             hostname: offer.hostname.clone(),
             unavailability: Some(offer.unavailability.into()),
+            drained: offer.is_drained,
             resources: Some((&offer.resources).into()),
         }
     }

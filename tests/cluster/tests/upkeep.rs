@@ -1,6 +1,7 @@
 //! Agents out of use: drained a few at a time, deactivated, gone for good, in maintenance windows, over restarts of the
 //! master.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -210,4 +211,98 @@ fn an_agent_is_left_before_its_maintenance_window_empty_in_it_and_used_again_aft
     })?;
     assert_eq!(cluster.json(&["maintenance", "list"])?, serde_json::json!([]));
     Ok(())
+}
+
+/// Slots of a service with a replica that can be counted on.
+fn n_available(cluster: &Cluster, service: &str) -> Result<usize> {
+    let status = cluster.json(&["service", "status", service])?;
+    let replicas = status["replicas"].as_array().context("no replicas")?;
+    let slots: BTreeSet<_> = replicas
+        .iter()
+        .filter(|replica| replica["available"] == true)
+        .map(|replica| replica["slot"].as_u64())
+        .collect();
+    Ok(slots.len())
+}
+
+#[test]
+fn a_drained_agent_is_left_by_services_at_once_and_by_the_rest_until_the_deadline() -> Result<()> {
+    if skipped() {
+        return Ok(());
+    }
+    let cluster = Cluster::start_with(&built_binary()?, &["--agents", "2"])?;
+    let ids: Vec<String> = agents(&cluster)?
+        .iter()
+        .filter_map(|agent| Some(agent["agent_id"].as_str()?.to_owned()))
+        .collect();
+    let [first, second] = ids.as_slice() else {
+        anyhow::bail!("two agents wanted, {ids:?} are there");
+    };
+    cluster.ok(&["agent", "deactivate", second])?;
+    let task = "task:\n  cpus: 0.1\n  mem: 16MiB\n  command: [sleep, '5000']\n";
+    for service in [
+        format!("name: web\nreplicas: 3\nupdate: {{ min_healthy_time: 1s }}\n{task}"),
+        format!("name: everywhere\nmode: daemon\n{task}"),
+    ] {
+        let applied = cluster.run_with_input(&["service", "apply", "-f", "-"], &service)?;
+        assert!(applied.status.success(), "{}", text(&applied.stderr));
+    }
+    let sleeper = |name: &str, seconds: u32| {
+        format!(
+            "name: {name}\ntasks:\n  - name: t\n    cpus: 0.1\n    mem: 16MiB\n    retries: 0\n    command: [sleep, '{seconds}']\n"
+        )
+    };
+    for job in [sleeper("short", 15), sleeper("long", 5000)] {
+        let submitted = cluster.run_with_input(&["job", "submit", "-"], &job)?;
+        assert!(submitted.status.success(), "{}", text(&submitted.stderr));
+    }
+    for (prefix, n) in [("web", 3), ("everywhere", 1), ("short", 1), ("long", 1)] {
+        run_on(&cluster, prefix, &vec![first; n])?;
+    }
+    let all_available = || n_available(&cluster, "web").is_ok_and(|n| n == 3);
+    assert!(wait_for(PATIENCE, all_available), "web never was");
+    cluster.ok(&["agent", "reactivate", second])?;
+
+    cluster.ok(&["agent", "drain", first, "--deadline", "1h"])?;
+    cluster.ok(&["agent", "drain", first, "--deadline", "40s", "--max-grace", "1s"])?;
+    let table = cluster.ok(&["agents"])?;
+    assert!(
+        table.contains("DRAINING") && table.contains("killed in"),
+        "{table}"
+    );
+    let mut least = usize::MAX;
+    let has_moved = || {
+        least = least.min(n_available(&cluster, "web").unwrap_or(usize::MAX));
+        agents_of(&cluster, "web").is_ok_and(|on| on.iter().eq([second; 3]))
+    };
+    assert!(
+        wait_for(PATIENCE, has_moved),
+        "web is on {:?}",
+        agents_of(&cluster, "web")?
+    );
+    assert_eq!(least, 3, "fewer were available than wanted");
+    run_on(&cluster, "everywhere", &[second])?;
+
+    let has_ended = || {
+        let job = cluster.json(&["job", "status", "short"]);
+        job.is_ok_and(|job| job["state"] == "finished" && job["tasks"][0]["attempts"] == 1)
+    };
+    assert!(
+        wait_for(PATIENCE, has_ended),
+        "{}",
+        cluster.ok(&["job", "status", "short"])?
+    );
+    let status = agent(&cluster, first)?;
+    assert!(
+        status["drain"]["phase"] == "draining" && status["drain"]["kills_at_ms"].is_u64(),
+        "it waits for its deadline: {status}"
+    );
+    assert_eq!(agents_of(&cluster, "long")?, [first.clone()]);
+    // Killed at the deadline, though it may be tried only once.
+    phase_is(&cluster, first, "drained")?;
+    run_on(&cluster, "long", &[second])?;
+    assert_eq!(n_available(&cluster, "web")?, 3);
+
+    cluster.ok(&["agent", "drain", second, "--now"])?;
+    phase_is(&cluster, second, "drained")
 }

@@ -30,6 +30,10 @@ impl World {
             2..4 => OperatorRequest::DrainAgents {
                 agent_ids: some(&mut self.dice),
                 max_grace,
+                notice: match self.dice.chance(500) {
+                    true => self.dice.seconds(1..60),
+                    false => Duration::ZERO,
+                },
                 mark_gone: false,
                 at_once: self.dice.chance(500).then_some(1),
             },

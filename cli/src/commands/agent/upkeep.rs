@@ -36,12 +36,22 @@ pub(crate) struct ReactivateArgs {
     master: MasterArgs,
 }
 
-/// Offer agents to nobody and kill their tasks; `proffer agents` shows how far it is
+/// Offer agents to nobody and have their tasks moved; what is left at the deadline is killed. `proffer agents` shows how far
+/// it is
+///
+/// Frameworks are asked to leave: services move their replicas at once, jobs let their tasks run on. An agent is drained as
+/// soon as no task is left. Draining an agent again sets another deadline.
 #[derive(Debug, Args)]
 pub(crate) struct DrainArgs {
     /// Ids of agents, as `proffer agents` shows them, in the order of their turns
     #[arg(required = true)]
     agents: Vec<String>,
+    /// How long tasks have before they are killed, from the agent's turn on; at most 30 days
+    #[arg(long, env = "PROFFER_DEADLINE", value_name = "DURATION", default_value = "1h")]
+    deadline: Span,
+    /// Kill the tasks at once, whatever the deadline
+    #[arg(long, env = "PROFFER_NOW")]
+    now: bool,
     /// How many of them may be draining or drained at a time: the others wait until one is reactivated or gone; absent
     /// means all
     #[arg(long, env = "PROFFER_AT_ONCE", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
@@ -103,11 +113,11 @@ async fn reactivate(args: ReactivateArgs) -> Result<u8> {
 
 async fn drain(args: DrainArgs) -> Result<u8> {
     let cluster = Cluster::connect(&args.master).await?;
+    let millis = |span: Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
     let request = v1::DrainAgentsRequest {
         agent_ids: args.agents,
-        max_grace_ms: args
-            .max_grace
-            .map(|span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)),
+        max_grace_ms: args.max_grace.map(millis),
+        deadline_ms: if args.now { 0 } else { millis(args.deadline) },
         mark_gone: args.gone,
         at_once: args.at_once,
     };

@@ -349,7 +349,8 @@ impl Scheduler for Batch {
         self.take_all(offers, cx);
     }
 
-    /// What still runs at the start is killed, and starts again elsewhere: that costs it no retry.
+    /// What runs goes on: it may end before. What does not is killed by the drain's deadline, or at the window's start, and
+    /// starts again elsewhere: that costs it no retry.
     fn inverse_offer(&mut self, cx: &mut Context<'_>, offer: &InverseOffer) {
         cx.accept_inverse(&offer.id);
     }

@@ -305,7 +305,8 @@ impl Service {
         self.on(agent).next().is_some()
     }
 
-    fn on(&self, agent: &AgentId) -> impl Iterator<Item = (u32, Place, &Instance)> {
+    /// The tasks on that agent that nobody asked to stop.
+    pub(crate) fn on(&self, agent: &AgentId) -> impl Iterator<Item = (u32, Place, &Instance)> {
         let instances = self.slots.values().flat_map(|slot| {
             let instances = slot.instances();
             instances.map(|(place, instance)| (slot.number, place, instance))
@@ -332,34 +333,6 @@ impl Service {
             self.kill(slot, start, cx);
         }
         self.advance(cx);
-    }
-
-    /// Goes on with moving what runs on agents that are to be left: successors start elsewhere, a few at a time. A daemon
-    /// stays until the end: nothing else would do there what it does.
-    pub(crate) fn leave(&mut self, agents: &BTreeSet<AgentId>, cx: &mut Context<'_>) {
-        if self.spec.mode == Mode::Daemon {
-            return;
-        }
-        let most = self.spec.disruption.floor(self.spec.replicas).max(1) as usize;
-        let n_missing = (self.spec.replicas as usize).saturating_sub(self.index.available.len());
-        while self.index.paired.len() + n_missing < most {
-            let is_there = |slot: &&Slot| {
-                let agent = slot.task.agent_id.as_ref();
-                slot.next.is_none()
-                    && slot.task.is_live()
-                    && agent.is_some_and(|agent| agents.contains(agent))
-            };
-            let Some(slot) = self.slots.values().find(is_there) else {
-                break;
-            };
-            let may_replace = self.deployment.as_ref().is_none_or(Deployment::may_replace);
-            let version = if may_replace {
-                self.version
-            } else {
-                slot.task.version
-            };
-            self.succeed(slot.number, version, cx);
-        }
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {

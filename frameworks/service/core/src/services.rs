@@ -322,13 +322,25 @@ impl Services {
             .ok_or_else(|| NoSuchServiceError::new(name))
     }
 
-    /// Goes on with leaving agents whose maintenance windows come.
+    /// Goes on with leaving agents that are drained, or whose maintenance windows come. Daemons leave last, and only who is
+    /// drained: what moves from there may need them until then.
     fn leave(&mut self, cx: &mut Context<'_>) {
         let due = self.cluster.leaving.due(cx.now());
-        if !due.is_empty() {
+        if due.is_empty() {
+            return;
+        }
+        self.services
+            .values_mut()
+            .for_each(|service| service.leave(due, cx));
+        let mut last: BTreeSet<AgentId> = self.cluster.leaving.drained().cloned().collect();
+        let moving = self.services.values().flat_map(Service::moving);
+        moving.for_each(|agent| {
+            last.remove(agent);
+        });
+        if !last.is_empty() {
             self.services
                 .values_mut()
-                .for_each(|service| service.leave(due, cx));
+                .for_each(|service| service.end_on(&last, cx));
         }
     }
 
@@ -443,8 +455,13 @@ impl Scheduler for Services {
         self.state_demand(cx);
     }
 
-    fn inverse_rescinded(&mut self, _cx: &mut Context<'_>, offer: &OfferId) {
+    fn inverse_rescinded(&mut self, cx: &mut Context<'_>, offer: &OfferId) {
         self.cluster.leaving.remove(offer);
+        let due = self.cluster.leaving.due(cx.now());
+        self.services
+            .values_mut()
+            .for_each(|service| service.stay(due, cx));
+        self.state_demand(cx);
     }
 
     fn agent_away(&mut self, cx: &mut Context<'_>, agent: &AgentId, away_for: Duration) {

@@ -1,23 +1,26 @@
-//! Drain: an agent's tasks end, a few agents of a request at a time.
+//! Drain: an agent's tasks leave or end, a few agents of a request at a time.
 //!
-//! `Waiting --a place in the budget--> Draining --nothing is left--> Drained`; `undrain` ends it at any time. Draining
-//! and drained agents fill the budget until somebody takes them back or they are gone. What was killed stays killed.
+//! `Waiting --a place in the budget--> Draining --nothing is left--> Drained`; `undrain` ends it at any time. Of a draining
+//! agent, frameworks are asked to leave it until its deadline; what is left then is killed. Draining and drained agents fill
+//! the budget until somebody takes them back or they are gone. What was killed stays killed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proffer_types::task::DEFAULT_KILL_GRACE;
-use proffer_types::{AgentId, FrameworkId, KillPolicy, StatusReason, TaskState, TaskStatus};
+use proffer_types::{AgentId, FrameworkId, KillPolicy, StatusReason, TaskState, TaskStatus, Timestamp};
 
 use super::upkeep::{known, set};
-use super::{agent_gone, agent_lost, kill};
+use super::{agent_gone, kill};
 use crate::cx::Cx;
-use crate::limits::MAX_AGENTS_PER_REQUEST;
+use crate::limits::{MAX_AGENTS_PER_REQUEST, MAX_DRAIN_NOTICE};
 use crate::state::Task;
 use crate::{Drain, DrainPhase, Event, OperatorError, Upkeep};
 
 /// What a drain is to be like.
 pub(crate) struct Wanted {
+    /// How long frameworks have to leave before what is left is killed.
+    pub(crate) notice: Duration,
     pub(crate) max_grace: Option<Duration>,
     pub(crate) mark_gone: bool,
     /// Absent means all of them.
@@ -30,6 +33,9 @@ pub(crate) fn start(cx: &mut Cx<'_>, agents: &[AgentId], wanted: &Wanted) -> Res
     if at_once == 0 {
         return Err(OperatorError::NoneAtOnce);
     }
+    if wanted.notice > MAX_DRAIN_NOTICE {
+        return Err(OperatorError::DrainDeadline);
+    }
     check(cx, agents)?;
     let request = cx.state.next_drain_request();
     for (position, agent) in (0..).zip(agents) {
@@ -38,11 +44,16 @@ pub(crate) fn start(cx: &mut Cx<'_>, agents: &[AgentId], wanted: &Wanted) -> Res
         let (phase, since) = earlier.unwrap_or((DrainPhase::Waiting, cx.now));
         // Drained, but to be gone: that is concluded anew.
         let is_to_go = phase == DrainPhase::Drained && wanted.mark_gone;
+        // In a maintenance window nothing runs, whoever drains.
+        let is_in_window = upkeep.windows.first().is_some_and(|window| window.begun);
+        let asks = phase == DrainPhase::Draining && !is_in_window;
         let drain = Drain {
             request,
             position,
             at_once,
             max_grace: wanted.max_grace,
+            notice: wanted.notice,
+            kills_at: until(cx, wanted.notice).filter(|_| asks),
             mark_gone: wanted.mark_gone,
             phase: if is_to_go { DrainPhase::Draining } else { phase },
             since,
@@ -105,7 +116,6 @@ pub(crate) fn settle(cx: &mut Cx<'_>, mut first_event: usize) {
         }
         first_event = cx.out.events.len();
         for agent in cx.state.drains_due() {
-            agent_lost::rescind_offers(cx, &agent);
             move_to(cx, &agent, DrainPhase::Draining);
             kill_all(cx, &agent);
         }
@@ -121,6 +131,23 @@ fn drained(cx: &mut Cx<'_>, agent: &AgentId) {
         true => agent_gone::mark(cx, agent),
         false => move_to(cx, agent, DrainPhase::Drained),
     }
+}
+
+/// The deadline of an agent's drain has come: what is left is killed.
+pub(crate) fn overdue(cx: &mut Cx<'_>, agent: &AgentId) {
+    let Some(mut upkeep) = cx.state.agent(agent).map(|agent| agent.upkeep.clone()) else {
+        return;
+    };
+    if let Some(drain) = upkeep.drain.as_mut() {
+        drain.kills_at = None;
+    }
+    set(cx, agent, upkeep);
+    kill_all(cx, agent);
+}
+
+/// When so much notice is over; nothing where there is none.
+fn until(cx: &Cx<'_>, notice: Duration) -> Option<Timestamp> {
+    (!notice.is_zero()).then(|| cx.now.after(notice))
 }
 
 /// An agent is back: what it runs and should not has to end after all.
@@ -143,25 +170,20 @@ fn move_to(cx: &mut Cx<'_>, agent: &AgentId, phase: DrainPhase) {
     let Some(upkeep) = cx.state.agent(agent).map(|agent| agent.upkeep.clone()) else {
         return;
     };
-    let since = cx.now;
     let drain = upkeep.drain.map(|drain| Drain {
         phase,
-        since,
+        since: cx.now,
+        // Only one whose turn comes has notice.
+        kills_at: until(cx, drain.notice).filter(|_| drain.phase == DrainPhase::Waiting),
         ..drain
     });
-    cx.emit(Event::AgentUpkeep {
-        agent_id: agent.clone(),
-        upkeep: Upkeep { drain, ..upkeep },
-    });
+    set(cx, agent, Upkeep { drain, ..upkeep });
 }
 
-/// Wants every live task of a draining agent dead, within its own grace or the drain's, whichever is shorter.
+/// Wants every live task of an agent dead that nobody is asked to leave any more: within its own grace or the drain's,
+/// whichever is shorter.
 pub(super) fn kill_all(cx: &mut Cx<'_>, agent_id: &AgentId) {
-    let Some(agent) = cx
-        .state
-        .agent(agent_id)
-        .filter(|agent| agent.upkeep.is_draining())
-    else {
+    let Some(agent) = cx.state.agent(agent_id).filter(|agent| agent.upkeep.is_cleared()) else {
         return;
     };
     let max_grace = agent.upkeep.drain.as_ref().and_then(|drain| drain.max_grace);
@@ -220,12 +242,12 @@ pub(crate) fn blame(cx: &Cx<'_>, agent: &AgentId, framework: &FrameworkId, statu
     }
     let live = cx.state.task(framework, &status.task_id);
     let live = live.filter(|live| live.view.info.agent_id == *agent);
-    let is_draining = || {
+    let is_cleared = || {
         let agent = cx.state.agent(agent);
-        agent.is_some_and(|agent| agent.upkeep.is_draining())
+        agent.is_some_and(|agent| agent.upkeep.is_cleared())
     };
     // That nobody is known to have wanted it dead means that the master who did is no more.
-    if !live.is_some_and(|live| live.drained || (live.kill.is_none() && is_draining())) {
+    if !live.is_some_and(|live| live.drained || (live.kill.is_none() && is_cleared())) {
         return status;
     }
     TaskStatus {

@@ -1,5 +1,5 @@
-//! Inverse offers: made, answered, taken back. They follow from the windows and tasks there are, and nothing follows from
-//! them: they are a request.
+//! Inverse offers: made, answered, taken back. They follow from the drains, windows and tasks there are, and nothing follows
+//! from them: they are a request.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -36,11 +36,11 @@ fn answer(cx: &mut Cx<'_>, framework: &FrameworkId, offers: &[OfferId], end: Inv
     }
 }
 
-/// Takes back all that is asked about an agent.
+/// Takes back all that is asked about an agent, also of whoever said yes: it may stay, or it is too late.
 pub(crate) fn rescind_all(cx: &mut Cx<'_>, agent: &AgentId) {
     let asked = cx.state.asked_for(agent);
-    let outstanding = asked.filter_map(|(_, asked)| asked.outstanding.clone());
-    for offer in outstanding.collect::<Vec<_>>() {
+    let standing = asked.filter_map(|(_, asked)| asked.offer().cloned());
+    for offer in standing.collect::<Vec<_>>() {
         rescind(cx, offer);
     }
 }
@@ -58,8 +58,8 @@ fn rescind(cx: &mut Cx<'_>, offer_id: OfferId) {
     cx.tell_framework(&framework, scheduler_link::Event::RescindInverse(offer_id));
 }
 
-/// Asks, and takes back, what follows from a step. Costs nothing while no window is scheduled; else the tasks of the agents
-/// in windows that the step was about.
+/// Asks, and takes back, what follows from a step. Costs nothing while there is no drain and no window; else the tasks of the
+/// agents in them that the step was about.
 pub(crate) fn settle(cx: &mut Cx<'_>, first_event: usize) {
     if cx.state.asks_nothing() {
         return;
@@ -77,7 +77,9 @@ fn review(cx: &mut Cx<'_>, agent: &AgentId, made: &mut BTreeMap<FrameworkId, Vec
     let holders = cx.state.to_be_asked(agent);
     let asked = cx.state.asked_for(agent);
     let idle = asked.filter(|(framework, _)| !holders.contains_key(*framework));
-    let idle: Vec<_> = idle.filter_map(|(_, asked)| asked.outstanding.clone()).collect();
+    let idle: Vec<_> = idle
+        .filter_map(|(_, asked)| asked.unanswered().cloned())
+        .collect();
     for offer in idle {
         rescind(cx, offer);
     }
@@ -96,7 +98,7 @@ fn review(cx: &mut Cx<'_>, agent: &AgentId, made: &mut BTreeMap<FrameworkId, Vec
     }
 }
 
-/// The agents in windows of which it may have changed who is to be asked.
+/// The agents in drains and windows of which it may have changed who is to be asked.
 fn concerned(cx: &Cx<'_>, first_event: usize) -> BTreeSet<AgentId> {
     let events = &cx.out.events[first_event..];
     let mut agents = BTreeSet::new();
@@ -107,17 +109,17 @@ fn concerned(cx: &Cx<'_>, first_event: usize) -> BTreeSet<AgentId> {
         )
     };
     if events.iter().any(is_of_framework) {
-        agents.extend(cx.state.agents_in_windows().cloned());
+        agents.extend(cx.state.agents_to_leave().cloned());
     }
     agents.extend(events.iter().filter_map(|event| agent_of(cx, event)).cloned());
     agents.retain(|agent| {
         let agent = cx.state.agent(agent);
-        agent.is_some_and(|agent| !agent.upkeep.windows.is_empty())
+        agent.is_some_and(|agent| !agent.upkeep.windows.is_empty() || agent.upkeep.drain.is_some())
     });
     agents
 }
 
-/// The agent whose window changed, or tasks.
+/// The agent whose upkeep changed, or tasks.
 fn agent_of<'a>(cx: &'a Cx<'_>, event: &'a Event) -> Option<&'a AgentId> {
     if let Event::AgentUpkeep { agent_id, .. }
     | Event::AgentUnreachable { agent_id, .. }

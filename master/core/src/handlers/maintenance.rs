@@ -134,7 +134,8 @@ pub(crate) fn turn(cx: &mut Cx<'_>, agent: &AgentId) {
     }
 }
 
-/// The first window begins. A drain that the agent is in stays the operator's; where it waits for its turn, that has come.
+/// The first window begins. A drain that the agent is in stays the operator's; where it waits for its turn, or for its
+/// deadline, that has come.
 fn begun(cx: &Cx<'_>, mut upkeep: Upkeep) -> Upkeep {
     let mut max_grace = None;
     if let Some(window) = upkeep.windows.first_mut() {
@@ -146,11 +147,16 @@ fn begun(cx: &Cx<'_>, mut upkeep: Upkeep) -> Upkeep {
         drain.phase = DrainPhase::Draining;
         drain.since = cx.now;
     }
+    if let Some(drain) = upkeep.drain.as_mut() {
+        drain.kills_at = None;
+    }
     upkeep.drain.get_or_insert_with(|| Drain {
         request: cx.state.next_drain_request(),
         position: 0,
         at_once: u32::MAX,
         max_grace,
+        notice: Duration::ZERO,
+        kills_at: None,
         mark_gone: false,
         phase: DrainPhase::Draining,
         since: cx.now,

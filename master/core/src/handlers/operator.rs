@@ -34,10 +34,12 @@ pub(crate) fn handle(cx: &mut Cx<'_>, request: RequestId, operation: OperatorReq
         OperatorRequest::DrainAgents {
             agent_ids,
             max_grace,
+            notice,
             mark_gone,
             at_once,
         } => {
             let wanted = drain::Wanted {
+                notice,
                 max_grace,
                 mark_gone,
                 at_once,

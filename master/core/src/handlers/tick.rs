@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proffer_types::{AgentId, Filters, FrameworkId, OfferId, Resources, Timestamp, scheduler_link};
 
-use super::{framework_gone, maintenance, offers, orphans, removal};
+use super::{drain, framework_gone, maintenance, offers, orphans, removal};
 use crate::Event;
 use crate::cx::Cx;
 use crate::limits::MAX_SHAPES;
@@ -69,6 +69,7 @@ pub(crate) fn handle(cx: &mut Cx<'_>) {
             Deadline::Framework(framework) => {
                 framework_gone::evict(cx, &framework, "the framework was away for too long");
             }
+            Deadline::Drain(agent) => drain::overdue(cx, &agent),
             Deadline::Window(agent) => maintenance::turn(cx, &agent),
             Deadline::Inverse(agent_id, framework_id) => cx.emit(Event::InverseRefusalOver {
                 framework_id,

@@ -191,6 +191,9 @@ impl State {
     fn check_deadlines(&self) {
         let mut expected = BTreeSet::new();
         for (id, agent) in self.agents() {
+            if let Some(deadline) = agent.upkeep.asks_until() {
+                expected.insert((deadline, Deadline::Drain(id.clone())));
+            }
             if let Some(turn) = agent.upkeep.next_turn() {
                 expected.insert((turn, Deadline::Window(id.clone())));
             }

@@ -81,14 +81,13 @@ impl State {
     pub(super) fn agent_upkeep(&mut self, id: &AgentId, upkeep: &Upkeep) -> Vec<Change> {
         self.leave_drain(id);
         self.leave_windows(id);
-        let first = |upkeep: &Upkeep| {
-            upkeep
-                .windows
-                .first()
-                .map(|window| (window.name.clone(), window.time))
+        // What was said about a window is kept while that lasts.
+        let subject = |upkeep: &Upkeep| {
+            let window = upkeep.windows.first();
+            let window = window.map(|window| (window.name.clone(), window.time));
+            (upkeep.asks_until(), window)
         };
-        let old = self.agent(id).and_then(|agent| first(&agent.upkeep));
-        if old != first(upkeep) {
+        if self.agent(id).map(|agent| subject(&agent.upkeep)) != Some(subject(upkeep)) {
             self.forget_asked_agent(id);
         }
         let Some(agent) = self.agents.by_id.get_mut(id) else {
@@ -128,16 +127,25 @@ impl State {
         }
     }
 
+    /// The agents that are in a drain.
+    pub(crate) fn agents_in_drains(&self) -> impl Iterator<Item = &AgentId> {
+        self.agents.drains.values().flat_map(BTreeMap::values)
+    }
+
     pub(super) fn enter_drain(&mut self, id: &AgentId) {
         let drain = self
             .agents
             .by_id
             .get(id)
             .and_then(|agent| agent.upkeep.drain.as_ref());
-        if let Some((request, position)) = drain.map(|drain| (drain.request, drain.position)) {
-            let members = self.agents.drains.entry(request).or_default();
-            members.insert(position, id.clone());
-        }
+        let Some((request, position, kills_at)) =
+            drain.map(|drain| (drain.request, drain.position, drain.kills_at))
+        else {
+            return;
+        };
+        let members = self.agents.drains.entry(request).or_default();
+        members.insert(position, id.clone());
+        self.set_deadline(&Deadline::Drain(id.clone()), None, kills_at);
     }
 
     pub(super) fn leave_drain(&mut self, id: &AgentId) {
@@ -146,9 +154,12 @@ impl State {
             .by_id
             .get(id)
             .and_then(|agent| agent.upkeep.drain.as_ref());
-        let Some((request, position)) = drain.map(|drain| (drain.request, drain.position)) else {
+        let Some((request, position, kills_at)) =
+            drain.map(|drain| (drain.request, drain.position, drain.kills_at))
+        else {
             return;
         };
+        self.set_deadline(&Deadline::Drain(id.clone()), kills_at, None);
         if let Some(members) = self.agents.drains.get_mut(&request) {
             members.remove(&position);
             if members.is_empty() {
@@ -210,6 +221,10 @@ impl State {
                 let members = drains.entry(drain.request).or_default();
                 let other = members.insert(drain.position, id.clone());
                 assert_eq!(other, None, "who has the place of agent {id} in its drain");
+                assert!(
+                    drain.kills_at.is_none() || drain.phase == DrainPhase::Draining,
+                    "only of an agent that is draining frameworks are asked"
+                );
             }
             assert!(
                 !self.agents.gone.contains_key(id),

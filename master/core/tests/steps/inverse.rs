@@ -42,6 +42,7 @@ fn who_has_tasks_on_the_agent_is_asked_to_leave_and_may_agree() {
             > show answers
             f1 with 2 tasks on a0 said accepted at 0s
             > wait 60
+            f1 <- rescind inverse o2
             a0 <- kill f1/t1
             a0 <- kill f1/t2
             > show answers

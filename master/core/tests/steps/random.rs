@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::script::play_what_is_possible;
 
-const COMMANDS: [&str; 103] = [
+const COMMANDS: [&str; 105] = [
     "agent a0 cpus:4;mem:1GiB",
     "agent a1 cpus:2;ports:[1-9]",
     "agent a0 cpus:4;mem:1GiB f0/t0=RUNNING f1/t1=STARTING",
@@ -84,6 +84,8 @@ const COMMANDS: [&str; 103] = [
     "gone a0",
     "gone a1",
     "drain a0",
+    "drain a0 within 3",
+    "drain a0,a1 at-once 1 within 2 grace 1",
     "drain a0,a1 at-once 1",
     "drain a1,a0 at-once 1 grace 1 gone yes",
     "undrain a0",

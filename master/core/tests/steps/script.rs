@@ -14,7 +14,7 @@
 //!     sleep 5      the master is dead or stuck meanwhile
 //!     dial a0      the next registration comes on this link, however late
 //!     role r SETTING* | reserve a0 cpus(+r):1 | unreserve a0 cpus(+r):1 | weight role millis
-//!     deactivate a0 | reactivate a0 | gone a0 | drain a0,a1 [grace 5] [at-once 1] [gone yes] | undrain a0,a1
+//!     deactivate a0 | reactivate a0 | gone a0 | drain a0,a1 [within 9] [grace 5] [at-once 1] [gone yes] | undrain a0,a1
 //!     schedule w a0,a1 START SECONDS [grace 5]   START is `+5`, or seconds by the master's clock      cancel w
 //!     removals 1 20 | recovery-removals 50      what limits removals; first of all
 //!      operator-kill f0 t1 | operator-teardown f0 | wait 5 | restart | show shapes|away|registry|roles|answers
@@ -349,6 +349,7 @@ impl World {
                 OperatorRequest::DrainAgents {
                     agent_ids: agents.split(',').map(|agent| self.agent_id(agent)).collect(),
                     max_grace: option("grace").map(|option| seconds(option[1])),
+                    notice: option("within").map_or(Duration::ZERO, |option| seconds(option[1])),
                     mark_gone: option("gone").is_some(),
                     at_once: option("at-once").map(|option| option[1].parse().unwrap()),
                 }

@@ -382,7 +382,10 @@ impl World {
             Event::InverseOffers(offers) => offers
                 .iter()
                 .map(|o| {
-                    let window = window_text(o.unavailability);
+                    let window = match o.is_drained {
+                        true => format!(" drained until {}s", o.unavailability.start.0 / 1000),
+                        false => window_text(o.unavailability),
+                    };
                     format!("inverse offer {} {} {}{window}", o.id, o.agent_id, o.resources)
                 })
                 .collect(),
@@ -496,7 +499,11 @@ fn describe(change: &ResourceChange) -> String {
 fn upkeep(upkeep: &Upkeep) -> String {
     let deactivated = upkeep.deactivated.map(|_| " deactivated".to_owned());
     let drain = upkeep.drain.as_ref();
-    let drain = drain.map(|drain| format!(" {:?} {}/{}", drain.phase, drain.request, drain.position));
+    let drain = drain.map(|drain| {
+        let asks = drain.kills_at.map(|at| format!(" until {}s", at.0 / 1000));
+        let asks = asks.unwrap_or_default();
+        format!(" {:?} {}/{}{asks}", drain.phase, drain.request, drain.position)
+    });
     let windows = upkeep.windows.iter().map(|window| {
         let begun = if window.begun { " begun" } else { "" };
         format!(" {}{}{begun}", window.name, window_text(window.time))

@@ -45,6 +45,8 @@ pub(super) fn drain_of(view: &AgentView, n_running: &BTreeMap<u64, u32>) -> Opti
         n_running: n_running.get(&drain.request).copied().unwrap_or(0),
         max_grace_ms: drain.max_grace.map(millis),
         window: window_of(view, drain),
+        kills_at_ms: drain.kills_at.map(|at| at.0),
+        deadline_ms: millis(drain.notice),
     };
     view.upkeep.drain.as_ref().map(drain)
 }
@@ -117,6 +119,7 @@ pub(super) fn drain(request: v1::DrainAgentsRequest) -> Result<OperatorRequest, 
     Ok(OperatorRequest::DrainAgents {
         agent_ids: ids(&request.agent_ids)?,
         max_grace: request.max_grace_ms.map(Duration::from_millis),
+        notice: Duration::from_millis(request.deadline_ms),
         mark_gone: request.mark_gone,
         at_once: request.at_once,
     })

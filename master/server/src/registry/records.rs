@@ -51,6 +51,8 @@ fn drain(message: v1::RegistryDrain) -> Result<Drain, ConvertError> {
         position: message.position,
         at_once: message.at_once,
         max_grace: message.max_grace_ms.map(Duration::from_millis),
+        notice: Duration::from_millis(message.notice_ms),
+        kills_at: message.kills_at_ms.map(Timestamp),
         mark_gone: message.mark_gone,
         phase,
         since: Timestamp(message.since_ms),
@@ -90,6 +92,8 @@ fn drain_message(drain: &Drain) -> v1::RegistryDrain {
         phase: crate::operator::drain_phase(drain.phase).into(),
         since_ms: drain.since.0,
         by_window: drain.by_window,
+        notice_ms: millis(drain.notice),
+        kills_at_ms: drain.kills_at.map(|at| at.0),
     }
 }
 

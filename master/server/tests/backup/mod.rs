@@ -193,6 +193,7 @@ async fn of_everything() -> Arc<Memory> {
     let drain = v1::DrainAgentsRequest {
         agent_ids: agent_ids.clone(),
         max_grace_ms: Some(5_000),
+        deadline_ms: 3_600_000,
         ..Default::default()
     };
     master.operator().await.drain_agents(drain).await.unwrap();
@@ -264,6 +265,9 @@ async fn the_registry_of_every_format_there_ever_was_is_read() {
         let drain = agents[0].drain.as_ref();
         let grace = drain.and_then(|drain| drain.max_grace_ms);
         assert_eq!(grace, (format >= 2).then_some(5_000), "{path:?}");
+        let deadline = drain.map_or(0, |drain| drain.deadline_ms);
+        let expected = if format >= 4 { 3_600_000 } else { 0 };
+        assert_eq!(deadline, expected, "{path:?}");
         let info = agents[0].info.as_ref().unwrap();
         assert_eq!(
             (info.hostname.as_str(), info.resources.as_ref()),

@@ -337,13 +337,14 @@ fn unavailability() -> impl Strategy<Value = Unavailability> {
 
 fn inverse_offer() -> impl Strategy<Value = InverseOffer> {
     let ids = (id(), id(), id());
-    (ids, TEXT, unavailability(), resources()).prop_map(
-        |((id, framework_id, agent_id), hostname, unavailability, resources)| InverseOffer {
+    (ids, TEXT, unavailability(), any::<bool>(), resources()).prop_map(
+        |((id, framework_id, agent_id), hostname, unavailability, is_drained, resources)| InverseOffer {
             id,
             framework_id,
             agent_id,
             hostname,
             unavailability,
+            is_drained,
             resources,
         },
     )

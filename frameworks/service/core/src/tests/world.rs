@@ -136,6 +136,7 @@ impl World {
             agent_id: AgentId::new(agent).unwrap(),
             hostname: agent.to_owned(),
             unavailability: self.window(after),
+            is_drained: false,
             resources: Resources::new(),
         }
     }
@@ -330,6 +331,13 @@ impl World {
             }
             ["inverse", id, agent, after] => {
                 let offer = self.inverse(id, agent, after);
+                self.run(|services, cx| services.inverse_offer(cx, &offer)).1
+            }
+            ["drains", id, agent, after] => {
+                let offer = InverseOffer {
+                    is_drained: true,
+                    ..self.inverse(id, agent, after)
+                };
                 self.run(|services, cx| services.inverse_offer(cx, &offer)).1
             }
             ["rescind-inverse", id] => {
