@@ -10,6 +10,7 @@ mod allocation;
 mod away;
 mod budget;
 mod demand;
+mod drain;
 mod frameworks;
 mod gangs;
 mod inverse;
