@@ -11,7 +11,7 @@ wanted() {
     test) printf '%s\n' python3=python3 'ensurepip=python3-venv' linux.uml=user-mode-linux modprobe=kmod \
         qemu-system-x86_64=qemu-system-x86 busybox=busybox-static mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs dmsetup=dmsetup strace=strace etcd=etcd-server \
         curl=curl newuidmap=uidmap nft=nftables ip=iproute2 iptables=iptables /usr/lib/cni/portmap=containernetworking-plugins \
-        nginx=nginx-light wrk=wrk docker-registry=docker-registry skopeo=skopeo umoci=umoci htpasswd=apache2-utils ;;
+        nginx=nginx-light wrk=wrk docker-registry=docker-registry skopeo=skopeo umoci=umoci htpasswd=apache2-utils prometheus=prometheus ;;
     bench) printf '%s\n' bwrap=bubblewrap crun=crun runc=runc etcd=etcd-server linux.uml=user-mode-linux nft=nftables /usr/lib/cni/portmap=containernetworking-plugins iptables=iptables \
         ip=iproute2 python3=python3 'ensurepip=python3-venv' nginx=nginx-light wrk=wrk haproxy=haproxy dnsmasq=dnsmasq-base slurmctld=slurmctld slurmd=slurmd srun=slurm-client ;;
     *) echo "deps.sh: unknown purpose '$1'" >&2; exit 2 ;;
@@ -48,10 +48,14 @@ echo "installing$missing"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 for package in $missing; do
-    apt-get install -y -qq --no-install-recommends "$package" >/dev/null && continue
+    if apt-get install -y -qq --no-install-recommends "$package" >/dev/null; then
+        # Debian starts it; tests start their own.
+        [ "$package" != prometheus ] || [ ! -d /run/systemd/system ] || systemctl disable --now prometheus >/dev/null 2>&1 || true
+        continue
+    fi
     case $package in
     # A test or a benchmark without it says `skipped: why`.
-    nginx-light | wrk | haproxy | dnsmasq-base | docker-registry | skopeo | umoci | apache2-utils | uidmap | user-mode-linux | qemu-system-x86 | busybox-static | xfsprogs | dmsetup | strace | etcd-server | bubblewrap | crun | runc | slurmctld | slurmd | slurm-client) echo "$package cannot be had on this system: what needs it will be skipped" >&2 ;;
+    nginx-light | wrk | haproxy | dnsmasq-base | docker-registry | skopeo | umoci | apache2-utils | prometheus | uidmap | user-mode-linux | qemu-system-x86 | busybox-static | xfsprogs | dmsetup | strace | etcd-server | bubblewrap | crun | runc | slurmctld | slurmd | slurm-client) echo "$package cannot be had on this system: what needs it will be skipped" >&2 ;;
     *) exit 1 ;;
     esac
 done

@@ -52,6 +52,9 @@ pub(crate) struct ServiceFrameworkArgs {
         value_name = "NETWORK"
     )]
     virtual_addresses: Pool,
+    /// Where `/metrics` and `/healthz` are; absent means nowhere
+    #[arg(long, env = "PROFFER_STATUS_LISTEN", value_name = "ADDRESS")]
+    status_listen: Option<SocketAddr>,
 }
 
 /// The flags of every shipped framework.
@@ -121,6 +124,7 @@ pub(super) async fn batch(args: FrameworkArgs) -> Result<u8> {
 pub(super) async fn service(args: ServiceFrameworkArgs) -> Result<u8> {
     let settings = Settings {
         addresses: args.virtual_addresses,
+        status_listen: args.status_listen,
     };
     let run = |config, store, shutdown| proffer_service::run(config, settings, store, shutdown);
     args.framework.run("service", run).await

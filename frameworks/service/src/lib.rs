@@ -9,7 +9,9 @@ mod convert;
 mod discovery;
 mod hub;
 mod measure;
+mod status;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use proffer_grpc::v1::discovery_server::{self, DiscoveryServer};
@@ -18,6 +20,7 @@ use proffer_sdk::store::Store;
 use proffer_sdk::{CancellationToken, DaemonConfig, DaemonError, Handle, serve};
 pub use proffer_service_core::Pool;
 use proffer_service_core::Services;
+use tokio::sync::watch;
 use tonic::service::Routes;
 
 use crate::api::Api;
@@ -29,6 +32,8 @@ use crate::hub::Hub;
 pub struct Settings {
     /// The addresses of virtual services.
     pub addresses: Pool,
+    /// Where `/metrics` and `/healthz` are; absent means nowhere.
+    pub status_listen: Option<SocketAddr>,
 }
 
 /// Runs the service framework until `shutdown`. The store must be its own, and may be shared by several processes of it that
@@ -40,7 +45,14 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), DaemonError> {
     let masters = config.masters.clone();
+    let (latest, known) = watch::channel(None);
+    let ended = shutdown.child_token();
+    let _ends_with_this = ended.clone().drop_guard();
+    if let Some(address) = settings.status_listen {
+        tokio::spawn(status::serve(address, known, ended).await?);
+    }
     let api = |handle: Handle<Services>| {
+        latest.send_replace(Some(handle.clone()));
         measure::start(&handle, &masters);
         let discovery = Discovery::new(handle.clone(), Hub::follow(handle.clone()));
         Routes::new(ServicesServer::new(Api::new(handle))).add_service(DiscoveryServer::new(discovery))

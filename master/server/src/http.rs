@@ -6,6 +6,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use http::{StatusCode, header};
 
+use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
@@ -26,6 +27,7 @@ pub(crate) struct Pages {
     pub(crate) inbox: Inbox,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Readiness,
+    pub(crate) clock: Clock,
 }
 
 pub(crate) fn router(pages: Pages) -> Router {
@@ -46,7 +48,9 @@ async fn readyz(State(pages): State<Pages>) -> impl IntoResponse {
 
 async fn metrics(State(pages): State<Pages>) -> impl IntoResponse {
     let snapshot = pages.inbox.snapshot().await.ok();
-    let text = pages.metrics.text(snapshot.as_deref(), pages.inbox.depth());
+    let text = pages
+        .metrics
+        .text(snapshot.as_deref(), pages.inbox.depth(), pages.clock.now());
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     match text {
         Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, content_type)], text),

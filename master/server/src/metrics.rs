@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proffer_master_core::{Command, Effect, Event, OfferEnd, Snapshot};
-use proffer_types::TaskState;
+use proffer_types::{TaskState, Timestamp};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -215,8 +215,9 @@ impl Metrics {
         &self,
         snapshot: Option<&Snapshot>,
         queue_depth: usize,
+        now: Timestamp,
     ) -> Result<String, std::fmt::Error> {
-        self.gauges.set(snapshot, queue_depth);
+        self.gauges.set(snapshot, queue_depth, now);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

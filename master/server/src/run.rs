@@ -66,6 +66,7 @@ pub async fn run(
             inbox,
             metrics: metrics.clone(),
             readiness: readiness.clone(),
+            clock,
         },
         Forwarder::new(services.clone(), readiness.clone()),
     )?;

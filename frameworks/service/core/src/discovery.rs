@@ -290,7 +290,7 @@ impl Services {
 }
 
 /// Of `NAME.NAMESPACE`, or of `NAME` alone.
-fn namespace(name: &str) -> &str {
+pub(crate) fn namespace(name: &str) -> &str {
     name.split_once('.')
         .map_or(DEFAULT_NAMESPACE, |(_, namespace)| namespace)
 }

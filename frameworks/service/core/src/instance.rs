@@ -126,6 +126,14 @@ impl Instance {
         matches!(self.phase, Phase::Running { .. })
     }
 
+    /// Since when it runs.
+    pub(crate) fn running_since(&self) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Running { since, .. } => Some(since),
+            Phase::Waiting | Phase::BackingOff { .. } | Phase::Starting | Phase::Stopping { .. } => None,
+        }
+    }
+
     /// Whether it can take work, for however long.
     pub(crate) fn serves(&self) -> bool {
         match self.phase {

@@ -23,6 +23,7 @@ mod services;
 mod slot;
 mod spec;
 mod steer;
+mod tally;
 mod task_id;
 mod traffic;
 mod version;
@@ -56,6 +57,7 @@ pub use spec::{
     ReplicaRule, RuleKind, SHUTDOWN_DELAY, ServiceSpec, ServiceTask, SpecError, UpdatePolicy, UpdateStrategy,
 };
 pub use steer::{Plan, Steer, SteerError};
+pub use tally::Tally;
 pub use traffic::TRAFFIC_WINDOW;
 pub use version::{MAX_VERSIONS, Outcome, Version};
 pub use view::{ReplicaState, ReplicaView, ServiceView};

@@ -4,8 +4,8 @@ mod roles;
 
 use std::collections::BTreeMap;
 
-use proffer_master_core::{AgentState, DrainPhase, FrameworkState, Snapshot, Upkeep};
-use proffer_types::TaskState;
+use proffer_master_core::{AgentState, AgentView, DrainPhase, FrameworkState, Snapshot, Upkeep};
+use proffer_types::{TaskState, Timestamp};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -29,6 +29,7 @@ const FRAMEWORK_STATES: [FrameworkState; 4] = [
 #[derive(Debug, Clone, Default)]
 pub(super) struct Gauges {
     agents: Family<State, Gauge>,
+    lost: Gauge,
     upkeep: Family<State, Gauge>,
     gone: Gauge,
     delayed: Gauge,
@@ -46,6 +47,11 @@ impl Gauges {
         let gauges = Self::default();
         gauges.roles.register(registry);
         registry.register("agents", "Agents, by state", gauges.agents.clone());
+        registry.register(
+            "agents_lost",
+            "Agents that are not connected though no operator took them out of use",
+            gauges.lost.clone(),
+        );
         registry.register(
             "agents_out_of_use",
             "Agents that operators took out of use, or are about to, by how",
@@ -86,16 +92,19 @@ impl Gauges {
         gauges
     }
 
-    pub(super) fn set(&self, snapshot: Option<&Snapshot>, queue_depth: usize) {
+    pub(super) fn set(&self, snapshot: Option<&Snapshot>, queue_depth: usize, now: Timestamp) {
         self.queue_depth.set(gauge(queue_depth));
         let Some(snapshot) = snapshot else {
             return;
         };
         self.offers.set(gauge(snapshot.offers.len()));
         self.filters.set(gauge(snapshot.ledger.n_filters()));
-        self.roles.set(snapshot);
+        self.roles.set(snapshot, now);
         let agents = snapshot.agents.iter().map(|agent| agent_label(agent.state));
         set_all(&self.agents, AGENT_STATES.map(agent_label), agents);
+        let is_lost = |agent: &&AgentView| agent.state != AgentState::Active && agent.upkeep.is_offered();
+        self.lost
+            .set(gauge(snapshot.agents.iter().filter(is_lost).count()));
         let upkeep = snapshot
             .agents
             .iter()

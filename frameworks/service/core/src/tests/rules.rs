@@ -430,3 +430,51 @@ fn why_tells_what_is_missing() {
         "#]],
     );
 }
+
+#[test]
+fn monitors_are_told_of_a_crash_loop_until_the_replica_has_run_for_a_while() {
+    check(
+        "subscribe
+        apply web.shop 1 cpus:1;mem:64MiB
+        tally
+        offer A cpus:4;mem:4GiB
+        FAILED web.shop.0.1
+        wait 1
+        offer A cpus:4;mem:4GiB
+        FAILED web.shop.0.2
+        wait 2
+        tally
+        offer A cpus:4;mem:4GiB
+        FAILED web.shop.0.3
+        tally
+        wait 4
+        offer A cpus:4;mem:4GiB
+        RUNNING web.shop.0.4
+        wait 9
+        tally
+        wait 1
+        tally",
+        expect![[r#"
+            subscribe -> want *
+            apply web.shop 1 cpus:1;mem:64MiB -> created; want * 1*1
+            tally -> shop/web 0 of 1, 0 crash, failed false
+            offer A cpus:4;mem:4GiB -> launch web.shop.0.1 on A; want *
+            FAILED web.shop.0.1 ->
+            wait 1 -> want * 1*1
+            offer A cpus:4;mem:4GiB -> launch web.shop.0.2 on A; want *
+            FAILED web.shop.0.2 ->
+            wait 2 -> want * 1*1
+            tally -> shop/web 0 of 1, 0 crash, failed false
+            offer A cpus:4;mem:4GiB -> launch web.shop.0.3 on A; want *
+            FAILED web.shop.0.3 ->
+            tally -> shop/web 0 of 1, 1 crash, failed true
+            wait 4 -> want * 1*1
+            offer A cpus:4;mem:4GiB -> launch web.shop.0.4 on A; want *
+            RUNNING web.shop.0.4 ->
+            wait 9 ->
+            tally -> shop/web 1 of 1, 1 crash, failed false
+            wait 1 ->
+            tally -> shop/web 1 of 1, 0 crash, failed false
+        "#]],
+    );
+}

@@ -352,6 +352,15 @@ impl World {
                 self.now = self.now.after(Duration::from_secs(time.parse().unwrap()));
                 self.run(|services, cx| services.tick(cx)).1
             }
+            ["tally"] => {
+                let tallies = self.services.tallies(self.now);
+                let tallies = tallies.iter().map(|of| {
+                    let (namespace, name) = (&of.namespace, &of.name);
+                    let n = format!("{} of {}, {} crash", of.available, of.wanted, of.crash_looping);
+                    format!("{namespace}/{name} {n}, failed {}", of.deployment_failed)
+                });
+                return tallies.collect::<Vec<_>>().join("; ");
+            }
             ["show"] => {
                 let shown: Vec<_> = self.services.list().iter().map(show).collect();
                 return shown.join("; ");

@@ -1,7 +1,7 @@
 //! What each role has, may have and is guaranteed.
 
 use proffer_master_core::Snapshot;
-use proffer_types::ResourceName;
+use proffer_types::{ResourceName, Timestamp};
 use proffer_wire::resources::scalar;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
@@ -20,6 +20,7 @@ pub(super) struct Roles {
     guarantee: Family<Amount, Fraction>,
     limit: Family<Amount, Fraction>,
     consumed: Family<Amount, Fraction>,
+    waiting: Family<RoleLabel, Fraction>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -56,11 +57,17 @@ impl Roles {
             "What of a role counts against its quota, by resource",
             self.consumed.clone(),
         );
+        registry.register(
+            "role_demand_waiting_seconds",
+            "How long what frameworks of the role want, and has waited longest, has got nothing; 0 where nothing waits",
+            self.waiting.clone(),
+        );
     }
 
     /// Roles come and go, so every line is made anew.
-    pub(super) fn set(&self, snapshot: &Snapshot) {
+    pub(super) fn set(&self, snapshot: &Snapshot, now: Timestamp) {
         self.share.clear();
+        self.set_waiting(snapshot, now);
         for family in [&self.guarantee, &self.limit, &self.consumed] {
             family.clear();
         }
@@ -84,6 +91,26 @@ impl Roles {
             }
             for (name, units) in view.consumed.scalars() {
                 set(&self.consumed, name, units);
+            }
+        }
+    }
+
+    fn set_waiting(&self, snapshot: &Snapshot, now: Timestamp) {
+        self.waiting.clear();
+        for view in &snapshot.roles {
+            let role = view.role.to_string();
+            self.waiting.get_or_create(&RoleLabel { role }).set(0.0);
+        }
+        for (_, leaf) in snapshot.ledger.leaves() {
+            let role = snapshot
+                .ledger
+                .role(leaf.role)
+                .and_then(|role| role.name.as_ref());
+            let oldest = leaf.waits().map(|(since, _)| since).min();
+            if let (Some(role), Some(oldest)) = (role, oldest) {
+                let role = role.to_string();
+                let gauge = self.waiting.get_or_create_owned(&RoleLabel { role });
+                gauge.set(gauge.get().max(now.since(oldest).as_secs_f64()));
             }
         }
     }
