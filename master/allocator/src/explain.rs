@@ -8,6 +8,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unmet;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::{Quantities, Share};
 use survey::Survey;
 
 pub use self::rehearse::{Found, Rehearsal, rehearse};
+pub use self::unmet::{Unmet, UnmetDemand, unmet_demand};
 
 /// How many (agent, shape) pairs one answer looks at, so that it takes milliseconds: four shapes at 5,000 agents.
 /// The first shape is looked at whatever it takes.

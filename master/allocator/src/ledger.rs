@@ -17,7 +17,7 @@ mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proffer_types::{AgentId, FrameworkId, Role, Timestamp};
+use proffer_types::{AgentId, Capabilities, FrameworkId, Role, Timestamp};
 
 use crate::{Quantities, Share};
 pub use agents::AgentEntry;
@@ -112,6 +112,12 @@ impl Ledger {
             holds: BTreeMap::new(),
             held: BTreeMap::new(),
         }
+    }
+
+    /// The only region of which a framework with these capabilities is offered agents, of those that say where they are.
+    #[must_use]
+    pub fn only_region(&self, capabilities: Capabilities) -> Option<&str> {
+        self.region.as_deref().filter(|_| !capabilities.region_aware)
     }
 
     /// The scalars of the whole pool.

@@ -57,6 +57,8 @@ pub struct AgentView {
     pub offered: Resources,
     /// Those that hold resources there.
     pub n_tasks: u32,
+    /// Those of them that come with the agent.
+    pub n_daemons: u32,
     /// What operators decided of it.
     pub upkeep: Upkeep,
     /// The frameworks that have tasks there, or were asked to leave, while it has a maintenance window.
@@ -182,6 +184,7 @@ fn sums<'a>(tasks: impl Iterator<Item = &'a Task>, offers: impl Iterator<Item = 
     for task in tasks.filter(|task| task.view.state.holds_resources()) {
         sums.used.add(&task.view.held());
         sums.n_tasks += 1;
+        sums.n_daemons += u32::from(task.view.info.is_daemon());
     }
     sums
 }
@@ -191,6 +194,7 @@ struct Sums {
     used: Resources,
     offered: Resources,
     n_tasks: u32,
+    n_daemons: u32,
 }
 
 fn agent_view(state: &State, id: &AgentId, agent: &Agent) -> AgentView {
@@ -212,6 +216,7 @@ fn agent_view(state: &State, id: &AgentId, agent: &Agent) -> AgentView {
         used: sums.used,
         offered: sums.offered,
         n_tasks: sums.n_tasks,
+        n_daemons: sums.n_daemons,
         upkeep: agent.upkeep.clone(),
         asked: match agent.upkeep.windows.is_empty() {
             true => Vec::new(),

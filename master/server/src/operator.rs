@@ -6,6 +6,7 @@ mod explain;
 mod maintenance;
 mod rehearse;
 mod tasks;
+mod unmet;
 mod views;
 
 use std::sync::Arc;
@@ -256,6 +257,14 @@ impl Operator for OperatorApi {
         answer
             .map(Response::new)
             .ok_or_else(|| Status::not_found(format!("no framework `{framework_id}`")))
+    }
+
+    async fn list_unmet_demand(
+        &self,
+        _request: Request<v1::ListUnmetDemandRequest>,
+    ) -> Answer<v1::ListUnmetDemandResponse> {
+        let snapshot = self.inbox.snapshot().await?;
+        Ok(Response::new(unmet::answer(&snapshot, self.clock.now())))
     }
 }
 

@@ -111,6 +111,8 @@ pub struct Shape {
     /// there for another does not keep them from it, as far as so much is suspended there; beyond that it is a shape as any
     /// other.
     pub resumes: bool,
+    /// One on each agent that will do: it comes to the agents there are, and is no reason for more of them.
+    pub daemon: bool,
 }
 
 impl Shape {
@@ -130,6 +132,7 @@ impl Shape {
             flow: 0,
             agent: None,
             resumes: false,
+            daemon: false,
         }
     }
 

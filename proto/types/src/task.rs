@@ -15,6 +15,9 @@ use crate::{AgentId, ContainerSpec, ExecutorInfo, Resources, ShapeId, StatusUuid
 /// The time from SIGTERM to SIGKILL where neither task nor kill says otherwise.
 pub const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(3);
 
+/// The label of tasks that come with their agent, one on each, and do not keep it in use: `true`.
+pub const DAEMON_LABEL: &str = "proffer.daemon";
+
 /// One task as a framework describes it in a launch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskInfo {
@@ -58,6 +61,12 @@ pub enum Limit {
 }
 
 impl TaskInfo {
+    /// Whether it comes with its agent, and does not keep it in use.
+    #[must_use]
+    pub fn is_daemon(&self) -> bool {
+        self.labels.get(DAEMON_LABEL).is_some_and(|value| value == "true")
+    }
+
     /// What it holds of its agent: all that it asks for, without its cpus while it is suspended.
     #[must_use]
     pub fn held(&self, is_suspended: bool) -> Cow<'_, Resources> {

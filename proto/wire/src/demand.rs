@@ -75,6 +75,7 @@ fn shape(message: v1::Shape, budget: &mut Budget) -> Result<Shape, ConvertError>
         flow: message.flow,
         agent: parse_optional("agent_id", &message.agent_id)?,
         resumes: message.resumes,
+        daemon: message.daemon,
     };
     match shape.check() {
         Ok(()) => Ok(shape),
@@ -183,6 +184,7 @@ impl From<&Shape> for v1::Shape {
             flow: shape.flow,
             agent_id: shape.agent.as_ref().map(ToString::to_string).unwrap_or_default(),
             resumes: shape.resumes,
+            daemon: shape.daemon,
         }
     }
 }

@@ -401,7 +401,7 @@ impl Service {
             resources,
             container,
             kill_policy,
-            labels: BTreeMap::new(),
+            labels: self.spec.mode.task_labels(),
             max_completion_time: None,
             limits,
             shape: version.map(Version::shape_id),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use proffer_types::discovery::{MAX_LABEL_BYTES, ServiceName};
 use proffer_types::resources::format::format_scalar;
 use proffer_types::{
-    ContainerSpec, KillPolicy, Limit, Limits, PlacementRules, ResourceName, Resources, Role,
+    ContainerSpec, DAEMON_LABEL, KillPolicy, Limit, Limits, PlacementRules, ResourceName, Resources, Role,
 };
 use proffer_wire::container::encoded_bytes;
 use thiserror::Error;
@@ -82,6 +82,14 @@ pub enum Mode {
     Replicated,
     /// One on each agent that meets the constraints.
     Daemon,
+}
+
+impl Mode {
+    /// What tasks of such a service are marked with, for whoever looks at agents.
+    pub(crate) fn task_labels(self) -> BTreeMap<String, String> {
+        let daemon = (self == Self::Daemon).then(|| (DAEMON_LABEL.to_owned(), "true".to_owned()));
+        daemon.into_iter().collect()
+    }
 }
 
 /// What every replica runs.

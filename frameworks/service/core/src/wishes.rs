@@ -263,6 +263,7 @@ impl Version {
             placement: rules.placement.unwrap_or(Placement::Spread),
             n_ports: container.network.n_dynamic_ports(),
             agent: wish.agent.clone(),
+            daemon: mode == Mode::Daemon,
             ..Shape::new(wish.shape, resources.clone(), n)
         })
     }

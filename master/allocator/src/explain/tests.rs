@@ -1,6 +1,7 @@
 //! Reasons, from a ledger written down to the sentences told of it.
 
 mod rehearse;
+mod unmet;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

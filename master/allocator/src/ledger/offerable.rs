@@ -266,7 +266,7 @@ impl Ledger {
     }
 
     /// What is free there and not kept from the leaf by region, constraints, reservations or its capabilities.
-    fn open_to(&self, leaf: &LeafEntry, agent: &AgentEntry) -> Result<Resources, Obstacle> {
+    pub(crate) fn open_to(&self, leaf: &LeafEntry, agent: &AgentEntry) -> Result<Resources, Obstacle> {
         self.admitted(leaf, agent)?;
         if !agent.free.has_kinds() {
             return Ok(agent.free.clone());

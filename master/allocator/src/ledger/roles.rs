@@ -327,7 +327,7 @@ impl Ledger {
     }
 
     /// How much of what has to stay free for roles would be met, if a role were given all there is.
-    pub(super) fn meets(&self, role: RoleIx, name: &ResourceName) -> u128 {
+    pub(crate) fn meets(&self, role: RoleIx, name: &ResourceName) -> u128 {
         let (mut at, mut fell) = (Some(role), None);
         while let Some(ix) = at {
             let entry = &self.roles[ix];

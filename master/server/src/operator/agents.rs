@@ -78,6 +78,7 @@ fn agent(view: &AgentView, n_running: &BTreeMap<u64, u32>) -> message::Agent {
         deactivated_since_ms: view.upkeep.deactivated.map(|at| at.0),
         drain: drain_of(view, n_running),
         removal_delay: view.removal_delay.map(removal_delay),
+        n_daemons: view.n_daemons,
     }
 }
 

@@ -73,14 +73,14 @@ fn shape() -> impl Strategy<Value = Shape> {
             any::<u64>(),
             option::of(super::id::<AgentId>()),
         ),
-        any::<bool>(),
+        any::<(bool, bool)>(),
     )
         .prop_map(
             |(
                 (resources, n_ports, count, constraints),
                 (max_per_agent, placement),
                 (gang, time_limit, flow, agent),
-                resumes,
+                (resumes, daemon),
             )| {
                 let shape = Shape {
                     n_ports,
@@ -91,6 +91,7 @@ fn shape() -> impl Strategy<Value = Shape> {
                     time_limit,
                     flow,
                     agent,
+                    daemon,
                     ..Shape::new(ShapeId(0), resources, count)
                 };
                 match resumes && shape.agent.is_some() {
