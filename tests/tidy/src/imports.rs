@@ -52,6 +52,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("service", &["types", "wire", "grpc", "sdk", "service-core"]),
     ("edge-core", &["types"]),
     ("edge", &["types", "wire", "grpc", "edge-core"]),
+    ("autoscaler-core", &["types"]),
+    ("autoscaler", &["types", "wire", "grpc", "autoscaler-core"]),
     ("store-api", &[]),
     ("store", &["wire", "store-api"]),
     (

@@ -19,6 +19,7 @@ const PURE: &[&str] = &[
     "proffer-batch-core",
     "proffer-service-core",
     "proffer-edge-core",
+    "proffer-autoscaler-core",
     "proffer-store-api",
     "proffer-sim",
 ];

@@ -1,0 +1,1 @@
+//! The autoscaler of agents.
