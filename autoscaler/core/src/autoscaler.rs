@@ -115,6 +115,9 @@ impl Autoscaler {
             self.down(now, view, &mut out);
         }
         self.proceed(now, view, &mut out);
+        // One thing at a time about each machine: what was decided first.
+        let mut about = BTreeSet::new();
+        out.retain(|decision| decision.action == Action::Nothing || about.insert(decision.machine.clone()));
         let actions = out.iter().filter(|decision| decision.action != Action::Nothing);
         self.busy.extend(actions.map(|decision| decision.machine.clone()));
         out

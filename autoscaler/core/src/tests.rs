@@ -1,1 +1,5 @@
-//! Tests.
+//! What the autoscaler decides, in small worlds and under random ones.
+
+mod cases;
+mod random;
+mod world;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use proffer_types::{AgentId, AgentInfo, FrameworkId, OfferConstraints, Resources, Role, Shape};
+use proffer_types::{AgentId, AgentInfo, Attribute, FrameworkId, OfferConstraints, Resources, Role, Shape};
 
 /// The attribute by which an agent says of which shape it is.
 pub const SHAPE_ATTRIBUTE: &str = "shape";
@@ -71,6 +71,16 @@ pub struct Unmet {
     /// The only region whose agents will do, of those that say where they are.
     pub region: Option<String>,
     pub waiting: Duration,
+}
+
+/// The attributes by which an agent of a shape says so, and which machine it is.
+#[must_use]
+pub fn membership_attributes(shape: &str, machine: &str) -> Vec<Attribute> {
+    let attribute = |name: &str, value: &str| Attribute {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    };
+    vec![attribute(SHAPE_ATTRIBUTE, shape), attribute(MACHINE_ATTRIBUTE, machine)]
 }
 
 impl AgentSeen {
