@@ -3,6 +3,7 @@
 mod agent;
 mod agents;
 mod attach;
+mod autoscaler;
 mod completion;
 mod dev;
 mod edge;
@@ -65,6 +66,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Framework(FrameworkCommand),
     Edge(edge::EdgeArgs),
+    Autoscaler(autoscaler::AutoscalerArgs),
     Run(run::RunArgs),
     #[command(subcommand)]
     Job(job::JobCommand),
@@ -128,6 +130,7 @@ impl Command {
                 FrameworkCommand::Teardown(args) => client(&log, framework::teardown(args)),
             },
             Self::Edge(args) => daemon_on(every_processor(), EDGE_LOG, &log, edge::edge(args)),
+            Self::Autoscaler(args) => daemon(&log, autoscaler::autoscaler(args)),
             Self::Run(args) => client(&log, run::run(args)),
             Self::Job(command) => client(&log, job::job(command)),
             Self::Service(command) => client(&log, service::service(command)),

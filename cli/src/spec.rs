@@ -4,6 +4,7 @@
 //! column and field of whatever it refuses.
 
 mod after;
+mod autoscaler;
 mod constraint;
 mod either;
 mod file;
@@ -17,6 +18,7 @@ mod task;
 mod template;
 
 pub(crate) use after::AfterJobFile as AfterJob;
+pub(crate) use autoscaler::AutoscalerFile;
 pub(crate) use constraint::Condition;
 pub(crate) use file::{Source, SpecError, parse};
 #[cfg(test)]

@@ -165,7 +165,9 @@ impl Autoscaler {
 
     fn pause(&mut self, what: &str, now: Timestamp) {
         let pause = self.pauses.entry(what.to_owned()).or_default();
-        let times = 1_u32.checked_shl(pause.n).map_or(LONGEST_BACKOFF, |times| times.min(LONGEST_BACKOFF));
+        let times = 1_u32
+            .checked_shl(pause.n)
+            .map_or(LONGEST_BACKOFF, |times| times.min(LONGEST_BACKOFF));
         pause.n = pause.n.saturating_add(1).min(31);
         pause.until = now.after(self.config.backoff * times);
     }
@@ -190,7 +192,10 @@ impl Autoscaler {
             match (machine.phase, agent) {
                 (Phase::Adding | Phase::Registering, Some(_)) if !is_busy => {
                     self.pauses.remove(&format!("shape {}", machine.shape));
-                    out.push(say(name, format!("an agent of shape {} has registered", machine.shape)));
+                    out.push(say(
+                        name,
+                        format!("an agent of shape {} has registered", machine.shape),
+                    ));
                     forgotten.push(name.clone());
                 }
                 (Phase::Registering, None) => {
@@ -238,7 +243,8 @@ impl Autoscaler {
     /// Notes since when each agent runs nothing and is not wanted.
     fn rest(&mut self, now: Timestamp, view: &View) {
         let is_idle = |agent: &&AgentSeen| {
-            let is_there = agent.presence == Presence::Active && agent.drain.is_none() && !agent.is_deactivated;
+            let is_there =
+                agent.presence == Presence::Active && agent.drain.is_none() && !agent.is_deactivated;
             is_there && agent.n_tasks == 0 && !view.needed.contains(&agent.id)
         };
         let idle: BTreeMap<_, _> = view
@@ -261,7 +267,11 @@ impl Autoscaler {
     fn count(&self, shape: &str, view: &View) -> u32 {
         let known = view.agents.iter().filter_map(AgentSeen::membership);
         let known = known.filter(|(of, _)| *of == shape).map(|(_, machine)| machine);
-        let moving = self.memory.machines.iter().filter(|(_, machine)| machine.shape == shape);
+        let moving = self
+            .memory
+            .machines
+            .iter()
+            .filter(|(_, machine)| machine.shape == shape);
         let all: BTreeSet<_> = known.chain(moving.map(|(name, _)| &name[..])).collect();
         u32::try_from(all.len()).unwrap_or(u32::MAX)
     }
@@ -282,7 +292,9 @@ impl Autoscaler {
 
     fn count_moving(&self, is_coming: bool) -> usize {
         let machines = self.memory.machines.values();
-        machines.filter(|machine| machine.is_coming() == is_coming).count()
+        machines
+            .filter(|machine| machine.is_coming() == is_coming)
+            .count()
     }
 }
 

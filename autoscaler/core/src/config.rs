@@ -67,6 +67,10 @@ pub enum ConfigError {
     Bounds(String, u32, u32),
     #[error("shape `{0}`: the attribute `{1}` is given by the autoscaler")]
     Attribute(String, String),
+    #[error(
+        "shape `{0}`: the attribute `{1}` needs a name without `:` and a value, both without `;` and line breaks"
+    )]
+    AttributeText(String, String),
     #[error("at_once is 0: nothing could be done")]
     AtOnce,
 }
@@ -105,10 +109,17 @@ impl AgentShape {
             return Err(ConfigError::Bounds(name(), self.min, self.max));
         }
         let own = [SHAPE_ATTRIBUTE, MACHINE_ATTRIBUTE];
-        match self.attributes.iter().find(|attribute| own.contains(&&attribute.name[..])) {
-            Some(attribute) => Err(ConfigError::Attribute(name(), attribute.name.clone())),
-            None => Ok(()),
+        for Attribute { name: key, value } in &self.attributes {
+            if own.contains(&&key[..]) {
+                return Err(ConfigError::Attribute(name(), key.clone()));
+            }
+            // They go to the agent as one text.
+            let is_plain = |text: &str| !text.is_empty() && !text.chars().any(|c| c == ';' || c.is_control());
+            if !is_plain(key) || !is_plain(value) || key.contains(':') {
+                return Err(ConfigError::AttributeText(name(), key.clone()));
+            }
         }
+        Ok(())
     }
 }
 

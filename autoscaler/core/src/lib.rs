@@ -15,4 +15,6 @@ mod tests;
 pub use self::autoscaler::{Action, Autoscaler, Decision, Ended};
 pub use self::config::{AgentShape, Config, ConfigError, MAX_AGENTS, MAX_SHAPES};
 pub use self::memory::{Machine, Memory, Phase};
-pub use self::view::{AgentSeen, Drain, MACHINE_ATTRIBUTE, Presence, SHAPE_ATTRIBUTE, Unmet, View, membership_attributes};
+pub use self::view::{
+    AgentSeen, Drain, MACHINE_ATTRIBUTE, Presence, SHAPE_ATTRIBUTE, Unmet, View, membership_attributes,
+};

@@ -36,7 +36,10 @@ impl<K> Bin<K> {
     /// Gives as many tasks room as there is, up to so many.
     fn take(&mut self, index: usize, unmet: &Unmet, most: u32) -> u32 {
         let has = self.has.get(&index).copied().unwrap_or(0);
-        let max = unmet.shape.max_per_agent.map_or(u32::MAX, |max| max.saturating_sub(has));
+        let max = unmet
+            .shape
+            .max_per_agent
+            .map_or(u32::MAX, |max| max.saturating_sub(has));
         let n = at_most(&self.free, self.n_ports, &unmet.shape).min(most).min(max);
         if n == 0 || miss(unmet, &self.info).is_some() {
             return 0;
@@ -50,7 +53,10 @@ impl<K> Bin<K> {
 
 fn at_most(free: &Resources, n_ports: u64, shape: &Shape) -> u32 {
     let fit = |has: u64, each: u64| has.checked_div(each).unwrap_or(u64::MAX);
-    let scalars = shape.resources.scalars().map(|(name, units)| fit(free.scalar(name), units));
+    let scalars = shape
+        .resources
+        .scalars()
+        .map(|(name, units)| fit(free.scalar(name), units));
     let n = scalars.fold(fit(n_ports, u64::from(shape.n_ports)), u64::min);
     u32::try_from(n).unwrap_or(u32::MAX)
 }
@@ -63,7 +69,10 @@ pub(crate) fn miss(unmet: &Unmet, info: &AgentInfo) -> Option<String> {
         return Some(format!("it is in region {}, not {region}", domain.region));
     }
     let both = [&unmet.shape.constraints, &unmet.constraints];
-    if let Some(failing) = both.into_iter().find_map(|constraints| constraints.first_failing(info)) {
+    if let Some(failing) = both
+        .into_iter()
+        .find_map(|constraints| constraints.first_failing(info))
+    {
         return Some(format!("it does not meet {failing}"));
     }
     let plain = info.resources.plain();
@@ -123,7 +132,10 @@ pub(crate) fn pack<K: Clone>(
         }
         if let Some((bins, rooms)) = before.filter(|_| !missing.is_empty()) {
             packed.bins = bins;
-            stock.iter_mut().zip(rooms).for_each(|(stock, room)| stock.room = room);
+            stock
+                .iter_mut()
+                .zip(rooms)
+                .for_each(|(stock, room)| stock.room = room);
         }
         packed.missing.extend(missing);
     }
@@ -162,7 +174,9 @@ fn size(unmet: &Unmet, stock: &[Stock<'_>]) -> u128 {
     let part = |(name, units): (&ResourceName, u64)| {
         let most = stock.iter().map(|stock| stock.info.resources.scalar(name)).max();
         let most = u128::from(most.unwrap_or(0));
-        (u128::from(units) * 1_000_000).checked_div(most).unwrap_or(u128::MAX)
+        (u128::from(units) * 1_000_000)
+            .checked_div(most)
+            .unwrap_or(u128::MAX)
     };
     unmet.shape.resources.scalars().map(part).max().unwrap_or(0)
 }
@@ -196,7 +210,10 @@ fn place<K>(
 
 /// Why no agent can be added for something: what would hold it, or what each shape lacks.
 fn why(left: u32, unmet: &Unmet, stock: &[Stock<'_>]) -> String {
-    let misses: Vec<_> = stock.iter().map(|stock| (stock, miss(unmet, &stock.info))).collect();
+    let misses: Vec<_> = stock
+        .iter()
+        .map(|stock| (stock, miss(unmet, &stock.info)))
+        .collect();
     let full: BTreeSet<_> = misses
         .iter()
         .filter(|(_, miss)| miss.is_none())

@@ -80,7 +80,10 @@ pub fn membership_attributes(shape: &str, machine: &str) -> Vec<Attribute> {
         name: name.to_owned(),
         value: value.to_owned(),
     };
-    vec![attribute(SHAPE_ATTRIBUTE, shape), attribute(MACHINE_ATTRIBUTE, machine)]
+    vec![
+        attribute(SHAPE_ATTRIBUTE, shape),
+        attribute(MACHINE_ATTRIBUTE, machine),
+    ]
 }
 
 impl AgentSeen {
@@ -93,7 +96,8 @@ impl AgentSeen {
 
     /// The shape and the machine of an agent that was added by an autoscaler.
     pub(crate) fn membership(&self) -> Option<(&str, &str)> {
-        self.attribute(SHAPE_ATTRIBUTE).zip(self.attribute(MACHINE_ATTRIBUTE))
+        self.attribute(SHAPE_ATTRIBUTE)
+            .zip(self.attribute(MACHINE_ATTRIBUTE))
     }
 
     /// What its tasks leave.

@@ -15,8 +15,8 @@ mod share;
 pub use allocator::{Allocator, Outcome};
 pub use engine::{Engine, Order, Refresh};
 pub use explain::{
-    Ahead, Counted, Explanation, Found, Nearest, Part, Reason, Rehearsal, Unmet, UnmetDemand, explain, rehearse,
-    unmet_demand,
+    Ahead, Counted, Explanation, Found, Nearest, Part, Reason, Rehearsal, Unmet, UnmetDemand, explain,
+    rehearse, unmet_demand,
 };
 pub use ledger::{
     AgentEntry, AgentIx, Change, Claim, ClaimIx, ClaimKind, DEFAULT_WEIGHT_MILLIS, Filter, FrameworkEntry,

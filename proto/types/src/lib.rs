@@ -44,8 +44,7 @@ pub use resources::{Ranges, ResourceName, Resources, Set};
 pub use role::Role;
 pub use statistics::Statistics;
 pub use task::{
-    DAEMON_LABEL,
-    IoUsage, KillPolicy, Limit, Limits, StatusReason, StatusSource, TaskCondition, TaskExit, TaskInfo,
-    TaskState, TaskStatus, Usage,
+    DAEMON_LABEL, IoUsage, KillPolicy, Limit, Limits, StatusReason, StatusSource, TaskCondition, TaskExit,
+    TaskInfo, TaskState, TaskStatus, Usage,
 };
 pub use time::Timestamp;

@@ -12,7 +12,11 @@ impl Autoscaler {
     pub(super) fn down(&mut self, now: Timestamp, view: &View, out: &mut Vec<Decision>) {
         let at_once = usize::try_from(self.config.at_once).unwrap_or(usize::MAX);
         let mut room = at_once.saturating_sub(self.count_moving(false));
-        let mut candidates: Vec<_> = view.agents.iter().filter_map(|agent| self.candidate(now, view, agent)).collect();
+        let mut candidates: Vec<_> = view
+            .agents
+            .iter()
+            .filter_map(|agent| self.candidate(now, view, agent))
+            .collect();
         candidates.sort_by(|a, b| (a.since, &a.agent.id).cmp(&(b.since, &b.agent.id)));
         for candidate in candidates {
             if room == 0 {
@@ -27,7 +31,11 @@ impl Autoscaler {
                 continue;
             }
             room -= 1;
-            let phase = if is_there { Phase::Draining } else { Phase::Removing };
+            let phase = if is_there {
+                Phase::Draining
+            } else {
+                Phase::Removing
+            };
             let entry = machine(shape, phase, now, Some(agent.id.to_string()));
             self.memory.machines.insert(name.to_owned(), entry);
             if is_there {
@@ -63,7 +71,9 @@ impl Autoscaler {
 
     /// Whether everything that is promised, and all that waits, can do without an idle agent.
     fn may_do_without(&self, now: Timestamp, view: &View, agent: &AgentSeen, shape: &str) -> bool {
-        let cools = self.added_at.is_some_and(|at| now.since(at) < self.config.cooldown);
+        let cools = self
+            .added_at
+            .is_some_and(|at| now.since(at) < self.config.cooldown);
         let min = self.shape(shape).map_or(0, |shape| shape.min);
         let mut unmet = view.unmet.iter().filter(|unmet| unmet.shape.count > 0);
         !cools
@@ -75,7 +85,9 @@ impl Autoscaler {
     /// Whether the others that stay have free what has to stay so.
     fn keeps_guarantees(&self, view: &View, agent: &AgentSeen) -> bool {
         let leaves = |other: &AgentSeen| {
-            let machine = other.membership().and_then(|(_, name)| self.memory.machines.get(name));
+            let machine = other
+                .membership()
+                .and_then(|(_, name)| self.memory.machines.get(name));
             machine.is_some_and(|machine| !machine.is_coming())
         };
         let stays = |other: &&AgentSeen| {
@@ -122,7 +134,9 @@ impl Autoscaler {
                 Phase::Removing if !pause => {
                     let why = match (&machine.agent, agent.map(|agent| agent.presence)) {
                         (None, _) => "no agent of it registered",
-                        (Some(_), Some(Presence::Unreachable(_))) => "its agent has been unreachable for too long",
+                        (Some(_), Some(Presence::Unreachable(_))) => {
+                            "its agent has been unreachable for too long"
+                        }
                         (Some(_), None) => "its agent is gone",
                         (Some(_), Some(Presence::Active | Presence::Away)) => "its agent is drained",
                     };

@@ -47,7 +47,11 @@ impl Autoscaler {
             match bin.kind {
                 Room::Draining(name) if is_used => {
                     if let Some(agent) = agents.get(&name[..]) {
-                        out.push(undrain(&name, agent, "something waits for which it has room".to_owned()));
+                        out.push(undrain(
+                            &name,
+                            agent,
+                            "something waits for which it has room".to_owned(),
+                        ));
                     }
                 }
                 Room::New { shape, why } => wanted.push((shape, why)),
@@ -131,7 +135,9 @@ impl Autoscaler {
         let stock = |(at, shape): (usize, &'a AgentShape)| {
             let pause = self.paused(&format!("shape {}", shape.name), now);
             let taken = wanted.iter().filter(|(of, _)| *of == at).count();
-            let taken = self.count(&shape.name, view).saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
+            let taken = self
+                .count(&shape.name, view)
+                .saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
             Stock {
                 shape,
                 info: likely(shape, view),
@@ -139,7 +145,12 @@ impl Autoscaler {
                     Some(_) => 0,
                     None => shape.max.saturating_sub(taken),
                 },
-                why: pause.map(|_| format!("shape {} failed not long ago, and is tried again later", shape.name)),
+                why: pause.map(|_| {
+                    format!(
+                        "shape {} failed not long ago, and is tried again later",
+                        shape.name
+                    )
+                }),
             }
         };
         self.config.shapes.iter().enumerate().map(stock).collect()
@@ -158,7 +169,10 @@ impl Autoscaler {
             let there = there.saturating_add(coming).min(all);
             let n = shape.min.saturating_sub(there).min(shape.max.saturating_sub(all));
             if self.paused(&format!("shape {}", shape.name), now).is_none() {
-                let why = format!("there are {there} of shape {}, and are to be {}", shape.name, shape.min);
+                let why = format!(
+                    "there are {there} of shape {}, and are to be {}",
+                    shape.name, shape.min
+                );
                 missing.extend((0..n).map(|_| (at, why.clone())));
             }
         }
@@ -167,10 +181,13 @@ impl Autoscaler {
 
     fn add(&mut self, now: Timestamp, view: &View, shape: String, why: String) -> Decision {
         let agents = members(view);
-        let is_new = |name: &String| !agents.contains_key(&name[..]) && !self.memory.machines.contains_key(name);
+        let is_new =
+            |name: &String| !agents.contains_key(&name[..]) && !self.memory.machines.contains_key(name);
         let names = (now.0..).map(|n| format!("{shape}-{n:x}"));
         let name = names.into_iter().find(is_new).unwrap_or_default();
-        self.memory.machines.insert(name.clone(), machine(&shape, Phase::Adding, now, None));
+        self.memory
+            .machines
+            .insert(name.clone(), machine(&shape, Phase::Adding, now, None));
         self.added_at = Some(now);
         Decision {
             machine: name,

@@ -8,7 +8,10 @@ use crate::{Action, ConfigError, Phase};
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn two_shapes() -> World {
-    World::new(config(&[("small", "cpus:2;mem:4GiB", 0, 4), ("large", "cpus:16;mem:64GiB", 0, 2)]))
+    World::new(config(&[
+        ("small", "cpus:2;mem:4GiB", 0, 4),
+        ("large", "cpus:16;mem:64GiB", 0, 2),
+    ]))
 }
 
 #[test]
@@ -40,7 +43,10 @@ fn a_gang_is_held_whole_or_nothing_is_added() {
     assert!(world.machines.is_empty());
     let told = world.told();
     assert_eq!(told.len(), 1, "told once: {told:?}");
-    assert!(told[0].contains("of a gang") && told[0].contains("shape large is at its max of 2"), "{told:?}");
+    assert!(
+        told[0].contains("of a gang") && told[0].contains("shape large is at its max of 2"),
+        "{told:?}"
+    );
     world.wishes.clear();
     world.wish("cpus:16;mem:1GiB", 2, Some(1), MINUTE);
     world.pass(5 * MINUTE);
@@ -103,7 +109,14 @@ fn an_agent_that_never_registers_is_removed_and_counts_until_then() {
     world.pass(4 * MINUTE);
     world.restart();
     world.pass(20 * MINUTE);
-    assert!(world.told().iter().any(|told| told.contains("it counts as failed")), "{:?}", world.told());
+    assert!(
+        world
+            .told()
+            .iter()
+            .any(|told| told.contains("it counts as failed")),
+        "{:?}",
+        world.told()
+    );
     assert_eq!(world.n_waiting(), 0);
 }
 
@@ -127,8 +140,14 @@ fn a_wrong_configuration_is_refused_by_name() {
     let check = |shapes: &[(&str, &str, u32, u32)]| config(shapes).check().unwrap_err();
     assert_eq!(check(&[]), ConfigError::NoShapes);
     assert_eq!(check(&[("A", "cpus:1", 0, 1)]), ConfigError::Name("A".to_owned()));
-    assert_eq!(check(&[("a", "ports:[1-2]", 0, 1)]), ConfigError::Resources("a".to_owned()));
-    assert_eq!(check(&[("a", "cpus:1", 2, 1)]), ConfigError::Bounds("a".to_owned(), 2, 1));
+    assert_eq!(
+        check(&[("a", "ports:[1-2]", 0, 1)]),
+        ConfigError::Resources("a".to_owned())
+    );
+    assert_eq!(
+        check(&[("a", "cpus:1", 2, 1)]),
+        ConfigError::Bounds("a".to_owned(), 2, 1)
+    );
     let same = [("a", "cpus:1", 0, 1), ("a", "cpus:2", 0, 1)];
     assert_eq!(check(&same), ConfigError::SameName("a".to_owned()));
 }

@@ -9,10 +9,19 @@ use super::world::{Mood, World, config};
 
 #[derive(Debug, Clone)]
 enum Event {
-    Wish { cpus: u32, count: u32, gang: Option<u64>, minutes: u64 },
-    Forbidden { count: u32 },
+    Wish {
+        cpus: u32,
+        count: u32,
+        gang: Option<u64>,
+        minutes: u64,
+    },
+    Forbidden {
+        count: u32,
+    },
     Mood(Mood),
-    Pass { ticks: u64 },
+    Pass {
+        ticks: u64,
+    },
     Restart,
     Lose(usize),
 }
@@ -38,7 +47,12 @@ fn event() -> impl Strategy<Value = Event> {
 
 fn happen(world: &mut World, event: Event) {
     match event {
-        Event::Wish { cpus, count, gang, minutes } => {
+        Event::Wish {
+            cpus,
+            count,
+            gang,
+            minutes,
+        } => {
             let each = format!("cpus:{cpus};mem:1GiB");
             world.wish(&each, count, gang, Duration::from_secs(60 * minutes));
         }

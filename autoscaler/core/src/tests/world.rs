@@ -6,7 +6,9 @@ use std::time::Duration;
 use proffer_types::{AgentId, GangId, Resources, Shape, ShapeId, Timestamp};
 
 use crate::view::membership_attributes;
-use crate::{Action, AgentSeen, AgentShape, Autoscaler, Config, Decision, Drain, Ended, Phase, Presence, Unmet, View};
+use crate::{
+    Action, AgentSeen, AgentShape, Autoscaler, Config, Decision, Drain, Ended, Phase, Presence, Unmet, View,
+};
 
 pub(super) const TICK: Duration = Duration::from_secs(5);
 
@@ -148,7 +150,10 @@ impl World {
 
     /// What people were told, without what was done.
     pub(super) fn told(&self) -> Vec<&str> {
-        let said = self.decisions.iter().filter(|decision| decision.action == Action::Nothing);
+        let said = self
+            .decisions
+            .iter()
+            .filter(|decision| decision.action == Action::Nothing);
         said.map(|decision| &decision.why[..]).collect()
     }
 
@@ -173,7 +178,11 @@ impl World {
         }
         for shape in &self.config.shapes {
             let n = self.machines.values().filter(|(of, _)| *of == shape.name).count();
-            assert!(n <= usize::try_from(shape.max).unwrap(), "{n} machines of {}", shape.name);
+            assert!(
+                n <= usize::try_from(shape.max).unwrap(),
+                "{n} machines of {}",
+                shape.name
+            );
         }
     }
 
@@ -252,7 +261,11 @@ impl World {
                     }
                 }
             }
-            let is_whole = self.wishes.iter().filter(|wish| wish.gang == gang).all(|wish| wish.count == 0);
+            let is_whole = self
+                .wishes
+                .iter()
+                .filter(|wish| wish.gang == gang)
+                .all(|wish| wish.count == 0);
             if gang.is_some() && !is_whole {
                 (agents, self.wishes) = before;
             }
@@ -302,7 +315,10 @@ impl World {
                 assert_eq!(fits, None, "{decision:?} though something waits");
                 let (shape, _) = agent.seen.membership().unwrap();
                 let min = self.config.shapes.iter().find(|of| of.name == shape).unwrap().min;
-                assert!(self.n_active(shape) > usize::try_from(min).unwrap(), "{decision:?} below min");
+                assert!(
+                    self.n_active(shape) > usize::try_from(min).unwrap(),
+                    "{decision:?} below min"
+                );
             }
             Action::Remove { agent: id, .. } => {
                 let is_out = |agent: &Agent| {
@@ -317,7 +333,10 @@ impl World {
             Action::Nothing => return,
         }
         let mut running = self.running.iter();
-        assert!(running.all(|run| run.machine != decision.machine), "two runs for one: {decision:?}");
+        assert!(
+            running.all(|run| run.machine != decision.machine),
+            "two runs for one: {decision:?}"
+        );
     }
 
     fn carry_out(&mut self, decision: &Decision) {
@@ -329,7 +348,9 @@ impl World {
                 Mood::Hangs => Duration::from_secs(300),
                 Mood::Works | Mood::Refuses | Mood::Forgets => Duration::from_secs(10),
             };
-            if let (Action::Add { shape }, Mood::Works | Mood::Forgets | Mood::Hangs) = (&decision.action, mood) {
+            if let (Action::Add { shape }, Mood::Works | Mood::Forgets | Mood::Hangs) =
+                (&decision.action, mood)
+            {
                 let registers = (mood == Mood::Works).then(|| self.now.after(self.boot));
                 self.machines.insert(machine.clone(), (shape.clone(), registers));
             }
@@ -350,7 +371,8 @@ impl World {
             }
         }
         if decision.action != Action::Nothing {
-            self.autoscaler.ended(self.now, &machine, &decision.action, &Ended::Done);
+            self.autoscaler
+                .ended(self.now, &machine, &decision.action, &Ended::Done);
         }
     }
 

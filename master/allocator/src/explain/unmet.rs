@@ -6,10 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use proffer_types::{AgentId, FrameworkId, OfferConstraints, ResourceName, Resources, Role, Shape, Timestamp};
+use proffer_types::{
+    AgentId, FrameworkId, OfferConstraints, ResourceName, Resources, Role, Shape, Timestamp,
+};
 
-use crate::ledger::{AgentEntry, AgentIx, ClaimKind, LeafEntry, LeafIx, Ledger, ROOT, RoleIx, take_tasks};
 use crate::Quantities;
+use crate::ledger::{AgentEntry, AgentIx, ClaimKind, LeafEntry, LeafIx, Ledger, ROOT, RoleIx, take_tasks};
 
 /// The most shapes that are told.
 const MAX_UNMET: usize = 1_000;
@@ -81,7 +83,10 @@ pub fn unmet_demand(ledger: &Ledger) -> UnmetDemand {
     UnmetDemand {
         unmet,
         needed: room.needed,
-        held_for_guarantees: ledger.role(ROOT).map(|root| root.unmet().to_resources()).unwrap_or_default(),
+        held_for_guarantees: ledger
+            .role(ROOT)
+            .map(|root| root.unmet().to_resources())
+            .unwrap_or_default(),
         is_cut,
     }
 }
@@ -105,7 +110,9 @@ fn wanted(leaf: LeafIx, entry: &LeafEntry) -> impl Iterator<Item = Wanted<'_>> {
 fn part_of(ledger: &Ledger, resources: &Resources) -> u128 {
     let part = |(name, units): (&ResourceName, u64)| {
         let total = ledger.total().get(name);
-        (u128::from(units) * 1_000_000).checked_div(total).unwrap_or(u128::MAX)
+        (u128::from(units) * 1_000_000)
+            .checked_div(total)
+            .unwrap_or(u128::MAX)
     };
     resources.scalars().map(part).max().unwrap_or(0)
 }
@@ -175,7 +182,8 @@ impl<'a> Room<'a> {
         let (mut n, mut step, mut taken) = (0, bound, Resources::new());
         while step > 0 && n < bound {
             let try_n = (n + step).min(bound);
-            match take_tasks(&open, shape, try_n).filter(|bundle| self.is_within(entry.role, &bundle.plain())) {
+            match take_tasks(&open, shape, try_n).filter(|bundle| self.is_within(entry.role, &bundle.plain()))
+            {
                 Some(bundle) => (n, taken) = (try_n, bundle),
                 None => step /= 2,
             }
@@ -183,7 +191,9 @@ impl<'a> Room<'a> {
         if n > 0 {
             self.needed.insert(there.id.clone());
             let plain = taken.plain();
-            let free = plain.scalars().map(|(name, units)| (name.clone(), u128::from(units)));
+            let free = plain
+                .scalars()
+                .map(|(name, units)| (name.clone(), u128::from(units)));
             for (name, units) in free.collect::<Vec<_>>() {
                 self.free.set(&name, self.free.get(&name).saturating_sub(units));
             }
@@ -206,7 +216,12 @@ impl<'a> Room<'a> {
     }
 
     /// How many bundles limits leave a role, of so many, and which limit leaves no more.
-    fn within_limits(&self, role: RoleIx, each: &Resources, most: u32) -> (u32, Option<(Role, ResourceName)>) {
+    fn within_limits(
+        &self,
+        role: RoleIx,
+        each: &Resources,
+        most: u32,
+    ) -> (u32, Option<(Role, ResourceName)>) {
         let mut within = (most, None);
         for ix in self.ledger.lineage(role) {
             let Some(entry) = self.ledger.role(ix) else {
@@ -238,8 +253,13 @@ impl<'a> Room<'a> {
 fn at_most(open: &Resources, shape: &Shape) -> u32 {
     let flat = open.flattened();
     let fit = |has: u64, each: u64| has.checked_div(each).unwrap_or(u64::MAX);
-    let scalars = shape.resources.scalars().map(|(name, units)| fit(flat.scalar(name), units));
-    let ports = flat.ranges(&ResourceName::Ports).map_or(0, proffer_types::Ranges::count);
+    let scalars = shape
+        .resources
+        .scalars()
+        .map(|(name, units)| fit(flat.scalar(name), units));
+    let ports = flat
+        .ranges(&ResourceName::Ports)
+        .map_or(0, proffer_types::Ranges::count);
     let n = scalars.fold(fit(ports, u64::from(shape.n_ports)), u64::min);
     u32::try_from(n).unwrap_or(u32::MAX)
 }

@@ -35,7 +35,11 @@ fn unmet_message(unmet: &Unmet, names: &BTreeMap<&FrameworkId, &str>, now: Times
     let limit = unmet.over_limit.as_ref();
     message::Unmet {
         framework_id: unmet.framework.to_string(),
-        framework_name: names.get(&unmet.framework).copied().unwrap_or_default().to_owned(),
+        framework_name: names
+            .get(&unmet.framework)
+            .copied()
+            .unwrap_or_default()
+            .to_owned(),
         role: unmet.role.to_string(),
         shape: Some((&shape).into()),
         n_over_limit: limit.map_or(0, |(n, ..)| *n),

@@ -10,7 +10,10 @@ fn check(world: &str, expected: Expect) {
     let found = unmet_demand(&world.ledger);
     let mut text = String::new();
     for unmet in &found.unmet {
-        text += &format!("{} in {}: {} of {}", unmet.framework, unmet.role, unmet.n, unmet.shape.resources);
+        text += &format!(
+            "{} in {}: {} of {}",
+            unmet.framework, unmet.role, unmet.n, unmet.shape.resources
+        );
         if let Some((n, role, name)) = &unmet.over_limit {
             text += &format!(", {n} over the limit of {role} in {name}");
         }
