@@ -71,12 +71,14 @@ impl Master {
         let done = answer(change(client, action)).await;
         match self.heard(done) {
             Ok(()) => Ended::Done,
-            Err(status) => match status.code() {
-                Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => {
-                    Ended::Failed(status.message().to_owned())
+            Err(status) => {
+                let refused = [Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition];
+                let message = status.message().to_owned();
+                match refused.contains(&status.code()) {
+                    true => Ended::Failed(message),
+                    false => Ended::Unknown(message),
                 }
-                _ => Ended::Unknown(status.message().to_owned()),
-            },
+            }
         }
     }
 
