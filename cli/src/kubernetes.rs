@@ -9,6 +9,7 @@ mod endpoints;
 mod fields;
 mod limit_range;
 mod metadata;
+mod network_policy;
 mod pod;
 mod ports;
 mod probe;
@@ -31,6 +32,7 @@ use self::endpoints::{StaticEndpoints, endpoints, slice};
 use self::fields::{Fields, Item, quoted};
 use self::limit_range::LimitRange;
 use self::metadata::{Metadata, metadata};
+use self::network_policy::network_policy;
 use self::service::{VirtualService, service};
 use self::tree::{Node, Place, Value, Wrong, documents};
 use crate::spec::{Source, SpecError};
@@ -48,6 +50,8 @@ pub(crate) enum Object {
     LimitRange(String),
     /// A Service, with the addresses of its Endpoints.
     VirtualService(v1::VirtualService),
+    /// A NetworkPolicy, or of Proffer's own policy file.
+    Policy(v1::NetworkPolicy),
 }
 
 impl Object {
@@ -55,7 +59,7 @@ impl Object {
     pub(crate) fn spec(&self) -> Option<&v1::ServiceSpec> {
         match self {
             Self::Service(spec) | Self::Workload(_, spec) => Some(spec),
-            Self::LimitRange(_) | Self::VirtualService(_) => None,
+            Self::LimitRange(_) | Self::VirtualService(_) | Self::Policy(_) => None,
         }
     }
 
@@ -66,6 +70,7 @@ impl Object {
             Self::Workload(kind, spec) => format!("{kind} {}", spec.name),
             Self::LimitRange(name) => format!("limitrange {name}"),
             Self::VirtualService(service) => format!("service {}", service.name),
+            Self::Policy(policy) => format!("policy {}", policy.name),
         }
     }
 }
@@ -96,7 +101,7 @@ impl Reading {
 }
 
 /// The kinds that are taken, with the versions of their schemas.
-const KINDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 9] = [
     ("Deployment", "apps/v1"),
     ("DaemonSet", "apps/v1"),
     ("Pod", "v1"),
@@ -104,6 +109,7 @@ const KINDS: [(&str, &str); 8] = [
     ("LimitRange", "v1"),
     ("Endpoints", "v1"),
     ("EndpointSlice", "discovery.k8s.io/v1"),
+    ("NetworkPolicy", "networking.k8s.io/v1"),
     ("List", "v1"),
 ];
 
@@ -261,6 +267,7 @@ struct Set {
     workloads: Vec<Workload>,
     services: Vec<VirtualService>,
     endpoints: Vec<StaticEndpoints>,
+    policies: Vec<v1::NetworkPolicy>,
 }
 
 impl Set {
@@ -285,6 +292,7 @@ impl Set {
             "Pod" => self.workloads.push(single_pod(&mut fields, metadata, ranges)?),
             "Service" => self.services.push(service(&mut fields, metadata)?),
             "Endpoints" => self.endpoints.push(endpoints(&mut fields, metadata, reading)?),
+            "NetworkPolicy" => self.policies.push(network_policy(&mut fields, &metadata)?),
             "EndpointSlice" => self.endpoints.push(slice(&mut fields, metadata)?),
             kind => {
                 let problem = format!("`{kind}` cannot stand here");
@@ -321,8 +329,9 @@ impl Set {
             .services
             .iter()
             .map(|service| Object::VirtualService(service.message()));
-        // A name is there before what it leads to, as what runs may look it up.
-        Ok(ranges.chain(services).chain(workloads).collect())
+        let policies = self.policies.into_iter().map(Object::Policy);
+        // What is forbidden is so before anything runs, and a name is there before what it leads to, as what runs may look it up.
+        Ok(ranges.chain(policies).chain(services).chain(workloads).collect())
     }
 }
 

@@ -10,6 +10,7 @@ mod either;
 mod file;
 mod job;
 mod locate;
+mod policy;
 mod quantity;
 mod rules;
 mod schedule;
@@ -24,6 +25,7 @@ pub(crate) use file::{Source, SpecError, parse};
 #[cfg(test)]
 pub(crate) use job::JobFile;
 pub(crate) use job::read_job;
+pub(crate) use policy::PolicyFile;
 pub(crate) use quantity::{Amount, Bytes, Cores, Rate, SomeSpan, Span, Whole};
 pub(crate) use rules::{Limits, Placement, RulesView, UpTo};
 pub(crate) use schedule::Instant;

@@ -7,6 +7,7 @@ mod files;
 mod history;
 mod list;
 mod plan;
+mod policy;
 mod rollback;
 mod scale;
 mod scaling;
@@ -24,6 +25,7 @@ pub(crate) enum ServiceCommand {
     List(list::ListArgs),
     Status(status::StatusArgs),
     Endpoints(endpoints::EndpointsArgs),
+    Policy(policy::PolicyArgs),
     History(history::HistoryArgs),
     Scale(scale::ScaleArgs),
     Scaling(scaling::ScalingArgs),
@@ -42,6 +44,7 @@ pub(super) async fn service(command: ServiceCommand) -> Result<u8> {
         ServiceCommand::List(args) => list::list(args).await,
         ServiceCommand::Status(args) => status::status(args).await,
         ServiceCommand::Endpoints(args) => endpoints::endpoints(args).await,
+        ServiceCommand::Policy(args) => policy::policy(args).await,
         ServiceCommand::History(args) => history::history(args).await,
         ServiceCommand::Scale(args) => scale::scale(args).await,
         ServiceCommand::Scaling(args) => scaling::scaling(args).await,

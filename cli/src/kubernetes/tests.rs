@@ -2,6 +2,7 @@
 
 mod hostile;
 mod kinds;
+mod policies;
 mod refused;
 
 use std::fmt::Write as _;
@@ -32,8 +33,13 @@ fn outcome(files: &[Source], namespace: Option<&str>) -> String {
             let fields = differences("ServiceSpec", None, spec).unwrap();
             text.extend(fields.iter().map(Difference::text));
         }
-        if let Object::VirtualService(service) = object {
-            text.push_str(&shown(&service));
+        match object {
+            Object::VirtualService(service) => text.push_str(&shown(&service)),
+            Object::Policy(policy) => {
+                let fields = differences("NetworkPolicy", None, &policy).unwrap();
+                text.extend(fields.iter().map(Difference::text));
+            }
+            Object::Service(_) | Object::Workload(..) | Object::LimitRange(_) => {}
         }
     }
     text

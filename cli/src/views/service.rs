@@ -3,11 +3,13 @@
 mod deployment;
 mod endpoints;
 mod plan;
+mod policy;
 mod scaling;
 mod version;
 
 pub(crate) use self::endpoints::EndpointsView;
 pub(crate) use self::plan::plan_text;
+pub(crate) use self::policy::PoliciesView;
 pub(crate) use self::scaling::ScalingView;
 pub(crate) use self::version::VersionView;
 

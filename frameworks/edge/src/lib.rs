@@ -8,6 +8,8 @@ mod clock;
 mod dns;
 mod error;
 mod listeners;
+mod nft;
+mod policy;
 mod probe;
 mod proxy;
 mod report;
@@ -73,6 +75,7 @@ pub async fn run(config: EdgeConfig, shutdown: CancellationToken) -> Result<(), 
         ));
     }
     tasks.spawn(probe::run(Arc::clone(&shared), shutdown.clone()));
+    tasks.spawn(policy::run(Arc::clone(&shared), shutdown.clone()));
     // Reports go on while what is under way ends.
     tasks.spawn(watch::run(
         Arc::clone(&shared),

@@ -117,6 +117,7 @@ impl Reporter {
             endpoints,
             traffic,
             interval: since.unwrap_or(EVERY),
+            policy: self.shared.policy.load().as_ref().clone(),
         };
         (report, in_flight)
     }

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use proffer_edge_core::catalog::Services;
 use proffer_types::discovery::{DiscoveredService, Endpoint, ServiceName};
-use proffer_types::edge_report::ListenerFailure;
+use proffer_types::edge_report::{ListenerFailure, PolicyReport};
+use proffer_types::policy::ClusterNetwork;
 use tokio::sync::watch;
 
 use crate::route::{Route, RouteKey};
@@ -19,6 +20,9 @@ pub(crate) type Down = BTreeSet<(ServiceName, Arc<str>)>;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) services: ArcSwap<Services>,
+    pub(crate) network: ArcSwap<ClusterNetwork>,
+    /// What became of network policies.
+    pub(crate) policy: ArcSwap<PolicyReport>,
     pub(crate) routes: ArcSwap<Routes>,
     pub(crate) down: ArcSwap<Down>,
     pub(crate) failures: ArcSwap<Vec<ListenerFailure>>,
@@ -35,6 +39,8 @@ impl Shared {
     pub(crate) fn new() -> Self {
         Self {
             services: ArcSwap::default(),
+            network: ArcSwap::default(),
+            policy: ArcSwap::default(),
             routes: ArcSwap::default(),
             down: ArcSwap::default(),
             failures: ArcSwap::default(),
@@ -46,7 +52,7 @@ impl Shared {
     }
 
     /// Takes over the services as they are now: only one caller at a time.
-    pub(crate) fn publish(&self, services: Services) {
+    pub(crate) fn publish(&self, services: Services, network: Arc<ClusterNetwork>) {
         let (before, routes_before) = (self.services.load_full(), self.routes.load_full());
         let mut routes = Routes::new();
         for (name, service) in &services {
@@ -70,6 +76,7 @@ impl Shared {
         }
         self.routes.store(Arc::new(routes));
         self.services.store(Arc::new(services));
+        self.network.store(network);
         self.is_complete.store(true, Ordering::Release);
         self.changes.send_modify(|n| *n += 1);
     }

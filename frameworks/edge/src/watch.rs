@@ -126,7 +126,7 @@ async fn one_stream(
                 .try_into()
                 .map_err(|error: proffer_wire::ConvertError| bad(&error))?;
             if catalog.apply(frame).map_err(|error| bad(&error))? {
-                shared.publish(catalog.services().clone());
+                shared.publish(catalog.services().clone(), Arc::clone(catalog.network()));
                 if !shared.is_connected.swap(true, Ordering::AcqRel) {
                     info!(master, services = catalog.services().len(), "told all services");
                 }

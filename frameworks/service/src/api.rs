@@ -3,7 +3,8 @@
 use proffer_grpc::v1::services_server;
 use proffer_sdk::Handle;
 use proffer_service_core::{
-    ApplyError, ApplyVirtualError, NoSuchServiceError, NoSuchVirtualError, ScaleError, Services, SteerError,
+    ApplyError, ApplyPolicyError, ApplyVirtualError, NoSuchPolicyError, NoSuchServiceError,
+    NoSuchVirtualError, ScaleError, Services, SteerError,
 };
 use proffer_wire::v1;
 use tonic::{Request, Response, Status};
@@ -186,6 +187,61 @@ impl services_server::Services for Api {
         let view = view.map_err(|error| no_such_virtual(&error))?;
         let fitting = convert::fit_virtual(vec![convert::virtual_view(&view)]).pop();
         Ok(Response::new(fitting.unwrap_or_default()))
+    }
+
+    async fn apply_network_policy(
+        &self,
+        request: Request<v1::ApplyNetworkPolicyRequest>,
+    ) -> Result<Response<v1::ApplyNetworkPolicyResponse>, Status> {
+        let policy = convert::policy(request.into_inner().policy).map_err(proffer_grpc::status)?;
+        let applied = self.handle.call(move |services, cx| {
+            let name = policy.name.full();
+            let created = services.apply_policy(policy, cx)?;
+            let services = services.get_policy(&name).map(|view| view.services);
+            Ok((created, services.unwrap_or_default()))
+        });
+        let (created, services) = applied.await?.map_err(|error| refuse_policy(&error))?;
+        Ok(Response::new(v1::ApplyNetworkPolicyResponse {
+            created,
+            services,
+        }))
+    }
+
+    async fn delete_network_policy(
+        &self,
+        request: Request<v1::DeleteNetworkPolicyRequest>,
+    ) -> Result<Response<v1::DeleteNetworkPolicyResponse>, Status> {
+        let name = request.into_inner().name;
+        let deleted = self
+            .handle
+            .call(move |services, cx| services.delete_policy(&name, cx));
+        deleted.await?.map_err(|error| no_such_policy(&error))?;
+        Ok(Response::new(v1::DeleteNetworkPolicyResponse {}))
+    }
+
+    async fn list_network_policies(
+        &self,
+        _request: Request<v1::ListNetworkPoliciesRequest>,
+    ) -> Result<Response<v1::ListNetworkPoliciesResponse>, Status> {
+        let listed = self
+            .handle
+            .call(|services, cx| (services.list_policies(), services.policy_problems(cx.now())));
+        let (policies, problems) = listed.await?;
+        let policies = policies.iter().map(convert::policy_view).collect();
+        Ok(Response::new(v1::ListNetworkPoliciesResponse {
+            policies: convert::fit_policies(policies),
+            problems,
+        }))
+    }
+}
+
+fn no_such_policy(error: &NoSuchPolicyError) -> Status {
+    Status::not_found(error.to_string())
+}
+
+fn refuse_policy(error: &ApplyPolicyError) -> Status {
+    match error {
+        ApplyPolicyError::Full | ApplyPolicyError::Bytes(_) => Status::resource_exhausted(error.to_string()),
     }
 }
 

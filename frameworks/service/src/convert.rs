@@ -1,9 +1,10 @@
 //! Between the messages of `proffer.v1.Services` and the scheduler's types.
 
 use proffer_service_core::{
-    Deployment, Outcome, Plan, ReplicaState, ReplicaView, ScalingView, ServiceSpec, ServiceView, Steer,
-    Version, VirtualService, VirtualServiceView,
+    Deployment, Outcome, Plan, PolicyView, ReplicaState, ReplicaView, ScalingView, ServiceSpec, ServiceView,
+    Steer, Version, VirtualService, VirtualServiceView,
 };
+use proffer_types::policy::NetworkPolicy;
 use proffer_wire::frame::MAX_MESSAGE_BYTES;
 use proffer_wire::v1::steer_service_request;
 use proffer_wire::{ConvertError, v1};
@@ -22,6 +23,28 @@ pub(crate) fn spec(message: Option<v1::ServiceSpec>) -> Result<ServiceSpec, Conv
 pub(crate) fn virtual_spec(message: Option<v1::VirtualService>) -> Result<VirtualService, ConvertError> {
     let message = message.ok_or_else(|| ConvertError::new("virtual_service", "is missing"))?;
     VirtualService::try_from(message).map_err(|error| error.under("virtual_service"))
+}
+
+/// As [`spec`], of a network policy.
+pub(crate) fn policy(message: Option<v1::NetworkPolicy>) -> Result<NetworkPolicy, ConvertError> {
+    let message = message.ok_or_else(|| ConvertError::new("policy", "is missing"))?;
+    NetworkPolicy::try_from(message).map_err(|error| error.under("policy"))
+}
+
+pub(crate) fn policy_view(view: &PolicyView) -> v1::NetworkPolicyView {
+    v1::NetworkPolicyView {
+        spec: Some((&view.spec).into()),
+        services: view.services.clone(),
+    }
+}
+
+/// Makes an answer small enough for a client: where it would be too large, the services that are selected are left out.
+pub(crate) fn fit_policies(mut views: Vec<v1::NetworkPolicyView>) -> Vec<v1::NetworkPolicyView> {
+    let bytes: usize = views.iter().map(v1::NetworkPolicyView::encoded_len).sum();
+    if bytes > MAX_ANSWER_BYTES {
+        views.iter_mut().for_each(|view| view.services.clear());
+    }
+    views
 }
 
 pub(crate) fn virtual_view(view: &VirtualServiceView) -> v1::VirtualServiceView {

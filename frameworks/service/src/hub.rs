@@ -10,6 +10,7 @@ use std::time::Duration;
 use proffer_sdk::Handle;
 use proffer_service_core::Services;
 use proffer_types::discovery::{DiscoveredService, ServiceName};
+use proffer_types::policy::ClusterNetwork;
 use proffer_wire::discovery::frames;
 use proffer_wire::v1::WatchResponse;
 use tokio::sync::broadcast;
@@ -19,12 +20,19 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How many changes a watcher may be behind until it gets all there is anew.
 const MAX_BEHIND: usize = 64;
 
+/// All there is.
+#[derive(Debug, Default)]
+struct Told {
+    services: BTreeMap<ServiceName, DiscoveredService>,
+    network: ClusterNetwork,
+}
+
 /// One change, as it is sent.
 pub(crate) type Change = Arc<Vec<WatchResponse>>;
 
 #[derive(Debug)]
 pub(crate) struct Hub {
-    told: Mutex<Option<BTreeMap<ServiceName, DiscoveredService>>>,
+    told: Mutex<Option<Told>>,
     changes: broadcast::Sender<Change>,
 }
 
@@ -43,19 +51,20 @@ impl Hub {
     pub(crate) fn subscribe(&self) -> (Vec<WatchResponse>, broadcast::Receiver<Change>) {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = self.changes.subscribe();
-        let all = told
-            .as_ref()
-            .map(|told| told.values().cloned().collect::<Vec<_>>());
+        let all = told.as_ref().map(|told| {
+            let services: Vec<_> = told.services.values().cloned().collect();
+            frames(&services, &[], Some(&told.network), true)
+        });
         // Before the first change nothing is known, which is not the same as that there is nothing.
-        let all = all.map_or_else(Vec::new, |all| frames(&all, &[], true));
-        (all, changes)
+        (all.unwrap_or_default(), changes)
     }
 
     /// Takes what may have changed, and tells what has.
-    fn tell(&self, changes: Vec<(ServiceName, Option<DiscoveredService>)>) {
+    fn tell(&self, changes: Vec<(ServiceName, Option<DiscoveredService>)>, network: Option<ClusterNetwork>) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = told.is_none();
-        let known = told.get_or_insert_default();
+        let told = told.get_or_insert_default();
+        let known = &mut told.services;
         let (mut changed, mut removed) = (Vec::new(), Vec::new());
         for (name, now) in changes {
             match now {
@@ -67,7 +76,11 @@ impl Hub {
                 None => removed.extend(known.remove(&name).map(|_| name)),
             }
         }
-        let frames = frames(&changed, &removed, is_first);
+        let network = network.filter(|network| *network != told.network);
+        if let Some(network) = &network {
+            told.network = network.clone();
+        }
+        let frames = frames(&changed, &removed, network.as_ref(), is_first);
         if !frames.is_empty() {
             // Nobody may be watching.
             drop(self.changes.send(Arc::new(frames)));
@@ -78,13 +91,14 @@ impl Hub {
 async fn follow(hub: std::sync::Weak<Hub>, handle: Handle<Services>) {
     let mut progress = handle.watch();
     loop {
-        let Ok(changes) = handle.call(|services, _| services.take_changes()).await else {
+        let taken = handle.call(|services, _| (services.take_changes(), services.take_network()));
+        let Ok((changes, network)) = taken.await else {
             return;
         };
         let Some(hub) = hub.upgrade() else {
             return;
         };
-        hub.tell(changes);
+        hub.tell(changes, network);
         drop(hub);
         tokio::time::sleep(PAUSE).await;
         if progress.changed().await.is_err() {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::AgentId;
+use crate::policy::{ClusterNetwork, ServiceNetwork};
 
 /// The longest label of a DNS name, in bytes (RFC 1035).
 pub const MAX_LABEL_BYTES: usize = 63;
@@ -113,6 +114,8 @@ pub struct Frame {
     /// New and changed services, each with whether more of its endpoints follow.
     pub services: Vec<(DiscoveredService, bool)>,
     pub removed: Vec<ServiceName>,
+    /// What replaces what was known of the cluster.
+    pub network: Option<ClusterNetwork>,
     /// All there is has been told.
     pub complete: bool,
 }
@@ -126,6 +129,7 @@ pub struct DiscoveredService {
     pub ports: Vec<DiscoveredPort>,
     /// Ids are unique.
     pub endpoints: Vec<Endpoint>,
+    pub network: ServiceNetwork,
 }
 
 /// A port of a service.

@@ -1,5 +1,6 @@
 //! What edges tell of services: listeners they cannot have, endpoints that fail, and traffic.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,16 @@ pub struct EdgeReport {
     pub traffic: Vec<EndpointTraffic>,
     /// The time that the traffic is of.
     pub interval: Duration,
+    pub policy: PolicyReport,
+}
+
+/// What became of network policies on the edge's host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PolicyReport {
+    /// The addresses of agents for which it enforces them.
+    pub hosts: Vec<IpAddr>,
+    /// Why they are not enforced as they should be; empty where they are.
+    pub problem: String,
 }
 
 /// A listener that the edge cannot have now.

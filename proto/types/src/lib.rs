@@ -16,6 +16,7 @@ pub mod id;
 pub mod maintenance;
 pub mod offer;
 pub mod operation;
+pub mod policy;
 pub mod quota;
 pub mod resources;
 pub mod role;

@@ -10,6 +10,7 @@ use proffer_types::discovery::{
     BalancePolicy, DiscoveredPort, DiscoveredService, Endpoint, Frame, Label, MAX_ENDPOINTS, MAX_SERVICES,
     OutlierDetection, PortProtocol, ServiceName,
 };
+use proffer_types::policy::{ClusterNetwork, ServiceNetwork};
 use prost::Message as _;
 
 use crate::error::{At as _, ConvertError};
@@ -46,6 +47,7 @@ impl TryFrom<v1::WatchResponse> for Frame {
         Ok(Self {
             services,
             removed: removed.collect::<Result<_, ConvertError>>()?,
+            network: message.network.map(TryInto::try_into).transpose().at("network")?,
             complete: message.complete,
         })
     }
@@ -57,6 +59,7 @@ impl TryFrom<v1::WatchResponse> for Frame {
 pub fn frames(
     services: &[DiscoveredService],
     removed: &[ServiceName],
+    network: Option<&ClusterNetwork>,
     complete: bool,
 ) -> Vec<v1::WatchResponse> {
     let mut frames = vec![v1::WatchResponse::default()];
@@ -82,6 +85,12 @@ pub fn frames(
             put(part.encoded_len(), &mut |frame| frame.services.push(part.clone()));
         }
     }
+    if let Some(network) = network {
+        let network = v1::ClusterNetwork::from(network);
+        put(network.encoded_len(), &mut |frame| {
+            frame.network = Some(network.clone());
+        });
+    }
     if complete && let Some(last) = frames.last_mut() {
         last.complete = true;
     }
@@ -93,13 +102,16 @@ pub fn frames(
 fn parts(service: &DiscoveredService) -> Vec<v1::DiscoveredService> {
     let head = DiscoveredService {
         endpoints: Vec::new(),
+        network: ServiceNetwork {
+            labels: service.network.labels.clone(),
+            ..ServiceNetwork::default()
+        },
         ..service.clone()
     };
     let mut parts = vec![v1::DiscoveredService::from(&head)];
     let mut room = (FRAME_BYTES / 2).saturating_sub(parts[0].encoded_len());
-    for endpoint in &service.endpoints {
-        let endpoint = v1::Endpoint::from(endpoint);
-        let len = endpoint.encoded_len() + 6;
+    let mut put = |len: usize, add: &mut dyn FnMut(&mut v1::DiscoveredService)| {
+        let len = len + 12;
         if len > room {
             parts.push(v1::DiscoveredService {
                 name: Some((&service.name).into()),
@@ -109,8 +121,26 @@ fn parts(service: &DiscoveredService) -> Vec<v1::DiscoveredService> {
         }
         room = room.saturating_sub(len);
         if let Some(last) = parts.last_mut() {
-            last.endpoints.push(endpoint);
+            add(last);
         }
+    };
+    for endpoint in &service.endpoints {
+        let endpoint = v1::Endpoint::from(endpoint);
+        put(endpoint.encoded_len(), &mut |part| {
+            part.endpoints.push(endpoint.clone());
+        });
+    }
+    for member in &service.network.members {
+        let member = v1::ServiceMember::from(member);
+        put(member.encoded_len(), &mut |part| {
+            part.network.get_or_insert_default().members.push(member.clone());
+        });
+    }
+    for door in &service.network.doors {
+        let door = v1::ServiceDoor::from(door);
+        put(door.encoded_len(), &mut |part| {
+            part.network.get_or_insert_default().doors.push(door.clone());
+        });
     }
     let n_before_last = parts.len() - 1;
     for part in &mut parts[..n_before_last] {
@@ -139,7 +169,7 @@ impl From<&ServiceName> for v1::ServiceName {
     }
 }
 
-fn service_name(message: Option<v1::ServiceName>) -> Result<ServiceName, ConvertError> {
+pub(crate) fn service_name(message: Option<v1::ServiceName>) -> Result<ServiceName, ConvertError> {
     let message = message.ok_or_else(|| ConvertError::missing("name"))?;
     message.try_into().at("name")
 }
@@ -167,6 +197,7 @@ impl TryFrom<v1::DiscoveredService> for DiscoveredService {
             virtual_address: virtual_address(&message.virtual_address)?,
             ports,
             endpoints,
+            network: message.network.unwrap_or_default().try_into().at("network")?,
         })
     }
 }
@@ -206,11 +237,12 @@ impl From<&DiscoveredService> for v1::DiscoveredService {
             ports: service.ports.iter().map(Into::into).collect(),
             endpoints: service.endpoints.iter().map(Into::into).collect(),
             more: false,
+            network: (service.network != ServiceNetwork::default()).then(|| (&service.network).into()),
         }
     }
 }
 
-fn port_number(field: &str, number: u32) -> Result<NonZeroU16, ConvertError> {
+pub(crate) fn port_number(field: &str, number: u32) -> Result<NonZeroU16, ConvertError> {
     let port = u16::try_from(number).ok().and_then(NonZeroU16::new);
     port.ok_or_else(|| ConvertError::new(field, format_args!("{number} is not 1 to 65535")))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proffer_types::discovery::ServiceName;
 use proffer_types::edge_report::{
-    EdgeReport, EndpointCondition, EndpointFinding, EndpointTraffic, ListenerFailure, Traffic,
+    EdgeReport, EndpointCondition, EndpointFinding, EndpointTraffic, ListenerFailure, PolicyReport, Traffic,
 };
 
 use crate::error::{At as _, ConvertError};
@@ -31,6 +31,7 @@ impl TryFrom<v1::EdgeReport> for EdgeReport {
             endpoints: all("endpoints", message.endpoints)?,
             traffic: all("traffic", message.traffic)?,
             interval: Duration::from_millis(message.interval_ms),
+            policy: message.policy.unwrap_or_default().try_into().at("policy")?,
         })
     }
 }
@@ -51,6 +52,7 @@ impl From<&EdgeReport> for v1::EdgeReport {
             endpoints: report.endpoints.iter().map(Into::into).collect(),
             traffic: report.traffic.iter().map(Into::into).collect(),
             interval_ms: millis(report.interval),
+            policy: (report.policy != PolicyReport::default()).then(|| (&report.policy).into()),
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod framework;
 mod maintenance;
 pub mod offer;
 pub mod operation;
+pub mod policy;
 pub mod quota;
 pub mod resources;
 pub mod scheduler_link;

@@ -11,7 +11,7 @@ use proffer_types::discovery::{
     ServiceName,
 };
 use proffer_types::edge_report::{
-    EdgeReport, EndpointCondition, EndpointFinding, EndpointTraffic, ListenerFailure, Traffic,
+    EdgeReport, EndpointCondition, EndpointFinding, EndpointTraffic, ListenerFailure, PolicyReport, Traffic,
 };
 use proffer_wire::discovery::frames;
 use proffer_wire::edge_report::MAX_FINDINGS;
@@ -110,6 +110,7 @@ fn a_service() -> impl Strategy<Value = DiscoveredService> {
             virtual_address,
             ports: port.into_iter().collect(),
             endpoints,
+            network: Default::default(),
         },
     )
 }
@@ -142,7 +143,7 @@ proptest! {
         removed in prop::collection::vec(name(), 0..3),
         complete in any::<bool>(),
     ) {
-        let messages = frames(&services, &removed, complete);
+        let messages = frames(&services, &removed, None, complete);
         prop_assert_eq!(messages.is_empty(), services.is_empty() && removed.is_empty() && !complete);
         prop_assert_eq!(received(&messages), services);
         let frames = messages.iter().map(|message| Frame::try_from(message.clone()).unwrap());
@@ -171,8 +172,9 @@ fn a_service_larger_than_a_frame_comes_in_parts_that_fit() {
         virtual_address: None,
         ports: Vec::new(),
         endpoints: (0..20_000).map(endpoint).collect(),
+        network: Default::default(),
     };
-    let messages = frames(std::slice::from_ref(&service), &[], true);
+    let messages = frames(std::slice::from_ref(&service), &[], None, true);
     assert!(messages.len() > 2);
     assert!(
         messages
@@ -329,6 +331,10 @@ fn report() -> EdgeReport {
             in_flight: 4,
         }],
         interval: Duration::from_millis(1500),
+        policy: PolicyReport {
+            hosts: vec!["10.0.0.1".parse().unwrap()],
+            problem: "no nft".into(),
+        },
     }
 }
 

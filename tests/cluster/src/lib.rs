@@ -6,6 +6,7 @@
 pub mod chronos;
 pub mod lan;
 pub mod loose;
+pub mod own_host;
 pub mod web;
 
 use std::collections::{BTreeMap, BTreeSet};

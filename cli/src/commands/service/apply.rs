@@ -36,6 +36,7 @@ pub(super) async fn apply(args: ApplyArgs) -> Result<u8> {
         let title = object.title();
         let what = match object {
             Object::LimitRange(_) => "read, not kept".to_owned(),
+            Object::Policy(policy) => apply_policy(&cluster, policy).await?,
             Object::VirtualService(service) => apply_virtual_service(&cluster, service).await?,
             Object::Service(spec) | Object::Workload(_, spec) => apply_service(&cluster, spec).await?,
         };
@@ -64,5 +65,17 @@ async fn apply_virtual_service(cluster: &Cluster, service: v1::VirtualService) -
     Ok(match address.as_str() {
         "" => format!("{what}, without an address"),
         address => format!("{what}, address {address}"),
+    })
+}
+
+async fn apply_policy(cluster: &Cluster, policy: v1::NetworkPolicy) -> Result<String> {
+    let request = v1::ApplyNetworkPolicyRequest { policy: Some(policy) };
+    let answer = cluster.services().apply_network_policy(request).await;
+    let v1::ApplyNetworkPolicyResponse { created, services } =
+        answer.map_err(|status| refused(&status))?.into_inner();
+    let what = if created { "created" } else { "applied" };
+    Ok(match services.as_slice() {
+        [] => format!("{what}, selects no service now"),
+        services => format!("{what}, selects {}", services.join(" ")),
     })
 }

@@ -18,7 +18,7 @@ use crate::output::print;
 pub(crate) struct DeleteArgs {
     #[arg(required_unless_present = "files")]
     name: Option<String>,
-    /// Delete what a service file, or Kubernetes manifests, hold; `-` is stdin
+    /// Delete what a service file, a policy file, or Kubernetes manifests, hold; `-` is stdin
     #[arg(
         short = 'f',
         long = "file",
@@ -49,6 +49,7 @@ pub(super) async fn delete(args: DeleteArgs) -> Result<u8> {
         let deleted = match object {
             Object::LimitRange(_) => continue,
             Object::VirtualService(v1::VirtualService { name, .. }) => delete_virtual(&cluster, name).await,
+            Object::Policy(v1::NetworkPolicy { name, .. }) => delete_policy(&cluster, name).await,
             Object::Service(spec) | Object::Workload(_, spec) => delete_service(&cluster, spec.name).await,
         };
         let what = match deleted {
@@ -65,6 +66,11 @@ pub(super) async fn delete(args: DeleteArgs) -> Result<u8> {
 async fn delete_virtual(cluster: &Cluster, name: String) -> Result<(), Status> {
     let request = v1::DeleteVirtualServiceRequest { name };
     cluster.services().delete_virtual_service(request).await.map(drop)
+}
+
+async fn delete_policy(cluster: &Cluster, name: String) -> Result<(), Status> {
+    let request = v1::DeleteNetworkPolicyRequest { name };
+    cluster.services().delete_network_policy(request).await.map(drop)
 }
 
 async fn delete_service(cluster: &Cluster, name: String) -> Result<(), Status> {

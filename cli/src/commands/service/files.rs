@@ -1,4 +1,4 @@
-//! The service files and Kubernetes manifests that a command is given.
+//! The service files, policy files and Kubernetes manifests that a command is given.
 
 use std::path::PathBuf;
 
@@ -8,11 +8,11 @@ use proffer_wire::v1;
 
 use crate::failure::WrongUse;
 use crate::kubernetes::{self, Object, is_dns_label, is_manifest};
-use crate::spec::{ServiceFile, Source, full_name, parse};
+use crate::spec::{PolicyFile, ServiceFile, Source, full_name, parse};
 
 #[derive(Debug, Args)]
 pub(super) struct FilesArgs {
-    /// A service file, or Kubernetes manifests, in YAML; `-` is stdin
+    /// A service file, a policy file, or Kubernetes manifests, in YAML; `-` is stdin
     #[arg(
         short = 'f',
         long = "file",
@@ -54,8 +54,15 @@ pub(super) fn read(files: &[PathBuf], namespace: &NamespaceArgs) -> Result<Vec<O
         sources?.into_iter().partition(|source| is_manifest(&source.text));
     let mut objects = Vec::new();
     for source in others {
-        let spec = parse::<ServiceFile>(&source.file, &source.text)?;
-        objects.push(Object::Service(within(spec.into(), namespace)?));
+        if PolicyFile::is(&source.text) {
+            let mut policy = v1::NetworkPolicy::from(parse::<PolicyFile>(&source.file, &source.text)?);
+            policy.name = within("policy", policy.name, namespace)?;
+            objects.push(Object::Policy(policy));
+            continue;
+        }
+        let mut spec = v1::ServiceSpec::from(parse::<ServiceFile>(&source.file, &source.text)?);
+        spec.name = within("service", spec.name, namespace)?;
+        objects.push(Object::Service(spec));
     }
     let manifests = kubernetes::read(&manifests, namespace)?;
     for warning in &manifests.warnings {
@@ -65,20 +72,16 @@ pub(super) fn read(files: &[PathBuf], namespace: &NamespaceArgs) -> Result<Vec<O
     Ok(objects)
 }
 
-/// The service in a namespace.
-fn within(mut spec: v1::ServiceSpec, namespace: Option<&str>) -> Result<v1::ServiceSpec, WrongUse> {
+/// The name of a thing in a namespace.
+fn within(what: &str, name: String, namespace: Option<&str>) -> Result<String, WrongUse> {
     let Some(namespace) = namespace else {
-        return Ok(spec);
+        return Ok(name);
     };
-    match spec.name.split_once('.') {
-        None => {
-            spec.name = full_name(spec.name, Some(namespace));
-            Ok(spec)
-        }
-        Some((_, own)) if own == namespace => Ok(spec),
+    match name.split_once('.') {
+        None => Ok(full_name(name, Some(namespace))),
+        Some((_, own)) if own == namespace => Ok(name),
         Some(_) => Err(WrongUse(format!(
-            "service `{}` is in another namespace than `{namespace}`, which the command names",
-            spec.name
+            "{what} `{name}` is in another namespace than `{namespace}`, which the command names"
         ))),
     }
 }

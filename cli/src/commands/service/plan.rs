@@ -3,12 +3,13 @@
 use anyhow::Result;
 use clap::Args;
 use proffer_types::discovery::DiscoveredPort;
+use proffer_types::policy::NetworkPolicy;
 use proffer_wire::v1;
 use tonic::Code;
 
 use super::files::FilesArgs;
 use crate::client::{Cluster, MasterArgs};
-use crate::difference::differences;
+use crate::difference::{Difference, differences};
 use crate::failure::refused;
 use crate::kubernetes::Object;
 use crate::output::{print, terminal_width};
@@ -31,6 +32,10 @@ pub(super) async fn plan(args: PlanArgs) -> Result<u8> {
             Object::LimitRange(_) => continue,
             Object::VirtualService(service) => {
                 plan_virtual_service(&cluster, service).await?;
+                continue;
+            }
+            Object::Policy(policy) => {
+                plan_policy(&cluster, policy).await?;
                 continue;
             }
             Object::Service(spec) | Object::Workload(_, spec) => spec,
@@ -74,13 +79,31 @@ async fn plan_virtual_service(cluster: &Cluster, service: &v1::VirtualService) -
     let before = before.filter(|view| !view.of_service).and_then(|view| view.spec);
     let service = &as_kept(service);
     let differences = differences("VirtualService", before.as_ref(), service)?;
-    let what = match before {
-        None => "be created",
-        Some(_) if differences.is_empty() => "stay as it is",
-        Some(_) => "change",
+    let name = format!("virtual service {}", service.name);
+    print_plan(&name, before.is_some(), &differences)
+}
+
+async fn plan_policy(cluster: &Cluster, policy: &v1::NetworkPolicy) -> Result<()> {
+    // With the namespaces that it does not say, as the framework keeps it; and so that a bad one is refused.
+    let kept = NetworkPolicy::try_from(policy.clone())?;
+    let kept = v1::NetworkPolicy::from(&kept);
+    let request = v1::ListNetworkPoliciesRequest {};
+    let all = cluster.services().list_network_policies(request).await;
+    let all = all.map_err(|status| refused(&status))?.into_inner().policies;
+    let mut all = all.into_iter().filter_map(|view| view.spec);
+    let before = all.find(|known| known.name == kept.name);
+    let differences = differences("NetworkPolicy", before.as_ref(), &kept)?;
+    print_plan(&format!("policy {}", kept.name), before.is_some(), &differences)
+}
+
+fn print_plan(name: &str, is_there: bool, differences: &[Difference]) -> Result<()> {
+    let what = match is_there {
+        false => "be created",
+        true if differences.is_empty() => "stay as it is",
+        true => "change",
     };
-    let mut text = format!("virtual service {} would {what}\n", service.name);
-    for difference in &differences {
+    let mut text = format!("{name} would {what}\n");
+    for difference in differences {
         for line in difference.text().lines() {
             text.push_str("  ");
             text.push_str(line);

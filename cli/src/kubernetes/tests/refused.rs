@@ -194,7 +194,7 @@ fn documents() {
     .map(|text| outcome(&[source("a.yaml", text)], None) + "\n")
     .concat();
     expect![[r#"
-        a.yaml:2:7: kind: `ConfigMap` is not supported; supported are Deployment, DaemonSet, Pod, Service, LimitRange, Endpoints, EndpointSlice, List
+        a.yaml:2:7: kind: `ConfigMap` is not supported; supported are Deployment, DaemonSet, Pod, Service, LimitRange, Endpoints, EndpointSlice, NetworkPolicy, List
         a.yaml:1:13: apiVersion: `apps/v1beta1` is not apps/v1, of which Deployment is
         a.yaml:1:1: missing field `kind`
         a.yaml:1:1: missing field `apiVersion`

@@ -5,6 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use proffer_types::discovery::{DiscoveredService, Frame, MAX_ENDPOINTS, MAX_SERVICES, ServiceName};
+use proffer_types::policy::ClusterNetwork;
+
+/// The most tasks of all services together: where a slot is replaced, it has two.
+const MAX_MEMBERS: usize = 2 * MAX_ENDPOINTS;
 
 /// The services by name, shared with whoever reads them while the next ones come.
 pub type Services = BTreeMap<ServiceName, Arc<DiscoveredService>>;
@@ -39,8 +43,10 @@ impl std::error::Error for CatalogError {}
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     known: Services,
+    network: Arc<ClusterNetwork>,
     /// What a stream has told before it said that this is all; `None` once it has.
     coming: Option<Services>,
+    coming_network: Arc<ClusterNetwork>,
     /// A service of which parts are missing.
     partial: Option<DiscoveredService>,
     is_complete: bool,
@@ -56,6 +62,7 @@ impl Catalog {
     /// A new stream begins: what is known stays until the stream has told all there is.
     pub fn begin(&mut self) {
         self.coming = Some(Services::new());
+        self.coming_network = Arc::default();
         self.partial = None;
     }
 
@@ -71,6 +78,12 @@ impl Catalog {
         &self.known
     }
 
+    /// What is known of the cluster for the sake of network policies.
+    #[must_use]
+    pub fn network(&self) -> &Arc<ClusterNetwork> {
+        &self.network
+    }
+
     /// Takes a frame over; returns whether what is known may have changed. Fails without a change, and so then must the
     /// stream.
     pub fn apply(&mut self, frame: Frame) -> Result<bool, CatalogError> {
@@ -81,7 +94,7 @@ impl Catalog {
         }
         for (part, more) in frame.services {
             let service = join(partial.take(), part)?;
-            if service.endpoints.len() > MAX_ENDPOINTS {
+            if service.endpoints.len() > MAX_ENDPOINTS || service.network.members.len() > MAX_MEMBERS {
                 return Err(CatalogError::TooManyEndpoints);
             }
             match more {
@@ -93,18 +106,25 @@ impl Catalog {
             return Err(CatalogError::TooManyServices);
         }
         let n_endpoints: usize = services.values().map(|service| service.endpoints.len()).sum();
-        if n_endpoints > MAX_ENDPOINTS {
+        let members = services.values().map(|service| service.network.members.len());
+        if n_endpoints > MAX_ENDPOINTS || members.sum::<usize>() > MAX_MEMBERS {
             return Err(CatalogError::TooManyEndpoints);
         }
         if let (true, Some(partial)) = (frame.complete, &partial) {
             return Err(CatalogError::MissingPart(partial.name.clone()));
         }
         self.partial = partial;
+        let network = frame.network.map(Arc::new);
         if self.coming.is_some() && !frame.complete {
             self.coming = Some(services);
+            self.coming_network = network.unwrap_or_else(|| Arc::clone(&self.coming_network));
             return Ok(false);
         }
-        self.coming = None;
+        let before = match self.coming.take() {
+            Some(_) => std::mem::take(&mut self.coming_network),
+            None => Arc::clone(&self.network),
+        };
+        self.network = network.unwrap_or(before);
         self.is_complete = true;
         self.known = services;
         Ok(true)
@@ -123,6 +143,8 @@ fn join(
         return Err(CatalogError::MissingPart(service.name));
     }
     service.endpoints.extend(part.endpoints);
+    service.network.members.extend(part.network.members);
+    service.network.doors.extend(part.network.doors);
     let mut ids: Vec<&Arc<str>> = service.endpoints.iter().map(|endpoint| &endpoint.id).collect();
     ids.sort_unstable();
     if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {

@@ -5,6 +5,7 @@ pub mod balance;
 pub mod catalog;
 pub mod names;
 pub mod outlier;
+pub mod policy;
 pub mod pool;
 pub mod retry;
 pub mod traffic;

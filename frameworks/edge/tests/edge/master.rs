@@ -58,7 +58,7 @@ impl Master {
     pub(crate) fn tell(&self, service: &DiscoveredService) {
         let mut told = self.told.lock().unwrap();
         told.services.insert(service.name.clone(), service.clone());
-        for frame in frames(std::slice::from_ref(service), &[], false) {
+        for frame in frames(std::slice::from_ref(service), &[], None, false) {
             // Nobody may be listening.
             let _ = told.changes.send(frame);
         }
@@ -68,7 +68,7 @@ impl Master {
     pub(crate) fn remove(&self, service: &DiscoveredService) {
         let mut told = self.told.lock().unwrap();
         told.services.remove(&service.name);
-        for frame in frames(&[], std::slice::from_ref(&service.name), false) {
+        for frame in frames(&[], std::slice::from_ref(&service.name), None, false) {
             let _ = told.changes.send(frame);
         }
     }
@@ -94,7 +94,7 @@ impl Discovery for Service {
     async fn watch(&self, _: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let told = self.0.lock().unwrap();
         let services: Vec<DiscoveredService> = told.services.values().cloned().collect();
-        let first = futures::stream::iter(frames(&services, &[], true));
+        let first = futures::stream::iter(frames(&services, &[], None, true));
         let changes = BroadcastStream::new(told.changes.subscribe()).map(|change| change.unwrap());
         let all = first.chain(changes).map(Ok);
         Ok(Response::new(Box::pin(

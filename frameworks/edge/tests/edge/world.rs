@@ -108,6 +108,7 @@ pub(crate) fn service(
         virtual_address: Some(virtual_address),
         ports: vec![port],
         endpoints,
+        network: Default::default(),
     }
 }
 

@@ -7,6 +7,7 @@
 mod addresses;
 mod edges;
 mod endpoints;
+mod policy;
 mod reach;
 mod virtual_service;
 
@@ -26,6 +27,8 @@ use crate::services::Services;
 pub use self::addresses::{ParsePoolError, Pool};
 pub(crate) use self::edges::Edges;
 use self::endpoints::{implicit_ports, replicas};
+pub use self::policy::{ApplyPolicyError, NoSuchPolicyError, PolicyView};
+pub(crate) use self::policy::{Policies, own_address};
 pub(crate) use self::reach::Reach;
 pub use self::virtual_service::{
     MAX_SELECTOR_LABELS, MAX_STATIC_ENDPOINTS, MAX_VIRTUAL_PORTS, Target, VirtualPort, VirtualService,
@@ -45,6 +48,7 @@ pub(crate) struct Discovery {
     pub(crate) pool: Pool,
     /// Names whose service may not be as it was told. Not durable.
     pub(crate) touched: BTreeSet<String>,
+    pub(crate) policies: Policies,
     /// Not durable.
     pub(crate) edges: Edges,
 }
@@ -235,12 +239,11 @@ impl Services {
     /// What edges are told of a name.
     fn discovered(&self, name: &str) -> Option<DiscoveredService> {
         let address = self.discovery.addresses.get(name).copied();
-        let (ports, endpoints) = if let Some(of) = self.discovery.virtuals.get(name) {
-            let behind = self.selected(of).flat_map(|service| replicas(service, &of.ports));
-            (
-                of.ports.clone(),
-                behind.chain(of.endpoints.iter().cloned()).collect(),
-            )
+        let (ports, endpoints, behind) = if let Some(of) = self.discovery.virtuals.get(name) {
+            let services: Vec<&Service> = self.selected(of).collect();
+            let behind = services.iter().flat_map(|service| replicas(service, &of.ports));
+            let endpoints = behind.chain(of.endpoints.iter().cloned()).collect();
+            (of.ports.clone(), endpoints, services)
         } else {
             let service = self.services.get(name)?;
             let ports = match service.is_exposed() {
@@ -248,11 +251,12 @@ impl Services {
                 false => implicit_ports(&service.spec.task.container.network),
             };
             let endpoints = replicas(service, &ports);
-            (ports, endpoints)
+            (ports, endpoints, vec![service])
         };
         Some(DiscoveredService {
             name: name.parse().ok()?,
             virtual_address: address,
+            network: self.service_network(name, &ports, &behind),
             ports: ports.into_iter().map(|port| port.port).collect(),
             endpoints,
         })

@@ -40,9 +40,9 @@ pub use autoscale::{
 };
 pub use deployment::{Deployment, Ending, Failure};
 pub use discovery::{
-    ApplyVirtualError, MAX_NAMES, MAX_SELECTOR_LABELS, MAX_STATIC_ENDPOINTS, MAX_VIRTUAL_PORTS,
-    NoSuchVirtualError, ParsePoolError, Pool, Target, VirtualPort, VirtualService, VirtualServiceError,
-    VirtualServiceView,
+    ApplyPolicyError, ApplyVirtualError, MAX_NAMES, MAX_SELECTOR_LABELS, MAX_STATIC_ENDPOINTS,
+    MAX_VIRTUAL_PORTS, NoSuchPolicyError, NoSuchVirtualError, ParsePoolError, PolicyView, Pool, Target,
+    VirtualPort, VirtualService, VirtualServiceError, VirtualServiceView,
 };
 pub use instance::{BACK_OFF_FIRST, BACK_OFF_MAX, CRASH_LOOP, STEADY};
 pub use leaving::LEAVE_BEFORE;

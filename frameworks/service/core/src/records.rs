@@ -7,6 +7,7 @@
 //! | `replica/<name>/<slot, 5 digits>` | an `InstanceRecord` and a `SlotRecord`, once the slot was started |
 //! | `virtual/<name>` | a `VirtualService` |
 //! | `address/<name>` | an `AddressRecord`: the address of a virtual service, or of a service that is exposed |
+//! | `policy/<name>` | a `NetworkPolicy` |
 //! | `scaling/<name>` | the log of decisions of a service that scales by itself, once there was one |
 //! | `start_floor` | a `FloorRecord`: the greatest start number of all deleted services |
 //!
@@ -21,6 +22,7 @@ use std::str::FromStr;
 
 use proffer_session::RecoverError;
 use proffer_types::Timestamp;
+use proffer_types::policy::NetworkPolicy;
 use proffer_wire::v1;
 use prost::Message;
 
@@ -41,6 +43,7 @@ const SCALING_PREFIX: &str = "scaling/";
 const REPLICA_PREFIX: &str = "replica/";
 const VIRTUAL_PREFIX: &str = "virtual/";
 const ADDRESS_PREFIX: &str = "address/";
+const POLICY_PREFIX: &str = "policy/";
 pub(crate) const FLOOR_KEY: &str = "start_floor";
 
 /// Fields 1 to 3 were the spec, field by field.
@@ -82,6 +85,7 @@ pub(crate) struct Recovered {
     pub(crate) start_floor: u64,
     pub(crate) virtuals: BTreeMap<String, VirtualService>,
     pub(crate) addresses: BTreeMap<String, Ipv4Addr>,
+    pub(crate) policies: BTreeMap<String, NetworkPolicy>,
     /// What was decided of the number of replicas, by service.
     pub(crate) logs: BTreeMap<String, Log>,
 }
@@ -108,6 +112,14 @@ pub(crate) fn virtual_key(name: &str) -> String {
 
 pub(crate) fn address_key(name: &str) -> String {
     format!("{ADDRESS_PREFIX}{name}")
+}
+
+pub(crate) fn policy_key(name: &str) -> String {
+    format!("{POLICY_PREFIX}{name}")
+}
+
+pub(crate) fn policy(of: &NetworkPolicy) -> Vec<u8> {
+    v1::NetworkPolicy::from(of).encode_to_vec()
 }
 
 pub(crate) fn virtual_service(of: &VirtualService) -> Vec<u8> {
@@ -163,6 +175,11 @@ pub(crate) fn read(records: &[(String, Vec<u8>)]) -> Result<Recovered, RecoverEr
                 v1::VirtualService::decode(&**value).map_err(|error| RecoverError::new(key, error))?;
             let of = VirtualService::try_from(message).map_err(|error| RecoverError::new(key, error))?;
             recovered.virtuals.insert(name.to_owned(), of);
+        } else if let Some(name) = key.strip_prefix(POLICY_PREFIX) {
+            let message =
+                v1::NetworkPolicy::decode(&**value).map_err(|error| RecoverError::new(key, error))?;
+            let of = NetworkPolicy::try_from(message).map_err(|error| RecoverError::new(key, error))?;
+            recovered.policies.insert(name.to_owned(), of);
         } else if let Some(name) = key.strip_prefix(ADDRESS_PREFIX) {
             let record = AddressRecord::decode(&**value).map_err(|error| RecoverError::new(key, error))?;
             let address = Ipv4Addr::from_bits(record.ipv4);

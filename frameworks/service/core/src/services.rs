@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::autoscale::Autoscaler;
 use crate::demand::Stated;
-use crate::discovery::{ApplyVirtualError, Discovery, Pool};
+use crate::discovery::{ApplyVirtualError, Discovery, Policies, Pool};
 use crate::leaving::Leaving;
 use crate::losses::Losses;
 use crate::service::Service;
@@ -402,6 +402,7 @@ impl Scheduler for Services {
         self.discovery.touched = recovered.virtuals.keys().cloned().collect();
         self.discovery.virtuals = recovered.virtuals;
         self.discovery.addresses = recovered.addresses;
+        self.discovery.policies = Policies::recover(recovered.policies);
         self.autoscaler.logs = recovered.logs;
         Ok(())
     }
@@ -499,6 +500,7 @@ impl Scheduler for Services {
         for agent in gone {
             self.cluster.agents.remove(agent);
         }
+        self.note_hosts(agents, gone);
         self.state_demand(cx);
     }
 

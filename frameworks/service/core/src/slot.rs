@@ -7,6 +7,7 @@
 //! task            --replace-->  task + next  --next available, task stopped-->  task (was next)
 //! ```
 
+use crate::discovery::own_address;
 use crate::instance::Instance;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,9 +82,11 @@ impl Slot {
     /// Whether edges may have to be told otherwise of it than before.
     pub(crate) fn is_told_otherwise_than(&self, before: &Self) -> bool {
         let told = |slot: &Self| {
-            let serving = slot.instances().filter(|(_, instance)| instance.serves());
-            let starts: Vec<_> = serving.map(|(_, instance)| instance.start).collect();
-            starts
+            let instances = slot.instances().map(|(_, instance)| {
+                let is_there = instance.has_task() || instance.may_return();
+                (instance.start, instance.serves(), is_there, own_address(instance))
+            });
+            instances.collect::<Vec<_>>()
         };
         told(self) != told(before)
     }

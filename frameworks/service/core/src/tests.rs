@@ -10,5 +10,6 @@ mod leaving;
 mod losses;
 mod neighbours;
 mod places;
+mod policies;
 mod rules;
 mod world;

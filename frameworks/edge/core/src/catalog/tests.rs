@@ -18,6 +18,7 @@ fn service(name: &str, ids: std::ops::Range<u32>) -> DiscoveredService {
         virtual_address: None,
         ports: Vec::new(),
         endpoints: ids.map(endpoint).collect(),
+        network: Default::default(),
     }
 }
 
@@ -32,6 +33,7 @@ fn frame(services: Vec<(DiscoveredService, bool)>, removed: &[&str], complete: b
     Frame {
         services,
         removed: removed.iter().map(|name| full(name)).collect(),
+        network: None,
         complete,
     }
 }

@@ -48,6 +48,7 @@ fn services() -> Services {
             port("dns", 53, PortProtocol::Udp),
         ],
         endpoints,
+        network: Default::default(),
     };
     let all = [
         service(

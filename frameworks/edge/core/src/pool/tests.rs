@@ -41,6 +41,7 @@ fn service(weights: &[u32]) -> DiscoveredService {
         },
         virtual_address: None,
         ports: Vec::new(),
+        network: Default::default(),
         // Weight 0 stands for an endpoint that is not there.
         endpoints: weights
             .iter()

@@ -1,11 +1,14 @@
 //! What edges told lately. Not durable: they tell about every second.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use proffer_types::Timestamp;
 use proffer_types::discovery::ServiceName;
-use proffer_types::edge_report::{EdgeReport, EndpointCondition, EndpointFinding, ListenerFailure};
+use proffer_types::edge_report::{
+    EdgeReport, EndpointCondition, EndpointFinding, ListenerFailure, PolicyReport,
+};
 
 /// What an edge told counts for so long.
 const FRESH: Duration = Duration::from_secs(30);
@@ -24,6 +27,7 @@ struct Told {
     at: Timestamp,
     listeners: Vec<ListenerFailure>,
     endpoints: Vec<EndpointFinding>,
+    policy: PolicyReport,
 }
 
 impl Edges {
@@ -36,6 +40,7 @@ impl Edges {
             at: now,
             listeners: report.listeners,
             endpoints: report.endpoints,
+            policy: report.policy,
         };
         self.by_name.insert(report.edge, told);
     }
@@ -49,6 +54,16 @@ impl Edges {
         self.by_name
             .iter()
             .filter(move |(_, told)| now.since(told.at) < FRESH)
+    }
+
+    /// The addresses of agents for which they enforce network policies, and where they cannot, in sentences.
+    pub(crate) fn policy(&self, now: Timestamp) -> (BTreeSet<IpAddr>, Vec<String>) {
+        let fresh = || self.fresh(now).map(|(edge, told)| (edge, &told.policy));
+        let hosts = fresh().flat_map(|(_, policy)| policy.hosts.iter().copied());
+        let failing = fresh().filter(|(_, policy)| !policy.problem.is_empty());
+        let failing =
+            failing.map(|(edge, policy)| format!("not enforced by edge {edge}: {}", policy.problem));
+        (hosts.collect(), failing.take(MAX_SHOWN).collect())
     }
 
     /// What they found of a service, in sentences.

@@ -13,15 +13,19 @@ pub(crate) struct Reach {
     pub(crate) ports: Vec<u16>,
 }
 
+/// The address in `host:port`, where it is an IP address.
+pub(super) fn host(address: &str) -> Option<IpAddr> {
+    let (host, _) = address.rsplit_once(':')?;
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
 impl Reach {
     /// Of a task with that network and those resources, on an agent with that `host:port`; none where the agent told no IP
     /// address, or the task has no network.
     pub(crate) fn new(agent: &str, network: &NetworkSpec, resources: &Resources) -> Option<Self> {
-        let (host, _) = agent.rsplit_once(':')?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
         let ports = network.resolved_ports(resources);
         Some(Self {
-            address: host.parse().ok().filter(|_| network.mode != NetworkMode::None)?,
+            address: host(agent).filter(|_| network.mode != NetworkMode::None)?,
             ports: ports.iter().map(|port| port.host_port).collect(),
         })
     }

@@ -134,7 +134,7 @@ fn a_replica_is_told_while_it_serves_and_leaves_before_it_is_killed() {
             changes -> default/web [80]
             offer A cpus:4;mem:4GiB;ports:[31000-31001] -> launch web.0.1 on A; want *
             RUNNING web.0.1 ->
-            changes ->
+            changes -> default/web [80]
             WELL-READY web.0.1 ->
             changes -> default/web [80] web.0.1=10.0.0.1:31000
             WELL-NOT web.0.1 ->
@@ -209,7 +209,7 @@ fn a_blue_green_deployment_shows_one_colour_at_a_time() {
             changes -> default/web [80] web.0.2=10.0.0.1:31002
             wait 2 -> kill web.0.1
             KILLED web.0.1 ->
-            changes ->
+            changes -> default/web [80] web.0.2=10.0.0.1:31002
         "#]],
     );
 }

@@ -453,6 +453,7 @@ impl Services {
         services.cluster = Cluster::default();
         services.stated.clear();
         services.discovery.edges = crate::discovery::Edges::default();
+        services.discovery.policies = services.discovery.policies.as_recovered();
         services.discovery.touched = services.discovery.virtuals.keys().cloned().collect();
         services
             .services
@@ -497,7 +498,7 @@ pub(super) fn spec(name: &str, replicas: u32, resources: &str, command: &[&str])
     }
 }
 
-fn status(task: &TaskId, state: TaskState, timestamp: Timestamp) -> TaskStatus {
+pub(super) fn status(task: &TaskId, state: TaskState, timestamp: Timestamp) -> TaskStatus {
     TaskStatus {
         task_id: task.clone(),
         agent_id: None,

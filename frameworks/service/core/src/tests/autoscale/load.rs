@@ -54,6 +54,7 @@ fn report(edge: &str, tasks: &[String], of: Second) -> EdgeReport {
         endpoints: Vec::new(),
         traffic: tasks.iter().enumerate().map(served).collect(),
         interval: SECOND,
+        policy: proffer_types::edge_report::PolicyReport::default(),
     }
 }
 
