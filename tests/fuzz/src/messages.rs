@@ -6,6 +6,7 @@ use proffer_service_core::{ServiceSpec, VirtualService};
 use proffer_types::agent_link::MasterMessage;
 use proffer_types::discovery::DiscoveredService;
 use proffer_types::edge_report::EdgeReport;
+use proffer_types::policy::NetworkPolicy;
 use proffer_types::{ExecutorInfo, FrameworkInfo, Offer, OperationStatus, Resources, TaskInfo, TaskStatus};
 use proffer_wire::agent_link::{Registration, agent_frames, from_master_frame, master_frames};
 use proffer_wire::scheduler_link::{call_frames, event_frames, from_call_frame, from_event_frame};
@@ -18,7 +19,7 @@ pub(crate) fn run(input: &[u8]) {
     let Some((kind, bytes)) = input.split_first() else {
         return;
     };
-    match kind % 16 {
+    match kind % 17 {
         0 => agent_frame(bytes),
         1 => master_frame(bytes),
         2 => calls(bytes),
@@ -34,6 +35,7 @@ pub(crate) fn run(input: &[u8]) {
         12 => both_ways::<v1::DiscoveredService, DiscoveredService>(bytes),
         13 => both_ways::<v1::EdgeReport, EdgeReport>(bytes),
         14 => both_ways::<v1::VirtualService, VirtualService>(bytes),
+        15 => both_ways::<v1::NetworkPolicy, NetworkPolicy>(bytes),
         _ => both_ways::<v1::ServiceSpec, ServiceSpec>(bytes),
     }
 }
@@ -151,7 +153,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         seed(12, discovered().encode_to_vec()),
         seed(13, report().encode_to_vec()),
         seed(14, virtual_service().encode_to_vec()),
-        seed(15, service(task.container).encode_to_vec()),
+        seed(15, policy().encode_to_vec()),
+        seed(16, service(task.container).encode_to_vec()),
     ]
 }
 
@@ -194,6 +197,52 @@ fn discovered() -> v1::DiscoveredService {
             probe: false,
         }],
         more: false,
+        network: Some(v1::ServiceNetwork {
+            labels: [("app".to_owned(), "web".to_owned())].into(),
+            members: vec![v1::ServiceMember {
+                host: "10.0.0.1".to_owned(),
+                address: "10.88.0.2".to_owned(),
+                ports: vec![v1::MemberPort {
+                    protocol: v1::PortProtocol::PortTcp.into(),
+                    name: "http".to_owned(),
+                    number: 80,
+                    host_number: 31000,
+                }],
+            }],
+            doors: vec![v1::ServiceDoor {
+                protocol: v1::PortProtocol::PortTcp.into(),
+                port: 80,
+                service: name(),
+                target_name: "http".to_owned(),
+                target: 80,
+            }],
+        }),
+    }
+}
+
+fn policy() -> v1::NetworkPolicy {
+    let peer = |peer| v1::PolicyPeer { peer: Some(peer) };
+    v1::NetworkPolicy {
+        name: "db.shop".to_owned(),
+        selector: [("app".to_owned(), "db".to_owned())].into(),
+        ingress: vec![v1::IngressRule {
+            from: vec![
+                peer(v1::policy_peer::Peer::Services(v1::ServicePeers {
+                    namespace: "*".to_owned(),
+                    selector: [("app".to_owned(), "web".to_owned())].into(),
+                })),
+                peer(v1::policy_peer::Peer::Service("web".to_owned())),
+                peer(v1::policy_peer::Peer::Addresses(v1::AddressBlock {
+                    cidr: "10.0.0.0/8".to_owned(),
+                    except: vec!["10.1.0.0/16".to_owned()],
+                })),
+            ],
+            ports: vec![v1::PolicyPort {
+                protocol: v1::PortProtocol::PortTcp.into(),
+                port: Some(v1::policy_port::Port::Number(80)),
+                last: 90,
+            }],
+        }],
     }
 }
 
@@ -224,6 +273,10 @@ fn report() -> v1::EdgeReport {
             in_flight: 1,
         }],
         interval_ms: 1000,
+        policy: Some(v1::PolicyReport {
+            hosts: vec!["10.0.0.1".to_owned()],
+            problem: "nft is not installed".to_owned(),
+        }),
     }
 }
 
