@@ -1,5 +1,7 @@
 //! Network policies on the wire: what is sent arrives, and what is wrong is refused with its place.
 
+#![expect(clippy::unwrap_used, reason = "a test ends by panicking")]
+
 use proffer_types::container::Protocol;
 use proffer_types::policy::{
     ClusterNetwork, Door, IngressRule, MAX_RULES, Member, MemberPort, NetworkPolicy, Numbers, Peer,

@@ -130,7 +130,7 @@ impl World<'_> {
     }
 
     /// Whether the other host reaches a port of this one.
-    fn from_outside(&self, port: u16) -> bool {
+    fn is_open_to_outside(&self, port: u16) -> bool {
         connects(self.outside, (HOST, port).into()).is_ok()
     }
 
@@ -247,7 +247,7 @@ fn who_may_not_reach_a_service_does_not_by_any_way() -> Result<()> {
         for service in ["polweb.front", "polother.ops"] {
             world.settles(service, &ALL)?;
         }
-        ensure!(world.from_outside(8080) && world.from_outside(8081));
+        ensure!(world.is_open_to_outside(8080) && world.is_open_to_outside(8081));
         let mut earlier = connects(outside, (HOST, 8081).into())?;
 
         // A namespace that accepts nothing, at once, by all ways.
@@ -258,7 +258,7 @@ fn who_may_not_reach_a_service_does_not_by_any_way() -> Result<()> {
             "{said}"
         );
         ensure!(
-            wait_for(PATIENCE, || !world.from_outside(8081)),
+            wait_for(PATIENCE, || !world.is_open_to_outside(8081)),
             "{}",
             world.cluster.ok(&["service", "policy", "list"])?
         );
@@ -272,7 +272,7 @@ fn who_may_not_reach_a_service_does_not_by_any_way() -> Result<()> {
                 world.settles(service, &NOTHING)?;
             }
         }
-        ensure!(!world.from_outside(8080), "the published port is open");
+        ensure!(!world.is_open_to_outside(8080), "the published port is open");
         says_back(&mut earlier).context("a connection that was there before")?;
         greeted((HOST, 8081).into()).context("the host itself is shut out")?;
 
@@ -288,14 +288,15 @@ fn who_may_not_reach_a_service_does_not_by_any_way() -> Result<()> {
             world.settles("polweb.front", &["yes", "yes", "no", "no", "no", "yes", "yes"])?;
             world.settles("polother.ops", &NOTHING)?;
         }
-        ensure!(!world.from_outside(8081) && !world.from_outside(8080));
+        ensure!(!world.is_open_to_outside(8081) && !world.is_open_to_outside(8080));
 
         // By address.
         world.apply(
             "policy: outside\nnamespace: shop\ningress: [{ from: [{ addresses: 192.0.2.0/24, except: [192.0.2.128/25] }] }]\n",
         )?;
         ensure!(
-            wait_for(PATIENCE, || world.from_outside(8081) && world.from_outside(8080)),
+            wait_for(PATIENCE, || world.is_open_to_outside(8081)
+                && world.is_open_to_outside(8080)),
             "not by address"
         );
         world.settles("polother.ops", &NOTHING)?;
@@ -305,18 +306,21 @@ fn who_may_not_reach_a_service_does_not_by_any_way() -> Result<()> {
             .cluster
             .ok(&["service", "policy", "delete", "outside.shop"])?;
         ensure!(
-            wait_for(PATIENCE, || !world.from_outside(8081)),
+            wait_for(PATIENCE, || !world.is_open_to_outside(8081)),
             "still by address"
         );
         world.edge.kill()?;
         world.edge.wait()?;
         thread::sleep(Duration::from_secs(1));
-        ensure!(!world.from_outside(8081), "it is open without an edge");
+        ensure!(!world.is_open_to_outside(8081), "it is open without an edge");
         world.edge = World::start_edge(&world.cluster)?;
         // What somebody else removed is made again.
         world.settles("polweb.front", &["yes", "yes", "no", "no", "no", "yes", "yes"])?;
         sh("nft delete table inet proffer_policy")?;
-        ensure!(wait_for(PATIENCE, || !world.from_outside(8081)), "it stays open");
+        ensure!(
+            wait_for(PATIENCE, || !world.is_open_to_outside(8081)),
+            "it stays open"
+        );
 
         for policy in ["nobody.shop", "web.shop"] {
             world.cluster.ok(&["service", "policy", "delete", policy])?;

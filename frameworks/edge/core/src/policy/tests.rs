@@ -273,10 +273,8 @@ proptest! {
                 let other = accepts(Protocol::Tcp, "", 99);
                 prop_assert_eq!(ruleset.passes(from, own, Protocol::Tcp, 99), other, "{}, port 99", to.name);
                 // A name is reached by those who may reach all that is behind it.
-                let behind = to.network.doors.iter().map(|door| &services[&door.service]);
-                let all = behind.fold(true, |all, of| {
-                    all && self::accepts(&policies, of, (Protocol::Tcp, "http", 80), from, sender)
-                });
+                let mut behind = to.network.doors.iter().map(|door| &services[&door.service]);
+                let all = behind.all(|of| self::accepts(&policies, of, (Protocol::Tcp, "http", 80), from, sender));
                 let address = to.virtual_address.unwrap();
                 let published = to.ports[0].published.unwrap().get();
                 prop_assert_eq!(ruleset.passes(from, address, Protocol::Tcp, 8080), all, "{} by name", to.name);
