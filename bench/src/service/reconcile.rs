@@ -5,7 +5,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use proffer_service_core::{Amount, Mode, ReplicaState, ServiceSpec, ServiceTask, Services, UpdatePolicy};
+use proffer_service_core::{
+    Amount, Key, Mode, Pool, ReplicaState, ServiceSpec, ServiceTask, Services, UpdatePolicy,
+};
 use proffer_session::{Context, Output, Scheduler};
 use proffer_types::{
     AgentId, ContainerSpec, KillPolicy, Limits, MasterId, Offer, PlacementRules, Role, StatusSource,
@@ -78,7 +80,7 @@ impl World {
     /// All replicas run and are available.
     fn new() -> Result<Self> {
         let mut world = Self {
-            services: Services::new(),
+            services: Services::new(Pool::default(), Key::new([7; 32])),
             now: Timestamp(1_000_000),
             rng: ChaCha8Rng::seed_from_u64(0),
         };

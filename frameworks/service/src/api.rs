@@ -47,8 +47,13 @@ impl services_server::Services for Api {
         &self,
         request: Request<v1::ApplyServiceRequest>,
     ) -> Result<Response<v1::PlanServiceResponse>, Status> {
-        let spec = convert::spec(request.into_inner().spec).map_err(proffer_grpc::status)?;
-        let plan = self.handle.call(move |services, _| services.plan(&spec)).await?;
+        let v1::ApplyServiceRequest { spec, with_configs } = request.into_inner();
+        let spec = convert::spec(spec).map_err(proffer_grpc::status)?;
+        let assumed = with_configs.into_iter().collect();
+        let plan = self
+            .handle
+            .call(move |services, _| services.plan(&spec, &assumed))
+            .await?;
         let plan = plan.map_err(|error| refuse_apply(&error))?;
         Ok(Response::new(convert::plan(&plan)))
     }
@@ -266,7 +271,7 @@ fn not_found(error: &NoSuchServiceError) -> Status {
 fn refuse_apply(error: &ApplyError) -> Status {
     match error {
         ApplyError::Spec(_) => Status::invalid_argument(error.to_string()),
-        ApplyError::Deleting(_) => Status::failed_precondition(error.to_string()),
+        ApplyError::Deleting(_) | ApplyError::Config { .. } => Status::failed_precondition(error.to_string()),
         ApplyError::Virtual(error) => refuse_virtual(error),
         ApplyError::Full(_) | ApplyError::Roles(_) => Status::resource_exhausted(error.to_string()),
     }
@@ -292,6 +297,7 @@ fn refuse_steer(error: &SteerError) -> Status {
         | SteerError::Promoted(_)
         | SteerError::NotAvailable { .. }
         | SteerError::NoGood(_)
+        | SteerError::Config { .. }
         | SteerError::Same { .. } => Status::failed_precondition(error.to_string()),
     }
 }

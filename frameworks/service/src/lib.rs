@@ -2,9 +2,10 @@
 //!
 //! An ordinary client of the SDK: it serves `proffer.v1.Services` on an address of its own and advertises it, so
 //! that clients reach it through the master's port. A change is stored before it is answered. `proffer.v1.Discovery`, there too,
-//! tells edges what they serve.
+//! tells edges what they serve, and `proffer.v1.Configs` tells agents what their tasks are configured with.
 
 mod api;
+mod configs;
 mod convert;
 mod discovery;
 mod hub;
@@ -14,16 +15,18 @@ mod status;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use proffer_grpc::v1::configs_server::{self, ConfigsServer};
 use proffer_grpc::v1::discovery_server::{self, DiscoveryServer};
 use proffer_grpc::v1::services_server::{self, ServicesServer};
 use proffer_sdk::store::Store;
 use proffer_sdk::{CancellationToken, DaemonConfig, DaemonError, Handle, serve};
 pub use proffer_service_core::Pool;
-use proffer_service_core::Services;
+use proffer_service_core::{Key, Services};
 use tokio::sync::watch;
 use tonic::service::Routes;
 
 use crate::api::Api;
+use crate::configs::Configs;
 use crate::discovery::Discovery;
 use crate::hub::Hub;
 
@@ -55,10 +58,17 @@ pub async fn run(
         latest.send_replace(Some(handle.clone()));
         measure::start(&handle, &masters);
         let discovery = Discovery::new(handle.clone(), Hub::follow(handle.clone()));
-        Routes::new(ServicesServer::new(Api::new(handle))).add_service(DiscoveryServer::new(discovery))
+        let configs = Configs::new(handle.clone());
+        Routes::new(ServicesServer::new(Api::new(handle)))
+            .add_service(DiscoveryServer::new(discovery))
+            .add_service(ConfigsServer::new(configs))
     };
-    let names = [services_server::SERVICE_NAME, discovery_server::SERVICE_NAME];
-    let scheduler = || Services::with_addresses(settings.addresses);
+    let names = [
+        services_server::SERVICE_NAME,
+        discovery_server::SERVICE_NAME,
+        configs_server::SERVICE_NAME,
+    ];
+    let scheduler = || Services::new(settings.addresses, Key::new(rand::random()));
     // The scheduler lies in the future; callers need not carry it about.
     Box::pin(serve(config, store, scheduler, &names, api, shutdown)).await
 }

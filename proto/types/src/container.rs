@@ -4,6 +4,7 @@
 //! beyond the task.
 
 pub mod check;
+pub mod config;
 pub mod fetch;
 pub mod image;
 pub mod limits;
@@ -17,6 +18,7 @@ pub mod volume;
 use std::collections::BTreeMap;
 
 pub use check::{Check, CheckKind, PortRef};
+pub use config::{ConfigUse, ConfigVariables, OnChange};
 pub use fetch::Fetch;
 pub use image::{ImageSpec, PullPolicy};
 pub use limits::{CgroupSettings, HugepageLimit, IoLimit, Rlimit, RlimitKind};
@@ -25,7 +27,7 @@ pub use network::{NetworkMode, NetworkSpec, PortMapping, Protocol};
 pub use restart::{RestartOn, RestartPolicy};
 pub use retention::Retention;
 pub use security::{Capability, DeviceAccess, DeviceSpec, Seccomp, Security, UserNamespace};
-pub use volume::{Propagation, VolumeSource, VolumeSpec};
+pub use volume::{ConfigFiles, DEFAULT_CONFIG_MODE, Propagation, VolumeSource, VolumeSpec};
 
 /// Where a task finds its sandbox, whatever its root file system is.
 pub const SANDBOX: &str = "/run/proffer/sandbox";
@@ -71,4 +73,9 @@ pub struct ContainerSpec {
     /// Whether the task's stdin is a pipe that clients may write to, instead of being empty. A terminal always takes
     /// input.
     pub stdin: bool,
+    /// The configs of the framework that it has files and variables of, each name once.
+    pub configs: Vec<ConfigUse>,
+    pub config_env: Vec<ConfigVariables>,
+    /// With it the agent reads the configs; empty without any. Not shown to people.
+    pub config_token: String,
 }

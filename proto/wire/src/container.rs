@@ -4,6 +4,7 @@
 //! and whether the host can do it, is for the agent to say.
 
 mod check;
+mod config;
 mod fetch;
 mod image;
 mod limits;
@@ -28,6 +29,7 @@ use crate::text::{at_most, map_bytes};
 use crate::v1;
 
 pub use check::{MAX_CHECK_PATH_BYTES, MAX_CHECK_TIME};
+pub use config::{MAX_CONFIG_KEY_BYTES, MAX_CONFIG_USES, config_key, config_name};
 pub use fetch::{MAX_DATA_URI_BYTES, MAX_FETCHES, MAX_URI_BYTES};
 pub use image::MAX_IMAGE_REFERENCE_BYTES;
 pub use limits::{MAX_CPUSET_BYTES, MAX_HUGEPAGES, MAX_IO_LIMITS};
@@ -83,9 +85,13 @@ impl TryFrom<v1::ContainerSpec> for ContainerSpec {
             retention: message.retention.unwrap_or_default().into(),
             tty: message.tty,
             stdin: message.stdin,
+            configs: config::uses(message.configs)?,
+            config_env: config::variables(message.config_env)?,
+            config_token: message.config_token,
         };
         check_command(&spec)?;
         check_env(&spec)?;
+        config::check(&spec)?;
         check_port_of("health", spec.health.as_ref(), &spec)?;
         check_port_of("readiness", spec.readiness.as_ref(), &spec)?;
         Ok(spec)
@@ -282,6 +288,9 @@ impl From<&ContainerSpec> for v1::ContainerSpec {
             retention: unless_default(&spec.retention),
             tty: spec.tty,
             stdin: spec.stdin,
+            configs: spec.configs.iter().map(Into::into).collect(),
+            config_env: spec.config_env.iter().map(Into::into).collect(),
+            config_token: spec.config_token.clone(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proffer_service_core::{ReplicaState, ServiceSpec, ServiceView, Services, Steer};
+use proffer_service_core::{Key, Pool, ReplicaState, ServiceSpec, ServiceView, Services, Steer};
 use proffer_session::{Context, RecoverError, Scheduler};
 use proffer_types::{
     AgentId, FrameworkId, KnownAgent, Offer, OfferId, OfferPreferences, OperationStatus, Resources, Role,
@@ -35,7 +35,7 @@ impl ServiceLoad {
     pub(crate) fn new(plan: Arc<FrameworkPlan>) -> Self {
         Self {
             plan,
-            services: Services::new(),
+            services: Services::new(Pool::default(), Key::new([7; 32])),
             looks_at: Timestamp(0),
             looked_at: Timestamp(0),
             was_whole: false,

@@ -5,12 +5,14 @@
 //! Every change is a durable record, so a restarted scheduler goes on where the old one was.
 
 mod autoscale;
+mod configs;
 mod demand;
 mod deployment;
 mod discovery;
 mod explain;
 mod index;
 mod instance;
+mod launch;
 mod leaving;
 mod losses;
 mod message;
@@ -37,6 +39,10 @@ pub use autoscale::{
     Autoscaling, DEFAULT_DOWN_WINDOW, Decision, Figure, INTERVAL, MAX_DECISIONS, MAX_QUERY_BYTES,
     MAX_TARGETS, MAX_URL_BYTES, MAX_WINDOW, Metric, Pace, Query, Reading, SPARE_PERCENT, STALE, ScalingView,
     TOLERANCE_PERCENT, Target as ScalingTarget,
+};
+pub use configs::{
+    AppliedConfig, Config, ConfigContent, ConfigError, ConfigView, Key, MAX_CONFIG_BYTES, MAX_CONFIG_ENTRIES,
+    MAX_CONFIGS, MAX_CONFIGS_BYTES,
 };
 pub use deployment::{Deployment, Ending, Failure};
 pub use discovery::{

@@ -16,6 +16,7 @@ use proffer_wire::{ConvertError, v1};
 use crate::autoscale::Autoscaling;
 use crate::spec::{Amount, MAX_REPLICA_RULES, Mode, ServiceSpec, ServiceTask, UpdatePolicy, UpdateStrategy};
 
+mod config;
 mod rule;
 
 impl TryFrom<v1::ServiceSpec> for ServiceSpec {

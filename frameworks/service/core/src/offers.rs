@@ -11,6 +11,7 @@ use proffer_session::Context;
 use proffer_types::{AgentId, AgentInfo, Filters, Offer, OfferConstraints, Resources, ShapeId, TaskInfo};
 use proffer_wire::container::encoded_bytes;
 
+use crate::configs::Configs;
 use crate::leaving::{REFUSAL, is_closing};
 use crate::neighbours::{Avoided, Neighbours};
 use crate::service::Service;
@@ -114,6 +115,7 @@ impl Rules<'_> {
 pub(crate) fn place(
     services: &mut BTreeMap<String, Service>,
     cluster: &Cluster,
+    configs: &Configs,
     offers: Vec<Offer>,
     cx: &mut Context<'_>,
 ) {
@@ -142,7 +144,8 @@ pub(crate) fn place(
             rules.put(&name, version, own, n);
         }
     }
-    for candidate in candidates {
+    for mut candidate in candidates {
+        candidate.tasks.iter_mut().for_each(|task| configs.allow(task));
         if candidate.tasks.is_empty() {
             let refuse = match is_refused(services, &rules, &candidate) {
                 true => REFUSAL,

@@ -9,6 +9,8 @@
 //! | `address/<name>` | an `AddressRecord`: the address of a virtual service, or of a service that is exposed |
 //! | `policy/<name>` | a `NetworkPolicy` |
 //! | `scaling/<name>` | the log of decisions of a service that scales by itself, once there was one |
+//! | `config/<name>/<revision, 20 digits>` | a `ConfigRecord` |
+//! | `token_key` | what tokens of tasks are made with, once there was a config: 32 bytes |
 //! | `start_floor` | a `FloorRecord`: the greatest start number of all deleted services |
 //!
 //! What is read is what was written, exactly; fields are only ever added, under new numbers.
@@ -19,6 +21,7 @@ mod version;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use proffer_session::RecoverError;
 use proffer_types::Timestamp;
@@ -27,6 +30,7 @@ use proffer_wire::v1;
 use prost::Message;
 
 use crate::autoscale::Log;
+use crate::configs::{Key, Revision};
 use crate::discovery::VirtualService;
 use crate::service::{Kept, Service};
 use crate::slot::Slot;
@@ -44,6 +48,8 @@ const REPLICA_PREFIX: &str = "replica/";
 const VIRTUAL_PREFIX: &str = "virtual/";
 const ADDRESS_PREFIX: &str = "address/";
 const POLICY_PREFIX: &str = "policy/";
+const CONFIG_PREFIX: &str = "config/";
+pub(crate) const TOKEN_KEY: &str = "token_key";
 pub(crate) const FLOOR_KEY: &str = "start_floor";
 
 /// Fields 1 to 3 were the spec, field by field.
@@ -78,6 +84,14 @@ struct AddressRecord {
     ipv4: u32,
 }
 
+#[derive(Clone, PartialEq, Message)]
+struct ConfigRecord {
+    #[prost(message, optional, tag = "1")]
+    config: Option<v1::Config>,
+    #[prost(uint64, tag = "2")]
+    changed_ms: u64,
+}
+
 /// What the records say.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
@@ -88,6 +102,9 @@ pub(crate) struct Recovered {
     pub(crate) policies: BTreeMap<String, NetworkPolicy>,
     /// What was decided of the number of replicas, by service.
     pub(crate) logs: BTreeMap<String, Log>,
+    /// By name and number.
+    pub(crate) configs: BTreeMap<String, BTreeMap<u64, Revision>>,
+    pub(crate) token_key: Option<Key>,
 }
 
 pub(crate) fn service_key(name: &str) -> String {
@@ -120,6 +137,27 @@ pub(crate) fn policy_key(name: &str) -> String {
 
 pub(crate) fn policy(of: &NetworkPolicy) -> Vec<u8> {
     v1::NetworkPolicy::from(of).encode_to_vec()
+}
+
+pub(crate) fn config_key(name: &str, number: u64) -> String {
+    format!("{CONFIG_PREFIX}{name}/{number:020}")
+}
+
+pub(crate) fn config(name: &str, revision: &Revision) -> Vec<u8> {
+    let config = v1::Config {
+        name: name.to_owned(),
+        entries: (*revision.entries).clone(),
+        secret: revision.secret,
+    };
+    let record = ConfigRecord {
+        config: Some(config),
+        changed_ms: revision.changed.0,
+    };
+    record.encode_to_vec()
+}
+
+pub(crate) fn token_key(key: &[u8; 32]) -> Vec<u8> {
+    key.to_vec()
 }
 
 pub(crate) fn virtual_service(of: &VirtualService) -> Vec<u8> {
@@ -167,6 +205,14 @@ pub(crate) fn read(records: &[(String, Vec<u8>)]) -> Result<Recovered, RecoverEr
         } else if let Some(name) = key.strip_prefix(SCALING_PREFIX) {
             let log = Log::read(value).map_err(|error| RecoverError::new(key, error))?;
             recovered.logs.insert(name.to_owned(), log);
+        } else if let Some((name, number)) = split(key, CONFIG_PREFIX) {
+            let revision = revision(value).map_err(|error| RecoverError::new(key, error))?;
+            let revisions = recovered.configs.entry(name.to_owned()).or_default();
+            revisions.insert(number, revision);
+        } else if key == TOKEN_KEY {
+            let bytes = <[u8; 32]>::try_from(&**value);
+            let bytes = bytes.map_err(|_| RecoverError::new(key, "is not 32 bytes"))?;
+            recovered.token_key = Some(Key::new(bytes));
         } else if key == FLOOR_KEY {
             let record = FloorRecord::decode(&**value).map_err(|error| RecoverError::new(key, error))?;
             recovered.start_floor = record.start;
@@ -222,7 +268,13 @@ fn kept(
     let spec = ServiceSpec::try_from(spec).map_err(|error| error.to_string())?;
     let mut good = record.good;
     if versions.is_empty() {
-        let mut only = Version::new(record.version, record.number, &spec, Timestamp(0));
+        let mut only = Version::new(
+            record.version,
+            record.number,
+            &spec,
+            BTreeMap::new(),
+            Timestamp(0),
+        );
         only.outcome = Outcome::Good;
         for number in in_use {
             let outcome = Outcome::Superseded;
@@ -251,6 +303,16 @@ fn kept(
         deployment: record.deployment.map(Into::into),
         deleting: record.deleting,
         start_floor: record.start_floor,
+    })
+}
+
+fn revision(value: &[u8]) -> Result<Revision, prost::DecodeError> {
+    let record = ConfigRecord::decode(value)?;
+    let config = record.config.unwrap_or_default();
+    Ok(Revision {
+        entries: Arc::new(config.entries),
+        secret: config.secret,
+        changed: Timestamp(record.changed_ms),
     })
 }
 

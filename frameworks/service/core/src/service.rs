@@ -7,18 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_session::Context;
-use proffer_types::{AgentId, KillPolicy, Offer, Resources, Role, TaskId, TaskInfo, TaskStatus, Timestamp};
+use proffer_types::{AgentId, KillPolicy, Role, TaskStatus, Timestamp};
 
 use crate::deployment::Deployment;
-use crate::discovery::Reach;
 use crate::index::Index;
 use crate::instance::{CRASH_LOOP, Instance, Terms, taken_away};
 use crate::records;
 use crate::slot::{Place, Slot};
-use crate::spec::{Mode, ServiceSpec, ServiceTask};
+use crate::spec::{Mode, ServiceSpec};
 use crate::task_id::Parts;
 use crate::version::{Outcome, Version, forgettable};
-use crate::wishes::Seat;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Service {
@@ -57,8 +55,14 @@ pub(crate) struct Kept {
 
 impl Service {
     /// `shape` is that of no other version of any service.
-    pub(crate) fn create(spec: ServiceSpec, shape: u64, start_floor: u64, cx: &mut Context<'_>) -> Self {
-        let version = Version::new(1, shape, &spec, cx.now());
+    pub(crate) fn create(
+        spec: ServiceSpec,
+        shape: u64,
+        configs: BTreeMap<String, u64>,
+        start_floor: u64,
+        cx: &mut Context<'_>,
+    ) -> Self {
+        let version = Version::new(1, shape, &spec, configs, cx.now());
         let kept = Kept {
             version: 1,
             deployment: Some(Deployment::new(1, None, &spec.update, cx.now())),
@@ -172,7 +176,13 @@ impl Service {
     }
 
     /// Makes a new version of a changed role or task, or of the same again, and deploys it.
-    pub(crate) fn change(&mut self, spec: ServiceSpec, shape: u64, cx: &mut Context<'_>) {
+    pub(crate) fn change(
+        &mut self,
+        spec: ServiceSpec,
+        shape: u64,
+        configs: BTreeMap<String, u64>,
+        cx: &mut Context<'_>,
+    ) {
         let number = self.latest() + 1;
         let shape = match spec.mode {
             Mode::Replicated => shape,
@@ -182,7 +192,7 @@ impl Service {
                 .get(&self.version)
                 .map_or(shape, |version| version.shape),
         };
-        let version = Version::new(number, shape, &spec, cx.now());
+        let version = Version::new(number, shape, &spec, configs, cx.now());
         self.spec = spec;
         self.versions.insert(number, version);
         self.store_version(number, cx);
@@ -338,76 +348,6 @@ impl Service {
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         let turn = self.index.turns.first().map(|(at, ..)| *at);
         turn.into_iter().chain(self.fails_at()).min()
-    }
-
-    /// Starts a task of that version in a seat that there is for it, on the agent of the offer, with those resources.
-    pub(crate) fn start_on(
-        &mut self,
-        offer: &Offer,
-        seat: Seat,
-        version: u64,
-        resources: Resources,
-        cx: &mut Context<'_>,
-    ) -> Option<TaskInfo> {
-        let agent_id = &offer.agent_id;
-        let (slot, place) = match seat {
-            Seat::There(slot, place) => (slot, place),
-            Seat::New(number) => {
-                let slot = Slot::new(number, version);
-                self.index.insert(&slot, self.version);
-                self.slots.insert(number, slot);
-                (number, Place::Task)
-            }
-        };
-        let latest = self.slots.get(&slot)?.last_start;
-        let start = if latest == 0 { self.start_floor } else { latest } + 1;
-        let id = self.parts(slot, start).id()?;
-        let network = self
-            .versions
-            .get(&version)
-            .map(|version| &version.task.container.network);
-        let reach = network.and_then(|network| Reach::new(&offer.address, network, &resources));
-        self.edit(slot, cx, |slot| {
-            slot.last_start = start;
-            slot.n_starts += 1;
-            if let Some(instance) = slot.at_mut(place) {
-                instance.started(start, agent_id.clone(), reach);
-            }
-        });
-        Some(self.task(id, slot, version, agent_id.clone(), resources))
-    }
-
-    fn task(&self, id: TaskId, slot: u32, version: u64, agent_id: AgentId, resources: Resources) -> TaskInfo {
-        let version = self.versions.get(&version);
-        let ServiceTask {
-            resources: _,
-            mut container,
-            kill_policy,
-            limits,
-            rules: _,
-            replica_rules: _,
-        } = version.map_or(&self.spec.task, |version| &version.task).clone();
-        let name = &self.spec.name;
-        let env = &mut container.env;
-        env.insert("PROFFER_SERVICE".to_owned(), name.clone());
-        env.insert("PROFFER_REPLICA".to_owned(), slot.to_string());
-        if let Some(version) = version {
-            env.insert("PROFFER_VERSION".to_owned(), version.number.to_string());
-        }
-        TaskInfo {
-            id,
-            name: format!("{name}.{slot}"),
-            agent_id,
-            resources,
-            container,
-            kill_policy,
-            labels: self.spec.mode.task_labels(),
-            max_completion_time: None,
-            limits,
-            shape: version.map(Version::shape_id),
-            executor: None,
-            data: Vec::new(),
-        }
     }
 
     pub(crate) fn edit_at(

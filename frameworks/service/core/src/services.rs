@@ -15,6 +15,7 @@ use proffer_types::{
 use thiserror::Error;
 
 use crate::autoscale::Autoscaler;
+use crate::configs::{ConfigError, Configs, Key};
 use crate::demand::Stated;
 use crate::discovery::{ApplyVirtualError, Discovery, Policies, Pool};
 use crate::leaving::Leaving;
@@ -45,6 +46,7 @@ pub struct Services {
     pub(crate) stated: BTreeMap<Role, Stated>,
     pub(crate) discovery: Discovery,
     pub(crate) autoscaler: Autoscaler,
+    pub(crate) configs: Configs,
 }
 
 /// What we know of the cluster; not durable.
@@ -84,6 +86,8 @@ pub enum ApplyError {
     Full(#[from] FullError),
     #[error(transparent)]
     Virtual(#[from] ApplyVirtualError),
+    #[error("service `{service}` cannot run: {error}")]
+    Config { service: String, error: ConfigError },
     #[error("role `{0}` would be one more than the {MAX_ROLES} that all services together may be in")]
     Roles(Role),
 }
@@ -127,29 +131,22 @@ impl NoSuchServiceError {
 }
 
 impl Services {
-    /// A scheduler without services, whose virtual services will have addresses of that pool.
+    /// A scheduler without services, whose virtual services will have addresses of that pool. With the key it makes tokens of
+    /// tasks, unless its records have one.
     #[must_use]
-    pub fn with_addresses(pool: Pool) -> Self {
-        Self {
-            discovery: Discovery {
-                pool,
-                ..Discovery::default()
-            },
-            ..Self::new()
-        }
-    }
-
-    /// A scheduler without services.
-    #[must_use]
-    pub fn new() -> Self {
+    pub fn new(pool: Pool, key: Key) -> Self {
         Self {
             roles: BTreeSet::from([Role::default()]),
             services: BTreeMap::new(),
             start_floor: 0,
             cluster: Cluster::default(),
             stated: BTreeMap::new(),
-            discovery: Discovery::default(),
+            discovery: Discovery {
+                pool,
+                ..Discovery::default()
+            },
             autoscaler: Autoscaler::default(),
+            configs: Configs::new(key),
         }
     }
 
@@ -158,21 +155,23 @@ impl Services {
     pub fn apply(&mut self, spec: ServiceSpec, cx: &mut Context<'_>) -> Result<Applied, ApplyError> {
         spec.check()?;
         let spec = self.settled(spec);
-        let change = self.check_apply(&spec)?;
+        let change = self.check_apply(&spec, &BTreeSet::new())?;
         let name = spec.name.clone();
         let created = !self.services.contains_key(&name);
         if let Some(change) = change {
             self.enter(&spec.role)?;
             let is_exposed = !spec.expose.is_empty();
             let shape = self.next_shape();
+            let pins = self.configs.pins(&spec.task.container);
             match self.services.get_mut(&name) {
-                Some(service) if change.is_new_version => service.change(spec, shape, cx),
+                Some(service) if change.is_new_version => service.change(spec, shape, pins, cx),
                 Some(service) => service.set(spec, cx),
                 None => {
-                    let service = Service::create(spec, shape, self.start_floor, cx);
+                    let service = Service::create(spec, shape, pins, self.start_floor, cx);
                     self.services.insert(name.clone(), service);
                 }
             }
+            self.forget_revisions(cx);
             self.touch_selecting(&name);
             if !self.discovery.virtuals.contains_key(&name) {
                 self.set_address(&name, is_exposed, cx);
@@ -184,8 +183,12 @@ impl Services {
         Ok(Applied { created, version })
     }
 
-    /// What an apply of a checked spec is about; nothing when all is as it is wanted.
-    pub(crate) fn check_apply(&self, spec: &ServiceSpec) -> Result<Option<Change>, ApplyError> {
+    /// What an apply of a checked spec is about; nothing when all is as it is wanted. Configs of `assumed` are there by then.
+    pub(crate) fn check_apply(
+        &self,
+        spec: &ServiceSpec,
+        assumed: &BTreeSet<String>,
+    ) -> Result<Option<Change>, ApplyError> {
         let name = &spec.name;
         let old = self.services.get(name);
         if old.is_some_and(|service| service.deleting) {
@@ -202,6 +205,11 @@ impl Services {
         let is_new_version = !old.is_some_and(is_same);
         if is_new_version {
             check_fit(name, &spec.task.resources, &self.cluster.largest)?;
+            let checked = self.configs.check(&spec.task.container, assumed);
+            checked.map_err(|error| ApplyError::Config {
+                service: name.clone(),
+                error,
+            })?;
         }
         self.check_room(name, spec.replicas)?;
         self.check_names(name)?;
@@ -310,7 +318,7 @@ impl Services {
         Ok(())
     }
 
-    fn service(&self, name: &str) -> Result<&Service, NoSuchServiceError> {
+    pub(crate) fn service(&self, name: &str) -> Result<&Service, NoSuchServiceError> {
         self.services
             .get(name)
             .ok_or_else(|| NoSuchServiceError::new(name))
@@ -385,16 +393,16 @@ impl Services {
     }
 }
 
-impl Default for Services {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Scheduler for Services {
     fn recover(&mut self, records: &[(String, Vec<u8>)]) -> Result<(), RecoverError> {
         let recovered = records::read(records)?;
-        *self = Self::with_addresses(self.discovery.pool);
+        let key = recovered.token_key;
+        *self = Self::new(self.discovery.pool, self.configs.key.clone());
+        if let Some(key) = key {
+            self.configs.key = key;
+            self.configs.is_key_kept = true;
+        }
+        self.configs.known = recovered.configs;
         let roles = recovered.services.values().flat_map(Service::roles);
         self.roles.extend(roles.cloned());
         self.services = recovered.services;
@@ -432,7 +440,7 @@ impl Scheduler for Services {
                 is_offered: true,
             });
         }
-        offers::place(&mut self.services, &self.cluster, offers, cx);
+        offers::place(&mut self.services, &self.cluster, &self.configs, offers, cx);
         self.state_demand(cx);
     }
 

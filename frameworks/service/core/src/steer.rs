@@ -1,8 +1,11 @@
 //! What people may do to deployments, and what an apply would do.
 
+use std::collections::BTreeSet;
+
 use proffer_session::Context;
 use thiserror::Error;
 
+use crate::configs::ConfigError;
 use crate::deployment::Deployment;
 use crate::service::Service;
 use crate::services::{ApplyError, NoSuchServiceError, Services};
@@ -43,6 +46,12 @@ pub enum SteerError {
     NoGood(String),
     #[error("service `{name}` is at version {number} already")]
     Same { name: String, number: u64 },
+    #[error("version {number} of service `{name}` cannot run any more: {error}")]
+    Config {
+        name: String,
+        number: u64,
+        error: ConfigError,
+    },
 }
 
 /// What an apply would do.
@@ -66,6 +75,9 @@ impl Services {
     /// Steers the deployment of a service; gives back the version it is at then.
     pub fn steer(&mut self, name: &str, steer: Steer, cx: &mut Context<'_>) -> Result<u64, SteerError> {
         let shape = self.next_shape();
+        self.check_rollback(name, steer)?;
+        let pins = self.service(name)?.spec.task.container.clone();
+        let pins = self.configs.pins(&pins);
         let service = self.service_mut(name)?;
         if service.deleting {
             return Err(SteerError::Deleting(name.to_owned()));
@@ -74,7 +86,7 @@ impl Services {
             Steer::Pause => service.pause()?,
             Steer::Resume => service.resume(cx)?,
             Steer::Promote => service.promote(cx)?,
-            Steer::Restart => service.change(service.spec.clone(), shape, cx),
+            Steer::Restart => service.change(service.spec.clone(), shape, pins, cx),
             Steer::Rollback(number) => service.roll_back(number, cx)?,
         }
         service.store(cx);
@@ -84,11 +96,26 @@ impl Services {
         Ok(version)
     }
 
-    /// What [`Services::apply`] would do, or why it would not.
-    pub fn plan(&self, spec: &ServiceSpec) -> Result<Plan, ApplyError> {
+    /// Refuses to go back to what uses configs that were deleted.
+    fn check_rollback(&self, name: &str, steer: Steer) -> Result<(), SteerError> {
+        let Steer::Rollback(Some(number)) = steer else {
+            return Ok(());
+        };
+        let Some(version) = self.service(name)?.versions.get(&number) else {
+            return Ok(());
+        };
+        let checked = self.configs.check(&version.task.container, &BTreeSet::new());
+        checked.map_err(|error| {
+            let name = name.to_owned();
+            SteerError::Config { name, number, error }
+        })
+    }
+
+    /// What [`Services::apply`] would do once the configs of `assumed` are there, or why it would not.
+    pub fn plan(&self, spec: &ServiceSpec, assumed: &BTreeSet<String>) -> Result<Plan, ApplyError> {
         spec.check()?;
         let spec = self.settled(spec.clone());
-        let change = self.check_apply(&spec)?;
+        let change = self.check_apply(&spec, assumed)?;
         let before = self.services.get(&spec.name);
         // How many daemons there will be is for the agents to say.
         let replicas_before = before.map_or(0, Service::n_wanted);

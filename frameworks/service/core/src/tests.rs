@@ -2,6 +2,7 @@
 
 mod autoscale;
 mod bounds;
+mod configs;
 mod converge;
 mod demand;
 mod deployments;
@@ -13,3 +14,8 @@ mod places;
 mod policies;
 mod rules;
 mod world;
+
+/// A scheduler without services.
+fn empty() -> crate::Services {
+    crate::Services::new(crate::Pool::default(), crate::Key::new([7; 32]))
+}

@@ -18,6 +18,8 @@ pub struct Version {
     pub task: ServiceTask,
     pub created: Timestamp,
     pub outcome: Outcome,
+    /// Revisions of the configs that its tasks restart for, by name.
+    pub configs: BTreeMap<String, u64>,
     /// Not that of another version, of whichever service.
     pub(crate) shape: u64,
 }
@@ -36,12 +38,19 @@ pub enum Outcome {
 }
 
 impl Version {
-    pub(crate) fn new(number: u64, shape: u64, spec: &ServiceSpec, created: Timestamp) -> Self {
+    pub(crate) fn new(
+        number: u64,
+        shape: u64,
+        spec: &ServiceSpec,
+        configs: BTreeMap<String, u64>,
+        created: Timestamp,
+    ) -> Self {
         Self {
             number,
             shape,
             role: spec.role.clone(),
             task: spec.task.clone(),
+            configs,
             created,
             outcome: Outcome::Deploying,
         }

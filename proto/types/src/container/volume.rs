@@ -1,5 +1,7 @@
 //! Directories and files a task sees beside its root and sandbox. Persistent volumes are resources, not listed here.
 
+use std::collections::BTreeMap;
+
 use super::ImageSpec;
 
 /// One volume.
@@ -26,7 +28,23 @@ pub enum VolumeSource {
     Secret { name: String },
     /// The root file system of another image, read-only.
     Image(ImageSpec),
+    /// A directory with a file for each key of a config, in memory.
+    Config(ConfigFiles),
 }
+
+/// What of a config is in a directory, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigFiles {
+    /// One of those that the container uses.
+    pub config: String,
+    /// The files' names by key; empty means all keys, by their own names.
+    pub items: BTreeMap<String, String>,
+    /// Permissions of the files, for chmod(2).
+    pub mode: u32,
+}
+
+/// What files of a config have, where it is not said.
+pub const DEFAULT_CONFIG_MODE: u32 = 0o444;
 
 /// Whether mounts made later are seen on the other side; see mount_namespaces(7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

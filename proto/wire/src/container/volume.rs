@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proffer_types::container::{Propagation, VolumeSource, VolumeSpec};
 
-use super::names;
+use super::{config, names};
 use crate::error::{At as _, ConvertError, quoted};
 use crate::text::at_most;
 use crate::v1;
@@ -74,6 +74,7 @@ fn source(source: Source) -> Result<VolumeSource, ConvertError> {
             Ok(VolumeSource::Secret { name: message.name })
         }
         Source::Image(message) => Ok(VolumeSource::Image(message.try_into().at("image")?)),
+        Source::Config(message) => Ok(VolumeSource::Config(config::files(message).at("config")?)),
     }
 }
 
@@ -114,5 +115,6 @@ fn source_message(source: &VolumeSource) -> Source {
         VolumeSource::Tmpfs { size } => Source::Tmpfs(message::Tmpfs { size: *size }),
         VolumeSource::Secret { name } => Source::Secret(message::Secret { name: name.clone() }),
         VolumeSource::Image(image) => Source::Image(image.into()),
+        VolumeSource::Config(files) => Source::Config(files.into()),
     }
 }

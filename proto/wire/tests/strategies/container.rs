@@ -275,6 +275,60 @@ fn env() -> impl Strategy<Value = (BTreeMap<String, String>, BTreeMap<String, St
     )
 }
 
+/// Configs that are used, and for each perhaps files and variables.
+fn configs() -> impl Strategy<Value = (Vec<ConfigUse>, Vec<VolumeSpec>, Vec<ConfigVariables>, String)> {
+    let on_change = prop_oneof![
+        Just(OnChange::Restart),
+        Just(OnChange::Update),
+        (1..=31_u8).prop_map(OnChange::Signal),
+        Just(OnChange::Keep),
+    ];
+    let files = (btree_map("[a-z]{1,4}", "[a-z.]{0,2}x", 0..2), 1..=0o777_u32);
+    let variables = (option::of("[a-z.]{0,3}y"), "[A-Z]{1,3}");
+    let one = (on_change, option::of(files), option::of(variables));
+    (
+        btree_map("[a-z]{1,4}(\\.[a-z]{1,3})?", one, 0..4),
+        "[a-f0-9]{0,32}",
+    )
+        .prop_map(|(configs, token)| {
+            let (mut uses, mut volumes, mut env) = (Vec::new(), Vec::new(), Vec::new());
+            for (nth, (name, (on_change, files, variables))) in configs.into_iter().enumerate() {
+                volumes.extend(files.map(|(items, mode)| {
+                    VolumeSpec {
+                        container_path: format!("/configs/{nth}"),
+                        read_only: true,
+                        source: VolumeSource::Config(ConfigFiles {
+                            config: name.clone(),
+                            // Names of files are unique by the number.
+                            items: items
+                                .into_iter()
+                                .enumerate()
+                                .map(|(nth, (key, file))| (key, format!("{nth}{file}")))
+                                .collect(),
+                            mode,
+                        }),
+                    }
+                }));
+                let config = name.clone();
+                env.extend(variables.map(|(key, variable)| match key {
+                    // Lower-case letters are the prefix of other variables, digits of none.
+                    Some(key) => ConfigVariables::One {
+                        config,
+                        key: key.replace("..", "a"),
+                        variable: format!("{nth}{variable}"),
+                    },
+                    None => ConfigVariables::All {
+                        config,
+                        prefix: variable,
+                    },
+                }));
+                uses.push(ConfigUse { name, on_change });
+            }
+            let token = if uses.is_empty() { String::new() } else { token };
+            (uses, volumes, env, token)
+        })
+}
+
 /// Boxed, part by part: as one type it would not fit on a stack.
 pub(super) fn container() -> BoxedStrategy<ContainerSpec> {
     (
@@ -309,8 +363,9 @@ pub(super) fn container() -> BoxedStrategy<ContainerSpec> {
             any::<bool>(),
             retention(),
         ),
+        configs().boxed(),
     )
-        .prop_map(|(what, who, limits, given, life)| ContainerSpec {
+        .prop_map(|(what, who, limits, given, life, configs)| ContainerSpec {
             // With an image the command may be left to it.
             command: if what.2.is_some() && life.2 {
                 Vec::new()
@@ -330,7 +385,7 @@ pub(super) fn container() -> BoxedStrategy<ContainerSpec> {
             security: limits.3,
             health: given.3.map(|check| by_name(check, &given.1.ports)),
             readiness: given.4,
-            volumes: given.0,
+            volumes: given.0.into_iter().chain(configs.1).collect(),
             network: given.1,
             fetch: given.2,
             restart: life.0,
@@ -338,6 +393,9 @@ pub(super) fn container() -> BoxedStrategy<ContainerSpec> {
             tty: life.2,
             stdin: life.3,
             retention: life.4,
+            configs: configs.0,
+            config_env: configs.2,
+            config_token: configs.3,
         })
         .boxed()
 }

@@ -1,5 +1,7 @@
 //! The records of versions and of the latest deployment.
 
+use std::collections::BTreeMap;
+
 use proffer_types::{Role, Timestamp};
 use proffer_wire::text::role;
 use proffer_wire::v1;
@@ -24,6 +26,9 @@ struct VersionRecord {
     /// With that outcome.
     #[prost(string, tag = "6")]
     failed: String,
+    /// Revisions by name.
+    #[prost(btree_map = "string, uint64", tag = "7")]
+    configs: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
@@ -76,6 +81,7 @@ pub(crate) fn write(version: &Version) -> Vec<u8> {
         created_ms: version.created.0,
         outcome: outcome.into(),
         failed: failed.to_owned(),
+        configs: version.configs.clone(),
     };
     record.encode_to_vec()
 }
@@ -96,6 +102,7 @@ pub(super) fn read(number: u64, value: &[u8]) -> Result<Version, String> {
         task,
         created: Timestamp(record.created_ms),
         outcome,
+        configs: record.configs,
         shape: record.shape,
     })
 }

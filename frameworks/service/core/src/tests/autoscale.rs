@@ -1,5 +1,6 @@
 //! Services that scale by themselves, by what they use and by what a query gives.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proffer_session::Scheduler as _;
@@ -220,7 +221,10 @@ fn the_same_file_again_leaves_the_number_and_other_bounds_hold_at_once() {
     }
     let mut spec = scaled(cpu(60));
     spec.scaling.as_mut().unwrap().min = 6;
-    assert_eq!(busy.world.services.plan(&spec).unwrap().starts, 2);
+    assert_eq!(
+        busy.world.services.plan(&spec, &BTreeSet::new()).unwrap().starts,
+        2
+    );
     again(&mut busy, spec);
     assert_eq!(busy.replicas(), 6);
     // Without, the file's number counts, and the log is kept.

@@ -5,6 +5,7 @@ use proffer_types::{Role, Timestamp};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::empty;
 use super::world::spec;
 use crate::{
     Amount, Applied, ApplyError, MAX_REPLICAS, MAX_ROLES, MAX_SERVICES, MAX_TOTAL_REPLICAS, Services,
@@ -25,7 +26,7 @@ fn apply(services: &mut Services, name: &str, role: &str, replicas: u32) -> Resu
 
 #[test]
 fn replicas_are_bounded_over_all_services() {
-    let mut services = Services::new();
+    let mut services = empty();
     for n in 0..MAX_TOTAL_REPLICAS / MAX_REPLICAS as usize - 1 {
         apply(&mut services, &format!("s{n}"), "*", MAX_REPLICAS).unwrap();
     }
@@ -44,7 +45,7 @@ fn replicas_are_bounded_over_all_services() {
 
 #[test]
 fn services_are_bounded_and_those_that_are_there_can_still_be_changed() {
-    let mut services = Services::new();
+    let mut services = empty();
     for n in 0..MAX_SERVICES {
         apply(&mut services, &format!("s{n}"), "*", 0).unwrap();
     }
@@ -58,7 +59,7 @@ fn services_are_bounded_and_those_that_are_there_can_still_be_changed() {
 
 #[test]
 fn roles_are_bounded_over_all_services_and_those_of_deleted_ones_make_room() {
-    let mut services = Services::new();
+    let mut services = empty();
     for n in 1..MAX_ROLES {
         apply(&mut services, &format!("s{n}"), &format!("r{n}"), 0).unwrap();
     }
@@ -75,7 +76,7 @@ fn roles_are_bounded_over_all_services_and_those_of_deleted_ones_make_room() {
 fn no_more_than_all_replicas_can_be_on_the_move() {
     let mut spec = spec("web", 1, "cpus:1;mem:64MiB", &[]);
     spec.disruption = Amount::Percent(101);
-    let refusal = run(&mut Services::new(), |services, cx| services.apply(spec, cx));
+    let refusal = run(&mut empty(), |services, cx| services.apply(spec, cx));
     assert_eq!(
         refusal.unwrap_err().to_string(),
         "the update of service `web` has max_moving of 101%, at most 100% is possible"

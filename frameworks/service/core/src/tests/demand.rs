@@ -4,8 +4,9 @@ use expect_test::{Expect, expect};
 use proffer_session::Scheduler as _;
 use proffer_types::{Placement, Role, ShapeId};
 
+use super::empty;
 use super::world::{World, scenario, spec};
-use crate::{Outcome, Services};
+use crate::Outcome;
 
 fn check(text: &str, expect: Expect) {
     expect.assert_eq(&scenario(text));
@@ -94,7 +95,7 @@ const EARLIER: &[u8] = b" \x018\x01B6\n\x03web\x12\x01*\x18\x02\"*\n!\n\x0f\n\x0
 #[test]
 fn a_service_of_an_earlier_version_is_read() {
     let spec = spec("web", 2, "cpus:1;mem:64MiB", &["a"]);
-    let mut services = Services::new();
+    let mut services = empty();
     services
         .recover(&[("service/web".to_owned(), EARLIER.to_vec())])
         .unwrap();

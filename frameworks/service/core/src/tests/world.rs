@@ -17,6 +17,7 @@ use proffer_types::{
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::empty;
 use crate::index::Index;
 use crate::service::Service;
 use crate::services::Cluster;
@@ -51,7 +52,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new() -> Self {
         Self {
-            services: Services::new(),
+            services: empty(),
             now: Timestamp(1_000),
             records: BTreeMap::new(),
             n_offers: 0,
