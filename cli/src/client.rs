@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use proffer_grpc::leader;
 use proffer_grpc::v1::agent_client::AgentClient;
+use proffer_grpc::v1::configs_client::ConfigsClient;
 use proffer_grpc::v1::exec_client::ExecClient;
 use proffer_grpc::v1::files_client::FilesClient;
 use proffer_grpc::v1::images_client::ImagesClient;
@@ -169,6 +170,11 @@ impl Cluster {
     /// The service framework's API, through the master.
     pub(crate) fn services(&self) -> ServicesClient<Channel> {
         ServicesClient::new(self.leader()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// The service framework's configs, through the master.
+    pub(crate) fn configs(&self) -> ConfigsClient<Channel> {
+        ConfigsClient::new(self.leader()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
     /// The files of an agent's tasks.

@@ -3,6 +3,7 @@
 //! Pure: texts in, messages and warnings out. One file a kind. A field that is not understood is an error with its line and
 //! column, as is whatever Proffer does not have; docs/kubernetes.md lists both.
 
+mod config;
 mod container;
 mod deployment;
 mod endpoints;
@@ -27,6 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proffer_wire::v1;
 
+use self::config::{config_map, secret};
 use self::deployment::{Workload, daemon_set, deployment, single_pod};
 use self::endpoints::{StaticEndpoints, endpoints, slice};
 use self::fields::{Fields, Item, quoted};
@@ -52,6 +54,8 @@ pub(crate) enum Object {
     VirtualService(v1::VirtualService),
     /// A NetworkPolicy, or of Proffer's own policy file.
     Policy(v1::NetworkPolicy),
+    /// A ConfigMap or Secret.
+    Config(v1::Config),
 }
 
 impl Object {
@@ -59,7 +63,7 @@ impl Object {
     pub(crate) fn spec(&self) -> Option<&v1::ServiceSpec> {
         match self {
             Self::Service(spec) | Self::Workload(_, spec) => Some(spec),
-            Self::LimitRange(_) | Self::VirtualService(_) | Self::Policy(_) => None,
+            Self::LimitRange(_) | Self::VirtualService(_) | Self::Policy(_) | Self::Config(_) => None,
         }
     }
 
@@ -71,6 +75,8 @@ impl Object {
             Self::LimitRange(name) => format!("limitrange {name}"),
             Self::VirtualService(service) => format!("service {}", service.name),
             Self::Policy(policy) => format!("policy {}", policy.name),
+            Self::Config(config) if config.secret => format!("secret {}", config.name),
+            Self::Config(config) => format!("configmap {}", config.name),
         }
     }
 }
@@ -101,11 +107,13 @@ impl Reading {
 }
 
 /// The kinds that are taken, with the versions of their schemas.
-const KINDS: [(&str, &str); 9] = [
+const KINDS: [(&str, &str); 11] = [
     ("Deployment", "apps/v1"),
     ("DaemonSet", "apps/v1"),
     ("Pod", "v1"),
     ("Service", "v1"),
+    ("ConfigMap", "v1"),
+    ("Secret", "v1"),
     ("LimitRange", "v1"),
     ("Endpoints", "v1"),
     ("EndpointSlice", "discovery.k8s.io/v1"),
@@ -245,6 +253,7 @@ fn refuse_twins(documents: &[Document<'_>]) -> Result<(), Wrong> {
     for Document { kind, metadata, .. } in documents {
         let of = match *kind {
             "Deployment" | "DaemonSet" | "Pod" => "Deployment, DaemonSet or Pod",
+            "ConfigMap" | "Secret" => "ConfigMap or Secret",
             kind => kind,
         };
         let name = metadata.full_name();
@@ -257,6 +266,13 @@ fn refuse_twins(documents: &[Document<'_>]) -> Result<(), Wrong> {
     Ok(())
 }
 
+/// What a container gets of the namespace it is in.
+#[derive(Debug, Clone, Copy)]
+struct Namespace<'a> {
+    name: &'a str,
+    ranges: &'a [LimitRange],
+}
+
 /// What is applied together.
 #[derive(Default)]
 struct Set {
@@ -266,6 +282,7 @@ struct Set {
     names: Vec<String>,
     workloads: Vec<Workload>,
     services: Vec<VirtualService>,
+    configs: Vec<v1::Config>,
     endpoints: Vec<StaticEndpoints>,
     policies: Vec<v1::NetworkPolicy>,
 }
@@ -278,18 +295,24 @@ impl Set {
             metadata,
             mut fields,
         } = document;
-        let ranges = self.ranges.get(&metadata.namespace);
-        let ranges = ranges.map(Vec::as_slice).unwrap_or_default();
+        let namespace = metadata.namespace.clone();
+        let ranges = self.ranges.get(&namespace);
+        let within = Namespace {
+            name: &namespace,
+            ranges: ranges.map(Vec::as_slice).unwrap_or_default(),
+        };
         match kind {
             "Deployment" => {
-                let workload = deployment(&mut fields, metadata, ranges, reading)?;
+                let workload = deployment(&mut fields, metadata, within, reading)?;
                 self.workloads.push(workload);
             }
             "DaemonSet" => {
-                let workload = daemon_set(&mut fields, metadata, ranges, reading)?;
+                let workload = daemon_set(&mut fields, metadata, within, reading)?;
                 self.workloads.push(workload);
             }
-            "Pod" => self.workloads.push(single_pod(&mut fields, metadata, ranges)?),
+            "ConfigMap" => self.configs.push(config_map(&mut fields, &metadata)?),
+            "Secret" => self.configs.push(secret(&mut fields, &metadata, reading)?),
+            "Pod" => self.workloads.push(single_pod(&mut fields, metadata, within)?),
             "Service" => self.services.push(service(&mut fields, metadata)?),
             "Endpoints" => self.endpoints.push(endpoints(&mut fields, metadata, reading)?),
             "NetworkPolicy" => self.policies.push(network_policy(&mut fields, &metadata)?),
@@ -330,8 +353,10 @@ impl Set {
             .iter()
             .map(|service| Object::VirtualService(service.message()));
         let policies = self.policies.into_iter().map(Object::Policy);
-        // What is forbidden is so before anything runs, and a name is there before what it leads to, as what runs may look it up.
-        Ok(ranges.chain(policies).chain(services).chain(workloads).collect())
+        let configs = self.configs.into_iter().map(Object::Config);
+        // What is forbidden is so before anything runs, and what runs finds names that it looks up, and what it is configured with.
+        let before = ranges.chain(policies).chain(configs).chain(services);
+        Ok(before.chain(workloads).collect())
     }
 }
 

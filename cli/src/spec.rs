@@ -31,7 +31,7 @@ pub(crate) use rules::{Limits, Placement, RulesView, UpTo};
 pub(crate) use schedule::Instant;
 pub(crate) use service::{Part, ServiceFile, full_name};
 pub(crate) use task::{
-    Capabilities, CapabilityName, Check, Device, Fetched, Image, Network, Port, Pull, Restart, RlimitBounds,
-    RlimitName, SeccompChoice, UserIds, Volume, ulimit,
+    Capabilities, CapabilityName, Change, Check, ConfigKey, Device, EnvFrom, Fetched, Image, Network, Port,
+    Pull, Restart, RlimitBounds, RlimitName, SeccompChoice, UserIds, Volume, ulimit,
 };
 pub(crate) use task::{DEFAULT_CPUS, DEFAULT_MEM, TaskSpec};

@@ -30,7 +30,8 @@ pub(crate) use maintenance::{MaintainedView, MaintenanceView};
 pub(crate) use offer::OfferView;
 pub(crate) use role::RoleView;
 pub(crate) use service::{
-    EndpointsView, PoliciesView, ScalingView, ServiceSummaryView, ServiceView, VersionView, plan_text,
+    ConfigView, EndpointsView, PoliciesView, ScalingView, ServiceSummaryView, ServiceView, VersionView,
+    plan_text,
 };
 pub(crate) use statistics::StatisticsView;
 pub(crate) use task::{ActiveTask, StatusView, TaskView, is_terminal};

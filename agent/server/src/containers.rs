@@ -5,6 +5,7 @@
 
 mod blocking;
 mod freezer;
+mod signals;
 mod tokens;
 
 use std::convert::Infallible;
@@ -14,10 +15,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proffer_agent_core::{Command, ContainerEnd, ContainerId, Process, Signal, TaskKey};
+use proffer_agent_core::{Command, ContainerEnd, ContainerId, Process, TaskKey};
 use proffer_container::User;
 use proffer_image::resolve_user;
-use proffer_linux::{Containerizer, Exec, ExecError, ExecRequest, Launched, SignalError};
+use proffer_linux::{Containerizer, Exec, ExecError, ExecRequest, Launched};
 use proffer_types::{ContainerSpec, Resources, Statistics, TaskExit, TaskInfo};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -55,9 +56,6 @@ const ORPHANS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Between two reports of what a preparation is at. A launch that is faster than this reports nothing.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-
-const SIGTERM: i32 = 15;
-const SIGKILL: i32 = 9;
 
 /// All containers of one agent.
 #[derive(Debug, Clone)]
@@ -302,28 +300,6 @@ impl Containers {
             addresses,
         })
         .await;
-    }
-
-    /// Signals a container. One that has ended meanwhile is left to its watcher.
-    pub(crate) fn signal(&self, container_id: ContainerId, signal: Signal) {
-        let number = match signal {
-            Signal::Term => SIGTERM,
-            Signal::Kill => SIGKILL,
-        };
-        let this = self.clone();
-        self.spawn(async move {
-            let call = move |inner: &Inner| inner.containerizer.signal(&name(container_id), number);
-            match this.blocking(call).await {
-                Some(Err(SignalError::Gone(_))) => debug!(%container_id, "nothing left to signal"),
-                Some(Err(error)) => {
-                    warn!(%container_id, number, error = chain(&error), "cannot signal a container");
-                    if signal == Signal::Kill {
-                        this.destroy_name(name(container_id)).await;
-                    }
-                }
-                Some(Ok(())) | None => {}
-            }
-        });
     }
 
     /// Gives a container that runs other limits. Answers whether all of them are in force.

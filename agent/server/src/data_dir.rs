@@ -230,6 +230,12 @@ impl DataDir {
         self.root.join("containers")
     }
 
+    /// Where configs of tasks lie, which must not be on a disk: not in this directory, but in memory, under its hash. Everybody may
+    /// make directories there, so it is used only where it is the agent's own.
+    pub(crate) fn configs(&self) -> PathBuf {
+        Path::new("/dev/shm").join(format!("proffer-{:08x}", self.hash()))
+    }
+
     /// Scratch of one container: every stage of its provisioning may put what it needs here, once it has made it.
     pub(crate) fn container(&self, container_id: ContainerId) -> PathBuf {
         self.containers().join(container_id.to_string())

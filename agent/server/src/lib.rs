@@ -8,6 +8,7 @@ mod checkpoint;
 mod checks;
 mod clock;
 mod config;
+mod configs;
 mod containers;
 mod data_dir;
 mod descriptor;

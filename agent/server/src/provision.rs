@@ -9,7 +9,7 @@ mod fetch;
 mod groups;
 pub(crate) mod image;
 mod network;
-mod owner;
+pub(crate) mod owner;
 mod sandbox;
 mod secrets;
 mod security;
@@ -30,6 +30,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::configs::Configs;
 use crate::data_dir::{DataDir, remove};
 use crate::disk::Disk;
 use crate::secrets::Secrets;
@@ -134,6 +135,7 @@ struct Inner {
     allowed_host_paths: Vec<PathBuf>,
     security: Security,
     secrets: Secrets,
+    configs: Configs,
     fetcher: Fetcher,
     fetches: Semaphore,
     networks: Networks,
@@ -154,6 +156,7 @@ impl Provisioner {
         security: &SecurityPolicy,
         networks: Networks,
         images: ImageStore,
+        configs: Configs,
         pool: Pool,
         offered_ports: Ranges,
     ) -> Result<Self, AgentError> {
@@ -174,6 +177,7 @@ impl Provisioner {
                 allowed_host_paths: policy.allowed_host_paths.clone(),
                 security: Security::new(security)?,
                 secrets: Secrets::new(policy.secrets.clone(), policy.secret_resolver.clone()),
+                configs,
                 fetcher,
                 fetches: Semaphore::new(fetch::MAX_FETCHES),
                 networks,
@@ -216,6 +220,11 @@ impl Provisioner {
         )
         .await?;
         secrets::prepare(secrets, request, &mut prepared).await?;
+        let (container_id, task_id) = (request.container_id, &request.info.id);
+        inner
+            .configs
+            .prepare(container_id, task_id, &mut prepared, progress)
+            .await?;
         let (fetcher, fetches) = (&inner.fetcher, &inner.fetches);
         inner.devices.prepare(&stage, request, &mut prepared).await?;
         fetch::prepare(&stage, fetcher, fetches, request, &prepared, progress).await?;
@@ -267,6 +276,7 @@ impl Provisioner {
                 self.release(container_id).await;
             }
         }
+        self.inner.configs.recover(known);
         image::recover(&self.inner.images, known);
         self.inner.groups.recover();
     }
@@ -288,6 +298,7 @@ impl Inner {
 
     fn release(&self, container_id: ContainerId) {
         image::release(&self.images, container_id);
+        self.configs.release(container_id);
         let dir = self.data_dir.container(container_id);
         if !dir.exists() {
             return;

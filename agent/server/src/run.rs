@@ -24,6 +24,7 @@ use tracing::{debug, info, warn};
 
 use crate::checkpoint::Checkpoints;
 use crate::clock::Clock;
+use crate::configs::Configs;
 use crate::containers::{Containers, chain};
 use crate::data_dir::DataDir;
 use crate::disk::{Disk, Projects};
@@ -73,6 +74,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
     let files = &config.files;
     let projects = Projects::open(&data_dir, files.disk_quota, files.project_ids)?;
     let disk = Disk::new(Arc::clone(&data_dir), files.default_disk, projects);
+    let configs = Configs::new(masters.clone(), data_dir.configs());
     let provisioner = Provisioner::new(
         Arc::clone(&data_dir),
         disk.clone(),
@@ -80,6 +82,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         &config.security,
         networks.clone(),
         images.clone(),
+        configs.clone(),
         pool,
         offered_ports,
     )?;
@@ -113,6 +116,7 @@ pub async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), 
         networks,
         images,
         disk,
+        configs,
         collection: sandbox::Collection {
             delay: config.files.gc_delay,
             disk_headroom: config.files.gc_disk_headroom,
@@ -135,6 +139,7 @@ struct Parts {
     networks: Networks,
     images: ImageStore,
     disk: Disk,
+    configs: Configs,
     collection: sandbox::Collection,
     masters: Masters,
     info: AgentInfo,
@@ -189,6 +194,8 @@ impl Parts {
         let mut served = tokio::spawn(api::serve(self.listener, state, containers.clone()));
         tokio::spawn(disk.run(driver_tx.clone(), end.clone()));
         tokio::spawn(link::run(self.masters, random_seed()?, driver_tx, end.clone()));
+        let (configs, follower, ended) = (self.configs, containers.clone(), end.clone());
+        tokio::spawn(async move { ended.run_until_cancelled(configs.follow(follower)).await });
         tokio::spawn(image::collect(self.images.clone(), end.clone()));
         tokio::spawn(sandbox::collect(
             self.collection,

@@ -1,6 +1,7 @@
 //! `proffer service`.
 
 mod apply;
+mod config;
 mod delete;
 mod endpoints;
 mod files;
@@ -35,6 +36,8 @@ pub(crate) enum ServiceCommand {
     Resume(steer::ResumeArgs),
     Promote(steer::PromoteArgs),
     Delete(delete::DeleteArgs),
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
 }
 
 pub(super) async fn service(command: ServiceCommand) -> Result<u8> {
@@ -54,5 +57,6 @@ pub(super) async fn service(command: ServiceCommand) -> Result<u8> {
         ServiceCommand::Resume(args) => steer::resume(args).await,
         ServiceCommand::Promote(args) => steer::promote(args).await,
         ServiceCommand::Delete(args) => delete::delete(args).await,
+        ServiceCommand::Config(command) => config::config(command).await,
     }
 }

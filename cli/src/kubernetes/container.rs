@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use proffer_types::container::OnChange;
+
+use super::Namespace;
+use super::config::reference;
 use super::fields::{Fields, Item};
-use super::limit_range::LimitRange;
 use super::metadata::dns_label;
 use super::ports::Ports;
 use super::probe::probes;
 use super::resources::resources;
 use super::security::{Shared, of_container};
 use super::tree::Wrong;
-use super::volume::{NO_OBJECTS, PodVolume, mounts};
-use crate::spec::{Image, Pull, TaskSpec};
+use super::volume::{PodVolume, mounts};
+use crate::spec::{Change, ConfigKey, EnvFrom, Image, Pull, TaskSpec};
 
 /// What environment and command of a container may come to once variables are put in, in bytes: more than a service may have,
 /// and little enough for variables that double each other.
@@ -23,8 +26,7 @@ pub(super) struct OfPod<'a> {
     pub(super) volumes: &'a [PodVolume],
     pub(super) security: Shared,
     pub(super) on_host: bool,
-    /// Those of its namespace.
-    pub(super) ranges: &'a [LimitRange],
+    pub(super) within: Namespace<'a>,
 }
 
 /// Reads a container into a task, and its ports.
@@ -35,7 +37,7 @@ pub(super) fn container(item: &Item<'_>, pod: OfPod<'_>, task: &mut TaskSpec) ->
     let policy = fields.get("imagePullPolicy");
     task.image = Some(image(&fields.need("image")?, policy.as_ref())?);
     let mut room = MAX_EXPANDED;
-    task.env = env(&mut fields, &mut room)?;
+    env(&mut fields, &mut room, pod.within.name, task)?;
     task.command = words(&mut fields, "command", &task.env, &mut room)?;
     task.arguments = words(&mut fields, "args", &task.env, &mut room)?;
     task.working_directory = fields.map("workingDir", |item| item.text())?;
@@ -47,7 +49,7 @@ pub(super) fn container(item: &Item<'_>, pod: OfPod<'_>, task: &mut TaskSpec) ->
     fields.refuse("lifecycle", "hooks are not supported")?;
     let ports = Ports::read(&mut fields, pod.on_host)?;
     probes(&mut fields, &ports, task)?;
-    resources(&mut fields, item, pod.ranges, task)?;
+    resources(&mut fields, item, pod.within.ranges, task)?;
     mounts(&mut fields, pod.volumes, task)?;
     of_container(&mut fields, item, pod.security, task)?;
     fields.done()?;
@@ -83,22 +85,71 @@ fn words(
     words.map(|word| expand(&word, env, room)).collect()
 }
 
-fn env(container: &mut Fields<'_>, room: &mut usize) -> Result<BTreeMap<String, String>, Wrong> {
-    container.refuse("envFrom", NO_OBJECTS)?;
-    let mut env = BTreeMap::new();
+/// Reads the environment. Variables of configs stay as they are until the container starts anew, as in Kubernetes.
+fn env(
+    container: &mut Fields<'_>,
+    room: &mut usize,
+    namespace: &str,
+    task: &mut TaskSpec,
+) -> Result<(), Wrong> {
+    for item in container.items("envFrom")? {
+        let mut fields = item.fields()?;
+        let prefix = fields.map("prefix", |item| item.text())?.unwrap_or_default();
+        let of = [fields.get("configMapRef"), fields.get("secretRef")];
+        fields.done()?;
+        let ([Some(of), None] | [None, Some(of)]) = of else {
+            return Err(item.wrong("needs one of configMapRef and secretRef"));
+        };
+        let mut of = of.fields()?;
+        let config = reference(&mut of, "name", namespace)?;
+        of.done()?;
+        keep(&config, task);
+        task.env_from.push(EnvFrom { config, prefix });
+    }
     for item in container.items("env")? {
         let mut fields = item.fields()?;
-        let name = fields.need("name")?;
-        let value = fields.map("value", |item| expand(&item, &env, room))?;
-        if let Some(item) = fields.get("valueFrom") {
-            return Err(item.wrong(&format!("only a value is taken: {NO_OBJECTS}")));
-        }
+        let name_item = fields.need("name")?;
+        let name = name_item.text()?;
+        let value = fields.map("value", |item| expand(&item, &task.env, room))?;
+        let from = fields.get("valueFrom");
         fields.done()?;
-        if env.insert(name.text()?, value.unwrap_or_default()).is_some() {
-            return Err(name.wrong("there is another variable of this name"));
+        if task.env.contains_key(&name) || task.config_env.contains_key(&name) {
+            return Err(name_item.wrong("there is another variable of this name"));
+        }
+        match from {
+            Some(from) if value.is_some() => return Err(from.wrong("there is a value too")),
+            Some(from) => {
+                let of = value_from(&from, namespace)?;
+                keep(&of.config, task);
+                task.config_env.insert(name, of);
+            }
+            None => drop(task.env.insert(name, value.unwrap_or_default())),
         }
     }
-    Ok(env)
+    Ok(())
+}
+
+fn keep(config: &str, task: &mut TaskSpec) {
+    task.on_change
+        .entry(config.to_owned())
+        .or_insert(Change(OnChange::Keep));
+}
+
+fn value_from(item: &Item<'_>, namespace: &str) -> Result<ConfigKey, Wrong> {
+    let mut fields = item.fields()?;
+    let own = "what a pod is called and has is in variables of its own: PROFFER_SERVICE, PROFFER_REPLICA, PROFFER_ADDRESS";
+    fields.refuse("fieldRef", own)?;
+    fields.refuse("resourceFieldRef", own)?;
+    let of = [fields.get("configMapKeyRef"), fields.get("secretKeyRef")];
+    fields.done()?;
+    let ([Some(of), None] | [None, Some(of)]) = of else {
+        return Err(item.wrong("needs one of configMapKeyRef and secretKeyRef"));
+    };
+    let mut of = of.fields()?;
+    let config = reference(&mut of, "name", namespace)?;
+    let key = of.need("key")?.text()?;
+    of.done()?;
+    Ok(ConfigKey { config, key })
 }
 
 /// A text in which variables are put in; takes as much as it comes to from the room there is.

@@ -5,12 +5,11 @@ use std::str::FromStr as _;
 
 use proffer_wire::v1;
 
-use super::Reading;
 use super::fields::{Fields, Item};
-use super::limit_range::LimitRange;
 use super::metadata::{Metadata, labels};
 use super::pod::{Pod, pod, template};
 use super::tree::Wrong;
+use super::{Namespace, Reading};
 use crate::spec::Part;
 
 /// Kubernetes' own, where a Deployment does not say.
@@ -37,12 +36,12 @@ pub(super) struct Workload {
 pub(super) fn deployment(
     object: &mut Fields<'_>,
     metadata: Metadata,
-    ranges: &[LimitRange],
+    within: Namespace<'_>,
     reading: &mut Reading,
 ) -> Result<Workload, Wrong> {
     let mut spec = object.need("spec")?.fields()?;
     let replicas = spec.map("replicas", |item| item.whole(0, i32::MAX.unsigned_abs()))?;
-    let (labels, pod) = selected(&mut spec, ranges, reading)?;
+    let (labels, pod) = selected(&mut spec, within, reading)?;
     let times = times(&mut spec)?;
     let deadline = spec.map("progressDeadlineSeconds", |item| item.seconds(1))?;
     let history = spec.get("revisionHistoryLimit");
@@ -84,11 +83,11 @@ pub(super) fn deployment(
 pub(super) fn daemon_set(
     object: &mut Fields<'_>,
     metadata: Metadata,
-    ranges: &[LimitRange],
+    within: Namespace<'_>,
     reading: &mut Reading,
 ) -> Result<Workload, Wrong> {
     let mut spec = object.need("spec")?.fields()?;
-    let (labels, pod) = selected(&mut spec, ranges, reading)?;
+    let (labels, pod) = selected(&mut spec, within, reading)?;
     let min_healthy = times(&mut spec)?;
     if let Some(item) = spec.get("updateStrategy") {
         let mut fields = item.fields()?;
@@ -124,9 +123,9 @@ pub(super) fn daemon_set(
 pub(super) fn single_pod(
     object: &mut Fields<'_>,
     metadata: Metadata,
-    ranges: &[LimitRange],
+    within: Namespace<'_>,
 ) -> Result<Workload, Wrong> {
-    let pod = pod(&object.need("spec")?, ranges)?;
+    let pod = pod(&object.need("spec")?, within)?;
     Ok(Workload {
         kind: "pod",
         mode: v1::ServiceMode::Replicated,
@@ -141,10 +140,10 @@ pub(super) fn single_pod(
 /// Reads the template, and the selector that has to select what it makes.
 fn selected(
     spec: &mut Fields<'_>,
-    ranges: &[LimitRange],
+    within: Namespace<'_>,
     reading: &mut Reading,
 ) -> Result<(BTreeMap<String, String>, Pod), Wrong> {
-    let (of_pods, pod) = template(&spec.need("template")?, ranges, reading)?;
+    let (of_pods, pod) = template(&spec.need("template")?, within, reading)?;
     let item = spec.need("selector")?;
     let mut selector = item.fields()?;
     let wanted = selector.need("matchLabels")?;

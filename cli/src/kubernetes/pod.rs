@@ -6,15 +6,14 @@ use std::time::Duration;
 use proffer_types::ContainerSpec;
 use proffer_types::container::{NetworkMode, NetworkSpec};
 
-use super::Reading;
 use super::container::{OfPod, container};
 use super::fields::{Fields, Item};
-use super::limit_range::LimitRange;
 use super::metadata::labels;
 use super::ports::Ports;
 use super::security::of_pod;
 use super::tree::Wrong;
 use super::volume::volumes;
+use super::{Namespace, Reading};
 use crate::spec::{Condition, Network, Span, TaskSpec};
 
 /// How long Kubernetes waits from SIGTERM to SIGKILL, where nothing else is said, in seconds.
@@ -37,7 +36,7 @@ pub(super) struct Pod {
 /// Reads the template of a Deployment or the like: the labels of its Pods, and what they run.
 pub(super) fn template(
     item: &Item<'_>,
-    ranges: &[LimitRange],
+    within: Namespace<'_>,
     reading: &mut Reading,
 ) -> Result<(BTreeMap<String, String>, Pod), Wrong> {
     let mut fields = item.fields()?;
@@ -53,13 +52,13 @@ pub(super) fn template(
         metadata.refuse("creationTimestamp", "is set by Kubernetes; leave it out")?;
         metadata.done()?;
     }
-    let pod = pod(&fields.need("spec")?, ranges)?;
+    let pod = pod(&fields.need("spec")?, within)?;
     fields.done()?;
     Ok((of_pods, pod))
 }
 
 /// Reads the `spec` of a Pod.
-pub(super) fn pod(item: &Item<'_>, ranges: &[LimitRange]) -> Result<Pod, Wrong> {
+pub(super) fn pod(item: &Item<'_>, within: Namespace<'_>) -> Result<Pod, Wrong> {
     let mut fields = item.fields()?;
     let mut task = TaskSpec::default();
     refused(&mut fields)?;
@@ -68,7 +67,7 @@ pub(super) fn pod(item: &Item<'_>, ranges: &[LimitRange]) -> Result<Pod, Wrong> 
     task.constraints = node_selector(&mut fields)?;
     let grace = fields.map("terminationGracePeriodSeconds", |item| item.seconds(0))?;
     task.kill_grace = Some(Span(Duration::from_secs(grace.unwrap_or(GRACE))));
-    let volumes = volumes(&mut fields)?;
+    let volumes = volumes(&mut fields, within.name)?;
     let security = of_pod(&mut fields, &mut task)?;
     let containers = fields.need("containers")?;
     let mut listed = containers.list()?.into_iter();
@@ -85,7 +84,7 @@ pub(super) fn pod(item: &Item<'_>, ranges: &[LimitRange]) -> Result<Pod, Wrong> 
         volumes: &volumes,
         security,
         on_host,
-        ranges,
+        within,
     };
     let ports = container(&one, of_pod, &mut task)?;
     fields.done()?;

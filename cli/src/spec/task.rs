@@ -1,6 +1,7 @@
 //! The task description that `run`, jobs and services share. One file a concern; here what they are made of together.
 
 mod checks;
+mod configs;
 mod fetch;
 mod image;
 mod limits;
@@ -20,6 +21,7 @@ use proffer_types::container::{Capability, Seccomp, Security};
 use proffer_wire::v1;
 
 pub(crate) use self::checks::Check;
+pub(crate) use self::configs::{Change, ConfigKey, EnvFrom};
 pub(crate) use self::fetch::Fetched;
 pub(crate) use self::image::{Image, Pull};
 pub(crate) use self::limits::{Cgroup, RlimitBounds, RlimitName, Rlimits, ulimit};
@@ -49,6 +51,9 @@ macro_rules! with_shared_fields {
             groups: Vec<u32>,
             env: BTreeMap<String, String>,
             secret_env: BTreeMap<String, String>,
+            config_env: BTreeMap<String, ConfigKey>,
+            env_from: Vec<EnvFrom>,
+            on_change: BTreeMap<String, Change>,
             working_directory: Option<String>,
             cpus: Option<Cores>,
             mem: Option<Bytes>,
@@ -200,6 +205,9 @@ impl TaskSpec {
             retention: self.keep.into(),
             tty: self.tty,
             stdin: self.stdin,
+            configs: configs::uses(&self.volumes, &self.config_env, &self.env_from, &self.on_change),
+            config_env: configs::variables(&self.config_env, &self.env_from),
+            config_token: String::new(),
         };
         spec.into()
     }

@@ -1,5 +1,6 @@
 //! Services.
 
+mod config;
 mod deployment;
 mod endpoints;
 mod plan;
@@ -7,6 +8,7 @@ mod policy;
 mod scaling;
 mod version;
 
+pub(crate) use self::config::ConfigView;
 pub(crate) use self::endpoints::EndpointsView;
 pub(crate) use self::plan::plan_text;
 pub(crate) use self::policy::PoliciesView;

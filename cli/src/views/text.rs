@@ -211,7 +211,7 @@ pub(crate) fn grouped(n: u64) -> String {
 }
 
 /// How long ago a moment was; `-` for 0, which stands for never.
-pub(super) fn ago(at_ms: u64) -> String {
+pub(in crate::views) fn ago(at_ms: u64) -> String {
     if at_ms == 0 {
         return "-".to_owned();
     }

@@ -18,7 +18,7 @@ pub mod volume;
 use std::collections::BTreeMap;
 
 pub use check::{Check, CheckKind, PortRef};
-pub use config::{ConfigUse, ConfigVariables, OnChange};
+pub use config::{ConfigUse, ConfigVariables, OnChange, ReloadSignal};
 pub use fetch::Fetch;
 pub use image::{ImageSpec, PullPolicy};
 pub use limits::{CgroupSettings, HugepageLimit, IoLimit, Rlimit, RlimitKind};

@@ -4,7 +4,7 @@ use proffer_container::{ContainerConfig, IdMap};
 use proffer_fetch::Owner;
 
 /// The task's user, as the host knows it; absent where that is the agent's own.
-pub(super) fn of(config: &ContainerConfig) -> Result<Option<Owner>, String> {
+pub(crate) fn of(config: &ContainerConfig) -> Result<Option<Owner>, String> {
     let outside = |id: u32| match config.id_map {
         None => Ok(id),
         Some(IdMap { first, count }) if id < count => Ok(first.saturating_add(id)),

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use proffer_types::{AgentId, FrameworkId, Resources, TaskId};
 
+use proffer_grpc::leader::Masters;
+
 use super::*;
 
 struct Bench {
@@ -34,6 +36,7 @@ async fn bench() -> Bench {
             &SecurityPolicy::default(),
             networks,
             images,
+            Configs::new(Masters::new(Vec::new()), dir.path().join("configs")),
             Pool::default(),
             Ranges::default(),
         )

@@ -69,6 +69,8 @@ pub(super) async fn prepare(
             VolumeSource::Image(wanted) => {
                 image::volume(images, request.container_id, wanted, progress).await?
             }
+            // A stage of its own.
+            VolumeSource::Config(_) => continue,
         };
         config.mounts.push(mount(volume, source));
     }

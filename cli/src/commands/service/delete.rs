@@ -44,12 +44,14 @@ pub(super) async fn delete(args: DeleteArgs) -> Result<u8> {
         };
         return either.map(|()| 0).map_err(|status| refused(&status));
     }
-    for object in read(&args.files, &args.namespace)? {
+    // What uses another one goes first.
+    for object in read(&args.files, &args.namespace)?.into_iter().rev() {
         let title = object.title();
         let deleted = match object {
             Object::LimitRange(_) => continue,
             Object::VirtualService(v1::VirtualService { name, .. }) => delete_virtual(&cluster, name).await,
             Object::Policy(v1::NetworkPolicy { name, .. }) => delete_policy(&cluster, name).await,
+            Object::Config(config) => delete_config(&cluster, config.name).await,
             Object::Service(spec) | Object::Workload(_, spec) => delete_service(&cluster, spec.name).await,
         };
         let what = match deleted {
@@ -71,6 +73,11 @@ async fn delete_virtual(cluster: &Cluster, name: String) -> Result<(), Status> {
 async fn delete_policy(cluster: &Cluster, name: String) -> Result<(), Status> {
     let request = v1::DeleteNetworkPolicyRequest { name };
     cluster.services().delete_network_policy(request).await.map(drop)
+}
+
+async fn delete_config(cluster: &Cluster, name: String) -> Result<(), Status> {
+    let request = v1::DeleteConfigRequest { name };
+    cluster.configs().delete_config(request).await.map(drop)
 }
 
 async fn delete_service(cluster: &Cluster, name: String) -> Result<(), Status> {

@@ -7,6 +7,7 @@ use proffer_types::policy::NetworkPolicy;
 use proffer_wire::v1;
 use tonic::Code;
 
+use super::apply::config_names;
 use super::files::FilesArgs;
 use crate::client::{Cluster, MasterArgs};
 use crate::difference::{Difference, differences};
@@ -27,6 +28,7 @@ pub(crate) struct PlanArgs {
 pub(super) async fn plan(args: PlanArgs) -> Result<u8> {
     let objects = args.files.read()?;
     let cluster = Cluster::connect(&args.master).await?;
+    let with_configs = config_names(&objects);
     for object in &objects {
         let spec = match object {
             Object::LimitRange(_) => continue,
@@ -38,10 +40,15 @@ pub(super) async fn plan(args: PlanArgs) -> Result<u8> {
                 plan_policy(&cluster, policy).await?;
                 continue;
             }
+            Object::Config(config) => {
+                plan_config(&cluster, config).await?;
+                continue;
+            }
             Object::Service(spec) | Object::Workload(_, spec) => spec,
         };
         let request = v1::ApplyServiceRequest {
             spec: Some(spec.clone()),
+            with_configs: with_configs.clone(),
         };
         let plan = cluster.services().plan_service(request).await;
         let plan = plan.map_err(|status| refused(&status))?.into_inner();
@@ -109,6 +116,38 @@ fn print_plan(name: &str, is_there: bool, differences: &[Difference]) -> Result<
             text.push_str(line);
             text.push('\n');
         }
+    }
+    print(&text)
+}
+
+/// Says which keys would change; values may be secret.
+async fn plan_config(cluster: &Cluster, config: &v1::Config) -> Result<()> {
+    let name = config.name.clone();
+    let before = match cluster.configs().get_config(v1::GetConfigRequest { name }).await {
+        Ok(view) => view.into_inner().config,
+        Err(status) if status.code() == Code::NotFound => None,
+        Err(status) => return Err(refused(&status)),
+    };
+    let kind = if config.secret { "secret" } else { "config" };
+    let Some(before) = before else {
+        return print(&format!("{kind} {} would be created\n", config.name));
+    };
+    let mut text = format!("{kind} {} would have\n", config.name);
+    for (key, value) in &config.entries {
+        let what = match before.entries.get(key) {
+            None => "new",
+            Some(_) if config.secret => "set again, its values are not shown",
+            Some(old) if old == value => "as it is",
+            Some(_) => "changed",
+        };
+        text.push_str(&format!("  {key}: {what}\n"));
+    }
+    for key in before
+        .entries
+        .keys()
+        .filter(|key| !config.entries.contains_key(*key))
+    {
+        text.push_str(&format!("  {key}: removed\n"));
     }
     print(&text)
 }

@@ -122,7 +122,7 @@ fn a_volume_has_one_source() {
     refused(
         "command: [a]\nvolumes: [{path: /a, hots: /b}]",
         expect![
-            "job.yaml:5:26: tasks[0].volumes[0].hots: unknown field `hots`, expected one of path, host, sandbox, group, tmpfs, secret, image, read_only, propagation"
+            "job.yaml:5:26: tasks[0].volumes[0].hots: unknown field `hots`, expected one of path, host, sandbox, group, tmpfs, secret, config, items, mode, image, read_only, propagation"
         ],
     );
 }

@@ -1,8 +1,9 @@
 //! `volumes`: directories and files beside the root and the sandbox.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use proffer_types::container::{Propagation, VolumeSource, VolumeSpec};
+use proffer_types::container::{ConfigFiles, DEFAULT_CONFIG_MODE, Propagation, VolumeSource, VolumeSpec};
 use proffer_wire::{ConvertError, v1};
 use serde::Deserialize;
 
@@ -24,6 +25,10 @@ struct Fields {
     group: Option<String>,
     tmpfs: Option<Size>,
     secret: Option<String>,
+    config: Option<String>,
+    #[serde(default)]
+    items: BTreeMap<String, String>,
+    mode: Option<Mode>,
     image: Option<Image>,
     #[serde(default)]
     read_only: bool,
@@ -50,6 +55,25 @@ impl FromStr for Size {
     }
 }
 
+/// Permissions of files, as chmod(1) writes them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Mode(u32);
+
+from_text!(Mode);
+
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // With a leading 0, so that nobody takes it for a decimal number.
+        let digits = text.strip_prefix('0').filter(|digits| !digits.is_empty());
+        let mode = digits.and_then(|digits| u32::from_str_radix(digits, 8).ok());
+        let mode = mode.filter(|mode| (1..=0o777).contains(mode));
+        mode.map(Self)
+            .ok_or_else(|| format!("`{text}` is no mode such as \"0440\""))
+    }
+}
+
 /// Whether mounts made later are seen on the other side.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -69,6 +93,14 @@ impl TryFrom<Fields> for Volume {
             Some(Seen::HostToContainer) => Propagation::HostToContainer,
             Some(Seen::Bidirectional) => Propagation::Bidirectional,
         };
+        if fields.config.is_none() && (fields.mode.is_some() || !fields.items.is_empty()) {
+            return Err("items and mode are for configs".to_owned());
+        }
+        let (items, mode) = (
+            fields.items,
+            fields.mode.map_or(DEFAULT_CONFIG_MODE, |mode| mode.0),
+        );
+        let config = |config| VolumeSource::Config(ConfigFiles { config, items, mode });
         let sources = [
             fields
                 .host
@@ -77,13 +109,14 @@ impl TryFrom<Fields> for Volume {
             fields.group.map(|name| VolumeSource::Group { name }),
             fields.tmpfs.map(|size| VolumeSource::Tmpfs { size: size.0 }),
             fields.secret.map(|name| VolumeSource::Secret { name }),
+            fields.config.map(config),
             fields.image.map(|image| VolumeSource::Image(image.0)),
         ];
         let mut sources = sources.into_iter().flatten();
         match (sources.next(), sources.next()) {
             (Some(source), None) => Self::checked(fields.path, source, fields.read_only),
             (None, _) | (_, Some(_)) => {
-                Err("a volume needs one of host, sandbox, group, tmpfs, secret and image".to_owned())
+                Err("a volume needs one of host, sandbox, group, tmpfs, secret, config and image".to_owned())
             }
         }
     }

@@ -303,7 +303,7 @@ impl Services {
         if !self.configs.known.contains_key(name) {
             return Err(ConfigError::NoSuch(name.chars().take(80).collect()));
         }
-        let uses = |service: &&Service| service.needs_config(name);
+        let uses = |service: &&Service| !service.deleting && service.needs_config(name);
         if let Some(service) = self.services.values().find(uses) {
             let (name, service) = (name.to_owned(), service.spec.name.clone());
             return Err(ConfigError::InUse { name, service });

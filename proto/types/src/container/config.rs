@@ -16,10 +16,18 @@ pub enum OnChange {
     Restart,
     /// Its files are replaced.
     Update,
-    /// Its files are replaced, then the task gets that signal of signal(7), 1 to 31.
-    Signal(u8),
+    /// Its files are replaced, then the task gets that signal.
+    Signal(ReloadSignal),
     /// Nothing: the next container has it.
     Keep,
+}
+
+/// A signal that tells a program to read its files again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReloadSignal {
+    Hup,
+    Usr1,
+    Usr2,
 }
 
 impl OnChange {

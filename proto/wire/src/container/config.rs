@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proffer_types::ContainerSpec;
 use proffer_types::container::{
-    ConfigFiles, ConfigUse, ConfigVariables, DEFAULT_CONFIG_MODE, OnChange, VolumeSource,
+    ConfigFiles, ConfigUse, ConfigVariables, DEFAULT_CONFIG_MODE, OnChange, ReloadSignal, VolumeSource,
 };
 use proffer_types::discovery::ServiceName;
 
@@ -62,16 +62,12 @@ pub(super) fn uses(messages: Vec<v1::ConfigUse>) -> Result<Vec<ConfigUse>, Conve
     at_most("configs", messages.len(), MAX_CONFIG_USES, "configs")?;
     let mut names = BTreeSet::new();
     let mut one = |message: v1::ConfigUse| {
-        let on_change = on_change(&message)?;
-        config_name("name", &message.name)?;
-        match names.insert(message.name.clone()) {
-            true => Ok(ConfigUse {
-                name: message.name,
-                on_change,
-            }),
+        let used = ConfigUse::try_from(message)?;
+        match names.insert(used.name.clone()) {
+            true => Ok(used),
             false => Err(ConvertError::new(
                 "name",
-                format_args!("{} is there twice", quoted(&message.name)),
+                format_args!("{} is there twice", quoted(&used.name)),
             )),
         }
     };
@@ -81,27 +77,26 @@ pub(super) fn uses(messages: Vec<v1::ConfigUse>) -> Result<Vec<ConfigUse>, Conve
         .collect()
 }
 
-fn on_change(message: &v1::ConfigUse) -> Result<OnChange, ConvertError> {
-    let change = v1::ConfigChange::try_from(message.on_change)
-        .map_err(|_| ConvertError::unknown_number("on_change", message.on_change))?;
-    let plain = match change {
-        v1::ConfigChange::Signal => {
-            let number = u8::try_from(message.signal).ok();
-            return match number.filter(|number| (1..=31).contains(number)) {
-                Some(number) => Ok(OnChange::Signal(number)),
-                None => Err(ConvertError::new(
-                    "signal",
-                    format_args!("{} is not 1 to 31", message.signal),
-                )),
-            };
-        }
-        v1::ConfigChange::Unspecified | v1::ConfigChange::Restart => OnChange::Restart,
-        v1::ConfigChange::Update => OnChange::Update,
-        v1::ConfigChange::Keep => OnChange::Keep,
-    };
-    match message.signal {
-        0 => Ok(plain),
-        _ => Err(ConvertError::new("signal", "is only for CONFIG_CHANGE_SIGNAL")),
+impl TryFrom<v1::ConfigUse> for ConfigUse {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::ConfigUse) -> Result<Self, ConvertError> {
+        let on_change = on_change(message.on_change)?;
+        config_name("name", &message.name)?;
+        let name = message.name;
+        Ok(Self { name, on_change })
+    }
+}
+
+fn on_change(number: i32) -> Result<OnChange, ConvertError> {
+    match v1::ConfigChange::try_from(number) {
+        Ok(v1::ConfigChange::Unspecified | v1::ConfigChange::Restart) => Ok(OnChange::Restart),
+        Ok(v1::ConfigChange::Update) => Ok(OnChange::Update),
+        Ok(v1::ConfigChange::Sighup) => Ok(OnChange::Signal(ReloadSignal::Hup)),
+        Ok(v1::ConfigChange::Sigusr1) => Ok(OnChange::Signal(ReloadSignal::Usr1)),
+        Ok(v1::ConfigChange::Sigusr2) => Ok(OnChange::Signal(ReloadSignal::Usr2)),
+        Ok(v1::ConfigChange::Keep) => Ok(OnChange::Keep),
+        Err(_) => Err(ConvertError::unknown_number("on_change", number)),
     }
 }
 
@@ -137,30 +132,34 @@ pub(super) fn variables(messages: Vec<v1::ConfigVariables>) -> Result<Vec<Config
         .collect()
 }
 
-pub(super) fn files(message: message::ConfigFiles) -> Result<ConfigFiles, ConvertError> {
-    at_most("items", message.items.len(), MAX_CONFIG_ITEMS, "keys")?;
-    let mut files = BTreeSet::new();
-    for (key, file) in &message.items {
-        config_key("items", key)?;
-        config_key("items", file)?;
-        if !files.insert(file) {
-            let problem = format!("two keys are in the file {}", quoted(file));
-            return Err(ConvertError::new("items", problem));
+impl TryFrom<message::ConfigFiles> for ConfigFiles {
+    type Error = ConvertError;
+
+    fn try_from(message: message::ConfigFiles) -> Result<Self, ConvertError> {
+        at_most("items", message.items.len(), MAX_CONFIG_ITEMS, "keys")?;
+        let mut files = BTreeSet::new();
+        for (key, file) in &message.items {
+            config_key("items", key)?;
+            config_key("items", file)?;
+            if !files.insert(file) {
+                let problem = format!("two keys are in the file {}", quoted(file));
+                return Err(ConvertError::new("items", problem));
+            }
         }
+        let mode = match message.mode {
+            0 => DEFAULT_CONFIG_MODE,
+            mode if mode <= 0o777 => mode,
+            mode => {
+                let problem = format!("{mode:#o} is not 1 to 0777");
+                return Err(ConvertError::new("mode", problem));
+            }
+        };
+        Ok(Self {
+            config: message.config,
+            items: message.items,
+            mode,
+        })
     }
-    let mode = match message.mode {
-        0 => DEFAULT_CONFIG_MODE,
-        mode if mode <= 0o777 => mode,
-        mode => {
-            let problem = format!("{mode:#o} is not 1 to 0777");
-            return Err(ConvertError::new("mode", problem));
-        }
-    };
-    Ok(ConfigFiles {
-        config: message.config,
-        items: message.items,
-        mode,
-    })
 }
 
 /// Refuses files and variables of configs that the container does not use, variables that are there twice, and a token without
@@ -203,16 +202,17 @@ pub(super) fn check(spec: &ContainerSpec) -> Result<(), ConvertError> {
 
 impl From<&ConfigUse> for v1::ConfigUse {
     fn from(used: &ConfigUse) -> Self {
-        let (on_change, signal) = match used.on_change {
-            OnChange::Restart => (v1::ConfigChange::Unspecified, 0),
-            OnChange::Update => (v1::ConfigChange::Update, 0),
-            OnChange::Signal(number) => (v1::ConfigChange::Signal, number.into()),
-            OnChange::Keep => (v1::ConfigChange::Keep, 0),
+        let on_change = match used.on_change {
+            OnChange::Restart => v1::ConfigChange::Unspecified,
+            OnChange::Update => v1::ConfigChange::Update,
+            OnChange::Signal(ReloadSignal::Hup) => v1::ConfigChange::Sighup,
+            OnChange::Signal(ReloadSignal::Usr1) => v1::ConfigChange::Sigusr1,
+            OnChange::Signal(ReloadSignal::Usr2) => v1::ConfigChange::Sigusr2,
+            OnChange::Keep => v1::ConfigChange::Keep,
         };
         Self {
             name: used.name.clone(),
             on_change: on_change.into(),
-            signal,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proffer_types::container::{Propagation, VolumeSource, VolumeSpec};
 
-use super::{config, names};
+use super::names;
 use crate::error::{At as _, ConvertError, quoted};
 use crate::text::at_most;
 use crate::v1;
@@ -74,7 +74,7 @@ fn source(source: Source) -> Result<VolumeSource, ConvertError> {
             Ok(VolumeSource::Secret { name: message.name })
         }
         Source::Image(message) => Ok(VolumeSource::Image(message.try_into().at("image")?)),
-        Source::Config(message) => Ok(VolumeSource::Config(config::files(message).at("config")?)),
+        Source::Config(message) => Ok(VolumeSource::Config(message.try_into().at("config")?)),
     }
 }
 

@@ -280,7 +280,7 @@ fn configs() -> impl Strategy<Value = (Vec<ConfigUse>, Vec<VolumeSpec>, Vec<Conf
     let on_change = prop_oneof![
         Just(OnChange::Restart),
         Just(OnChange::Update),
-        (1..=31_u8).prop_map(OnChange::Signal),
+        select(vec![ReloadSignal::Hup, ReloadSignal::Usr1, ReloadSignal::Usr2]).prop_map(OnChange::Signal),
         Just(OnChange::Keep),
     ];
     let files = (btree_map("[a-z]{1,4}", "[a-z.]{0,2}x", 0..2), 1..=0o777_u32);
