@@ -1,5 +1,6 @@
 //! Whole manifests, and what comes of them.
 
+mod configs;
 mod hostile;
 mod kinds;
 mod policies;
@@ -38,6 +39,11 @@ fn outcome(files: &[Source], namespace: Option<&str>) -> String {
             Object::Policy(policy) => {
                 let fields = differences("NetworkPolicy", None, &policy).unwrap();
                 text.extend(fields.iter().map(Difference::text));
+            }
+            Object::Config(config) => {
+                for (key, value) in &config.entries {
+                    let _ = writeln!(text, "+ {key}: {}", value.escape_ascii());
+                }
             }
             Object::Service(_) | Object::Workload(..) | Object::LimitRange(_) => {}
         }

@@ -327,6 +327,7 @@ fn refuse(error: &SubmitError) -> Status {
         | SubmitError::LargeStatement(_)
         | SubmitError::FitsNowhere { .. }
         | SubmitError::NoCommand(_)
+        | SubmitError::Configs(_)
         | SubmitError::LargeContainer { .. }
         | SubmitError::Retries { .. }
         | SubmitError::NoneRunning(_)

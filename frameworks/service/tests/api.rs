@@ -122,7 +122,10 @@ fn apply(cpus: f64) -> v1::ApplyServiceRequest {
         task: Some(task),
         ..v1::ServiceSpec::default()
     };
-    v1::ApplyServiceRequest { spec: Some(spec) }
+    v1::ApplyServiceRequest {
+        spec: Some(spec),
+        with_configs: Vec::new(),
+    }
 }
 
 #[tokio::test]

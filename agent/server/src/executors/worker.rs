@@ -33,7 +33,8 @@ impl Worker {
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<ExecutorOrder>) {
         let mut batch = Vec::new();
         while queue.recv_many(&mut batch, MAX_BATCH).await > 0 {
-            self.carry_out(std::mem::take(&mut batch)).await;
+            // Tasks with all they may ask for lie in it.
+            Box::pin(self.carry_out(std::mem::take(&mut batch))).await;
         }
     }
 

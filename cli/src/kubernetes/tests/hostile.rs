@@ -76,7 +76,7 @@ fn what_no_text_holds() {
     expect![[r#"
         a.yaml:2:7: kind: a text cannot hold NUL
         a.yaml:2:8: unexpected character: `\u{0}'
-        a.yaml:2:7: kind: `\u{1b}[31m` is not supported; supported are Deployment, DaemonSet, Pod, Service, LimitRange, Endpoints, EndpointSlice, NetworkPolicy, List
+        a.yaml:2:7: kind: `\u{1b}[31m` is not supported; supported are Deployment, DaemonSet, Pod, Service, ConfigMap, Secret, LimitRange, Endpoints, EndpointSlice, NetworkPolicy, List
         a.yaml:12:16: spec.template.spec.containers[0].args[0]: a text cannot hold NUL
         a.yaml:2:1: `apiVersion` stands here a second time
         a.yaml:3:22: `name` stands here a second time

@@ -10,7 +10,7 @@ fn refusals(containers: &[&str]) -> String {
 #[test]
 fn fields_of_containers() {
     expect![[r#"
-        a.yaml:12:9: spec.template.spec.containers[0].imagePullpolicy: unknown field, or one that is not supported; supported are args, command, env, image, imagePullPolicy, livenessProbe, name, ports, readinessProbe, resources, securityContext, startupProbe, stdin, stdinOnce, terminationMessagePath, terminationMessagePolicy, tty, volumeMounts, workingDir
+        a.yaml:12:9: spec.template.spec.containers[0].imagePullpolicy: unknown field, or one that is not supported; supported are args, command, env, envFrom, image, imagePullPolicy, livenessProbe, name, ports, readinessProbe, resources, securityContext, startupProbe, stdin, stdinOnce, terminationMessagePath, terminationMessagePolicy, tty, volumeMounts, workingDir
         a.yaml:12:26: spec.template.spec.containers[0].imagePullPolicy: expected Always, IfNotPresent or Never
         a.yaml:12:9: `image` stands here a second time
         a.yaml:12:18: spec.template.spec.containers[0].command: expected a list, found `/bin/sh`
@@ -20,8 +20,8 @@ fn fields_of_containers() {
         a.yaml:12:33: spec.template.spec.containers[0].env[0].value: `1` is not a text; write it as "1"
         a.yaml:12:33: spec.template.spec.containers[0].env[0].value: `true` is not a text; write it as "true"
         a.yaml:12:48: spec.template.spec.containers[0].env[1].name: there is another variable of this name
-        a.yaml:12:37: spec.template.spec.containers[0].env[0].valueFrom: only a value is taken: there are no ConfigMaps and Secrets in Proffer; a service file's task has `fetch` for files, and `volumes` and `secret_env` for secrets of the agent
-        a.yaml:12:18: spec.template.spec.containers[0].envFrom: there are no ConfigMaps and Secrets in Proffer; a service file's task has `fetch` for files, and `volumes` and `secret_env` for secrets of the agent
+        a.yaml:12:39: spec.template.spec.containers[0].env[0].valueFrom.fileKeyRef: unknown field, or one that is not supported; supported are configMapKeyRef, secretKeyRef
+        a.yaml:12:21: spec.template.spec.containers[0].envFrom[0].fileRef: unknown field, or one that is not supported; supported are configMapRef, prefix, secretRef
         a.yaml:12:14: spec.template.spec.containers[0].env: expected a list, found fields
         a.yaml:12:34: spec.template.spec.containers[0].ports[0].containerPort: expected a whole number from 1 to 65535, found `0`
         a.yaml:12:34: spec.template.spec.containers[0].ports[0].containerPort: expected a whole number from 1 to 65535, found `80.5`
@@ -65,8 +65,8 @@ fn fields_of_containers() {
         "env: [{ name: A, value: 1 }]",
         "env: [{ name: A, value: true }]",
         "env: [{ name: A, value: \"1\" }, { name: A, value: \"2\" }]",
-        "env: [{ name: A, valueFrom: { secretKeyRef: { name: a, key: b } } }]",
-        "envFrom: [{ configMapRef: { name: a } }]",
+        "env: [{ name: A, valueFrom: { fileKeyRef: { path: a } } }]",
+        "envFrom: [{ fileRef: { name: a } }]",
         "env: { A: b }",
         "ports: [{ containerPort: 0 }]",
         "ports: [{ containerPort: 80.5 }]",
@@ -111,7 +111,7 @@ fn fields_of_pods() {
         "tolerations: [{ operator: Exists }]",
         "serviceAccountName: admin",
         "hostPID: true",
-        "volumes: [{ name: a, configMap: { name: b } }]",
+        "volumes: [{ name: a, projected: { sources: [] } }]",
         "volumes: [{ name: a, emptyDir: {}, hostPath: { path: /a } }]",
         "volumes: [{ name: a, emptyDir: { sizeLimit: 1Gi } }]",
         "volumes: [{ name: a, hostPath: { path: /a, type: DirectoryOrCreate } }]",
@@ -136,12 +136,12 @@ fn fields_of_pods() {
         a.yaml:12:20: spec.template.spec.tolerations: agents have no taints
         a.yaml:12:27: spec.template.spec.serviceAccountName: there are no service accounts
         a.yaml:12:16: spec.template.spec.hostPID: only false is taken
-        a.yaml:12:39: spec.template.spec.volumes[0].configMap: there are no ConfigMaps and Secrets in Proffer; a service file's task has `fetch` for files, and `volumes` and `secret_env` for secrets of the agent
-        a.yaml:12:17: spec.template.spec.volumes[0]: a volume needs one of emptyDir, hostPath and image
+        a.yaml:12:39: spec.template.spec.volumes[0].projected: is not supported; a volume is of one configMap or secret
+        a.yaml:12:17: spec.template.spec.volumes[0]: a volume needs one of emptyDir, hostPath, configMap, secret and image
         a.yaml:12:51: spec.template.spec.volumes[0].emptyDir.sizeLimit: is for the medium Memory; elsewhere ask for ephemeral-storage
         a.yaml:12:56: spec.template.spec.volumes[0].hostPath.type: only Directory or File is taken; what is not there fails the task
         a.yaml:12:44: spec.template.spec.volumes[1]: there is another volume `a`
-        a.yaml:12:28: spec.template.spec.volumes[0].nfs: unknown field, or one that is not supported; supported are emptyDir, hostPath, image, name
+        a.yaml:12:28: spec.template.spec.volumes[0].nfs: unknown field, or one that is not supported; supported are configMap, emptyDir, hostPath, image, name, secret
         a.yaml:12:30: spec.template.spec.nodeSelector.a b: is not the name of a label: letters, digits, `-`, `_` and `.`, at most 63, perhaps after a DNS name and `/`
         a.yaml:12:26: spec.template.spec.nodeSelector.a: `=c` is not the value of a label: letters, digits, `-`, `_` and `.`, at most 63
         a.yaml:12:35: spec.template.spec.securityContext.fsGroup: volumes keep their owners
@@ -173,7 +173,7 @@ fn several_containers() {
 #[test]
 fn documents() {
     let all: String = [
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\ndata: { a: b }\n",
+        "apiVersion: v1\nkind: StatefulSet\nmetadata: { name: a }\ndata: { a: b }\n",
         "apiVersion: apps/v1beta1\nkind: Deployment\nmetadata: { name: a }\n",
         "apiVersion: v1\n",
         "kind: Pod\n",
@@ -194,7 +194,7 @@ fn documents() {
     .map(|text| outcome(&[source("a.yaml", text)], None) + "\n")
     .concat();
     expect![[r#"
-        a.yaml:2:7: kind: `ConfigMap` is not supported; supported are Deployment, DaemonSet, Pod, Service, LimitRange, Endpoints, EndpointSlice, NetworkPolicy, List
+        a.yaml:2:7: kind: `StatefulSet` is not supported; supported are Deployment, DaemonSet, Pod, Service, ConfigMap, Secret, LimitRange, Endpoints, EndpointSlice, NetworkPolicy, List
         a.yaml:1:13: apiVersion: `apps/v1beta1` is not apps/v1, of which Deployment is
         a.yaml:1:1: missing field `kind`
         a.yaml:1:1: missing field `apiVersion`

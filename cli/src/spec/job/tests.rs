@@ -24,7 +24,7 @@ fn a_line_that_cannot_be_read_is_shown_with_a_mark() {
     check(
         "  - name: a\n    command: [x]\n    imago: alpine\n",
         expect![[r#"
-            job.yaml:5:5: tasks[0].imago: unknown field `imago`, expected one of name, count, after, max_running, retries, backoff, max_backoff, retry_on_exit, fail_on_exit, timeout, gang, command, arguments, image, user, groups, env, secret_env, working_directory, cpus, mem, disk, resources, limits, pids, rlimits, cgroup, capabilities, may_gain_privileges, seccomp, user_namespace, read_only, devices, volumes, network, ports, fetch, health, readiness, restart, logs, keep, tty, stdin, kill_grace, constraints, max_per_agent, placement
+            job.yaml:5:5: tasks[0].imago: unknown field `imago`, expected one of name, count, after, max_running, retries, backoff, max_backoff, retry_on_exit, fail_on_exit, timeout, gang, command, arguments, image, user, groups, env, secret_env, config_env, env_from, on_change, working_directory, cpus, mem, disk, resources, limits, pids, rlimits, cgroup, capabilities, may_gain_privileges, seccomp, user_namespace, read_only, devices, volumes, network, ports, fetch, health, readiness, restart, logs, keep, tty, stdin, kill_grace, constraints, max_per_agent, placement
               |
             5 |     imago: alpine
               |     ^

@@ -77,7 +77,7 @@ fn an_image_brings_what_the_task_does_not_say() {
 #[test]
 fn a_volume_has_one_source() {
     check(
-        "command: [a]\nvolumes:\n  - {path: /data, host: /srv/x, read_only: true, propagation: host_to_container}\n  - {path: /cache, tmpfs: 64MiB}\n  - {path: /half, tmpfs: half}\n  - {path: /w, sandbox: w}\n  - {path: /s, group: name}\n  - {path: /run/key, secret: db}\n  - {path: /tools, image: busybox}",
+        "command: [a]\nvolumes:\n  - {path: /data, host: /srv/x, read_only: true, propagation: host_to_container}\n  - {path: /cache, tmpfs: 64MiB}\n  - {path: /half, tmpfs: half}\n  - {path: /w, sandbox: w}\n  - {path: /s, group: name}\n  - {path: /run/key, secret: db}\n  - {path: /etc/app, config: app.shop, items: {a: b}, mode: \"0440\"}\n  - {path: /tools, image: busybox}",
         |spec| spec.volumes,
         expect![[r#"
             VolumeSpec { container_path: "/data", source: HostPath { path: "/srv/x", propagation: HostToContainer }, read_only: true }
@@ -86,19 +86,20 @@ fn a_volume_has_one_source() {
             VolumeSpec { container_path: "/w", source: Sandbox { path: "w" }, read_only: false }
             VolumeSpec { container_path: "/s", source: Group { name: "name" }, read_only: false }
             VolumeSpec { container_path: "/run/key", source: Secret { name: "db" }, read_only: false }
+            VolumeSpec { container_path: "/etc/app", source: Config(ConfigFiles { config: "app.shop", items: {"a": "b"}, mode: 288 }), read_only: false }
             VolumeSpec { container_path: "/tools", source: Image(ImageSpec { reference: "busybox", pull: IfMissing }), read_only: false }
         "#]],
     );
     refused(
         "command: [a]\nvolumes: [{path: /a}]",
         expect![
-            "job.yaml:5:15: tasks[0].volumes[0]: a volume needs one of host, sandbox, group, tmpfs, secret and image"
+            "job.yaml:5:15: tasks[0].volumes[0]: a volume needs one of host, sandbox, group, tmpfs, secret, config and image"
         ],
     );
     refused(
         "command: [a]\nvolumes: [{path: /a, host: /b, tmpfs: half}]",
         expect![
-            "job.yaml:5:15: tasks[0].volumes[0]: a volume needs one of host, sandbox, group, tmpfs, secret and image"
+            "job.yaml:5:15: tasks[0].volumes[0]: a volume needs one of host, sandbox, group, tmpfs, secret, config and image"
         ],
     );
     refused(

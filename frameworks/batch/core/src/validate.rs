@@ -129,6 +129,8 @@ pub enum SubmitError {
     },
     #[error("task `{0}` has neither a command nor an image")]
     NoCommand(String),
+    #[error("task `{0}` uses a config: only tasks of services can")]
+    Configs(String),
     #[error("task `{task}` has a container of {n_bytes} bytes, at most {MAX_CONTAINER_BYTES} are allowed")]
     LargeContainer { task: String, n_bytes: usize },
     #[error("task `{task}` has {retries} retries, at most {MAX_RETRIES} are allowed")]
@@ -283,6 +285,9 @@ fn check_task(task: &TaskSpec) -> Result<(), SubmitError> {
     check_retry(task)?;
     if task.container.command.is_empty() && task.container.image.is_none() {
         return Err(SubmitError::NoCommand(name()));
+    }
+    if !task.container.configs.is_empty() {
+        return Err(SubmitError::Configs(name()));
     }
     let n_bytes = encoded_bytes(&task.container);
     if n_bytes > MAX_CONTAINER_BYTES {

@@ -51,11 +51,13 @@ fn web(uses: &[(&str, OnChange)]) -> crate::ServiceSpec {
 fn start(world: &mut World) -> Option<TaskInfo> {
     let offer = world.offer("A", "cpus:8;mem:8GiB".parse().unwrap());
     let ((), calls) = world.run(|services, cx| services.offers(cx, vec![offer]));
-    let tasks = calls.iter().flat_map(|call| match call {
-        Call::Accept { operations, .. } => launched(operations).cloned().collect(),
-        _ => Vec::new(),
-    });
-    tasks.last()
+    let mut tasks = Vec::new();
+    for call in &calls {
+        if let Call::Accept { operations, .. } = call {
+            tasks.extend(launched(operations).cloned());
+        }
+    }
+    tasks.pop()
 }
 
 /// What a task reads that knows nothing: the first value of each config, by name.
