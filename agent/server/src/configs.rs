@@ -115,25 +115,37 @@ impl Configs {
     /// All configs of a task, by name.
     async fn read(&self, task_id: &TaskId, token: &str, progress: &Progress) -> Result<Contents, String> {
         let deadline = Instant::now() + PATIENCE;
-        let asked = v1::TaskConfigs {
+        let mut asked = v1::TaskConfigs {
             task_id: task_id.to_string(),
             token: token.to_owned(),
             known: BTreeMap::new(),
         };
+        let mut found = Contents::new();
+        let fail = |why: &str| format!("its configs cannot be read: {why}");
         loop {
+            // In parts, as large as messages may be, until there is nothing more.
             let error = match self.reader.read(vec![asked.clone()]).await {
                 Ok(results) => match results.into_iter().next() {
-                    Some(result) if result.problem.is_empty() => return contents(result.configs),
-                    Some(result) => return Err(format!("its configs cannot be read: {}", result.problem)),
-                    None => "it answered with nothing".to_owned(),
+                    Some(result) if !result.problem.is_empty() => return Err(fail(&result.problem)),
+                    Some(result) if result.configs.is_empty() => return Ok(found),
+                    Some(result) => {
+                        let part = contents(result.configs)?;
+                        let revisions = part.iter().map(|(name, content)| (name.clone(), content.revision));
+                        asked.known.extend(revisions);
+                        found.extend(part);
+                        None
+                    }
+                    None => Some("it answered with nothing".to_owned()),
                 },
-                Err(status) => status.message().to_owned(),
+                Err(status) => Some(status.message().to_owned()),
             };
             if Instant::now() >= deadline {
-                return Err(format!("its configs cannot be read: {error}"));
+                return Err(fail(error.as_deref().unwrap_or("there is always something new")));
             }
-            progress.say(format!("waiting for its configs: {error}"));
-            sleep(RETRY).await;
+            if let Some(error) = error {
+                progress.say(format!("waiting for its configs: {error}"));
+                sleep(RETRY).await;
+            }
         }
     }
 
@@ -293,3 +305,6 @@ fn file_of<'a>(files: &'a ConfigFiles, key: &'a str) -> Option<&'a str> {
         false => files.items.get(key).map(String::as_str),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 /// The most tasks that an agent may ask for at once.
 const MAX_TASKS: usize = 1_000;
-/// Larger answers leave the last tasks to the next question: a message has at most 4 MiB.
+/// What goes beyond is left to the next question: one config more makes a message of 4 MiB at most.
 const MAX_ANSWER_BYTES: usize = 3 << 20;
 
 pub(crate) struct Configs {
@@ -85,20 +85,20 @@ impl configs_server::Configs for Configs {
         let results = self.handle.call(move |services, _| {
             let mut n_bytes = 0;
             let one = |task: &v1::TaskConfigs| {
-                if n_bytes > MAX_ANSWER_BYTES {
-                    return v1::TaskConfigsResult::default();
+                let mut result = v1::TaskConfigsResult::default();
+                match services.read_configs(&task.task_id, &task.token, &task.known) {
+                    Ok(contents) => {
+                        for content in contents {
+                            if n_bytes > MAX_ANSWER_BYTES {
+                                break;
+                            }
+                            let content = v1::ConfigContent::from(content);
+                            n_bytes += content.encoded_len();
+                            result.configs.push(content);
+                        }
+                    }
+                    Err(problem) => result.problem = problem,
                 }
-                let result = match services.read_configs(&task.task_id, &task.token, &task.known) {
-                    Ok(contents) => v1::TaskConfigsResult {
-                        configs: contents.into_iter().map(Into::into).collect(),
-                        problem: String::new(),
-                    },
-                    Err(problem) => v1::TaskConfigsResult {
-                        configs: Vec::new(),
-                        problem,
-                    },
-                };
-                n_bytes += result.encoded_len();
                 result
             };
             asked.iter().map(one).collect()

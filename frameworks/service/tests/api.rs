@@ -77,6 +77,8 @@ impl Fixture {
         assert_eq!(service.name, "proffer.v1.Services");
         let discovery = self.advertised.recv().await.unwrap();
         assert_eq!(discovery.name, "proffer.v1.Discovery");
+        let configs = self.advertised.recv().await.unwrap();
+        assert_eq!(configs.name, "proffer.v1.Configs");
         let client = ServicesClient::connect(format!("http://{}", service.address)).await;
         Framework {
             client: client.unwrap(),
