@@ -130,7 +130,9 @@ impl Configs {
                     Some(result) if result.configs.is_empty() => return Ok(found),
                     Some(result) => {
                         let part = contents(result.configs)?;
-                        let revisions = part.iter().map(|(name, content)| (name.clone(), content.revision));
+                        let revisions = part
+                            .iter()
+                            .map(|(name, content)| (name.clone(), content.revision));
                         asked.known.extend(revisions);
                         found.extend(part);
                         None

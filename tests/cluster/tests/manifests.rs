@@ -176,7 +176,7 @@ fn the_sets_of_three_articles_are_applied_together_each_in_its_namespace() -> Re
 
     let (said, _) = with(&cluster, "delete", "004", "c")?;
     ensure!(
-        said == "service my-service.c deleted\ndeployment my-app.c deleted\n",
+        said == "deployment my-app.c deleted\nservice my-service.c deleted\n",
         "{said}"
     );
     let (said, _) = with(&cluster, "plan", "004", "c")?;

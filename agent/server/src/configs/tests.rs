@@ -50,7 +50,9 @@ impl configs_server::Configs for Framework {
         request: Request<v1::ReadConfigsRequest>,
     ) -> Result<Response<v1::ReadConfigsResponse>, Status> {
         let results = request.into_inner().tasks.into_iter().map(|task| {
-            let unknown = ["a", "b", "c"].into_iter().find(|name| !task.known.contains_key(*name));
+            let unknown = ["a", "b", "c"]
+                .into_iter()
+                .find(|name| !task.known.contains_key(*name));
             let next = unknown.map(|name| v1::ConfigContent {
                 name: name.to_owned(),
                 revision: 7,
