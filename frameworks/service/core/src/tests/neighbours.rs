@@ -523,6 +523,17 @@ impl Cluster {
             if name == "web" && is_lone {
                 continue;
             }
+            // What is to be together with replicas of an earlier version waits where these are no place by another rule.
+            let own = &view.spec.task.replica_rules;
+            let is_bound = own.iter().any(|rule| matches!(rule.kind, RuleKind::Together))
+                && self.tasks.values().any(|task| {
+                    let mut others = own.iter().filter(|rule| !matches!(rule.kind, RuleKind::Apart(_)));
+                    task.info.name.starts_with(name)
+                        && others.any(|rule| self.place(&rule.key, &task.info.agent_id).is_none())
+                });
+            if is_bound {
+                continue;
+            }
             let running = self
                 .tasks
                 .values()
